@@ -1,0 +1,45 @@
+package tinyio
+
+// A Barrier makes coroutines wait until n of them have come. Make one with [NewBarrier].
+type Barrier struct {
+	n       int
+	arrived int
+	waiters waitList
+}
+
+// NewBarrier returns a barrier for n coroutines. It panics if n is not positive.
+func NewBarrier(n int) *Barrier {
+	if n <= 0 {
+		panic("tinyio: NewBarrier: the number of parties must be at least 1, or it could never open")
+	}
+	return &Barrier{n: n}
+}
+
+// Wait suspends the coroutine until it and n-1 others are waiting. Then all n become ready, in the order of their arrival,
+// and each is given its place in that order, from 0. The barrier is then closed again, for the next n. Whoever is
+// cancelled or halted while it waits has not arrived.
+func (b *Barrier) Wait(co *Co) (index int, err error) {
+	c := co.enter("Barrier.Wait")
+	if err := co.refused(); err != nil {
+		return 0, err
+	}
+	if b.arrived+1 == b.n {
+		for i := int32(0); b.arrived > 0; i++ {
+			w := b.waiters.pop()
+			b.arrived--
+			w.c.answer = i
+			w.c.loop.Load().wake(w.c)
+		}
+		return b.n - 1, co.suspend(onTurn)
+	}
+	b.arrived++
+	c.answer = -1
+	c.loop.Load().asked.line = &b.waiters
+	if err := co.suspend(onBarrier); err != nil {
+		if c.answer < 0 {
+			b.arrived--
+		}
+		return 0, err
+	}
+	return int(c.answer), nil
+}

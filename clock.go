@@ -1,0 +1,103 @@
+package tinyio
+
+import "time"
+
+// A Clock is where a loop has its time from, and how it passes the time when there is nothing to do. The methods are called
+// from the goroutine that drives the loop.
+type Clock interface {
+	// Now returns the time. It must not go backwards.
+	Now() time.Time
+
+	// Idle is called when no coroutine is ready. It returns when the deadline has come, if that is not the zero
+	// time, or when wake can be received from, which it then has been: something has come from outside. It may return
+	// earlier. The number of threads tells how many threads and callbacks are under way, which is what wake can come
+	// from, apart from an Event that some other goroutine sets. Idle returns false if it is certain that nothing
+	// will ever happen any more, and the loop then fails with a [*DeadlockError].
+	//
+	// A loop in guest mode does not call Idle: its host waits instead.
+	Idle(deadline time.Time, threads int, wake <-chan struct{}) bool
+
+	// Rest is called at the end of a run, to let go of what the clock holds.
+	Rest()
+}
+
+// WithClock makes a loop go by another clock, such as that of the simulation, or the game, which it is part of.
+func WithClock(c Clock) Option {
+	if c == nil {
+		panic("tinyio: WithClock: the clock is nil; leave the option out for the real one")
+	}
+	return func(l *Loop) { l.clock = c }
+}
+
+// WithVirtualTime makes a loop skip idle time: whenever no coroutine is ready its clock jumps to the next deadline. The
+// clock starts at midnight UTC on 2000-01-01. Tests of hours take milliseconds, and the same ones each time.
+//
+// Threads run in real time. Before the clock jumps, it lets those that are running finish, but for no longer than
+// [ThreadPatience] in all since it last moved or a thread last came back, because a thread may be blocked until something
+// happens on the loop. If nobody is ready, no timer is set and no thread is running, the run fails with a
+// [*DeadlockError]; another goroutine that could still set an [Event] does not count.
+func WithVirtualTime() Option {
+	return func(l *Loop) { l.clock = &virtualClock{now: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)} }
+}
+
+// ThreadPatience is how long, in real time, virtual time stands still for threads that are running.
+const ThreadPatience = 20 * time.Millisecond
+
+// The realClock waits in real time.
+type realClock struct{ timer *time.Timer }
+
+func (*realClock) Now() time.Time { return time.Now() }
+
+func (c *realClock) Idle(deadline time.Time, _ int, wake <-chan struct{}) bool {
+	if deadline.IsZero() {
+		<-wake
+		return true
+	}
+	d := time.Until(deadline)
+	if d <= 0 {
+		return true
+	}
+	if c.timer == nil {
+		c.timer = time.NewTimer(d)
+	} else {
+		c.timer.Reset(d)
+	}
+	select {
+	case <-wake:
+		c.timer.Stop()
+	case <-c.timer.C:
+	}
+	return true
+}
+
+// Rest forgets the timer: the next run may be inside another testing/synctest bubble.
+func (c *realClock) Rest() { c.timer = nil }
+
+// The virtualClock jumps.
+type virtualClock struct {
+	now     time.Time
+	waited  bool // for the threads that are running, in vain
+	threads int  // that were running then
+	real    realClock
+}
+
+func (c *virtualClock) Now() time.Time { return c.now }
+
+func (c *virtualClock) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
+	switch {
+	case deadline.IsZero() && threads == 0:
+		return false
+	case deadline.IsZero():
+		<-wake
+		return true
+	case threads > 0 && !(c.waited && threads <= c.threads):
+		until := time.Now().Add(ThreadPatience)
+		c.real.Idle(until, threads, wake)
+		c.waited, c.threads = !time.Now().Before(until), threads
+		return true
+	}
+	c.now = deadline
+	return true
+}
+
+func (c *virtualClock) Rest() { c.real.Rest(); c.waited = false }

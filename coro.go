@@ -1,0 +1,362 @@
+package tinyio
+
+import (
+	"reflect"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
+	"github.com/tinyio-go/tinyio/internal/timers"
+)
+
+// Void is the value of a coroutine that has none.
+type Void = struct{}
+
+// A Coro is a coroutine: a function that can wait without blocking others, as a value. It runs once, on the first loop
+// on which it is awaited, gathered, spawned or run, and keeps its result; whoever awaits it, as often and as late as
+// they like, gets that. Make one with [New], [Do], [RunInThread] or [FromCallback].
+//
+// A Coro that nobody wants never runs, and costs nothing but its memory.
+type Coro[T any] struct {
+	c     coroutine
+	fn    func(co *Co) (T, error)
+	begin func(done func(T, error)) (cancel func(cause error))
+	value T
+}
+
+// An Awaitable is a coroutine of any type: every *Coro[T] is one, and nothing else.
+type Awaitable interface{ awaitable() *coroutine }
+
+func (c *Coro[T]) awaitable() *coroutine {
+	if c == nil {
+		return nil
+	}
+	return &c.c
+}
+
+// New returns a coroutine that runs fn. An error that fn returns crashes the loop, see [Run].
+//
+// fn is given its [Co], through which it waits; the handle is good for that function and those that it calls, on the
+// same goroutine, until fn returns. It panics if fn is nil.
+func New[T any](fn func(co *Co) (T, error)) *Coro[T] {
+	if fn == nil {
+		panic("tinyio: New: the function is nil; a coroutine needs one to run")
+	}
+	c := &Coro[T]{fn: fn}
+	c.c.init(c, reflect.ValueOf(fn).Pointer())
+	return c
+}
+
+// Do is [New] for a function without a value.
+func Do(fn func(co *Co) error) *Coro[Void] {
+	if fn == nil {
+		panic("tinyio: Do: the function is nil; a coroutine needs one to run")
+	}
+	c := &Coro[Void]{fn: func(co *Co) (Void, error) { return Void{}, fn(co) }}
+	c.c.init(c, reflect.ValueOf(fn).Pointer())
+	return c
+}
+
+// Named gives c a name for traces and messages and returns c. The default is the name of its function. It must be
+// called before c is started.
+func (c *Coro[T]) Named(name string) *Coro[T] {
+	if c.c.state != fresh {
+		panic("tinyio: Named: coroutine " + c.c.describe() + " has started already; name it where it is made")
+	}
+	c.c.name = name
+	return c
+}
+
+// Await waits until c has finished and returns its result. A fresh coroutine is started: it goes to the back of the
+// queue of ready coroutines. Await always suspends, for a turn if c has finished already.
+//
+// The error is that of the coroutine that awaits, if it is cancelled or halted meanwhile; a [*CycleError], if c waits
+// for it in turn; or the error with which c finished, which a coroutine of the same loop hears of only if it was not
+// cancelled for it: after [Isolate], in a later run, or inside [Co.Shield]. A coroutine that belongs to another loop can
+// be awaited once it has finished; before that it is an error.
+func (c *Coro[T]) Await(co *Co) (T, error) {
+	if err := co.await("Await", &c.c); err != nil {
+		var zero T
+		return zero, err
+	}
+	return c.value, c.c.err
+}
+
+// Value returns the value of a coroutine that has finished, which is what [Co.Wait] is followed by. It panics if c has
+// not finished, or has finished with an error. It may be called from any goroutine.
+func (c *Coro[T]) Value() T {
+	switch {
+	case !c.c.finished.Load():
+		panic("tinyio: Value: coroutine " + c.c.describe() + " has not finished; await it first")
+	case c.c.err != nil:
+		panic("tinyio: Value: coroutine " + c.c.describe() + " has no value, it failed: " + c.c.err.Error() +
+			"; use Await, which returns the error")
+	}
+	return c.value
+}
+
+// call runs the function of c to its end, or, of a callback, its start.
+func (c *Coro[T]) call(co *Co) (err error) {
+	if c.begin != nil {
+		c.callBegin()
+		return nil
+	}
+	fn := c.fn
+	c.fn = nil // what it holds on to is not needed once it has returned
+	c.value, err = fn(co)
+	return err
+}
+
+// Gather waits until all of cs have finished and returns their values, in the order of cs. Fresh ones are started, in that
+// order. One may be listed twice; with none, Gather is a [Co.Yield]. The error is one of those of [Coro.Await]: of
+// several coroutines that had failed before, that of the first listed.
+func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
+	c := co.enter("Gather")
+	if err := co.refused(); err != nil {
+		return nil, err
+	}
+	edges := make([]waiter, len(cs))
+	for i, t := range cs {
+		if err := c.edgeTo(&edges[i], "Gather", t.awaitable()); err != nil {
+			return nil, err
+		}
+	}
+	if err := co.awaitAll(edges); err != nil {
+		return nil, err
+	}
+	values := make([]T, len(cs))
+	for i, t := range cs {
+		if t.c.err != nil {
+			return nil, t.c.err
+		}
+		values[i] = t.value
+	}
+	return values, nil
+}
+
+// The states of a coroutine, and the functions that lead from one to the next:
+//
+//	        start            resume
+//	fresh --------> ready ----------> running --.
+//	                  ^  ^               |      |
+//	                  |  '---makeReady---+      |
+//	                  |                block    | finish
+//	                wake                 |      |
+//	                  |                  v      v
+//	                  '-------------- waiting  done
+//
+// A coroutine that is stopped before its first turn goes from ready to done (neverRun).
+type state uint8
+
+const (
+	fresh state = iota
+	ready
+	running
+	waiting
+	done
+)
+
+var stateNames = [...]string{"fresh", "ready", "running", "waiting", "done"}
+
+func (s state) String() string { return stateNames[s] }
+
+// A wait is why a coroutine is not running: what it asked for when it suspended.
+type wait uint8
+
+const (
+	onNothing wait = iota // it has finished
+	onTurn
+	onSpawn
+	onTimer
+	onCoroutine
+	onCompletion // the next of several coroutines
+	onIsolate
+	onEvent
+	onPermit
+	onBarrier
+	onThread
+)
+
+var waitNames = [...]string{"nothing", "its turn", "its turn", "a timer", "a coroutine", "one of several coroutines",
+	"an isolated coroutine", "an event", "a permit", "a barrier", "a thread or callback"}
+
+func (w wait) String() string { return waitNames[w] }
+
+// An outcome is how the function of a coroutine ended.
+type outcome uint8
+
+const (
+	pending  outcome = iota
+	returned         // with err, perhaps nil
+	panicked         // err is the *PanicError
+	exited           // by runtime.Goexit
+)
+
+// A coroutine is the part of a [Coro] that does not depend on the type of its value.
+type coroutine struct {
+	next     *coroutine // in the ready queue
+	stack    *stack.Stack
+	why      *reason // why it is being stopped, for good
+	state    state
+	wait     wait
+	outcome  outcome
+	begun    bool // its function has been called
+	spawned  bool
+	doomed   bool // its waits are being ended
+	gaveUp   bool // its edges no longer count in wanted
+	unwound  bool
+	attempts uint8
+	finished atomic.Bool // state is done: for other loops and goroutines
+	unmet    int32       // how many coroutines it still waits for before it wakes
+	wanted   int32
+	depth    int32
+	since    uint32 // of an Event: the number of its changes when the wait began
+	answer   int32  // what came of a wait: see the waker
+	g        uintptr
+	loop     atomic.Pointer[Loop]
+	scope    *scope
+	before   *coroutine // in the list of its scope
+	after    *coroutine
+	awaiters waitList
+	one      [1]waiter     // its edge, when it waits for one coroutine or stands in one line
+	many     []waiter      // its edges, when it waits for several
+	inner    *scope        // the scope that it isolates
+	callback *callback     // its way back, when it is a callback
+	limit    time.Duration // of a Timeout
+	shelter  *shield       // the innermost Shield that it is in
+	timer    timers.Timer
+	co       Co
+	body     body
+	err      error // its result; while it waits, what the wait is going to fail with
+	name     string
+	entry    uintptr // the address of its function
+}
+
+// A body is the [Coro] around a coroutine.
+type body interface {
+	Awaitable
+	call(co *Co) error
+}
+
+func (c *coroutine) init(b body, entry uintptr) {
+	c.body, c.entry, c.co.c = b, entry, c
+	c.one[0].c, c.awaiters.owner = c, c
+}
+
+// Run is the task on the coroutine's stack: see [stack.Task].
+func (c *coroutine) Run() {
+	c.g = stack.ID()
+	c.outcome = exited // unless it comes to say otherwise
+	defer c.caught()
+	err := c.body.call(&c.co)
+	if c.state != running { // a callback, which waits without a stack from here on
+		c.outcome = pending
+		return
+	}
+	c.err, c.outcome, c.wait = err, returned, onNothing
+}
+
+// caught finds out how the function ended if it did not return.
+func (c *coroutine) caught() {
+	if c.outcome != exited {
+		return
+	}
+	c.err = errExited
+	if p := recover(); p != nil {
+		c.err, c.outcome = newPanicError(p, debug.Stack()), panicked
+	}
+	c.state, c.wait = running, onNothing
+}
+
+// park leaves the stack until the loop resumes the coroutine. A loop that collects a trace resumes it only to have it
+// tell where it is.
+func (c *coroutine) park() {
+	for {
+		c.stack.Suspend()
+		p := c.loop.Load().probe
+		if p == nil {
+			return
+		}
+		p.take()
+	}
+}
+
+// claim makes c belong to l, unless it belongs to another loop.
+func (c *coroutine) claim(l *Loop) error {
+	if c.loop.CompareAndSwap(nil, l) || c.loop.Load() == l {
+		return nil
+	}
+	return &foreignError{c.describe()}
+}
+
+// edges are the places in which c waits.
+func (c *coroutine) edges() []waiter {
+	if c.many != nil {
+		return c.many
+	}
+	return c.one[:]
+}
+
+// label is the name of c.
+func (c *coroutine) label() string {
+	if c.name != "" {
+		return c.name
+	}
+	if f := runtime.FuncForPC(c.entry); f != nil {
+		return f.Name()
+	}
+	return "unnamed"
+}
+
+// A waitList is a line of waiters, first come, first served.
+type waitList struct {
+	head, tail *waiter
+	owner      *coroutine // of a coroutine's awaiters
+}
+
+// A waiter is a place in a line: an edge, when the line is the awaiters of a coroutine.
+type waiter struct {
+	c          *coroutine
+	line       *waitList // nil when it stands in none
+	next, prev *waiter
+	group      *collector // of a coroutine that waits for any of several
+}
+
+func (l *waitList) push(w *waiter) {
+	w.line, w.next, w.prev = l, nil, l.tail
+	if l.tail != nil {
+		l.tail.next = w
+	} else {
+		l.head = w
+	}
+	l.tail = w
+}
+
+func (l *waitList) pop() *waiter {
+	w := l.head
+	if w != nil {
+		w.leave()
+	}
+	return w
+}
+
+// leave takes w out of its line, wherever it stands in it.
+func (w *waiter) leave() {
+	l := w.line
+	if l == nil {
+		return
+	}
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		l.head = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		l.tail = w.prev
+	}
+	w.line, w.next, w.prev = nil, nil, nil
+}

@@ -1,0 +1,350 @@
+package tinyio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// How coroutines are stopped. There is one way, whatever the reason: an error, a panic or a Goexit in a coroutine of the
+// same scope, a context that is done, a failure that an isolated scope is stopped for, a timeout, the end of a shield's
+// grace. It has three parts:
+//
+//   - doom marks a coroutine: from now on its suspensions return an error, its context is done, and it no longer counts
+//     among those who want others to go on;
+//   - endWaits ends the waits of all that were marked together. Whoever waits for coroutines that are being stopped too
+//     goes on waiting for these, and hears of it when they have finished: children first. Everybody else becomes ready,
+//     and finds the error when it resumes;
+//   - a timeout marks, besides its coroutine, those that nobody else wants (halt). A crash marks a whole scope.
+
+// A scope is a crash domain: the coroutines of a run, or of one [Isolate]. An error in one of them stops all of them.
+type scope struct {
+	ctx     context.Context
+	parent  *scope
+	owner   *coroutine // that waits for it in Isolate
+	first   *coroutine // its live members, in the order in which they were started
+	last    *coroutine
+	live    int
+	stopped bool // from outside; what goes wrong in it from then on is no longer its own affair
+
+	crashed   bool
+	original  failure
+	cleanups  []failure
+	cancelled []error
+}
+
+func (s *scope) add(c *coroutine) {
+	c.before = s.last
+	if s.last != nil {
+		s.last.after = c
+	} else {
+		s.first = c
+	}
+	s.last = c
+	s.live++
+	if s.owner != nil {
+		c.depth = max(c.depth, s.owner.depth+1)
+	}
+}
+
+func (s *scope) remove(c *coroutine) {
+	if c.before != nil {
+		c.before.after = c.after
+	} else {
+		s.first = c.after
+	}
+	if c.after != nil {
+		c.after.before = c.before
+	} else {
+		s.last = c.before
+	}
+	c.before, c.after = nil, nil
+	s.live--
+}
+
+// A failure is an error of a coroutine, and who waited for it.
+type failure struct {
+	err     error
+	trace   []Frame
+	panic   bool
+	exit    bool
+	outside bool // nothing failed: the run was told to stop
+}
+
+func (f failure) error() error { return &Error{Err: f.err, Trace: f.trace} }
+
+// failure is what went wrong in c, which has ended. A coroutine that is being stopped may say so in several ways.
+func (c *coroutine) failure() (f failure, failed bool) {
+	f.err = c.err
+	switch {
+	case c.outcome == panicked:
+		f.panic = true
+	case c.unwound:
+		c.err = fmt.Errorf("tinyio: coroutine %s ignored its cancellation %d times and was unwound; it should return "+
+			"the error of a suspension: %w", c.describe(), attemptsAllowed, errIgnored)
+		f.err = c.err
+	case c.outcome == exited:
+		f.exit = true
+	case c.err == nil || c.why != nil && c.why.explains(c.err):
+		return f, false
+	}
+	return f, true
+}
+
+// errIgnored is what a coroutine that was unwound fails with.
+var errIgnored = errors.New("cancellation ignored")
+
+// fail deals with a failure in s: the first one stops the scope.
+func (l *Loop) fail(s *scope, f failure) {
+	if f.panic || f.exit {
+		// Isolate hides neither.
+		for s.parent != nil {
+			s = s.parent
+		}
+	}
+	for s.stopped && s.parent != nil {
+		s = s.parent
+	}
+	if f.panic {
+		p := f.err.(*PanicError)
+		if p.Trace == nil {
+			p.Trace = f.trace
+		}
+		if l.panicked == nil {
+			l.panicked = p
+		}
+	}
+	l.exiting = l.exiting || f.exit
+	if s.crashed {
+		if !f.outside {
+			s.cleanups = append(s.cleanups, f)
+		}
+		return
+	}
+	s.crashed, s.original = true, f
+	l.stopScope(s, &reason{err: &CancelledError{Cause: f.err}, cause: f.err, crash: true})
+}
+
+// stopScope cancels all members of s.
+func (l *Loop) stopScope(s *scope, why *reason) {
+	l.doomScope(s, why)
+	l.endWaits()
+}
+
+func (l *Loop) doomScope(s *scope, why *reason) {
+	for m := s.first; m != nil; m = m.after {
+		l.doom(m, why)
+	}
+}
+
+// halt stops c and whoever is wanted only by those that are being stopped with it.
+func (l *Loop) halt(c *coroutine, why *reason) {
+	l.doom(c, why)
+	l.endWaits()
+}
+
+// doom marks c to be stopped because of why. What c waits for is left alone until endWaits.
+func (l *Loop) doom(c *coroutine, why *reason) {
+	if c.state == done || c.doomed {
+		return
+	}
+	protected := false
+	for s := c.shelter; s != nil && s != why.from; s = s.outer {
+		if s.open {
+			s.keepAway(l, why)
+			protected = true
+		}
+	}
+	if !c.co.shield.protects(why) && c.why == nil {
+		c.why = why
+		c.co.stop(why)
+	}
+	if protected {
+		return
+	}
+	c.doomed = true
+	l.doomed = append(l.doomed, c)
+	if c.state == waiting && c.wait == onIsolate {
+		c.inner.stopped = true
+		l.doomScope(c.inner, why)
+	}
+}
+
+// endWaits ends the waits of all that are doomed, and dooms those that nobody wants any more.
+func (l *Loop) endWaits() {
+	for i := 0; i < len(l.doomed); i++ { // which grows meanwhile
+		l.unwant(l.doomed[i])
+	}
+	for _, c := range l.doomed {
+		l.endWait(c)
+	}
+	if cap(l.doomed) > 1024 {
+		l.doomed = nil
+	}
+	clear(l.doomed)
+	l.doomed = l.doomed[:0]
+}
+
+// unwant takes back that c wants the coroutines it waits for. If c is halted, those that nobody else wants are halted too.
+func (l *Loop) unwant(c *coroutine) {
+	if c.gaveUp || c.state != waiting || c.wait != onCoroutine {
+		return
+	}
+	c.gaveUp = true
+	for i, edges := 0, c.edges(); i < len(edges); i++ {
+		if line := edges[i].line; line != nil {
+			t := line.owner
+			if t.wanted--; t.wanted == 0 && !c.why.crash {
+				l.doom(t, c.why)
+			}
+		}
+	}
+}
+
+// endWait ends the wait of c, which is doomed.
+func (l *Loop) endWait(c *coroutine) {
+	switch {
+	case c.state == done || c.state == running:
+		return
+	case c.state == ready:
+		if !c.begun {
+			l.neverRun(c)
+		}
+		return
+	}
+	switch c.wait {
+	case onTimer:
+		l.wake(c)
+	case onCoroutine, onCompletion:
+		l.timers.Remove(&c.timer)
+		l.keepStopping(c)
+	case onEvent, onPermit, onBarrier:
+		c.one[0].leave()
+		l.wake(c)
+	case onThread:
+		c.callback.stop(l, c.why.cause)
+	case onIsolate: // it hears of it when the scope is empty
+	}
+}
+
+// keepStopping gives up c's waits for coroutines that are not being stopped. If none is left, c hears of its end.
+func (l *Loop) keepStopping(c *coroutine) {
+	c.unmet = 0
+	edges := c.edges()
+	for i := range edges {
+		switch line := edges[i].line; {
+		case line == nil:
+		case line.owner.isStopping():
+			c.unmet++
+		default:
+			edges[i].leave()
+		}
+	}
+	if c.unmet == 0 {
+		l.wake(c)
+	}
+}
+
+// isStopping reports that c is going to finish before long because it was told to.
+func (c *coroutine) isStopping() bool { return c.why != nil }
+
+// neverRun settles c, which was doomed before its first turn.
+func (l *Loop) neverRun(c *coroutine) {
+	c.outcome, c.err, c.wait = returned, c.why.err, onNothing
+	l.finish(c)
+}
+
+// interruption is the failure that the context of r is done.
+func (r *run) interruption() failure {
+	return failure{err: context.Cause(r.root.ctx), outside: true}
+}
+
+// deadlocked crashes the loop because nothing can ever happen in it again.
+func (l *Loop) deadlocked() {
+	l.fail(l.root, failure{err: &DeadlockError{Waits: l.waits()}})
+}
+
+// A reason is why coroutines are stopped.
+type reason struct {
+	err   error   // what their suspensions return
+	cause error   // of their contexts
+	crash bool    // of their scope; otherwise a timeout
+	from  *shield // inside which the reason arose: it and those around it do not keep it away
+
+	once sync.Once
+	dead *coContext
+}
+
+// context returns the context of a coroutine that is stopped and had none. All of them share one.
+func (r *reason) context(co *Co) *coContext {
+	r.once.Do(func() {
+		r.dead = newContext(co.c.scope.ctx)
+		r.dead.cancel(r.cause)
+	})
+	return r.dead
+}
+
+// explains reports whether err, from a coroutine that was stopped, says only that.
+func (r *reason) explains(err error) bool {
+	return errors.Is(err, ErrCancelled) || errors.Is(err, context.Canceled) || errors.Is(err, r.cause)
+}
+
+// noteCancelled keeps what GroupAlways reports of a coroutine that was cancelled.
+func (s *scope) noteCancelled(c *coroutine) {
+	for s.stopped && s.parent != nil {
+		s = s.parent
+	}
+	s.cancelled = append(s.cancelled, c.why.err)
+}
+
+// A GroupMode says what a failed run returns.
+type GroupMode int
+
+const (
+	// GroupAuto returns the original error alone if every other coroutine stopped cleanly, and otherwise an
+	// [*ErrorGroup] of it and of the errors of clean-up.
+	GroupAuto GroupMode = iota
+	// GroupNever returns the original error alone. Errors of clean-up are lost.
+	GroupNever
+	// GroupAlways returns an [*ErrorGroup] of the original error, the errors of clean-up, and the [*CancelledError] of
+	// every coroutine that was cancelled.
+	GroupAlways
+)
+
+// report is what a run, or an Isolate, returns for s.
+func (s *scope) report(mode GroupMode) error {
+	if !s.crashed {
+		return nil
+	}
+	if mode == GroupNever || mode == GroupAuto && len(s.cleanups) == 0 {
+		return s.original.error()
+	}
+	g := &ErrorGroup{Errs: []error{s.original.error()}}
+	for _, f := range s.cleanups {
+		g.Errs = append(g.Errs, f.error())
+	}
+	if mode == GroupAlways {
+		g.Errs = append(g.Errs, s.cancelled...)
+	}
+	return g
+}
+
+// others are the failures of s besides p, which Run is going to panic with.
+func (s *scope) others(p *PanicError) (errs []error) {
+	for _, f := range append([]failure{s.original}, s.cleanups...) {
+		if f.err != error(p) && !f.exit {
+			errs = append(errs, f.error())
+		}
+	}
+	return errs
+}
+
+// reportMishaps fails the loop for what went wrong in code that it called itself.
+func (l *Loop) reportMishaps() {
+	for len(l.mishaps) > 0 {
+		f := l.mishaps[0]
+		l.mishaps = l.mishaps[1:]
+		l.fail(l.root, f)
+	}
+}

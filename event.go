@@ -1,0 +1,141 @@
+package tinyio
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// An Event is a flag that coroutines can wait for. The zero Event is clear and ready to use. Set, Clear and IsSet may be
+// called from any goroutine; they do not suspend. An Event must not be copied.
+type Event struct {
+	changes atomic.Uint32          // how often it was set or cleared: odd when it is set
+	hubs    atomic.Pointer[[]*hub] // copied when it changes
+}
+
+// A hub is those of a loop's coroutines that wait for an event. The list of them is the loop's own; all that a goroutine
+// that sets the event does is to post the hub to the loop.
+type hub struct {
+	message
+	event   *Event
+	loop    *Loop
+	posted  atomic.Bool
+	waiters waitList
+}
+
+// IsSet reports whether the event is set.
+func (e *Event) IsSet() bool { return e.changes.Load()&1 != 0 }
+
+// Set sets the event. Everybody who is waiting for it becomes ready, in the order in which they began to wait, even if it
+// is cleared before their turn. A Set happens before the return of a Wait that it ends, in the sense of the Go memory
+// model.
+func (e *Event) Set() {
+	for {
+		n := e.changes.Load()
+		if n&1 != 0 {
+			return
+		}
+		if e.changes.CompareAndSwap(n, n+1) {
+			break
+		}
+	}
+	hubs := e.hubs.Load()
+	if hubs == nil {
+		return
+	}
+	for _, h := range *hubs {
+		if h.posted.CompareAndSwap(false, true) {
+			h.loop.inbox.post(&h.message)
+		}
+	}
+}
+
+// Clear clears the event.
+func (e *Event) Clear() {
+	for {
+		n := e.changes.Load()
+		if n&1 == 0 || e.changes.CompareAndSwap(n, n+1) {
+			return
+		}
+	}
+}
+
+// Wait suspends the coroutine until the event is set, or for a turn if it is set already.
+func (e *Event) Wait(co *Co) error {
+	_, err := e.wait(co, "Event.Wait", 0, false)
+	return err
+}
+
+// WaitFor is [Event.Wait] for at most d. It reports whether the event was set; running out of time is not an error.
+func (e *Event) WaitFor(co *Co, d time.Duration) (set bool, err error) {
+	return e.wait(co, "Event.WaitFor", d, true)
+}
+
+func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool, err error) {
+	if e == nil {
+		panic("tinyio: " + op + ": the Event is nil; use a pointer to a zero Event")
+	}
+	c := co.enter(op)
+	if err := co.refused(); err != nil {
+		return false, err
+	}
+	l := c.loop.Load()
+	l.asked.hub, l.asked.pause, l.asked.limited = e.hubOf(l), d, limited
+	c.answer = 1
+	if err := co.suspend(onEvent); err != nil {
+		return false, err
+	}
+	return c.answer == 1, nil
+}
+
+// hubOf returns the hub of l. Those of loops that have stopped running are dropped when one is added.
+func (e *Event) hubOf(l *Loop) *hub {
+	for {
+		old := e.hubs.Load()
+		var hubs []*hub
+		if old != nil {
+			for _, h := range *old {
+				if h.loop == l {
+					return h
+				}
+				if h.loop.active.Load() {
+					hubs = append(hubs, h)
+				}
+			}
+		}
+		h := &hub{event: e, loop: l}
+		h.to = h
+		hubs = append(hubs, h)
+		if e.hubs.CompareAndSwap(old, &hubs) {
+			return h
+		}
+	}
+}
+
+// joinEvent makes c wait at h, unless the event is set.
+func (l *Loop) joinEvent(c *coroutine, h *hub) {
+	c.since = h.event.changes.Load()
+	if c.since&1 == 0 {
+		h.waiters.push(&c.one[0])
+		// A goroutine that sets the event after this finds c in the line when its message arrives; one that has set
+		// it before may have had its message taken in already.
+		if h.event.changes.Load() == c.since {
+			return
+		}
+		c.one[0].leave()
+	}
+	l.wake(c)
+}
+
+// arrive wakes those who began to wait before the event was set.
+func (h *hub) arrive(l *Loop) {
+	h.posted.Store(false)
+	now := h.event.changes.Load()
+	var next *waiter
+	for w := h.waiters.head; w != nil; w = next {
+		next = w.next
+		if w.c.since != now {
+			w.leave()
+			l.wake(w.c)
+		}
+	}
+}

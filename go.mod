@@ -1,0 +1,3 @@
+module github.com/tinyio-go/tinyio
+
+go 1.25

@@ -1,0 +1,117 @@
+// Package timers keeps deadlines in order: adding one, removing one and taking the next cost O(log n).
+package timers
+
+// A Timer is the place of one deadline in a [Heap]. It is meant to be a field of what it belongs to, so that setting it
+// allocates nothing. The zero Timer is not set.
+type Timer struct{ at int32 }
+
+// Set reports whether t is in a heap.
+func (t *Timer) Set() bool { return t.at != 0 }
+
+// A Heap holds set timers, each with a value, in the order of their deadlines, and those with the same deadline in the
+// order in which they were added. The zero Heap is empty.
+//
+// It has four children to a node, not two: half the depth, and the children lie side by side in memory.
+type Heap[V any] struct {
+	items []item[V]
+	added uint64
+}
+
+type item[V any] struct {
+	when  int64
+	seq   uint64
+	timer *Timer
+	value V
+}
+
+func (i *item[V]) before(j *item[V]) bool {
+	return i.when < j.when || i.when == j.when && i.seq < j.seq
+}
+
+// Len returns how many timers are set.
+func (h *Heap[V]) Len() int { return len(h.items) }
+
+// Next returns the earliest deadline. The heap must not be empty.
+func (h *Heap[V]) Next() int64 { return h.items[0].when }
+
+// Add sets t, which must not be set.
+func (h *Heap[V]) Add(t *Timer, when int64, value V) {
+	h.added++
+	h.items = append(h.items, item[V]{when, h.added, t, value})
+	h.up(len(h.items) - 1)
+}
+
+// Pop removes the earliest timer and returns its value. The heap must not be empty.
+func (h *Heap[V]) Pop() V {
+	v := h.items[0].value
+	h.remove(0)
+	return v
+}
+
+// Remove takes t out of the heap; a timer that is not set is left alone.
+func (h *Heap[V]) Remove(t *Timer) {
+	if t.Set() {
+		h.remove(int(t.at) - 1)
+	}
+}
+
+func (h *Heap[V]) remove(i int) {
+	h.items[i].timer.at = 0
+	last := len(h.items) - 1
+	moved := h.items[last]
+	h.items[last] = item[V]{}
+	h.items = h.items[:last]
+	if i < last {
+		h.items[i] = moved
+		if !h.down(i) {
+			h.up(i)
+		}
+	}
+	// A burst of timers gives its memory back.
+	if c := cap(h.items); c > 1024 && last < c/4 {
+		h.items = append(make([]item[V], 0, c/2), h.items...)
+	}
+}
+
+// up moves item i towards the root until its parent is earlier.
+func (h *Heap[V]) up(i int) {
+	it := h.items[i]
+	for i > 0 {
+		p := (i - 1) / 4
+		if !it.before(&h.items[p]) {
+			break
+		}
+		h.place(i, h.items[p])
+		i = p
+	}
+	h.place(i, it)
+}
+
+// down moves item i away from the root until its children are later, and reports whether it moved.
+func (h *Heap[V]) down(i int) bool {
+	it, start := h.items[i], i
+	for {
+		first := 4*i + 1
+		if first >= len(h.items) {
+			break
+		}
+		least := first
+		for c := first + 1; c < min(first+4, len(h.items)); c++ {
+			if h.items[c].before(&h.items[least]) {
+				least = c
+			}
+		}
+		if !h.items[least].before(&it) {
+			break
+		}
+		h.place(i, h.items[least])
+		i = least
+	}
+	h.place(i, it)
+	return i != start
+}
+
+func (h *Heap[V]) place(i int, it item[V]) {
+	h.items[i] = it
+	it.timer.at = int32(i + 1)
+}

@@ -1,0 +1,534 @@
+package tinyio
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
+	"github.com/tinyio-go/tinyio/internal/timers"
+)
+
+// The invariants of a loop. checkInvariants tests those that can be tested, after every step, in the tests.
+//
+//  1. A coroutine is in exactly one state (see the diagram in coro.go), and in the place that goes with it: a ready one
+//     is in the ready queue, a waiting one in what it waits for, a running one on its stack. It goes through the
+//     states in order, settles once and keeps its result.
+//  2. At most one coroutine of a loop runs at a time, and it runs on the goroutine that drives the loop in all but name:
+//     the loop stands still meanwhile. Only the loop and its running coroutine touch the loop's state. What other
+//     goroutines have to say goes through the inbox, which is the only thing they touch.
+//  3. The ready queue is in the order in which its coroutines became ready, wherever that came from: whoever appends
+//     to it takes in the inbox first (makeReady).
+//  4. A coroutine that waits for coroutines has an edge to each of them. The edges make no cycle: an edge goes from a
+//     coroutine to one of greater depth.
+//  5. Wanted counts who needs a coroutine to go on: each edge to it whose owner is not itself being stopped, and one
+//     for a coroutine that was spawned or is the first of its scope. Whoever is wanted is not halted.
+//  6. A coroutine is stopped in one way, whatever the reason (crash.go): it is marked, and its wait ends, or goes on for as
+//     long as it waits for others that are being stopped.
+//  7. With the same inputs (inbox, clock and picks), the interleaving is the same: nothing here ranges over a map or
+//     depends on an address.
+
+// A Loop runs coroutines. Its zero value is not usable; make one with [NewLoop]. A loop can be run again and again, one
+// run at a time; the results of its coroutines stay with them. It holds no goroutine and no memory to speak of between
+// runs, and needs no closing.
+type Loop struct {
+	ready   queue
+	running *coroutine
+	live    int // coroutines that have been started and have not finished, in all scopes
+	timers  timers.Heap[timed]
+	steps   int // turns left until the clock is read again, see fireTimers
+	period  int // how many turns lie between two readings
+	read    int64
+	asked   request
+	doomed  []*coroutine // being stopped: a work list, empty between steps
+	stacks  []*stack.Stack
+	probe   *probe
+	mishaps []failure // what went wrong where no coroutine could return it; see reportMishaps
+
+	inbox   inbox
+	active  atomic.Bool
+	clock   Clock
+	epoch   time.Time // what the loop counts its nanoseconds from
+	root    *scope
+	threads int // callbacks that have started and have not come back
+	hosted  bool
+	mode    GroupMode
+
+	panicked *PanicError // what Run is going to panic with
+	exiting  bool        // Run is going to call runtime.Goexit
+
+	stepped func(*Loop) // called after every step, in tests
+}
+
+// An Option sets how a loop works.
+type Option func(*Loop)
+
+// WithErrorGroup sets what [Run] returns for a failure: see [GroupMode]. The default is [GroupAuto].
+func WithErrorGroup(mode GroupMode) Option {
+	return func(l *Loop) { l.mode = mode }
+}
+
+// NewLoop returns a loop with the given options.
+func NewLoop(opts ...Option) *Loop {
+	l := &Loop{clock: new(realClock)}
+	for _, o := range opts {
+		if o == nil {
+			panic("tinyio: NewLoop: an Option is nil; leave it out")
+		}
+		o(l)
+	}
+	return l
+}
+
+// Run runs c on a loop of its own and returns when c has finished and every other coroutine that it started, directly
+// or not, has finished too, whether awaited or spawned, and every goroutine of [RunInThread] with them. It returns c's
+// value, or the error that crashed the loop: see [Error] for the trace that it carries, [GroupMode] for when it is an
+// [*ErrorGroup].
+//
+// When ctx is done, the loop crashes with [context.Cause] of it. If a coroutine panics, everything is cancelled and
+// cleaned up and then Run panics with a [*PanicError]; if one calls [runtime.Goexit], Run does so in the end.
+//
+// Run may be called from any goroutine, and from inside a coroutine, which blocks that coroutine's loop. Coroutines run
+// on stacks of their own: a goroutine that is locked to its thread may call Run, but a coroutine must not suspend
+// between [runtime.LockOSThread] and its unlocking.
+func Run[T any](ctx context.Context, c *Coro[T], opts ...Option) (T, error) {
+	return RunOn(ctx, NewLoop(opts...), c)
+}
+
+// RunOn is [Run] on a loop made before. A coroutine that finished in an earlier run gives its result again, at once. A
+// loop that is running already cannot be run: RunOn returns an error without waiting.
+func RunOn[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
+	r := Start(ctx, l, c)
+	r.run.drive()
+	return r.Result()
+}
+
+// A run is one call of Run, RunOn or Start: from the first coroutine to the last.
+type run struct {
+	loop   *Loop
+	root   *scope
+	leave  func() bool // lets go of the context
+	err    error       // why it could not start
+	ended  bool
+	result error
+	panics *PanicError
+	exits  bool
+}
+
+// begin starts a run of l with c as its first coroutine.
+func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
+	switch {
+	case ctx == nil:
+		panic("tinyio: " + op + ": the context is nil; pass context.Background() if there is none")
+	case l == nil:
+		panic("tinyio: " + op + ": the Loop is nil; make one with NewLoop")
+	}
+	r := &run{loop: l}
+	if c.finished.Load() {
+		r.ended = true
+		return r
+	}
+	if !l.active.CompareAndSwap(false, true) {
+		r.ended, r.err = true, errors.New("tinyio: "+op+": the loop is running already; await the coroutine "+
+			"from inside it, or run it on a loop of its own")
+		return r
+	}
+	if err := c.claim(l); err != nil {
+		l.active.Store(false)
+		r.ended, r.err = true, err
+		return r
+	}
+	l.inbox.self = &sleeper{make(chan struct{}, 1)}
+	l.epoch, l.steps, l.read = l.clock.Now(), 0, 0
+	l.root = &scope{ctx: ctx}
+	r.root = l.root
+	l.start(c, l.root, nil)
+	c.wanted++
+	r.leave = func() bool { return true }
+	if ctx.Err() != nil {
+		l.fail(l.root, r.interruption())
+	} else if ctx.Done() != nil {
+		i := &interruption{run: r}
+		i.to = i
+		r.leave = context.AfterFunc(ctx, func() { l.inbox.post(&i.message) })
+	}
+	return r
+}
+
+// drive takes steps until the run has ended.
+func (r *run) drive() {
+	for !r.over() {
+		r.turn()
+	}
+	r.goOn()
+}
+
+// turn takes steps as long as there is anything to do, and then waits for more.
+func (r *run) turn() {
+	for r.loop.step() {
+	}
+	if r.loop.live > 0 {
+		r.loop.idle()
+	}
+}
+
+// goOn does in the goroutine of the run what a panic or a Goexit asks for, once everything has stopped.
+func (r *run) goOn() {
+	if r.panics != nil {
+		panic(r.panics)
+	}
+	if r.exits {
+		runtime.Goexit()
+	}
+}
+
+// over reports whether everything has finished, and if so ends the run.
+func (r *run) over() bool {
+	l := r.loop
+	if r.ended || l.live > 0 {
+		return r.ended
+	}
+	r.ended = true
+	r.leave()
+	r.result, r.panics, r.exits = r.root.report(l.mode), l.panicked, l.exiting
+	if r.panics != nil {
+		r.panics.others = r.root.others(r.panics)
+	}
+	for _, s := range l.stacks {
+		s.Stop()
+	}
+	l.stacks, l.root, l.panicked, l.exiting, l.mishaps = nil, nil, nil, false, nil
+	l.clock.Rest()
+	l.active.Store(false)
+	return true
+}
+
+// step is the loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, let it
+// go on, and deal with how it stopped. It reports false when nobody is ready.
+func (l *Loop) step() bool {
+	l.takeIn()
+	l.fireTimers()
+	l.reportMishaps()
+	c := l.next()
+	if c == nil {
+		return false
+	}
+	l.resume(c)
+	l.takeIn()
+	l.stopped(c)
+	if l.stepped != nil {
+		l.stepped(l)
+	}
+	return true
+}
+
+// next takes the next coroutine out of the ready queue. One that was cancelled before it started has finished while it
+// stood there and is passed over.
+func (l *Loop) next() *coroutine {
+	for {
+		c := l.ready.pop()
+		if c == nil || c.state == ready {
+			return c
+		}
+	}
+}
+
+// resume lets c go on until it suspends or finishes.
+func (l *Loop) resume(c *coroutine) {
+	c.state = running
+	l.running = c
+	usable := true
+	switch {
+	case c.stack != nil:
+		usable = c.stack.Resume()
+	case !c.begun:
+		c.stack, c.begun = l.takeStack(), true
+		usable = c.stack.Start(c)
+	default: // a callback that has come back: its result is there, and nothing is left to run
+	}
+	if !usable {
+		c.stack = nil
+	}
+	l.running = nil
+}
+
+// A request is what a coroutine that suspends asks of its loop. It is put into the loop's one request, not onto the
+// coroutine, because only one coroutine at a time can ask; what it asks for is then done on the loop's own stack, so
+// that the coroutines' stacks stay small.
+type request struct {
+	pause   time.Duration
+	limited bool // pause is a limit to a wait
+	fresh   []Awaitable
+	hub     *hub
+	line    *waitList
+	target  *coroutine
+	group   *collector
+}
+
+// stopped deals with how c stopped. It holds the only switch over that.
+func (l *Loop) stopped(c *coroutine) {
+	if c.state != running { // a callback has been started; it waits without a stack, or is on its way back already
+		l.releaseStack(c)
+		return
+	}
+	switch c.wait {
+	case onNothing:
+		l.finish(c)
+	case onTurn:
+		l.makeReady(c)
+	case onSpawn:
+		for _, a := range l.asked.fresh {
+			l.want(c, a.awaitable())
+		}
+		l.makeReady(c)
+	case onTimer:
+		l.block(c)
+	case onCoroutine:
+		l.block(c)
+		l.join(c)
+	case onCompletion:
+		l.block(c)
+		l.joinAny(c)
+	case onIsolate:
+		l.block(c)
+		l.enclose(c, l.asked.target)
+	case onEvent:
+		l.block(c)
+		l.joinEvent(c, l.asked.hub)
+	case onPermit, onBarrier:
+		l.block(c)
+		l.asked.line.push(&c.one[0])
+	}
+	if c.wait > onTurn {
+		l.asked = request{}
+	}
+}
+
+// block makes c wait, for as long as it asked at most.
+func (l *Loop) block(c *coroutine) {
+	c.state = waiting
+	if l.asked.limited {
+		l.setTimer(&c.timer, l.asked.pause, c)
+	}
+}
+
+// takeStack returns a stack for a coroutine that starts.
+func (l *Loop) takeStack() *stack.Stack {
+	if n := len(l.stacks); n > 0 {
+		s := l.stacks[n-1]
+		l.stacks[n-1] = nil
+		l.stacks = l.stacks[:n-1]
+		return s
+	}
+	return stack.New()
+}
+
+// spareStacks is how many stacks of finished coroutines a loop keeps for new ones. Beyond that a burst of coroutines
+// gives its memory back.
+const spareStacks = 1024
+
+// releaseStack takes c's stack away.
+func (l *Loop) releaseStack(c *coroutine) {
+	s := c.stack
+	if s == nil {
+		return
+	}
+	c.stack = nil
+	if len(l.stacks) < spareStacks {
+		l.stacks = append(l.stacks, s)
+	} else {
+		s.Stop()
+	}
+}
+
+// makeReady puts c at the back of the ready queue.
+func (l *Loop) makeReady(c *coroutine) {
+	l.takeIn()
+	c.state = ready
+	l.ready.push(c)
+}
+
+// wake makes a waiting coroutine ready; what it was waiting for has let go of it.
+func (l *Loop) wake(c *coroutine) {
+	l.timers.Remove(&c.timer)
+	l.makeReady(c)
+}
+
+// start makes c, which belongs to l and is fresh, ready for its first turn, as a member of s.
+func (l *Loop) start(c *coroutine, s *scope, h *shield) {
+	c.scope, c.shelter, c.co.shield = s, h, h
+	if h != nil {
+		h.members = append(h.members, c)
+	}
+	s.add(c)
+	l.live++
+	l.makeReady(c)
+}
+
+// startFor starts t for c, if it is fresh.
+func (l *Loop) startFor(c, t *coroutine) {
+	if t.state == fresh {
+		l.start(t, c.scope, c.shelter)
+	}
+}
+
+// want starts t, if it is fresh, for nobody in particular: the loop itself wants it.
+func (l *Loop) want(c, t *coroutine) {
+	l.startFor(c, t)
+	if t.state != done && !t.spawned {
+		t.spawned = true
+		t.wanted++
+	}
+}
+
+// finish settles c and tells those who wait for it.
+func (l *Loop) finish(c *coroutine) {
+	f, failed := c.failure()
+	if failed {
+		f.trace = l.chain(c)
+	}
+	c.state = done
+	c.finished.Store(true)
+	c.co.end()
+	l.releaseStack(c)
+	l.live--
+	s := c.scope
+	s.remove(c)
+	if c.why != nil && c.why.crash && l.mode == GroupAlways {
+		s.noteCancelled(c)
+	}
+	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {
+		l.resolve(w, c)
+	}
+	if failed {
+		l.fail(s, f)
+	}
+	if s.live == 0 && s.owner != nil {
+		l.wake(s.owner)
+		s.owner = nil
+	}
+}
+
+// setTimer sets t to fire d from now.
+func (l *Loop) setTimer(t *timers.Timer, d time.Duration, what timed) {
+	if l.timers.Len() == 0 {
+		l.steps = 0 // the clock has not been looked at for a while
+	}
+	now := l.now()
+	when := now + int64(max(d, 0))
+	if when < now {
+		when = math.MaxInt64
+	}
+	l.timers.Add(t, when, what)
+}
+
+// now is the time on the loop's clock, in nanoseconds since its epoch.
+func (l *Loop) now() int64 { return int64(l.clock.Now().Sub(l.epoch)) }
+
+// What a timer is for.
+type timed interface{ due(l *Loop) }
+
+// fireTimers fires the timers that are due.
+//
+// Reading the clock costs half as much as a turn, so a loop with timers set reads it every few turns: as few as take
+// about [readEvery] together, going by the last ones, and at most maxPeriod. Turns that suddenly take long make a
+// timer late by maxPeriod of them, once. A loop without timers reads no clock at all.
+func (l *Loop) fireTimers() {
+	if l.timers.Len() == 0 {
+		return
+	}
+	if l.steps--; l.steps > 0 {
+		return
+	}
+	l.fireDue()
+}
+
+const (
+	readEvery = int64(50 * time.Microsecond)
+	maxPeriod = 32
+)
+
+// fireDue reads the clock and fires the timers that are due.
+func (l *Loop) fireDue() {
+	now := l.now()
+	switch passed := now - l.read; {
+	case l.hosted || passed >= readEvery:
+		l.period = 1
+	default:
+		l.period = min(2*l.period, maxPeriod)
+	}
+	l.read, l.steps = now, l.period
+	for l.timers.Len() > 0 && l.timers.Next() <= now {
+		l.timers.Pop().due(l)
+	}
+}
+
+// idle waits until there is something to do.
+func (l *Loop) idle() {
+	if l.inbox.rest() {
+		if !l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake) {
+			l.deadlocked()
+		}
+		l.inbox.rise()
+	}
+	l.steps = 0
+}
+
+// deadline is that of the next timer, the zero time if none is set.
+func (l *Loop) deadline() time.Time {
+	if l.timers.Len() == 0 {
+		return time.Time{}
+	}
+	return l.epoch.Add(time.Duration(l.timers.Next()))
+}
+
+// quiet reports that a turn of the running coroutine would come back to it at once: nobody else is ready, nothing has
+// come from outside, and it is not yet time to look at the clock. A host is to see every turn.
+func (l *Loop) quiet() bool {
+	if l.ready.head != nil || !l.inbox.empty() || l.hosted {
+		return false
+	}
+	if l.timers.Len() == 0 {
+		return true
+	}
+	l.steps--
+	return l.steps > 0
+}
+
+// A queue is the ready coroutines, first in, first out, linked through their next fields: appending allocates nothing
+// and a long queue leaves nothing behind.
+type queue struct{ head, tail *coroutine }
+
+func (q *queue) push(c *coroutine) {
+	if q.head == nil {
+		q.head = c
+	} else {
+		q.tail.next = c
+	}
+	q.tail = c
+}
+
+func (q *queue) pop() *coroutine {
+	c := q.head
+	if c != nil {
+		q.head, c.next = c.next, nil
+		if q.head == nil {
+			q.tail = nil
+		}
+	}
+	return c
+}
+
+func (q *queue) all() iter.Seq[*coroutine] {
+	return func(yield func(*coroutine) bool) {
+		for c := q.head; c != nil; c = c.next {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package tinyio
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+)
+
+// A Runtime is a run that a host drives, a step at a time: a game loop, a graphical interface, a workflow engine, another
+// event loop. Make one with [Start].
+type Runtime[T any] struct {
+	run  *run
+	coro *Coro[T]
+}
+
+// Start begins a run of c on l, as [RunOn] would, but leaves the steps to the caller: range over [Runtime.Steps]. Nothing runs
+// before that. The loop starts no goroutine and waits for nothing; all it reads is its clock ([WithClock]) and what comes
+// from outside.
+//
+// If l is running already, Steps is empty and Result returns the error.
+func Start[T any](ctx context.Context, l *Loop, c *Coro[T]) *Runtime[T] {
+	if c == nil {
+		panic("tinyio: Run: the coroutine is nil; make it with New")
+	}
+	return &Runtime[T]{begin(ctx, l, &c.c, "Run"), c}
+}
+
+// A Pause is a loop between two steps.
+type Pause struct {
+	// Blocked is true if no coroutine is ready. The host should then take the next step when the Deadline has come
+	// or Wake can be received from; an earlier step does no harm, and nothing.
+	Blocked bool
+	// Deadline is that of the next timer, or the zero time if none is set.
+	Deadline time.Time
+	// Wake is sent to when something has come from outside while the loop was blocked.
+	Wake <-chan struct{}
+}
+
+// Steps runs the loop, a step for each turn of a coroutine, and yields the pause after each. It ends when the run has ended.
+// Leaving the range early, by a panic too, cancels everything, waits until it has stopped, and gives the run an error. A
+// panic in a coroutine, or its Goexit, comes out of the range, after everything has been cleaned up.
+//
+// All of the range must happen on one goroutine, which must not lock or unlock its thread meanwhile.
+func (r *Runtime[T]) Steps() iter.Seq[Pause] {
+	return func(yield func(Pause) bool) {
+		if r.run.ended {
+			return
+		}
+		left := true
+		defer func() {
+			if left {
+				r.run.abandon()
+			}
+		}()
+		l := r.run.loop
+		l.hosted = true
+		defer func() { l.hosted = false }()
+		for r.run.hostedStep(); !r.run.over(); r.run.hostedStep() {
+			p := r.run.pause()
+			if !yield(p) {
+				return
+			}
+			r.run.resumeAfter(p)
+		}
+		left = false
+		r.run.goOn()
+	}
+}
+
+// hostedStep takes a step for a host. It looks at the context itself, so that a host that ends it between two steps knows at
+// which step that is noticed.
+func (r *run) hostedStep() {
+	l := r.loop
+	if !r.root.crashed && r.root.ctx.Err() != nil {
+		l.fail(l.root, r.interruption())
+	}
+	l.steps = 0 // time is the host's: look at the clock each time
+	l.step()
+}
+
+// pause describes the loop between two steps.
+func (r *run) pause() Pause {
+	l := r.loop
+	return Pause{
+		Blocked:  l.ready.head == nil && len(l.mishaps) == 0 && l.inbox.rest(),
+		Deadline: l.deadline(),
+		Wake:     l.inbox.self.wake,
+	}
+}
+
+// resumeAfter goes on after p. In virtual time it is the loop that lets the time pass.
+func (r *run) resumeAfter(p Pause) {
+	l := r.loop
+	l.inbox.rise()
+	if v, ok := l.clock.(*virtualClock); ok && p.Blocked && l.inbox.empty() {
+		switch {
+		case !p.Deadline.IsZero():
+			v.now = p.Deadline
+		case l.threads == 0:
+			l.deadlocked()
+		}
+	}
+}
+
+// abandon cancels everything because the host has gone, and waits until it has stopped.
+func (r *run) abandon() {
+	if r.ended {
+		return
+	}
+	l := r.loop
+	l.hosted = false
+	l.inbox.rise()
+	l.fail(l.root, failure{err: errAbandoned, outside: true})
+	for !r.over() {
+		r.turn()
+	}
+}
+
+// errAbandoned is the result of a run whose host left it early.
+var errAbandoned = errors.New("tinyio: the range over Steps was left before the run had ended")
+
+// Result returns what [Run] would have. Before the run has ended it is an error.
+func (r *Runtime[T]) Result() (T, error) {
+	var zero T
+	r.run.goOn()
+	switch {
+	case !r.run.ended:
+		return zero, errors.New("tinyio: Result: the run has not ended; range over Steps first")
+	case r.run.err != nil:
+		return zero, r.run.err
+	case r.run.result != nil:
+		return zero, r.run.result
+	}
+	return r.coro.value, r.coro.c.err
+}

@@ -1,0 +1,272 @@
+package tinyio
+
+import (
+	"context"
+	"reflect"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+)
+
+// RunInThread returns a coroutine that runs fn, which may block, in a goroutine of its own. The loop goes on meanwhile.
+//
+// The context that fn is given is done when the coroutine is cancelled or halted, with the reason in [context.Cause];
+// fn should return before long then, for the loop waits until it has. An error of fn, a panic or a [runtime.Goexit] in
+// it, is that of the coroutine. It panics if fn is nil.
+func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
+	if fn == nil {
+		panic("tinyio: RunInThread: the function is nil; a thread needs one to run")
+	}
+	var c *Coro[T]
+	c = FromCallback(func(done func(T, error)) func(error) {
+		go inThread((*threadContext)(&c.c.co), fn, done)
+		return nil
+	})
+	c.c.entry = reflect.ValueOf(fn).Pointer()
+	return c
+}
+
+// inThread calls fn and hands on how it ended, whichever way that was.
+func inThread[T any](ctx context.Context, fn func(ctx context.Context) (T, error), back func(T, error)) {
+	var v T
+	err := errExited
+	defer func() {
+		if err == errExited {
+			if p := recover(); p != nil {
+				err = newPanicError(p, debug.Stack())
+			}
+		}
+		back(v, err)
+	}()
+	v, err = fn(ctx)
+}
+
+// A threadContext is the context of a coroutine that has no Co to hand out.
+type threadContext Co
+
+func (t *threadContext) Deadline() (time.Time, bool) { return (*Co)(t).Deadline() }
+func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
+func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
+func (t *threadContext) Value(key any) any           { return (*Co)(t).Value(key) }
+
+// FromCallback returns a coroutine that something outside the loop completes: a channel, another event loop, a library
+// with callbacks. [RunInThread] stands on it.
+//
+// The function start is called on the loop when it is the turn of the coroutine for the first time; it must not block.
+// It sees to it that done is called with the result, from any goroutine, or before it returns. The first call counts
+// and later ones do nothing. The function that start returns, which may be nil, is called on the loop if the coroutine is
+// cancelled or halted before that, at most once, with the reason; it must not block either, and should bring about
+// that done is called soon, for the coroutine does not end before. It panics if start is nil.
+func FromCallback[T any](start func(done func(T, error)) (cancel func(cause error))) *Coro[T] {
+	if start == nil {
+		panic("tinyio: FromCallback: the start function is nil; without it nothing completes the coroutine")
+	}
+	c := &Coro[T]{begin: start}
+	c.c.init(c, reflect.ValueOf(start).Pointer())
+	return c
+}
+
+// A callback is a coroutine's way back from outside the loop.
+type callback struct {
+	message
+	c      *coroutine
+	called atomic.Bool
+	cancel func(cause error)
+}
+
+// callBegin calls the start function of a callback. From then on the coroutine waits without a stack.
+func (c *Coro[T]) callBegin() {
+	begin := c.begin
+	c.begin = nil
+	l := c.c.loop.Load()
+	b := &callback{c: &c.c}
+	b.to = b
+	c.c.callback = b
+	c.c.state, c.c.wait = waiting, onThread
+	l.threads++
+	returned := false
+	defer func() {
+		if !returned && b.called.CompareAndSwap(false, true) {
+			l.threads--
+		}
+	}()
+	b.cancel = begin(func(v T, err error) {
+		if b.called.CompareAndSwap(false, true) {
+			c.value, b.c.err = v, err
+			l.inbox.post(&b.message)
+		}
+	})
+	returned = true
+}
+
+// arrive makes the coroutine ready: its last turn, in which it finishes.
+func (b *callback) arrive(l *Loop) {
+	l.threads--
+	c := b.c
+	if c.state != waiting {
+		return // start has panicked after it called done
+	}
+	c.callback = nil
+	c.outcome, c.wait = returned, onNothing
+	if c.err == errExited {
+		c.outcome = exited
+	} else if _, ok := c.err.(*PanicError); ok {
+		c.outcome = panicked
+	}
+	l.makeReady(c)
+}
+
+// stop passes on to the outside that the coroutine is being stopped.
+func (b *callback) stop(l *Loop, cause error) {
+	cancel := b.cancel
+	b.cancel = nil
+	if cancel == nil || b.called.Load() {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			l.mishaps = append(l.mishaps, failure{err: newPanicError(p, debug.Stack()), panic: true})
+		}
+	}()
+	cancel(cause)
+}
+
+// An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that
+// the loop takes away whole and turns round. Messages are part of what they are about, so posting allocates nothing.
+type inbox struct {
+	head    atomic.Pointer[message]
+	sleeper atomic.Pointer[sleeper] // the loop, when it is idle
+	self    *sleeper
+}
+
+// A sleeper is how a loop is woken during one run. Each run has its own: a channel made inside a testing/synctest bubble must
+// not be used outside it.
+type sleeper struct{ wake chan struct{} }
+
+// A message is a place in an inbox, for one thing at a time.
+type message struct {
+	next *message
+	to   receiver
+}
+
+// A receiver is told on the loop that its message has arrived. It may make coroutines ready and must not do more: it may be
+// called during a coroutine's turn.
+type receiver interface{ arrive(l *Loop) }
+
+func (b *inbox) empty() bool { return b.head.Load() == nil }
+
+// post may be called from any goroutine. The message must not be in an inbox already.
+func (b *inbox) post(m *message) {
+	for {
+		head := b.head.Load()
+		m.next = head
+		if b.head.CompareAndSwap(head, m) {
+			break
+		}
+	}
+	if s := b.sleeper.Load(); s != nil && b.sleeper.CompareAndSwap(s, nil) {
+		select {
+		case s.wake <- struct{}{}:
+		default: // it has been woken and does not know yet
+		}
+	}
+}
+
+// rest announces that the loop is about to wait for a message, unless one is there already.
+func (b *inbox) rest() bool {
+	select {
+	case <-b.self.wake: // for a message that has been taken in meanwhile
+	default:
+	}
+	b.sleeper.Store(b.self)
+	if !b.empty() {
+		b.rise()
+		return false
+	}
+	return true
+}
+
+// rise announces that the loop no longer waits.
+func (b *inbox) rise() { b.sleeper.Store(nil) }
+
+// takeIn deals with what has come from outside.
+func (l *Loop) takeIn() {
+	if !l.inbox.empty() {
+		l.receive()
+	}
+}
+
+func (l *Loop) receive() {
+	var first *message
+	for m := l.inbox.head.Swap(nil); m != nil; {
+		m.next, m, first = first, m.next, m
+	}
+	for m := first; m != nil; {
+		next := m.next
+		m.next = nil
+		m.to.arrive(l)
+		m = next
+	}
+}
+
+// An interruption is the message that the context of a run is done.
+type interruption struct {
+	message
+	run *run
+}
+
+func (i *interruption) arrive(l *Loop) {
+	if l.root == i.run.root {
+		l.mishaps = append(l.mishaps, i.run.interruption())
+	}
+}
+
+// A ThreadPool bounds how many functions run in threads at the same time. It belongs to the coroutines of one loop at a time.
+type ThreadPool struct {
+	permits permits
+	max     int
+}
+
+// NewThreadPool returns a pool of at most max threads. It panics if max is not positive.
+func NewThreadPool(max int) *ThreadPool {
+	if max <= 0 {
+		panic("tinyio: NewThreadPool: max must be at least 1, or nothing would ever run")
+	}
+	return &ThreadPool{max: max}
+}
+
+// RunInPool is [RunInThread], but fn waits for its turn while max others of the pool are running. Those that wait are
+// served in order, and one that is cancelled or halted meanwhile never runs.
+func RunInPool[T any](p *ThreadPool, fn func(ctx context.Context) (T, error)) *Coro[T] {
+	if p == nil || fn == nil {
+		panic("tinyio: RunInPool: the pool or the function is nil; it needs both")
+	}
+	c := New(func(co *Co) (T, error) {
+		var zero T
+		if err := p.permits.acquire(co, "RunInPool", p.max); err != nil {
+			return zero, err
+		}
+		defer p.permits.release()
+		return RunInThread(fn).Await(co)
+	})
+	c.c.entry = reflect.ValueOf(fn).Pointer()
+	return c
+}
+
+// MapInPool returns a coroutine that calls fn for each of xs through p and whose value is the results, in the order of xs.
+func MapInPool[T, R any](p *ThreadPool, xs []T, fn func(ctx context.Context, x T) (R, error)) *Coro[[]R] {
+	if p == nil || fn == nil {
+		panic("tinyio: MapInPool: the pool or the function is nil; it needs both")
+	}
+	entry := reflect.ValueOf(fn).Pointer()
+	c := New(func(co *Co) ([]R, error) {
+		cs := make([]*Coro[R], len(xs))
+		for i, x := range xs {
+			cs[i] = RunInPool(p, func(ctx context.Context) (R, error) { return fn(ctx, x) })
+			cs[i].c.entry = entry
+		}
+		return Gather(co, cs...)
+	})
+	c.c.entry = entry
+	return c
+}
