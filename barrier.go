@@ -15,6 +15,9 @@ func NewBarrier(n int) *Barrier {
 	return &Barrier{n: n}
 }
 
+// notYet is the answer to a wait while the barrier is closed.
+const notYet = 1<<32 - 1
+
 // Wait suspends the coroutine until it and n-1 others are waiting. Then all n become ready, in the order of their arrival,
 // and each is given its place in that order, from 0. The barrier is then closed again, for the next n. Whoever is
 // cancelled or halted while it waits has not arrived.
@@ -24,7 +27,7 @@ func (b *Barrier) Wait(co *Co) (index int, err error) {
 		return 0, err
 	}
 	if b.arrived+1 == b.n {
-		for i := int32(0); b.arrived > 0; i++ {
+		for i := uint32(0); b.arrived > 0; i++ {
 			w := b.waiters.pop()
 			b.arrived--
 			w.c.answer = i
@@ -33,10 +36,10 @@ func (b *Barrier) Wait(co *Co) (index int, err error) {
 		return b.n - 1, co.suspend(onTurn)
 	}
 	b.arrived++
-	c.answer = -1
+	c.answer = notYet
 	c.loop.Load().asked.line = &b.waiters
 	if err := co.suspend(onBarrier); err != nil {
-		if c.answer < 0 {
+		if c.answer == notYet {
 			b.arrived--
 		}
 		return 0, err

@@ -22,7 +22,6 @@ import (
 type Co struct {
 	c      *coroutine
 	shield *shield // inside which this handle is good
-	ctx    atomic.Pointer[coContext]
 }
 
 // enter checks that co is in the right hands.
@@ -49,22 +48,39 @@ const attemptsAllowed = 100
 // refused returns the error of a coroutine that is being stopped and has no shield to wait behind.
 func (co *Co) refused() error {
 	c := co.c
-	if c.why == nil || co.shield.protects(c.why) {
+	if !c.stopped || co.shield.protects(c.why) {
 		return nil
 	}
-	if c.attempts++; c.attempts > attemptsAllowed {
-		c.unwound = true
+	c.attempt()
+	return c.why.err
+}
+
+// attempt counts how often c, which is stopped, tries to go on all the same, and in the end unwinds it. Goexit cannot be
+// recovered from, runs the deferred functions, and does not return.
+func (c *coroutine) attempt() {
+	a := c.more()
+	if a.attempts++; a.attempts > attemptsAllowed {
+		a.unwound = true
 		runtime.Goexit()
 	}
-	return c.why.err
 }
 
 // suspend leaves the coroutine until the loop resumes it.
 func (co *Co) suspend(w wait) error {
 	c := co.c
 	c.wait = w
-	c.park()
-	if c.why != nil && !co.shield.protects(c.why) {
+	if l := c.loop.Load(); l.host == nil && !l.hosted {
+		l.stayOn(c)
+	} else {
+		for {
+			c.stack.Suspend()
+			if l.probe == nil {
+				break
+			}
+			l.probe.take()
+		}
+	}
+	if c.stopped && !co.shield.protects(c.why) {
 		return c.why.err
 	}
 	return nil
@@ -73,10 +89,8 @@ func (co *Co) suspend(w wait) error {
 // Yield lets every other coroutine that is ready have its turn.
 func (co *Co) Yield() error {
 	c := co.enter("Yield")
-	if c.why != nil {
-		if err := co.refused(); err != nil {
-			return err
-		}
+	if err := co.refused(); err != nil {
+		return err
 	}
 	if c.loop.Load().quiet() {
 		return nil
@@ -207,9 +221,10 @@ func (co *Co) awaitAll(edges []waiter) error {
 	if len(edges) == 0 {
 		return co.suspend(onTurn)
 	}
-	co.c.many = edges
+	a := co.c.more()
+	a.edges = edges
 	err := co.awaitEdges()
-	co.c.many = nil
+	a.edges = nil
 	return err
 }
 
@@ -328,7 +343,7 @@ func (c *coroutine) awaits(yield func(*coroutine) bool) {
 	}
 	switch c.wait {
 	case onCoroutine, onCompletion:
-		if c.wait == onCompletion && c.many[0].group.left() > 1 {
+		if c.wait == onCompletion && c.annex.edges[0].group.left() > 1 {
 			return // any of several will do
 		}
 		for i, edges := 0, c.edges(); i < len(edges); i++ {
@@ -337,7 +352,7 @@ func (c *coroutine) awaits(yield func(*coroutine) bool) {
 			}
 		}
 	case onIsolate:
-		for m := c.inner.first; m != nil; m = m.after {
+		for m := c.annex.inner.first; m != nil; m = m.after {
 			if !yield(m) {
 				return
 			}
@@ -382,8 +397,16 @@ func newContext(parent context.Context) *coContext {
 	return &coContext{ctx, cancel}
 }
 
+// ctx is where the context of co is kept.
+func (co *Co) ctx() *atomic.Pointer[coContext] {
+	if s := co.shield; s != nil && s.handle == co {
+		return &s.ctx
+	}
+	return &co.c.ctx
+}
+
 func (co *Co) context() context.Context {
-	if x := co.ctx.Load(); x != nil {
+	if x := co.ctx().Load(); x != nil {
 		return x
 	}
 	parent := co.c.scope.ctx
@@ -391,9 +414,9 @@ func (co *Co) context() context.Context {
 		parent = context.WithoutCancel(parent) // what the shield is for
 	}
 	x := newContext(parent)
-	if !co.ctx.CompareAndSwap(nil, x) {
+	if !co.ctx().CompareAndSwap(nil, x) {
 		x.cancel(nil)
-		return co.ctx.Load()
+		return co.ctx().Load()
 	}
 	if co.c.finished.Load() {
 		x.cancel(nil) // end has come too early to see x
@@ -403,15 +426,16 @@ func (co *Co) context() context.Context {
 
 // stop makes the context done because the coroutine is being stopped.
 func (co *Co) stop(why *reason) {
-	if co.ctx.Load() == nil && co.ctx.CompareAndSwap(nil, why.context(co)) {
+	ctx := co.ctx()
+	if ctx.Load() == nil && ctx.CompareAndSwap(nil, why.context(co)) {
 		return
 	}
-	co.ctx.Load().cancel(why.cause)
+	ctx.Load().cancel(why.cause)
 }
 
 // end makes the context done because the coroutine has finished, and releases it.
 func (co *Co) end() {
-	if x := co.ctx.Load(); x != nil {
+	if x := co.ctx().Load(); x != nil {
 		x.cancel(nil)
 	}
 }
@@ -438,7 +462,8 @@ type shield struct {
 	why     *reason // what it keeps away, once there is something
 	timer   timers.Timer
 	handle  *Co
-	members []*coroutine // started inside
+	ctx     atomic.Pointer[coContext] // of the handle
+	members []*coroutine              // started inside
 }
 
 // Shield runs fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
@@ -452,18 +477,15 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	if fn == nil {
 		panic("tinyio: Shield: the function is nil, in " + c.describe() + "; pass what is to be protected")
 	}
-	s := &shield{owner: c, outer: c.shelter, open: true, grace: grace}
+	s := &shield{owner: c, outer: c.shelter(), open: true, grace: grace}
 	s.handle = &Co{c: c, shield: s}
-	if c.why != nil {
-		if !co.shield.protects(c.why) { // a coroutine cannot go on for ever from shield to shield
-			if c.attempts++; c.attempts > attemptsAllowed {
-				c.unwound = true
-				runtime.Goexit()
-			}
+	if c.stopped {
+		if !co.shield.protects(c.why) {
+			c.attempt() // or it could go on for ever, from shield to shield
 		}
 		s.keepAway(c.loop.Load(), c.why)
 	}
-	c.shelter = s
+	c.more().shelter = s
 	defer s.leave()
 	return fn(s.handle)
 }
@@ -471,7 +493,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 // leave ends the shield when its function has ended.
 func (s *shield) leave() {
 	c := s.owner
-	c.shelter = s.outer
+	c.annex.shelter = s.outer
 	s.close(c.loop.Load())
 	s.over = true
 	s.handle.stop(&reason{cause: context.Canceled})

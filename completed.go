@@ -78,9 +78,9 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
-	c.many = g.edges
+	c.more().edges = g.edges
 	err := co.suspend(onCompletion)
-	g.asleep, c.many = false, nil
+	g.asleep, c.annex.edges = false, nil
 	failed := c.err
 	c.err = nil
 	if err == nil {
@@ -96,7 +96,7 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 
 // joinAny makes c wait for the next coroutine of its group.
 func (l *Loop) joinAny(c *coroutine) {
-	g := c.many[0].group
+	g := c.annex.edges[0].group
 	if len(g.ended) > 0 {
 		l.wake(c)
 		return

@@ -21,9 +21,8 @@ type Void = struct{}
 // A Coro that nobody wants never runs, and costs nothing but its memory.
 type Coro[T any] struct {
 	c     coroutine
-	fn    func(co *Co) (T, error)
-	begin func(done func(T, error)) (cancel func(cause error))
 	value T
+	fn    func(co *Co) (T, error) // nil once it has been called, and of a callback
 }
 
 // An Awaitable is a coroutine of any type: every *Coro[T] is one, and nothing else.
@@ -65,7 +64,7 @@ func (c *Coro[T]) Named(name string) *Coro[T] {
 	if c.c.state != fresh {
 		panic("tinyio: Named: coroutine " + c.c.describe() + " has started already; name it where it is made")
 	}
-	c.c.name = name
+	c.c.more().name = name
 	return c
 }
 
@@ -99,11 +98,11 @@ func (c *Coro[T]) Value() T {
 
 // call runs the function of c to its end, or, of a callback, its start.
 func (c *Coro[T]) call(co *Co) (err error) {
-	if c.begin != nil {
+	fn := c.fn
+	if fn == nil {
 		c.callBegin()
 		return nil
 	}
-	fn := c.fn
 	c.fn = nil // what it holds on to is not needed once it has returned
 	c.value, err = fn(co)
 	return err
@@ -195,43 +194,69 @@ const (
 )
 
 // A coroutine is the part of a [Coro] that does not depend on the type of its value.
+//
+// A turn goes through thousands of these, so what it needs of each, down to began, lies in one cache line, and what few
+// coroutines need at all is in an annex.
 type coroutine struct {
-	next     *coroutine // in the ready queue
-	stack    *stack.Stack
+	co      Co
+	next    *coroutine   // in the ready queue
+	stack   stack.Switch // while its function runs
+	g       uintptr      // the goroutine of its stack
+	loop    atomic.Pointer[Loop]
+	state   state
+	wait    wait
+	outcome outcome
+	stopped bool // why is set
+	doomed  bool // its waits are being ended
+	gaveUp  bool // its edges no longer count in wanted
+	spawned bool
+	begun   bool // its function has been called
+
 	why      *reason // why it is being stopped, for good
-	state    state
-	wait     wait
-	outcome  outcome
-	begun    bool // its function has been called
-	spawned  bool
-	doomed   bool // its waits are being ended
-	gaveUp   bool // its edges no longer count in wanted
-	unwound  bool
-	attempts uint8
-	finished atomic.Bool // state is done: for other loops and goroutines
-	unmet    int32       // how many coroutines it still waits for before it wakes
-	wanted   int32
-	depth    int32
-	since    uint32 // of an Event: the number of its changes when the wait began
-	answer   int32  // what came of a wait: see the waker
-	g        uintptr
-	loop     atomic.Pointer[Loop]
+	finished atomic.Bool
+	timer    timers.Timer
+	unmet    int32  // how many coroutines it still waits for before it wakes
+	wanted   int32  // who needs it to go on: see the invariants of Loop
+	depth    int32  // greater than that of whoever waits for it
+	answer   uint32 // what came of a wait; see who wakes it
 	scope    *scope
 	before   *coroutine // in the list of its scope
 	after    *coroutine
 	awaiters waitList
-	one      [1]waiter     // its edge, when it waits for one coroutine or stands in one line
-	many     []waiter      // its edges, when it waits for several
-	inner    *scope        // the scope that it isolates
-	callback *callback     // its way back, when it is a callback
+	one      [1]waiter // its edge, when it waits for one coroutine or stands in one line
+	err      error     // its result; while it waits, what the wait is going to fail with
+	body     body
+	entry    uintptr // the address of its function
+	ctx      atomic.Pointer[coContext]
+	annex    *annex
+}
+
+// An annex is what only some coroutines need.
+type annex struct {
+	name     string
+	edges    []waiter      // when it waits for several coroutines
+	inner    *scope        // when it isolates
 	limit    time.Duration // of a Timeout
 	shelter  *shield       // the innermost Shield that it is in
-	timer    timers.Timer
-	co       Co
-	body     body
-	err      error // its result; while it waits, what the wait is going to fail with
-	name     string
-	entry    uintptr // the address of its function
+	callback callback
+	attempts int  // to suspend, since it was stopped
+	unwound  bool // for ignoring that
+}
+
+// more returns the annex of c.
+func (c *coroutine) more() *annex {
+	if c.annex == nil {
+		c.annex = new(annex)
+	}
+	return c.annex
+}
+
+// shelter is the innermost Shield that c is in.
+func (c *coroutine) shelter() *shield {
+	if c.annex == nil {
+		return nil
+	}
+	return c.annex.shelter
 }
 
 // A body is the [Coro] around a coroutine.
@@ -245,9 +270,21 @@ func (c *coroutine) init(b body, entry uintptr) {
 	c.one[0].c, c.awaiters.owner = c, c
 }
 
-// Run is the task on the coroutine's stack: see [stack.Task].
-func (c *coroutine) Run() {
-	c.g = stack.ID()
+// Run is the task on the coroutine's stack: see [stack.Task]. When the function has ended, the stack has nothing on it and
+// can take the next steps of the loop: as long as these start other coroutines, it need not be left.
+func (c *coroutine) Run(s *stack.Stack) (next stack.Task, keep bool) {
+	c.g, c.stack = s.ID(), s.Switch()
+	c.run()
+	c.stack = stack.Switch{}
+	l := c.loop.Load()
+	if n := l.followUp(c); n != nil {
+		return n, true
+	}
+	return nil, l.keepStack(s)
+}
+
+// run calls the function and takes down how it ended.
+func (c *coroutine) run() {
 	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
 	err := c.body.call(&c.co)
@@ -270,19 +307,6 @@ func (c *coroutine) caught() {
 	c.state, c.wait = running, onNothing
 }
 
-// park leaves the stack until the loop resumes the coroutine. A loop that collects a trace resumes it only to have it
-// tell where it is.
-func (c *coroutine) park() {
-	for {
-		c.stack.Suspend()
-		p := c.loop.Load().probe
-		if p == nil {
-			return
-		}
-		p.take()
-	}
-}
-
 // claim makes c belong to l, unless it belongs to another loop.
 func (c *coroutine) claim(l *Loop) error {
 	if c.loop.CompareAndSwap(nil, l) || c.loop.Load() == l {
@@ -293,16 +317,16 @@ func (c *coroutine) claim(l *Loop) error {
 
 // edges are the places in which c waits.
 func (c *coroutine) edges() []waiter {
-	if c.many != nil {
-		return c.many
+	if c.annex != nil && c.annex.edges != nil {
+		return c.annex.edges
 	}
 	return c.one[:]
 }
 
 // label is the name of c.
 func (c *coroutine) label() string {
-	if c.name != "" {
-		return c.name
+	if c.annex != nil && c.annex.name != "" {
+		return c.annex.name
 	}
 	if f := runtime.FuncForPC(c.entry); f != nil {
 		return f.Name()

@@ -80,13 +80,13 @@ func (c *coroutine) failure() (f failure, failed bool) {
 	switch {
 	case c.outcome == panicked:
 		f.panic = true
-	case c.unwound:
+	case c.annex != nil && c.annex.unwound:
 		c.err = fmt.Errorf("tinyio: coroutine %s ignored its cancellation %d times and was unwound; it should return "+
 			"the error of a suspension: %w", c.describe(), attemptsAllowed, errIgnored)
 		f.err = c.err
 	case c.outcome == exited:
 		f.exit = true
-	case c.err == nil || c.why != nil && c.why.explains(c.err):
+	case c.err == nil || c.stopped && c.why.explains(c.err):
 		return f, false
 	}
 	return f, true
@@ -150,14 +150,14 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 		return
 	}
 	protected := false
-	for s := c.shelter; s != nil && s != why.from; s = s.outer {
+	for s := c.shelter(); s != nil && s != why.from; s = s.outer {
 		if s.open {
 			s.keepAway(l, why)
 			protected = true
 		}
 	}
-	if !c.co.shield.protects(why) && c.why == nil {
-		c.why = why
+	if !c.stopped && !c.co.shield.protects(why) {
+		c.why, c.stopped = why, true
 		c.co.stop(why)
 	}
 	if protected {
@@ -166,8 +166,8 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	c.doomed = true
 	l.doomed = append(l.doomed, c)
 	if c.state == waiting && c.wait == onIsolate {
-		c.inner.stopped = true
-		l.doomScope(c.inner, why)
+		c.annex.inner.stopped = true
+		l.doomScope(c.annex.inner, why)
 	}
 }
 
@@ -223,7 +223,7 @@ func (l *Loop) endWait(c *coroutine) {
 		c.one[0].leave()
 		l.wake(c)
 	case onThread:
-		c.callback.stop(l, c.why.cause)
+		c.annex.callback.stop(l, c.why.cause)
 	case onIsolate: // it hears of it when the scope is empty
 	}
 }
@@ -247,7 +247,7 @@ func (l *Loop) keepStopping(c *coroutine) {
 }
 
 // isStopping reports that c is going to finish before long because it was told to.
-func (c *coroutine) isStopping() bool { return c.why != nil }
+func (c *coroutine) isStopping() bool { return c.stopped }
 
 // neverRun settles c, which was doomed before its first turn.
 func (l *Loop) neverRun(c *coroutine) {

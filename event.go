@@ -80,49 +80,61 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 	}
 	l := c.loop.Load()
 	l.asked.hub, l.asked.pause, l.asked.limited = e.hubOf(l), d, limited
-	c.answer = 1
 	if err := co.suspend(onEvent); err != nil {
 		return false, err
 	}
-	return c.answer == 1, nil
+	return c.answer != outOfTime, nil
 }
 
-// hubOf returns the hub of l. Those of loops that have stopped running are dropped when one is added.
+// hubOf returns the hub of l.
 func (e *Event) hubOf(l *Loop) *hub {
+	if hubs := e.hubs.Load(); hubs != nil {
+		for _, h := range *hubs {
+			if h.loop == l {
+				return h
+			}
+		}
+	}
+	return e.addHub(l)
+}
+
+// addHub adds a hub for l, and drops those of loops that have stopped running.
+func (e *Event) addHub(l *Loop) *hub {
+	h := &hub{event: e, loop: l}
+	h.to = h
 	for {
 		old := e.hubs.Load()
-		var hubs []*hub
+		hubs := []*hub{h}
 		if old != nil {
-			for _, h := range *old {
-				if h.loop == l {
-					return h
-				}
-				if h.loop.active.Load() {
-					hubs = append(hubs, h)
+			for _, o := range *old {
+				if o.loop.active.Load() {
+					hubs = append(hubs, o)
 				}
 			}
 		}
-		h := &hub{event: e, loop: l}
-		h.to = h
-		hubs = append(hubs, h)
 		if e.hubs.CompareAndSwap(old, &hubs) {
 			return h
 		}
 	}
 }
 
+// outOfTime is the answer to a wait for an event that has ended without it. While it waits, the answer is how often the event
+// had been changed when the wait began, which is even then.
+const outOfTime = 1<<32 - 1
+
 // joinEvent makes c wait at h, unless the event is set.
 func (l *Loop) joinEvent(c *coroutine, h *hub) {
-	c.since = h.event.changes.Load()
-	if c.since&1 == 0 {
+	c.answer = h.event.changes.Load()
+	if c.answer&1 == 0 {
 		h.waiters.push(&c.one[0])
 		// A goroutine that sets the event after this finds c in the line when its message arrives; one that has set
 		// it before may have had its message taken in already.
-		if h.event.changes.Load() == c.since {
+		if h.event.changes.Load() == c.answer {
 			return
 		}
 		c.one[0].leave()
 	}
+	c.answer = 0
 	l.wake(c)
 }
 
@@ -133,7 +145,7 @@ func (h *hub) arrive(l *Loop) {
 	var next *waiter
 	for w := h.waiters.head; w != nil; w = next {
 		next = w.next
-		if w.c.since != now {
+		if w.c.answer != now {
 			w.leave()
 			l.wake(w.c)
 		}

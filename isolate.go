@@ -33,8 +33,8 @@ func Isolate[T any](co *Co, c *Coro[T]) (Result[T], error) {
 	}
 	l.asked.target = &c.c
 	err := co.suspend(onIsolate)
-	s := caller.inner
-	caller.inner = nil
+	s := caller.annex.inner
+	caller.annex.inner = nil
 	if !c.c.finished.Load() || c.c.err != nil {
 		return Result[T]{Err: s.report(l.mode)}, err
 	}
@@ -43,7 +43,8 @@ func Isolate[T any](co *Co, c *Coro[T]) (Result[T], error) {
 
 // enclose makes c wait for a scope of its own, in which t is the first.
 func (l *Loop) enclose(c, t *coroutine) {
-	c.inner = &scope{ctx: c.scope.ctx, parent: c.scope, owner: c}
-	l.start(t, c.inner, c.shelter)
+	s := &scope{ctx: c.scope.ctx, parent: c.scope, owner: c}
+	c.more().inner = s
+	l.start(t, s, c.shelter())
 	t.wanted++
 }

@@ -38,7 +38,9 @@ import (
 type Loop struct {
 	ready   queue
 	running *coroutine
-	live    int // coroutines that have been started and have not finished, in all scopes
+	host    *coroutine // waits while its stack takes the loop's steps; see stayOn
+	up      *coroutine // whose turn it is next, when that has been settled ahead
+	live    int        // coroutines that have been started and have not finished, in all scopes
 	timers  timers.Heap[timed]
 	steps   int // turns left until the clock is read again, see fireTimers
 	period  int // how many turns lie between two readings
@@ -162,18 +164,9 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 // drive takes steps until the run has ended.
 func (r *run) drive() {
 	for !r.over() {
-		r.turn()
+		r.loop.loop(nil)
 	}
 	r.goOn()
-}
-
-// turn takes steps as long as there is anything to do, and then waits for more.
-func (r *run) turn() {
-	for r.loop.step() {
-	}
-	if r.loop.live > 0 {
-		r.loop.idle()
-	}
 }
 
 // goOn does in the goroutine of the run what a panic or a Goexit asks for, once everything has stopped.
@@ -207,28 +200,41 @@ func (r *run) over() bool {
 	return true
 }
 
-// step is the loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, let it
-// go on, and deal with how it stopped. It reports false when nobody is ready.
-func (l *Loop) step() bool {
-	l.takeIn()
-	l.fireTimers()
-	l.reportMishaps()
-	c := l.next()
-	if c == nil {
-		return false
-	}
-	l.resume(c)
-	l.takeIn()
-	l.stopped(c)
-	if l.stepped != nil {
-		l.stepped(l)
+// loop is the loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, let it go
+// on, and deal with how it stopped; when nobody is ready, wait. It returns when everything has finished, or when it
+// is the turn of host, on whose stack it runs then.
+func (l *Loop) loop(host *coroutine) (done bool) {
+	defer l.survive(&done)
+	for l.live > 0 {
+		switch c := l.next(); c {
+		case nil:
+			l.idle()
+		case host:
+			l.running, c.state = c, running
+			return true
+		default:
+			l.resume(c)
+			l.settle()
+		}
 	}
 	return true
 }
 
-// next takes the next coroutine out of the ready queue. One that was cancelled before it started has finished while it
-// stood there and is passed over.
+// next does what is to be done between two turns, and returns the coroutine whose turn it is, or nil if nobody is ready.
 func (l *Loop) next() *coroutine {
+	l.takeIn()
+	l.fireTimers()
+	l.reportMishaps()
+	return l.pick()
+}
+
+// pick takes the next coroutine out of the ready queue. One that was stopped before its first turn has finished while it
+// stood there, and is passed over.
+func (l *Loop) pick() *coroutine {
+	if c := l.up; c != nil {
+		l.up = nil
+		return c
+	}
 	for {
 		c := l.ready.pop()
 		if c == nil || c.state == ready {
@@ -237,23 +243,74 @@ func (l *Loop) next() *coroutine {
 	}
 }
 
-// resume lets c go on until it suspends or finishes.
+// resume lets c go on until it suspends or finishes. It may be another one that has done so when resume returns: see
+// followUp.
 func (l *Loop) resume(c *coroutine) {
-	c.state = running
-	l.running = c
-	usable := true
+	l.running, c.state = c, running
 	switch {
-	case c.stack != nil:
-		usable = c.stack.Resume()
 	case !c.begun:
-		c.stack, c.begun = l.takeStack(), true
-		usable = c.stack.Start(c)
+		c.begun = true
+		l.takeStack().Start(c)
+	case c.stack.Valid():
+		c.stack.Resume()
 	default: // a callback that has come back: its result is there, and nothing is left to run
 	}
-	if !usable {
-		c.stack = nil
+}
+
+// settle deals with how the coroutine that was running stopped, if that has not been done on its own stack.
+func (l *Loop) settle() {
+	c := l.running
+	if c == nil {
+		return
 	}
 	l.running = nil
+	l.takeIn()
+	l.stopped(c)
+	if l.stepped != nil {
+		l.stepped(l)
+	}
+}
+
+// survive goes on after a coroutine has called runtime.Goexit, which has ended its stack.
+func (l *Loop) survive(done *bool) {
+	if *done {
+		return
+	}
+	if p := recover(); p != stack.Exited {
+		panic(p)
+	}
+	l.running.stack = stack.Switch{}
+	l.settle()
+}
+
+// stayOn is how a coroutine waits when no other one waits like this: it stays on its stack and runs the loop there until it
+// is its turn. Others are resumed from there and come back there. In most programs that is the first coroutine. It
+// spares the two switches by which others leave and come back: half the cost of awaiting a fresh coroutine.
+func (l *Loop) stayOn(c *coroutine) {
+	l.host = c
+	l.settle()
+	for !l.loop(c) {
+	}
+	l.host = nil
+}
+
+// followUp is called on the stack of c when its function has ended. It deals with that, and if it is then the turn of a coroutine
+// that has not begun, returns it, to be run on the same stack without leaving it in between. That is half the cost of
+// gathering many short ones. A failure is left to the loop where it runs: to tell who waited it must be able to
+// resume whoever did.
+func (l *Loop) followUp(c *coroutine) *coroutine {
+	if l.hosted || c.state == running && (c.outcome != returned || c.err != nil) {
+		return nil
+	}
+	l.settle()
+	n := l.next()
+	if n == nil || n.begun {
+		l.up = n
+		return nil
+	}
+	n.begun = true
+	l.running, n.state = n, running
+	return n
 }
 
 // A request is what a coroutine that suspends asks of its loop. It is put into the loop's one request, not onto the
@@ -272,7 +329,6 @@ type request struct {
 // stopped deals with how c stopped. It holds the only switch over that.
 func (l *Loop) stopped(c *coroutine) {
 	if c.state != running { // a callback has been started; it waits without a stack, or is on its way back already
-		l.releaseStack(c)
 		return
 	}
 	switch c.wait {
@@ -316,33 +372,29 @@ func (l *Loop) block(c *coroutine) {
 	}
 }
 
-// takeStack returns a stack for a coroutine that starts.
-func (l *Loop) takeStack() *stack.Stack {
-	if n := len(l.stacks); n > 0 {
-		s := l.stacks[n-1]
-		l.stacks[n-1] = nil
-		l.stacks = l.stacks[:n-1]
-		return s
-	}
-	return stack.New()
-}
-
 // spareStacks is how many stacks of finished coroutines a loop keeps for new ones. Beyond that a burst of coroutines
 // gives its memory back.
 const spareStacks = 1024
 
-// releaseStack takes c's stack away.
-func (l *Loop) releaseStack(c *coroutine) {
-	s := c.stack
-	if s == nil {
-		return
+// takeStack returns a stack for a coroutine that begins.
+func (l *Loop) takeStack() *stack.Stack {
+	n := len(l.stacks)
+	if n == 0 {
+		return stack.New()
 	}
-	c.stack = nil
-	if len(l.stacks) < spareStacks {
-		l.stacks = append(l.stacks, s)
-	} else {
-		s.Stop()
+	s := l.stacks[n-1]
+	l.stacks[n-1] = nil
+	l.stacks = l.stacks[:n-1]
+	return s
+}
+
+// keepStack reports whether s, which is about to be idle, is kept for another coroutine.
+func (l *Loop) keepStack(s *stack.Stack) bool {
+	if len(l.stacks) == spareStacks {
+		return false
 	}
+	l.stacks = append(l.stacks, s)
+	return true
 }
 
 // makeReady puts c at the back of the ready queue.
@@ -360,8 +412,9 @@ func (l *Loop) wake(c *coroutine) {
 
 // start makes c, which belongs to l and is fresh, ready for its first turn, as a member of s.
 func (l *Loop) start(c *coroutine, s *scope, h *shield) {
-	c.scope, c.shelter, c.co.shield = s, h, h
+	c.scope = s
 	if h != nil {
+		c.co.shield, c.more().shelter = h, h
 		h.members = append(h.members, c)
 	}
 	s.add(c)
@@ -372,7 +425,7 @@ func (l *Loop) start(c *coroutine, s *scope, h *shield) {
 // startFor starts t for c, if it is fresh.
 func (l *Loop) startFor(c, t *coroutine) {
 	if t.state == fresh {
-		l.start(t, c.scope, c.shelter)
+		l.start(t, c.scope, c.shelter())
 	}
 }
 
@@ -394,11 +447,10 @@ func (l *Loop) finish(c *coroutine) {
 	c.state = done
 	c.finished.Store(true)
 	c.co.end()
-	l.releaseStack(c)
 	l.live--
 	s := c.scope
 	s.remove(c)
-	if c.why != nil && c.why.crash && l.mode == GroupAlways {
+	if c.stopped && c.why.crash && l.mode == GroupAlways {
 		s.noteCancelled(c)
 	}
 	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {

@@ -76,7 +76,13 @@ func (r *run) hostedStep() {
 		l.fail(l.root, r.interruption())
 	}
 	l.steps = 0 // time is the host's: look at the clock each time
-	l.step()
+	done := false
+	defer l.survive(&done)
+	if c := l.next(); c != nil {
+		l.resume(c)
+		l.settle()
+	}
+	done = true
 }
 
 // pause describes the loop between two steps.
@@ -113,7 +119,7 @@ func (r *run) abandon() {
 	l.inbox.rise()
 	l.fail(l.root, failure{err: errAbandoned, outside: true})
 	for !r.over() {
-		r.turn()
+		l.loop(nil)
 	}
 }
 

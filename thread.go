@@ -61,7 +61,8 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 	if start == nil {
 		panic("tinyio: FromCallback: the start function is nil; without it nothing completes the coroutine")
 	}
-	c := &Coro[T]{begin: start}
+	c := new(Coro[T])
+	c.c.more().callback.begin = start
 	c.c.init(c, reflect.ValueOf(start).Pointer())
 	return c
 }
@@ -70,18 +71,17 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 type callback struct {
 	message
 	c      *coroutine
+	begin  any // the start function
 	called atomic.Bool
 	cancel func(cause error)
 }
 
 // callBegin calls the start function of a callback. From then on the coroutine waits without a stack.
 func (c *Coro[T]) callBegin() {
-	begin := c.begin
-	c.begin = nil
 	l := c.c.loop.Load()
-	b := &callback{c: &c.c}
-	b.to = b
-	c.c.callback = b
+	b := &c.c.annex.callback
+	begin := b.begin.(func(done func(T, error)) (cancel func(cause error)))
+	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
 	l.threads++
 	returned := false
@@ -106,7 +106,6 @@ func (b *callback) arrive(l *Loop) {
 	if c.state != waiting {
 		return // start has panicked after it called done
 	}
-	c.callback = nil
 	c.outcome, c.wait = returned, onNothing
 	if c.err == errExited {
 		c.outcome = exited

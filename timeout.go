@@ -20,12 +20,12 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	}
 	asked := &caller.loop.Load().asked
 	asked.pause, asked.limited = d, true
-	caller.limit = d
+	caller.more().limit = d
 	err := co.awaitEdges()
 	switch {
 	case err == nil:
 		return c.value, c.c.err
-	case caller.why != nil && err == caller.why.err:
+	case caller.stopped && err == caller.why.err:
 	case c.c.finished.Load() && c.c.err == nil:
 		return c.value, nil
 	}
@@ -37,7 +37,7 @@ func (c *coroutine) due(l *Loop) {
 	switch c.wait {
 	case onEvent:
 		c.one[0].leave()
-		c.answer = 0
+		c.answer = outOfTime
 	case onCoroutine:
 		if l.giveUp(c) {
 			return
@@ -50,14 +50,14 @@ func (c *coroutine) due(l *Loop) {
 func (l *Loop) giveUp(c *coroutine) (halting bool) {
 	e := &c.one[0]
 	t := e.line.owner
-	timeout := &TimeoutError{After: c.limit}
+	timeout := &TimeoutError{After: c.annex.limit}
 	c.err = timeout
 	if !c.gaveUp {
 		c.gaveUp = true
 		t.wanted--
 	}
 	if t.wanted == 0 {
-		l.halt(t, &reason{err: timeout, cause: timeout, from: c.shelter})
+		l.halt(t, &reason{err: timeout, cause: timeout, from: c.shelter()})
 	}
 	if t.state == done {
 		return true // it had not begun, and c has been woken

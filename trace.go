@@ -41,13 +41,17 @@ func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:]) }
 
 // where returns the place at which c waits.
 func (l *Loop) where(c *coroutine) Frame {
-	if c.stack == nil || c.state == running {
+	p := new(probe)
+	switch {
+	case c == l.host: // this is its stack
+		p.take()
+	case c.stack.Valid() && c.state != running:
+		l.probe = p
+		c.stack.Resume()
+		l.probe = nil
+	default:
 		return c.entryFrame()
 	}
-	l.probe = new(probe)
-	c.stack.Resume()
-	p := l.probe
-	l.probe = nil
 	frames := runtime.CallersFrames(p.callers[:p.n])
 	for {
 		f, more := frames.Next()
@@ -127,7 +131,7 @@ func (s *scope) members(yield func(*coroutine) bool) {
 
 func (s *scope) each(yield func(*coroutine) bool) bool {
 	for c := s.first; c != nil; c = c.after {
-		if !yield(c) || c.state == waiting && c.wait == onIsolate && !c.inner.each(yield) {
+		if !yield(c) || c.state == waiting && c.wait == onIsolate && !c.annex.inner.each(yield) {
 			return false
 		}
 	}
