@@ -22,6 +22,9 @@ const notYet = 1<<32 - 1
 // and each is given its place in that order, from 0. The barrier is then closed again, for the next n. Whoever is
 // cancelled or halted while it waits has not arrived.
 func (b *Barrier) Wait(co *Co) (index int, err error) {
+	if b == nil || b.n == 0 {
+		panic("tinyio: Barrier.Wait: the Barrier is nil or zero; make it with NewBarrier")
+	}
 	c := co.enter("Barrier.Wait")
 	if err := co.refused(); err != nil {
 		return 0, err

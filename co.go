@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,7 @@ type Co struct {
 // enter checks that co is in the right hands.
 func (co *Co) enter(op string) *coroutine {
 	if co == nil || co.c == nil {
-		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
+		panic("tinyio: " + op + ": the Co is nil or zero; use the one that the coroutine's function is given")
 	}
 	c := co.c
 	if c.g != stack.ID() || c.state != running || co.shield != nil && co.shield.retired(co) {
@@ -41,9 +42,13 @@ func (co *Co) misused(op string) {
 		"each function must use the Co that it was given, on the goroutine that called it, until it returns")
 }
 
-// attemptsAllowed is how often a stopped coroutine may ask to suspend before it is unwound. Clean-up that ignores the
-// error of a suspension or two dozen is let go; a loop that retries for ever is not.
-const attemptsAllowed = 100
+// How much a stopped coroutine may try to go on before it is unwound: ask to suspend a hundred times, or let the grace of
+// a shield run out as often, or call Shield ten thousand times. Clean-up that ignores an error or two dozen is let go;
+// a loop that retries for ever is not.
+const (
+	attemptsAllowed = 100
+	shieldsAllowed  = 10_000
+)
 
 // refused returns the error of a coroutine that is being stopped and has no shield to wait behind.
 func (co *Co) refused() error {
@@ -51,15 +56,15 @@ func (co *Co) refused() error {
 	if !c.stopped || co.shield.protects(c.why) {
 		return nil
 	}
-	c.attempt()
+	c.attempt(shieldsAllowed / attemptsAllowed)
 	return c.why.err
 }
 
 // attempt counts how often c, which is stopped, tries to go on all the same, and in the end unwinds it. Goexit cannot be
 // recovered from, runs the deferred functions, and does not return.
-func (c *coroutine) attempt() {
+func (c *coroutine) attempt(weight int) {
 	a := c.more()
-	if a.attempts++; a.attempts > attemptsAllowed {
+	if a.attempts += weight; a.attempts > shieldsAllowed {
 		a.unwound = true
 		runtime.Goexit()
 	}
@@ -145,9 +150,14 @@ func (co *Co) Wait(cs ...Awaitable) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
+	for _, a := range cs {
+		if err := c.check("Wait", a); err != nil {
+			return err
+		}
+	}
 	edges := make([]waiter, len(cs))
 	for i, a := range cs {
-		if err := c.edgeTo(&edges[i], "Wait", target(a)); err != nil {
+		if err := c.edgeTo(&edges[i], "Wait", a.awaitable()); err != nil {
 			return err
 		}
 	}
@@ -178,8 +188,8 @@ func target(a Awaitable) *coroutine {
 // check reports why c cannot await a.
 func (c *coroutine) check(op string, a Awaitable) error {
 	t := target(a)
-	if t == nil {
-		panic("tinyio: " + op + ": a coroutine is nil, in " + c.describe() + "; make it with New before it is awaited")
+	if t == nil || t.body == nil {
+		panic("tinyio: " + op + ": a coroutine is nil or zero, in " + c.describe() + "; make it with New before it is awaited")
 	}
 	if l := t.loop.Load(); l != nil && l != c.loop.Load() && !t.finished.Load() {
 		return &foreignError{t.describe()}
@@ -189,7 +199,7 @@ func (c *coroutine) check(op string, a Awaitable) error {
 
 // edgeTo makes w an edge from c to t, to be joined when c suspends. An edge to one that has finished is left out.
 func (c *coroutine) edgeTo(w *waiter, op string, t *coroutine) error {
-	if t == nil {
+	if t == nil || t.body == nil {
 		return c.check(op, nil)
 	}
 	w.c = c
@@ -256,7 +266,21 @@ func (l *Loop) join(c *coroutine) {
 	}
 	if c.unmet == 0 {
 		l.wake(c)
+	} else if err := l.findStuck(c); err != nil {
+		l.refuse(c, err)
 	}
+}
+
+// refuse ends the wait of c for coroutines with an error.
+func (l *Loop) refuse(c *coroutine, err error) {
+	for i, edges := 0, c.edges(); i < len(edges); i++ {
+		if line := edges[i].line; line != nil {
+			line.owner.wanted--
+			edges[i].leave()
+		}
+	}
+	c.err = err
+	l.wake(c)
 }
 
 // joinOne makes c wait for the coroutine to which w leads.
@@ -342,10 +366,7 @@ func (c *coroutine) awaits(yield func(*coroutine) bool) {
 		return
 	}
 	switch c.wait {
-	case onCoroutine, onCompletion:
-		if c.wait == onCompletion && c.annex.edges[0].group.left() > 1 {
-			return // any of several will do
-		}
+	case onCoroutine:
 		for i, edges := 0, c.edges(); i < len(edges); i++ {
 			if line := edges[i].line; line != nil && !yield(line.owner) {
 				return
@@ -360,6 +381,93 @@ func (c *coroutine) awaits(yield func(*coroutine) bool) {
 	}
 }
 
+// findStuck returns an error if c, which waits, can never go on because of a cycle in which a coroutine waits for any of
+// several (AsCompleted). Such a one is stuck only if all of those are, so depths say nothing about it. The search is for the
+// case that there is one and that c waits for somebody who waits for c.
+func (l *Loop) findStuck(c *coroutine) error {
+	if l.choosing == 0 {
+		return nil
+	}
+	var target *coroutine
+	above := c.ancestors()
+	for t := range c.targets {
+		if above[t] {
+			target = t
+		}
+	}
+	if target == nil || c.canGoOn() {
+		return nil
+	}
+	return &CycleError{Path: cyclePath(c, target)}
+}
+
+// ancestors returns who waits for c, directly or not.
+func (c *coroutine) ancestors() map[*coroutine]bool {
+	seen := map[*coroutine]bool{c: true}
+	for work := []*coroutine{c}; len(work) > 0; {
+		u := work[0]
+		work = work[1:]
+		visit := func(v *coroutine) {
+			if v != nil && !seen[v] {
+				seen[v] = true
+				work = append(work, v)
+			}
+		}
+		for w := u.awaiters.head; w != nil; w = w.next {
+			visit(w.c)
+		}
+		visit(u.scope.owner)
+	}
+	return seen
+}
+
+// targets ranges over the coroutines that c waits for, all or any of them.
+func (c *coroutine) targets(yield func(*coroutine) bool) {
+	if c.state != waiting || c.wait != onCompletion {
+		c.awaits(yield)
+		return
+	}
+	for i := range c.annex.edges {
+		if line := c.annex.edges[i].line; line != nil && !yield(line.owner) {
+			return
+		}
+	}
+}
+
+// canGoOn reports whether c can go on sometime as far as it depends on other coroutines.
+func (c *coroutine) canGoOn() bool {
+	below := []*coroutine{c}
+	known := map[*coroutine]bool{c: true}
+	for i := 0; i < len(below); i++ {
+		for t := range below[i].targets {
+			if !known[t] {
+				known[t] = true
+				below = append(below, t)
+			}
+		}
+	}
+	free := map[*coroutine]bool{}
+	for more := true; more; {
+		more = false
+		for _, u := range below {
+			if free[u] {
+				continue
+			}
+			total, ok := 0, 0
+			for t := range u.targets {
+				total++
+				if free[t] {
+					ok++
+				}
+			}
+			if ok == total || ok > 0 && u.wait == onCompletion {
+				free[u], more = true, true
+			}
+		}
+	}
+	return free[c]
+}
+
 // cyclePath names the coroutines from c by way of t back to c.
 func cyclePath(c, t *coroutine) []string {
 	from := map[*coroutine]*coroutine{t: c}
@@ -367,7 +475,7 @@ func cyclePath(c, t *coroutine) []string {
 	for len(work) > 0 && from[c] == nil {
 		u := work[0]
 		work = work[1:]
-		for v := range u.awaits {
+		for v := range u.targets {
 			if from[v] == nil {
 				from[v] = u
 				work = append(work, v)
@@ -391,14 +499,18 @@ type coContext struct {
 	cancel context.CancelCauseFunc
 }
 
-// newContext returns the context of a coroutine in s.
+// newContext returns a context with the values of parent. It ends by the loop's hand alone, also when parent is done, so
+// that its cause is the one that the loop crashed for.
 func newContext(parent context.Context) *coContext {
-	ctx, cancel := context.WithCancelCause(parent)
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
 	return &coContext{ctx, cancel}
 }
 
 // ctx is where the context of co is kept.
 func (co *Co) ctx() *atomic.Pointer[coContext] {
+	if co == nil || co.c == nil {
+		panic("tinyio: the Co is nil or zero; use the one that the coroutine's function is given")
+	}
 	if s := co.shield; s != nil && s.handle == co {
 		return &s.ctx
 	}
@@ -409,11 +521,7 @@ func (co *Co) context() context.Context {
 	if x := co.ctx().Load(); x != nil {
 		return x
 	}
-	parent := co.c.scope.ctx
-	if co.shield != nil {
-		parent = context.WithoutCancel(parent) // what the shield is for
-	}
-	x := newContext(parent)
+	x := newContext(co.c.scope.ctx)
 	if !co.ctx().CompareAndSwap(nil, x) {
 		x.cancel(nil)
 		return co.ctx().Load()
@@ -441,12 +549,15 @@ func (co *Co) end() {
 }
 
 // Deadline is that of the context given to [Run].
-func (co *Co) Deadline() (deadline time.Time, ok bool) { return co.context().Deadline() }
+func (co *Co) Deadline() (deadline time.Time, ok bool) {
+	co.ctx() // for its check
+	return co.c.scope.ctx.Deadline()
+}
 
 // Done is closed when the coroutine is cancelled or halted, or has finished.
 func (co *Co) Done() <-chan struct{} { return co.context().Done() }
 
-// Err is [context.Canceled], or the error of the context given to [Run], once Done is closed. [context.Cause] tells more.
+// Err is [context.Canceled] once Done is closed. [context.Cause] tells why.
 func (co *Co) Err() error { return co.context().Err() }
 
 // Value is that of the context given to [Run].
@@ -466,6 +577,14 @@ type shield struct {
 	members []*coroutine              // started inside
 }
 
+// add takes down that m has been started inside s.
+func (s *shield) add(m *coroutine) {
+	if len(s.members) == cap(s.members) { // about to grow: forget those that have finished
+		s.members = slices.DeleteFunc(s.members, func(m *coroutine) bool { return m.state == done })
+	}
+	s.members = append(s.members, m)
+}
+
 // Shield runs fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
 // that clean-up can wait: flush a connection, say goodbye. That lasts for at most grace, counted from the cancellation or,
 // if that came first, from the call. Then fn is cancelled too, at its current wait. Without a cancellation there is no
@@ -481,8 +600,9 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	s.handle = &Co{c: c, shield: s}
 	if c.stopped {
 		if !co.shield.protects(c.why) {
-			c.attempt() // or it could go on for ever, from shield to shield
+			c.attempt(1) // or it could go on for ever, from shield to shield
 		}
+		c.doomed = false
 		s.keepAway(c.loop.Load(), c.why)
 	}
 	c.more().shelter = s
@@ -509,14 +629,18 @@ func (s *shield) close(l *Loop) {
 	}
 	s.open = false
 	l.timers.Remove(&s.timer)
-	if s.why == nil {
-		return
-	}
-	s.handle.stop(s.why)
 	for _, m := range s.members {
-		l.doom(m, s.why)
+		if s.outer != nil && m.state != done {
+			s.outer.add(m)
+		}
+		if s.why != nil {
+			l.doom(m, s.why)
+		}
 	}
-	l.endWaits()
+	if s.why != nil {
+		s.handle.stop(s.why)
+		l.endWaits()
+	}
 }
 
 // keepAway starts the grace period.
@@ -530,6 +654,7 @@ func (s *shield) keepAway(l *Loop, why *reason) {
 // due ends the protection when the grace period has passed.
 func (s *shield) due(l *Loop) {
 	s.close(l)
+	s.owner.more().attempts += shieldsAllowed / attemptsAllowed
 	l.doom(s.owner, s.why)
 	l.endWaits()
 }

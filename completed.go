@@ -13,11 +13,15 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 			yield(zero, err)
 			return
 		}
-		g := &collector{edges: make([]waiter, len(cs)), waiting: len(cs)}
-		defer g.leave()
+		for _, t := range cs {
+			if err := c.check("AsCompleted", t); err != nil {
+				yield(zero, err)
+				return
+			}
+		}
+		g := &collector{edges: make([]waiter, len(cs))}
 		for i, t := range cs {
 			if err := c.edgeTo(&g.edges[i], "AsCompleted", t.awaitable()); err != nil {
-				g.edges = nil
 				yield(zero, err)
 				return
 			}
@@ -27,6 +31,7 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 			}
 		}
 		g.start(c)
+		defer g.leave()
 		for range cs {
 			t, err := g.next(co)
 			if err != nil {
@@ -43,10 +48,9 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 
 // A collector takes down which of several coroutines have finished, for one that wants to know of each.
 type collector struct {
-	edges   []waiter
-	waiting int // how many have not finished
-	ended   []*coroutine
-	asleep  bool // its owner waits for the next
+	edges  []waiter
+	ended  []*coroutine
+	asleep bool // its owner waits for the next
 }
 
 // start spawns those that are fresh and takes its place among the awaiters of all that have not finished.
@@ -65,12 +69,8 @@ func (g *collector) start(c *coroutine) {
 // note takes down that t has finished and reports whether the owner waits for that.
 func (g *collector) note(t *coroutine) bool {
 	g.ended = append(g.ended, t)
-	g.waiting--
 	return g.asleep
 }
-
-// left is how many coroutines can still finish.
-func (g *collector) left() int { return g.waiting }
 
 // next waits until another coroutine has finished.
 func (g *collector) next(co *Co) (*coroutine, error) {
@@ -79,7 +79,10 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 		return nil, err
 	}
 	c.more().edges = g.edges
+	l := c.loop.Load()
+	l.choosing++
 	err := co.suspend(onCompletion)
+	l.choosing--
 	g.asleep, c.annex.edges = false, nil
 	failed := c.err
 	c.err = nil
@@ -101,21 +104,16 @@ func (l *Loop) joinAny(c *coroutine) {
 		l.wake(c)
 		return
 	}
-	if g.left() == 1 {
-		if err := l.deepen(c, g.edges); err != nil {
-			c.err = err
-			l.wake(c)
-			return
-		}
-	}
 	g.asleep, c.unmet = true, 1
+	if err := l.findStuck(c); err != nil {
+		c.err = err
+		l.wake(c)
+	}
 }
 
 // leave ends the collection.
 func (g *collector) leave() {
 	for i := range g.edges {
-		if g.edges[i].line != nil && g.edges[i].c != nil {
-			g.edges[i].leave()
-		}
+		g.edges[i].leave()
 	}
 }

@@ -76,7 +76,7 @@ func (c *Coro[T]) Named(name string) *Coro[T] {
 // cancelled for it: after [Isolate], in a later run, or inside [Co.Shield]. A coroutine that belongs to another loop can
 // be awaited once it has finished; before that it is an error.
 func (c *Coro[T]) Await(co *Co) (T, error) {
-	if err := co.await("Await", &c.c); err != nil {
+	if err := co.await("Await", c.awaitable()); err != nil {
 		var zero T
 		return zero, err
 	}
@@ -87,6 +87,8 @@ func (c *Coro[T]) Await(co *Co) (T, error) {
 // not finished, or has finished with an error. It may be called from any goroutine.
 func (c *Coro[T]) Value() T {
 	switch {
+	case c == nil || c.c.body == nil:
+		panic("tinyio: Value: the coroutine is nil or zero; make it with New")
 	case !c.c.finished.Load():
 		panic("tinyio: Value: coroutine " + c.c.describe() + " has not finished; await it first")
 	case c.c.err != nil:
@@ -115,6 +117,11 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 	c := co.enter("Gather")
 	if err := co.refused(); err != nil {
 		return nil, err
+	}
+	for _, t := range cs {
+		if err := c.check("Gather", t); err != nil {
+			return nil, err
+		}
 	}
 	edges := make([]waiter, len(cs))
 	for i, t := range cs {

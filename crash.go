@@ -92,20 +92,20 @@ func (c *coroutine) failure() (f failure, failed bool) {
 	return f, true
 }
 
+// pastError is the error with which c finished, for somebody who hears of it only afterwards.
+func (c *coroutine) pastError() error {
+	if !c.finished.Load() || c.err == nil {
+		return nil
+	}
+	return &Error{Err: c.err, Trace: []Frame{c.entryFrame()}}
+}
+
 // errIgnored is what a coroutine that was unwound fails with.
 var errIgnored = errors.New("cancellation ignored")
 
 // fail deals with a failure in s: the first one stops the scope.
 func (l *Loop) fail(s *scope, f failure) {
-	if f.panic || f.exit {
-		// Isolate hides neither.
-		for s.parent != nil {
-			s = s.parent
-		}
-	}
-	for s.stopped && s.parent != nil {
-		s = s.parent
-	}
+	s = s.taking(f)
 	if f.panic {
 		p := f.err.(*PanicError)
 		if p.Trace == nil {
@@ -123,15 +123,24 @@ func (l *Loop) fail(s *scope, f failure) {
 		return
 	}
 	s.crashed, s.original = true, f
-	l.stopScope(s, &reason{err: &CancelledError{Cause: f.err}, cause: f.err, crash: true})
-}
-
-// stopScope cancels all members of s.
-func (l *Loop) stopScope(s *scope, why *reason) {
+	why := &reason{err: &CancelledError{Cause: f.err}, cause: f.err, crash: true}
+	if s.owner != nil {
+		why.from = s.owner.shelter()
+	}
 	l.doomScope(s, why)
 	l.endWaits()
 }
 
+// taking returns the scope that a failure in s is the affair of: s itself, unless s is being stopped from outside. Panics and
+// exits are not held back by any scope.
+func (s *scope) taking(f failure) *scope {
+	for s.parent != nil && (s.stopped || f.panic || f.exit) {
+		s = s.parent
+	}
+	return s
+}
+
+// doomScope marks all members of s.
 func (l *Loop) doomScope(s *scope, why *reason) {
 	for m := s.first; m != nil; m = m.after {
 		l.doom(m, why)
@@ -262,7 +271,11 @@ func (r *run) interruption() failure {
 
 // deadlocked crashes the loop because nothing can ever happen in it again.
 func (l *Loop) deadlocked() {
-	l.fail(l.root, failure{err: &DeadlockError{Waits: l.waits()}})
+	d := new(DeadlockError)
+	for _, s := range l.Status() {
+		d.Waits = append(d.Waits, s.String())
+	}
+	l.fail(l.root, failure{err: d})
 }
 
 // A reason is why coroutines are stopped.
@@ -286,15 +299,15 @@ func (r *reason) context(co *Co) *coContext {
 }
 
 // explains reports whether err, from a coroutine that was stopped, says only that.
-func (r *reason) explains(err error) bool {
+func (r *reason) explains(err error) (explained bool) {
+	// An error may have an Is method, or hold values that cannot be compared: what panics here explains nothing.
+	defer func() { _ = recover() }()
 	return errors.Is(err, ErrCancelled) || errors.Is(err, context.Canceled) || errors.Is(err, r.cause)
 }
 
 // noteCancelled keeps what GroupAlways reports of a coroutine that was cancelled.
 func (s *scope) noteCancelled(c *coroutine) {
-	for s.stopped && s.parent != nil {
-		s = s.parent
-	}
+	s = s.taking(failure{})
 	s.cancelled = append(s.cancelled, c.why.err)
 }
 

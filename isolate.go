@@ -29,7 +29,7 @@ func Isolate[T any](co *Co, c *Coro[T]) (Result[T], error) {
 	}
 	if c.c.state != fresh {
 		err := co.await("Isolate", &c.c)
-		return Result[T]{c.value, c.c.err}, err
+		return Result[T]{c.value, c.c.pastError()}, err
 	}
 	l.asked.target = &c.c
 	err := co.suspend(onIsolate)

@@ -15,15 +15,12 @@ type Runtime[T any] struct {
 }
 
 // Start begins a run of c on l, as [RunOn] would, but leaves the steps to the caller: range over [Runtime.Steps]. Nothing runs
-// before that. The loop starts no goroutine and waits for nothing; all it reads is its clock ([WithClock]) and what comes
-// from outside.
+// before that. The loop starts no goroutine and waits for nothing; all it reads is its clock ([WithClock]), the context and
+// what comes from outside. (The context package starts a goroutine to watch a context of a type that it does not know.)
 //
 // If l is running already, Steps is empty and Result returns the error.
 func Start[T any](ctx context.Context, l *Loop, c *Coro[T]) *Runtime[T] {
-	if c == nil {
-		panic("tinyio: Run: the coroutine is nil; make it with New")
-	}
-	return &Runtime[T]{begin(ctx, l, &c.c, "Run"), c}
+	return &Runtime[T]{begin(ctx, l, c.awaitable(), "Run"), c}
 }
 
 // A Pause is a loop between two steps.
@@ -59,7 +56,8 @@ func (r *Runtime[T]) Steps() iter.Seq[Pause] {
 		for r.run.hostedStep(); !r.run.over(); r.run.hostedStep() {
 			p := r.run.pause()
 			if !yield(p) {
-				return
+				r.run.abandon()
+				break
 			}
 			r.run.resumeAfter(p)
 		}

@@ -18,7 +18,9 @@ func NewSemaphore(n int) *Semaphore {
 
 // Acquire takes a permit. It suspends only if there is none; those who wait are served in order. With an error, no permit
 // was taken.
-func (s *Semaphore) Acquire(co *Co) error { return s.permits.acquire(co, "Semaphore.Acquire", s.n) }
+func (s *Semaphore) Acquire(co *Co) error {
+	return s.permits.acquire(co, "Semaphore.Acquire", s.n)
+}
 
 // TryAcquire takes a permit if there is one. It does not suspend.
 func (s *Semaphore) TryAcquire() bool { return s.permits.tryAcquire(s.n) }
@@ -66,6 +68,9 @@ func (p *permits) tryAcquire(limit int) bool {
 }
 
 func (p *permits) acquire(co *Co, op string, limit int) error {
+	if limit == 0 {
+		panic("tinyio: " + op + ": it is nil or zero, so there is nothing to acquire; make it with its New function")
+	}
 	c := co.enter(op)
 	if err := co.refused(); err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // RunInThread returns a coroutine that runs fn, which may block, in a goroutine of its own. The loop goes on meanwhile.
@@ -102,17 +104,19 @@ func (c *Coro[T]) callBegin() {
 // arrive makes the coroutine ready: its last turn, in which it finishes.
 func (b *callback) arrive(l *Loop) {
 	l.threads--
-	c := b.c
-	if c.state != waiting {
-		return // start has panicked after it called done
+	if b.c.state == waiting { // and start has not panicked after it called done
+		l.makeReady(b.c)
 	}
+}
+
+// comeBack is the last turn of a callback: its result is there, and nothing is left to run.
+func (c *coroutine) comeBack() {
 	c.outcome, c.wait = returned, onNothing
 	if c.err == errExited {
 		c.outcome = exited
 	} else if _, ok := c.err.(*PanicError); ok {
 		c.outcome = panicked
 	}
-	l.makeReady(c)
 }
 
 // stop passes on to the outside that the coroutine is being stopped.
@@ -122,12 +126,44 @@ func (b *callback) stop(l *Loop, cause error) {
 	if cancel == nil || b.called.Load() {
 		return
 	}
+	a := &aside{call: func() { cancel(cause) }}
+	if !l.runAside(a) {
+		l.mishaps = append(l.mishaps, failure{err: errExited, exit: true})
+	} else if a.panic != nil {
+		l.mishaps = append(l.mishaps, failure{err: a.panic, panic: true})
+	}
+}
+
+// An aside is a call into code of the user's that is no coroutine's. It has a stack of its own, so that it can neither panic nor
+// exit through the loop.
+type aside struct {
+	call  func()
+	panic *PanicError
+}
+
+func (l *Loop) runAside(a *aside) (returned bool) {
 	defer func() {
-		if p := recover(); p != nil {
-			l.mishaps = append(l.mishaps, failure{err: newPanicError(p, debug.Stack()), panic: true})
+		if !returned {
+			if p := recover(); p != stack.Exited {
+				panic(p)
+			}
 		}
 	}()
-	cancel(cause)
+	l.takeStack().Start(a)
+	return true
+}
+
+// Run is the task on the stack.
+func (a *aside) Run(s *stack.Stack) (stack.Task, bool) {
+	func() {
+		defer func() {
+			if p := recover(); p != nil {
+				a.panic = newPanicError(p, debug.Stack())
+			}
+		}()
+		a.call()
+	}()
+	return nil, false
 }
 
 // An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that

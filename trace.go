@@ -33,7 +33,7 @@ func writeTrace(w io.Writer, trace []Frame) {
 // A probe is filled by a coroutine that is resumed only to tell where it waits. That way a suspension costs nothing for the
 // sake of traces: what it would have had to note down is on its stack all the time.
 type probe struct {
-	callers [32]uintptr
+	callers [64]uintptr
 	n       int
 }
 
@@ -43,9 +43,9 @@ func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:]) }
 func (l *Loop) where(c *coroutine) Frame {
 	p := new(probe)
 	switch {
-	case c == l.host: // this is its stack
+	case c == l.host && l.running == nil: // this is its stack
 		p.take()
-	case c.stack.Valid() && c.state != running:
+	case c.stack.Valid() && c.state != running && c != l.host:
 		l.probe = p
 		c.stack.Resume()
 		l.probe = nil
@@ -86,23 +86,33 @@ func internalFrame(f runtime.Frame) bool {
 		strings.HasPrefix(rest, ".") && !strings.HasSuffix(f.File, "_test.go")
 }
 
-// chain returns who waits for c, directly or not, in an order in which each comes before what it waits for, and c.
-func (l *Loop) chain(c *coroutine) []Frame {
+// chain returns who waits for c in s, directly or not, in an order in which each comes before what it waits for, and c.
+func (l *Loop) chain(c *coroutine, s *scope) []Frame {
 	var trace []Frame
 	type visit struct {
 		c    *coroutine
 		next *waiter
+		top  bool // nobody awaits c: who isolates it, if anybody, is to be visited
 	}
-	seen := map[*coroutine]bool{c: true}
-	path := []visit{{c, c.awaiters.head}}
+	seen := map[*coroutine]bool{}
+	var path []visit
+	push := func(c *coroutine) {
+		if !seen[c] {
+			seen[c] = true
+			path = append(path, visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope != s})
+		}
+	}
+	push(c)
 	for len(path) > 0 {
 		v := &path[len(path)-1]
 		if w := v.next; w != nil {
 			v.next = w.next
-			if !seen[w.c] {
-				seen[w.c] = true
-				path = append(path, visit{w.c, w.c.awaiters.head})
-			}
+			push(w.c)
+			continue
+		}
+		if v.top {
+			v.top = false
+			push(v.c.scope.owner)
 			continue
 		}
 		if v.c == c {
@@ -115,13 +125,44 @@ func (l *Loop) chain(c *coroutine) []Frame {
 	return trace
 }
 
-// waits says of every live coroutine what it waits for.
-func (l *Loop) waits() (lines []string) {
-	for c := range l.root.members {
-		f := l.where(c)
-		lines = append(lines, fmt.Sprintf("%s waits for %s at %s:%d", f.Coro, c.wait, f.File, f.Line))
+// A Status is what a live coroutine is doing.
+type Status struct {
+	Frame          // its name, and where it waits
+	State string   // "ready", "running" or "waiting"
+	On    string   // what it waits for, in words, if it waits
+	For   []string // the names of the coroutines that it waits for, if it waits for any
+}
+
+// String says what the coroutine is doing, and where.
+func (s Status) String() string {
+	what := s.State
+	if s.On != "" {
+		what += " for " + s.On
 	}
-	return lines
+	if len(s.For) > 0 {
+		what += " (" + strings.Join(s.For, ", ") + ")"
+	}
+	return fmt.Sprintf("%s: %s at %s:%d", s.Coro, what, s.File, s.Line)
+}
+
+// Status tells what every live coroutine is doing, in the order in which they were started, those inside an [Isolate] after the
+// coroutine that isolates them. It may be called by a host between two steps, and by the loop's running coroutine. It
+// is for people who want to see, and not fast.
+func (l *Loop) Status() (all []Status) {
+	if l.root == nil {
+		return nil
+	}
+	for c := range l.root.members {
+		s := Status{Frame: l.where(c), State: c.state.String()}
+		if c.state == waiting {
+			s.On = c.wait.String()
+			for t := range c.targets {
+				s.For = append(s.For, t.label())
+			}
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 // members ranges over the live coroutines of s and of the scopes inside it.
