@@ -23,6 +23,7 @@ type scope struct {
 	ctx     context.Context
 	parent  *scope
 	owner   *coroutine // that waits for it in Isolate
+	main    *coroutine // its first, which the scope itself wants
 	first   *coroutine // its live members, in the order in which they were started
 	last    *coroutine
 	live    int
@@ -32,6 +33,13 @@ type scope struct {
 	original  failure
 	cleanups  []failure
 	cancelled []error
+}
+
+// begin starts c as the first coroutine of s.
+func (s *scope) begin(l *Loop, c *coroutine, h *shield) {
+	s.main = c
+	l.start(c, s, h)
+	c.wanted++
 }
 
 func (s *scope) add(c *coroutine) {

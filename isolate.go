@@ -45,6 +45,5 @@ func Isolate[T any](co *Co, c *Coro[T]) (Result[T], error) {
 func (l *Loop) enclose(c, t *coroutine) {
 	s := &scope{ctx: c.scope.ctx, parent: c.scope, owner: c}
 	c.more().inner = s
-	l.start(t, s, c.shelter())
-	t.wanted++
+	s.begin(l, t, c.shelter())
 }

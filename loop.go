@@ -65,7 +65,6 @@ type Loop struct {
 	panicked *PanicError // what Run is going to panic with
 	exiting  bool        // Run is going to call runtime.Goexit
 
-	stepped func(*Loop) // called after every step, in tests
 }
 
 // An Option sets how a loop works.
@@ -154,8 +153,7 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 	l.epoch, l.steps, l.period, l.read = l.clock.Now(), 0, 1, 0
 	l.root = &scope{ctx: ctx}
 	r.root = l.root
-	l.start(c, l.root, nil)
-	c.wanted++
+	l.root.begin(l, c, nil)
 	r.leave = func() bool { return true }
 	if ctx.Err() != nil {
 		l.fail(l.root, r.interruption())
@@ -273,10 +271,13 @@ func (l *Loop) settle() {
 	l.running = nil
 	l.takeIn()
 	l.stopped(c)
-	if l.stepped != nil {
-		l.stepped(l)
+	if stepped != nil {
+		stepped(l)
 	}
 }
+
+// stepped is called after every step, in the tests of this package.
+var stepped func(*Loop)
 
 // survive goes on after a coroutine has called runtime.Goexit, which has ended its stack.
 func (l *Loop) survive(done *bool) {

@@ -1,0 +1,112 @@
+package tinyio
+
+import "fmt"
+
+// Every loop in the tests of this package checks its invariants after every step, as long as it is small.
+func init() {
+	stepped = func(l *Loop) {
+		if l.live > 100 {
+			return
+		}
+		if err := l.checkInvariants(); err != nil {
+			panic("tinyio: internal error: " + err.Error() + "; please report this")
+		}
+	}
+}
+
+// checkInvariants reports which of the invariants at the top of loop.go does not hold between two turns.
+func (l *Loop) checkInvariants() error {
+	queued := map[*coroutine]bool{}
+	for c := range l.ready.all() {
+		if queued[c] {
+			return fmt.Errorf("%s is in the ready queue twice", c.label())
+		}
+		queued[c] = true
+		if c.state != ready && c.state != done {
+			return fmt.Errorf("%s is %s and in the ready queue", c.label(), c.state)
+		}
+	}
+	if l.up != nil {
+		queued[l.up] = true
+	}
+	if l.running != nil {
+		return fmt.Errorf("%s is running between two turns", l.running.label())
+	}
+	if len(l.doomed) > 0 {
+		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(l.doomed))
+	}
+	live := 0
+	wanted := map[*coroutine]int32{}
+	for c := range l.root.members {
+		live++
+		if c.state == ready && !queued[c] {
+			return fmt.Errorf("%s is ready and not in the ready queue", c.label())
+		}
+		if c.state == fresh || c.state == running || c.state == done {
+			return fmt.Errorf("%s is %s and among the live", c.label(), c.state)
+		}
+		if c.spawned || c == l.root.main || c.scope.owner != nil && c == c.scope.main {
+			wanted[c]++
+		}
+		if err := c.checkWait(wanted); err != nil {
+			return err
+		}
+	}
+	if live != l.live {
+		return fmt.Errorf("%d coroutines are live and %d are counted", live, l.live)
+	}
+	for c := range l.root.members {
+		if c.wanted != wanted[c] {
+			return fmt.Errorf("%s is wanted by %d and %d are counted", c.label(), wanted[c], c.wanted)
+		}
+	}
+	return nil
+}
+
+// checkWait checks that c stands where its wait says, and adds up whom it wants.
+func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
+	standing := 0
+	for i := range c.edges() {
+		w := &c.edges()[i]
+		if w.line == nil {
+			continue
+		}
+		standing++
+		if t := w.line.owner; t != nil && c.wait == onCoroutine {
+			if t.depth <= c.depth {
+				return fmt.Errorf("%s waits for %s, which is not deeper", c.label(), t.label())
+			}
+			if !c.gaveUp {
+				wanted[t]++
+			}
+		}
+	}
+	if c.state == ready {
+		if c.timer.Set() {
+			return fmt.Errorf("%s is ready with its timer set", c.label())
+		}
+		return nil
+	}
+	switch c.wait {
+	case onTimer:
+		if !c.timer.Set() {
+			return fmt.Errorf("%s waits for a timer that is not set", c.label())
+		}
+	case onCoroutine:
+		if int(c.unmet) != standing || standing == 0 {
+			return fmt.Errorf("%s waits for %d coroutines with %d edges", c.label(), c.unmet, standing)
+		}
+	case onEvent, onPermit, onBarrier:
+		if standing != 1 {
+			return fmt.Errorf("%s waits for %s and stands in %d lines", c.label(), c.wait, standing)
+		}
+	case onIsolate:
+		if c.annex.inner.live == 0 {
+			return fmt.Errorf("%s waits for a scope that is empty", c.label())
+		}
+	case onCompletion, onThread:
+	default:
+		return fmt.Errorf("%s waits for %s", c.label(), c.wait)
+	}
+	return nil
+}
