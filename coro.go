@@ -190,11 +190,12 @@ var waitNames = [...]string{"nothing", "its turn", "its turn", "a timer", "a cor
 
 func (w wait) String() string { return waitNames[w] }
 
-// An outcome is how the function of a coroutine ended.
+// An outcome is how the function of a coroutine ended, if it has.
 type outcome uint8
 
 const (
-	pending  outcome = iota
+	notBegun outcome = iota
+	pending          // it is running, or waits, or has come back as a callback
 	returned         // with err, perhaps nil
 	panicked         // err is the *PanicError
 	exited           // by runtime.Goexit
@@ -214,10 +215,10 @@ type coroutine struct {
 	wait    wait
 	outcome outcome
 	stopped bool // why is set
+	poked   bool // stopped, or resumed by a probe
 	doomed  bool // its waits are being ended
 	gaveUp  bool // its edges no longer count in wanted
 	spawned bool
-	begun   bool // its function has been called
 
 	why      *reason // why it is being stopped, for good
 	finished atomic.Bool

@@ -174,7 +174,7 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 		}
 	}
 	if !c.stopped && !c.co.shield.protects(why) {
-		c.why, c.stopped = why, true
+		c.why, c.stopped, c.poked = why, true, true
 		c.co.stop(why)
 	}
 	if protected {
@@ -225,7 +225,7 @@ func (l *Loop) endWait(c *coroutine) {
 	case c.state == done || c.state == running:
 		return
 	case c.state == ready:
-		if !c.begun {
+		if c.outcome == notBegun {
 			l.neverRun(c)
 		}
 		return
@@ -363,9 +363,10 @@ func (s *scope) others(p *PanicError) (errs []error) {
 
 // reportMishaps fails the loop for what went wrong in code that it called itself.
 func (l *Loop) reportMishaps() {
-	for len(l.mishaps) > 0 {
+	if len(l.mishaps) > 0 {
 		f := l.mishaps[0]
 		l.mishaps = l.mishaps[1:]
 		l.fail(l.root, f)
+		l.reportMishaps()
 	}
 }

@@ -38,8 +38,7 @@ import (
 type Loop struct {
 	ready    queue
 	running  *coroutine
-	host     *coroutine // waits while its stack takes the loop's steps; see stayOn
-	up       *coroutine // whose turn it is next, when that has been settled ahead
+	carrier  *coroutine // the loop runs on its stack while it waits; see carry
 	live     int        // coroutines that have been started and have not finished, in all scopes
 	timers   timers.Heap[timed]
 	steps    int // turns left until the clock is read again, see fireTimers
@@ -206,71 +205,71 @@ func (r *run) over() bool {
 
 // loop is the loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, let it go
 // on, and deal with how it stopped; when nobody is ready, wait. It returns when everything has finished, or when it
-// is the turn of host, on whose stack it runs then.
-func (l *Loop) loop(host *coroutine) (done bool) {
+// is the turn of carrier, on whose stack it runs then.
+func (l *Loop) loop(carrier *coroutine) (done bool) {
 	defer l.survive(&done)
 	for l.live > 0 {
-		switch c := l.next(); c {
+		l.takeIn()
+		l.fireTimers()
+		l.reportMishaps()
+		c := l.pick()
+		switch c {
 		case nil:
 			l.idle()
-		case host:
+		case carrier:
 			l.running, c.state = c, running
 			return true
 		default:
-			l.resume(c)
+			l.running, c.state = c, running
+			if c.stack.Valid() {
+				c.stack.Resume()
+			} else {
+				l.begin(c)
+			}
 			l.settle()
 		}
 	}
 	return true
 }
 
-// next does what is to be done between two turns, and returns the coroutine whose turn it is, or nil if nobody is ready.
-func (l *Loop) next() *coroutine {
-	l.takeIn()
-	l.fireTimers()
-	l.reportMishaps()
-	return l.pick()
-}
-
 // pick takes the next coroutine out of the ready queue. One that was stopped before its first turn has finished while it
 // stood there, and is passed over.
 func (l *Loop) pick() *coroutine {
-	if c := l.up; c != nil {
-		l.up = nil
-		return c
+	c := l.ready.pop()
+	for c != nil && c.state != ready {
+		c = l.ready.pop()
 	}
-	for {
-		c := l.ready.pop()
-		if c == nil || c.state == ready {
-			return c
-		}
-	}
+	return c
 }
 
 // resume lets c go on until it suspends or finishes. It may be another one that has done so when resume returns: see
 // followUp.
 func (l *Loop) resume(c *coroutine) {
 	l.running, c.state = c, running
-	switch {
-	case !c.begun:
-		c.begun = true
-		l.takeStack().Start(c)
-	case c.stack.Valid():
+	if c.stack.Valid() {
 		c.stack.Resume()
-	default:
-		c.comeBack()
+	} else {
+		l.begin(c)
 	}
 }
 
-// settle deals with how the coroutine that was running stopped, if that has not been done on its own stack.
-func (l *Loop) settle() {
-	c := l.running
-	if c == nil {
+// begin lets c, which has no stack, have its first turn; or, if it is a callback that has come back, its last.
+func (l *Loop) begin(c *coroutine) {
+	if c.outcome != notBegun {
+		c.comeBack()
 		return
 	}
-	l.running = nil
-	l.takeIn()
-	l.stopped(c)
+	c.outcome = pending
+	l.takeStack().Start(c)
+}
+
+// settle deals with how the coroutine that was running stopped, unless that has been done on its own stack.
+func (l *Loop) settle() {
+	if c := l.running; c != nil {
+		l.running = nil
+		l.takeIn()
+		l.stopped(c)
+	}
 	if stepped != nil {
 		stepped(l)
 	}
@@ -291,15 +290,15 @@ func (l *Loop) survive(done *bool) {
 	l.settle()
 }
 
-// stayOn is how a coroutine waits when no other one waits like this: it stays on its stack and runs the loop there until it
+// carry is how a coroutine waits when no other one waits like this: it stays on its stack and runs the loop there until it
 // is its turn. Others are resumed from there and come back there. In most programs that is the first coroutine. It
 // spares the two switches by which others leave and come back: half the cost of awaiting a fresh coroutine.
-func (l *Loop) stayOn(c *coroutine) {
-	l.host = c
+func (l *Loop) carry(c *coroutine) {
+	l.carrier = c
 	l.settle()
 	for !l.loop(c) {
 	}
-	l.host = nil
+	l.carrier = nil
 }
 
 // followUp is called on the stack of c when its function has ended. It deals with that, and if it is then the turn of a coroutine
@@ -311,12 +310,15 @@ func (l *Loop) followUp(c *coroutine) *coroutine {
 		return nil
 	}
 	l.settle()
-	n := l.next()
-	if n == nil || n.begun {
-		l.up = n
+	l.takeIn()
+	l.fireTimers()
+	l.reportMishaps()
+	n := l.ready.head
+	if n == nil || n.outcome != notBegun || n.state != ready {
 		return nil
 	}
-	n.begun = true
+	l.ready.pop()
+	n.outcome = pending
 	l.running, n.state = n, running
 	return n
 }

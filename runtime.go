@@ -51,8 +51,8 @@ func (r *Runtime[T]) Steps() iter.Seq[Pause] {
 			}
 		}()
 		l := r.run.loop
-		l.hosted = true
-		defer func() { l.hosted = false }()
+		l.setHosted(true)
+		defer l.setHosted(false)
 		for r.run.hostedStep(); !r.run.over(); r.run.hostedStep() {
 			p := r.run.pause()
 			if !yield(p) {
@@ -66,6 +66,14 @@ func (r *Runtime[T]) Steps() iter.Seq[Pause] {
 	}
 }
 
+// setHosted notes whether a host drives l. No coroutine is to carry the loop then.
+func (l *Loop) setHosted(hosted bool) {
+	l.hosted, l.carrier = hosted, nil
+	if hosted {
+		l.carrier = new(coroutine)
+	}
+}
+
 // hostedStep takes a step for a host. It looks at the context itself, so that a host that ends it between two steps knows at
 // which step that is noticed.
 func (r *run) hostedStep() {
@@ -76,7 +84,10 @@ func (r *run) hostedStep() {
 	l.steps = 0 // time is the host's: look at the clock each time
 	done := false
 	defer l.survive(&done)
-	if c := l.next(); c != nil {
+	l.takeIn()
+	l.fireTimers()
+	l.reportMishaps()
+	if c := l.pick(); c != nil {
 		l.resume(c)
 		l.settle()
 	}
@@ -113,7 +124,7 @@ func (r *run) abandon() {
 		return
 	}
 	l := r.loop
-	l.hosted = false
+	l.setHosted(false)
 	l.inbox.rise()
 	l.fail(l.root, failure{err: errAbandoned, outside: true})
 	for !r.over() {

@@ -43,12 +43,12 @@ func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:]) }
 func (l *Loop) where(c *coroutine) Frame {
 	p := new(probe)
 	switch {
-	case c == l.host && l.running == nil: // this is its stack
+	case c == l.carrier && l.running == nil: // this is its stack
 		p.take()
-	case c.stack.Valid() && c.state != running && c != l.host:
-		l.probe = p
+	case c.stack.Valid() && c.state != running && c != l.carrier:
+		l.probe, c.poked = p, true
 		c.stack.Resume()
-		l.probe = nil
+		l.probe, c.poked = nil, c.stopped
 	default:
 		return c.entryFrame()
 	}
