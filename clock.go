@@ -1,6 +1,11 @@
 package tinyio
 
-import "time"
+import (
+	"math"
+	"time"
+
+	"github.com/tinyio-go/tinyio/internal/timers"
+)
 
 // A Clock is where a loop has its time from, and how it passes the time when there is nothing to do. The methods are called
 // from the goroutine that drives the loop.
@@ -101,3 +106,81 @@ func (c *virtualClock) Idle(deadline time.Time, threads int, wake <-chan struct{
 }
 
 func (c *virtualClock) Rest() { c.real.Rest(); c.waited = false }
+
+// setTimer sets t to fire d from now.
+func (l *Loop) setTimer(t *timers.Timer, d time.Duration, what timed) {
+	if l.timers.Len() == 0 || d <= 0 {
+		l.steps = 0 // look at the clock before the next turn
+	}
+	now := l.now()
+	when := now + int64(max(d, 0))
+	if when < now {
+		when = math.MaxInt64
+	}
+	l.timers.Add(t, when, what)
+}
+
+// now is the time on the loop's clock, in nanoseconds since its epoch.
+func (l *Loop) now() int64 {
+	if l.real {
+		return int64(time.Since(l.epoch)) // in half the time of time.Now
+	}
+	return int64(l.clock.Now().Sub(l.epoch))
+}
+
+// What a timer is for.
+type timed interface{ due(l *Loop) }
+
+// fireTimers fires the timers that are due.
+//
+// Reading the real clock costs half as much as a turn, so a loop with timers set reads it every few turns only: as few as take
+// about readEvery together, going by the last ones, and at most maxPeriod. If turns suddenly take long, a timer can be
+// late by maxPeriod of them, once. A loop without timers reads no clock at all.
+func (l *Loop) fireTimers() {
+	if l.timers.Len() == 0 {
+		return
+	}
+	if l.steps--; l.steps > 0 {
+		return
+	}
+	l.fireDue()
+}
+
+const (
+	readEvery = int64(50 * time.Microsecond)
+	maxPeriod = 16
+)
+
+// fireDue reads the clock and fires the timers that are due.
+func (l *Loop) fireDue() {
+	now := l.now()
+	switch passed := now - l.read; {
+	case !l.real || l.hosted || passed >= readEvery:
+		l.period = 1
+	default:
+		l.period = min(2*l.period, maxPeriod)
+	}
+	l.read, l.steps = now, l.period
+	for l.timers.Len() > 0 && l.timers.Next() <= now {
+		l.timers.Pop().due(l)
+	}
+}
+
+// idle waits until there is something to do.
+func (l *Loop) idle() {
+	if l.inbox.rest() {
+		if !l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake) {
+			l.deadlocked()
+		}
+		l.inbox.rise()
+	}
+	l.steps = 0
+}
+
+// deadline is that of the next timer, the zero time if none is set.
+func (l *Loop) deadline() time.Time {
+	if l.timers.Len() == 0 {
+		return time.Time{}
+	}
+	return l.epoch.Add(time.Duration(l.timers.Next()))
+}

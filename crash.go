@@ -114,6 +114,9 @@ var errIgnored = errors.New("cancellation ignored")
 // fail deals with a failure in s: the first one stops the scope.
 func (l *Loop) fail(s *scope, f failure) {
 	s = s.taking(f)
+	if f.trace == nil && s.main.state != done { // no coroutine failed: tell at least where the first one was
+		f.trace = []Frame{l.where(s.main)}
+	}
 	if f.panic {
 		p := f.err.(*PanicError)
 		if p.Trace == nil {

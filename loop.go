@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"math"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -63,7 +62,6 @@ type Loop struct {
 
 	panicked *PanicError // what Run is going to panic with
 	exiting  bool        // Run is going to call runtime.Goexit
-
 }
 
 // An Option sets how a loop works.
@@ -204,8 +202,8 @@ func (r *run) over() bool {
 }
 
 // loop is the loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, let it go
-// on, and deal with how it stopped; when nobody is ready, wait. It returns when everything has finished, or when it
-// is the turn of carrier, on whose stack it runs then.
+// on, and deal with how it stopped; when nobody is ready, wait. It returns when everything has finished, when it is the turn
+// of carrier, on whose stack it runs then, and for a host after each turn.
 func (l *Loop) loop(carrier *coroutine) (done bool) {
 	defer l.survive(&done)
 	for l.live > 0 {
@@ -213,20 +211,25 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 		l.fireTimers()
 		l.reportMishaps()
 		c := l.pick()
-		switch c {
-		case nil:
-			l.idle()
-		case carrier:
-			l.running, c.state = c, running
-			return true
-		default:
-			l.running, c.state = c, running
-			if c.stack.Valid() {
-				c.stack.Resume()
-			} else {
-				l.begin(c)
+		if c == nil {
+			if l.hosted {
+				return true
 			}
-			l.settle()
+			l.idle()
+			continue
+		}
+		l.running, c.state = c, running
+		if c == carrier {
+			return true
+		}
+		if c.stack.Valid() {
+			c.stack.Resume()
+		} else {
+			l.begin(c)
+		}
+		l.settle() // c, or whoever stopped last: see followUp
+		if l.hosted {
+			return true
 		}
 	}
 	return true
@@ -240,17 +243,6 @@ func (l *Loop) pick() *coroutine {
 		c = l.ready.pop()
 	}
 	return c
-}
-
-// resume lets c go on until it suspends or finishes. It may be another one that has done so when resume returns: see
-// followUp.
-func (l *Loop) resume(c *coroutine) {
-	l.running, c.state = c, running
-	if c.stack.Valid() {
-		c.stack.Resume()
-	} else {
-		l.begin(c)
-	}
 }
 
 // begin lets c, which has no stack, have its first turn; or, if it is a callback that has come back, its last.
@@ -312,15 +304,27 @@ func (l *Loop) followUp(c *coroutine) *coroutine {
 	l.settle()
 	l.takeIn()
 	l.fireTimers()
-	l.reportMishaps()
 	n := l.ready.head
-	if n == nil || n.outcome != notBegun || n.state != ready {
+	if len(l.mishaps) > 0 || n == nil || n.outcome != notBegun || n.state != ready {
 		return nil
 	}
 	l.ready.pop()
 	n.outcome = pending
 	l.running, n.state = n, running
 	return n
+}
+
+// quiet reports that a turn of the running coroutine would come back to it at once: nobody else is ready, nothing has
+// come from outside, and it is not yet time to look at the clock. A host is to see every turn.
+func (l *Loop) quiet() bool {
+	if l.ready.head != nil || !l.inbox.empty() || l.hosted {
+		return false
+	}
+	if l.timers.Len() == 0 {
+		return true
+	}
+	l.steps--
+	return l.steps > 0
 }
 
 // A request is what a coroutine that suspends asks of its loop. It is put into the loop's one request, not onto the
@@ -473,97 +477,6 @@ func (l *Loop) finish(c *coroutine) {
 		l.wake(s.owner)
 		s.owner = nil
 	}
-}
-
-// setTimer sets t to fire d from now.
-func (l *Loop) setTimer(t *timers.Timer, d time.Duration, what timed) {
-	if l.timers.Len() == 0 || d <= 0 {
-		l.steps = 0 // look at the clock before the next turn
-	}
-	now := l.now()
-	when := now + int64(max(d, 0))
-	if when < now {
-		when = math.MaxInt64
-	}
-	l.timers.Add(t, when, what)
-}
-
-// now is the time on the loop's clock, in nanoseconds since its epoch.
-func (l *Loop) now() int64 {
-	if l.real {
-		return int64(time.Since(l.epoch)) // in half the time of time.Now
-	}
-	return int64(l.clock.Now().Sub(l.epoch))
-}
-
-// What a timer is for.
-type timed interface{ due(l *Loop) }
-
-// fireTimers fires the timers that are due.
-//
-// Reading the real clock costs half as much as a turn, so a loop with timers set reads it every few turns only: as few as take
-// about readEvery together, going by the last ones, and at most maxPeriod. If turns suddenly take long, a timer can be
-// late by maxPeriod of them, once. A loop without timers reads no clock at all.
-func (l *Loop) fireTimers() {
-	if l.timers.Len() == 0 {
-		return
-	}
-	if l.steps--; l.steps > 0 {
-		return
-	}
-	l.fireDue()
-}
-
-const (
-	readEvery = int64(50 * time.Microsecond)
-	maxPeriod = 16
-)
-
-// fireDue reads the clock and fires the timers that are due.
-func (l *Loop) fireDue() {
-	now := l.now()
-	switch passed := now - l.read; {
-	case !l.real || l.hosted || passed >= readEvery:
-		l.period = 1
-	default:
-		l.period = min(2*l.period, maxPeriod)
-	}
-	l.read, l.steps = now, l.period
-	for l.timers.Len() > 0 && l.timers.Next() <= now {
-		l.timers.Pop().due(l)
-	}
-}
-
-// idle waits until there is something to do.
-func (l *Loop) idle() {
-	if l.inbox.rest() {
-		if !l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake) {
-			l.deadlocked()
-		}
-		l.inbox.rise()
-	}
-	l.steps = 0
-}
-
-// deadline is that of the next timer, the zero time if none is set.
-func (l *Loop) deadline() time.Time {
-	if l.timers.Len() == 0 {
-		return time.Time{}
-	}
-	return l.epoch.Add(time.Duration(l.timers.Next()))
-}
-
-// quiet reports that a turn of the running coroutine would come back to it at once: nobody else is ready, nothing has
-// come from outside, and it is not yet time to look at the clock. A host is to see every turn.
-func (l *Loop) quiet() bool {
-	if l.ready.head != nil || !l.inbox.empty() || l.hosted {
-		return false
-	}
-	if l.timers.Len() == 0 {
-		return true
-	}
-	l.steps--
-	return l.steps > 0
 }
 
 // A queue is the ready coroutines, first in, first out, linked through their next fields: appending allocates nothing

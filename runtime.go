@@ -82,16 +82,7 @@ func (r *run) hostedStep() {
 		l.fail(l.root, r.interruption())
 	}
 	l.steps = 0 // time is the host's: look at the clock each time
-	done := false
-	defer l.survive(&done)
-	l.takeIn()
-	l.fireTimers()
-	l.reportMishaps()
-	if c := l.pick(); c != nil {
-		l.resume(c)
-		l.settle()
-	}
-	done = true
+	l.loop(nil)
 }
 
 // pause describes the loop between two steps.

@@ -1,0 +1,190 @@
+package tinyio
+
+import "math"
+
+// How cycles of awaits are found: when the await that closes one is made, and at no cost to most others.
+
+// deepen makes the coroutines to which edges lead deeper than c. When one of them waits for c, directly or not, that
+// cannot be, and the cycle is returned as an error.
+//
+// Depths only tell that there is no cycle; they are raised when an edge needs it, which is rare, for a coroutine is
+// mostly awaited while it is fresh. Most of the rest is a coroutine that nobody awaits: it can go above its target
+// instead.
+func (l *Loop) deepen(c *coroutine, edges []waiter) error {
+	for i := range edges {
+		if edges[i].line == nil {
+			continue
+		}
+		t := edges[i].line.owner
+		if t.state == done || t.depth > c.depth {
+			continue
+		}
+		if t.state == fresh && t != c {
+			t.depth = c.depth + 1
+			continue
+		}
+		if c.awaiters.head == nil && c.scope.owner == nil && t != c && t.depth > math.MinInt32 {
+			c.depth = t.depth - 1
+			continue
+		}
+		if l.raise(t, c) {
+			return &CycleError{Path: cyclePath(c, t)}
+		}
+	}
+	return nil
+}
+
+// raise makes t deeper than c and what t waits for deeper than t, and so on. It reports whether it met c on the way.
+func (l *Loop) raise(t, c *coroutine) (met bool) {
+	if t == c {
+		return true
+	}
+	t.depth = c.depth + 1
+	work := []*coroutine{t}
+	for len(work) > 0 {
+		u := work[len(work)-1]
+		work = work[:len(work)-1]
+		for v := range u.awaits {
+			if v == c {
+				met = true
+			} else if v.depth <= u.depth {
+				v.depth = u.depth + 1
+				work = append(work, v)
+			}
+		}
+	}
+	return met
+}
+
+// awaits ranges over the coroutines without which c cannot go on.
+func (c *coroutine) awaits(yield func(*coroutine) bool) {
+	if c.state != waiting {
+		return
+	}
+	switch c.wait {
+	case onCoroutine:
+		for i, edges := 0, c.edges(); i < len(edges); i++ {
+			if line := edges[i].line; line != nil && !yield(line.owner) {
+				return
+			}
+		}
+	case onIsolate:
+		for m := c.annex.inner.first; m != nil; m = m.after {
+			if !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// findStuck returns an error if c, which waits, can never go on because of a cycle in which a coroutine waits for any of
+// several (AsCompleted). Such a one is stuck only if all of those are, so depths say nothing about it. The search is for the
+// case that there is one and that c waits for somebody who waits for c.
+func (l *Loop) findStuck(c *coroutine) error {
+	if l.choosing == 0 {
+		return nil
+	}
+	var target *coroutine
+	above := c.ancestors()
+	for t := range c.targets {
+		if above[t] {
+			target = t
+		}
+	}
+	if target == nil || c.canGoOn() {
+		return nil
+	}
+	return &CycleError{Path: cyclePath(c, target)}
+}
+
+// ancestors returns who waits for c, directly or not.
+func (c *coroutine) ancestors() map[*coroutine]bool {
+	seen := map[*coroutine]bool{c: true}
+	for work := []*coroutine{c}; len(work) > 0; {
+		u := work[0]
+		work = work[1:]
+		visit := func(v *coroutine) {
+			if v != nil && !seen[v] {
+				seen[v] = true
+				work = append(work, v)
+			}
+		}
+		for w := u.awaiters.head; w != nil; w = w.next {
+			visit(w.c)
+		}
+		visit(u.scope.owner)
+	}
+	return seen
+}
+
+// targets ranges over the coroutines that c waits for, all or any of them.
+func (c *coroutine) targets(yield func(*coroutine) bool) {
+	if c.state != waiting || c.wait != onCompletion {
+		c.awaits(yield)
+		return
+	}
+	for i := range c.annex.edges {
+		if line := c.annex.edges[i].line; line != nil && !yield(line.owner) {
+			return
+		}
+	}
+}
+
+// canGoOn reports whether c can go on sometime as far as it depends on other coroutines.
+func (c *coroutine) canGoOn() bool {
+	below := []*coroutine{c}
+	known := map[*coroutine]bool{c: true}
+	for i := 0; i < len(below); i++ {
+		for t := range below[i].targets {
+			if !known[t] {
+				known[t] = true
+				below = append(below, t)
+			}
+		}
+	}
+	free := map[*coroutine]bool{}
+	for more := true; more; {
+		more = false
+		for _, u := range below {
+			if free[u] {
+				continue
+			}
+			total, ok := 0, 0
+			for t := range u.targets {
+				total++
+				if free[t] {
+					ok++
+				}
+			}
+			if ok == total || ok > 0 && u.wait == onCompletion {
+				free[u], more = true, true
+			}
+		}
+	}
+	return free[c]
+}
+
+// cyclePath names the coroutines from c by way of t back to c.
+func cyclePath(c, t *coroutine) []string {
+	from := map[*coroutine]*coroutine{t: c}
+	work := []*coroutine{t}
+	for len(work) > 0 && from[c] == nil {
+		u := work[0]
+		work = work[1:]
+		for v := range u.targets {
+			if from[v] == nil {
+				from[v] = u
+				work = append(work, v)
+			}
+		}
+	}
+	path := []string{c.label()}
+	for u := from[c]; u != c; u = from[u] {
+		path = append(path, u.label())
+	}
+	path = append(path, c.label())
+	for i, j := 0, len(path)-1; i < j; i, j = i+1, j-1 {
+		path[i], path[j] = path[j], path[i]
+	}
+	return path
+}

@@ -1,0 +1,117 @@
+package tinyio
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/tinyio-go/tinyio/internal/timers"
+)
+
+// A shield is one call of Shield.
+type shield struct {
+	owner   *coroutine
+	outer   *shield // the shield around it
+	open    bool    // it protects
+	over    bool    // its function has ended
+	grace   time.Duration
+	why     *reason // what it keeps away, once there is something
+	timer   timers.Timer
+	handle  *Co
+	ctx     atomic.Pointer[coContext] // of the handle
+	members []*coroutine              // started inside
+}
+
+// add takes down that m has been started inside s.
+func (s *shield) add(m *coroutine) {
+	if len(s.members) == cap(s.members) { // about to grow: forget those that have finished
+		s.members = slices.DeleteFunc(s.members, func(m *coroutine) bool { return m.state == done })
+	}
+	s.members = append(s.members, m)
+}
+
+// Shield runs fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
+// that clean-up can wait: flush a connection, say goodbye. That lasts for at most grace, counted from the cancellation or,
+// if that came first, from the call. Then fn is cancelled too, at its current wait. Without a cancellation there is no
+// limit. Coroutines that fn awaits or spawns are under the same protection until Shield returns.
+//
+// The result is that of fn. Shield itself does not suspend, and fn may use only the Co that it is given.
+func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
+	c := co.enter("Shield")
+	if fn == nil {
+		panic("tinyio: Shield: the function is nil, in " + c.describe() + "; pass what is to be protected")
+	}
+	s := &shield{owner: c, outer: c.shelter(), open: true, grace: grace}
+	s.handle = &Co{c: c, shield: s}
+	if c.stopped {
+		if !co.shield.protects(c.why) {
+			c.attempt(1) // or it could go on for ever, from shield to shield
+		}
+		c.doomed = false
+		s.keepAway(c.loop.Load(), c.why)
+	}
+	c.more().shelter = s
+	defer s.leave()
+	return fn(s.handle)
+}
+
+// leave ends the shield when its function has ended.
+func (s *shield) leave() {
+	c := s.owner
+	c.annex.shelter = s.outer
+	s.close(c.loop.Load())
+	s.over = true
+	s.handle.stop(&reason{cause: context.Canceled})
+}
+
+// retired reports that co was the handle of s and is no longer good.
+func (s *shield) retired(co *Co) bool { return s != nil && s.over && s.handle == co }
+
+// close ends the protection. What it kept away comes over those that were started inside.
+func (s *shield) close(l *Loop) {
+	if !s.open {
+		return
+	}
+	s.open = false
+	l.timers.Remove(&s.timer)
+	for _, m := range s.members {
+		if s.outer != nil && m.state != done {
+			s.outer.add(m)
+		}
+		if s.why != nil {
+			l.doom(m, s.why)
+		}
+	}
+	if s.why != nil {
+		s.handle.stop(s.why)
+		l.endWaits()
+	}
+}
+
+// keepAway starts the grace period.
+func (s *shield) keepAway(l *Loop, why *reason) {
+	if s.why == nil {
+		s.why = why
+		l.setTimer(&s.timer, s.grace, s)
+	}
+}
+
+// due ends the protection when the grace period has passed.
+func (s *shield) due(l *Loop) {
+	s.close(l)
+	s.owner.more().attempts += shieldsAllowed / attemptsAllowed
+	l.doom(s.owner, s.why)
+	l.endWaits()
+}
+
+// protects reports whether s or a shield around it is open and keeps away why. A cancellation that comes from inside a
+// shield, such as that of a Timeout there, is not kept away by it.
+func (s *shield) protects(why *reason) bool {
+	for ; s != nil && s != why.from; s = s.outer {
+		if s.open {
+			return true
+		}
+	}
+	return false
+}
