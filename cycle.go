@@ -27,31 +27,41 @@ func (l *Loop) deepen(c *coroutine, edges []waiter) error {
 			c.depth = t.depth - 1
 			continue
 		}
-		if l.raise(t, c) {
+		if raise(t, c) {
 			return &CycleError{Path: cyclePath(c, t)}
 		}
 	}
 	return nil
 }
 
-// raise makes t deeper than c and what t waits for deeper than t, and so on. It reports whether it met c on the way.
-func (l *Loop) raise(t, c *coroutine) (met bool) {
+// raise makes t deeper than c and what t waits for deeper than t, and so on. If it meets c on the way, it reports that and
+// leaves all depths as they were.
+func raise(t, c *coroutine) (met bool) {
+	type step struct {
+		c     *coroutine
+		depth int32 // before
+	}
+	var raised []step
+	lift := func(u *coroutine, depth int32) {
+		raised = append(raised, step{u, u.depth})
+		u.depth = depth
+	}
 	if t == c {
 		return true
 	}
-	t.depth = c.depth + 1
-	work := []*coroutine{t}
-	for len(work) > 0 {
-		u := work[len(work)-1]
-		work = work[:len(work)-1]
+	lift(t, c.depth+1)
+	for i := 0; i < len(raised) && !met; i++ {
+		u := raised[i].c
 		for v := range u.awaits {
 			if v == c {
 				met = true
 			} else if v.depth <= u.depth {
-				v.depth = u.depth + 1
-				work = append(work, v)
+				lift(v, u.depth+1)
 			}
 		}
+	}
+	for i := len(raised) - 1; met && i >= 0; i-- {
+		raised[i].c.depth = raised[i].depth
 	}
 	return met
 }
