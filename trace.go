@@ -74,17 +74,20 @@ func (c *coroutine) entryFrame() Frame {
 	return Frame{c.label(), f.Name(), file, line}
 }
 
-const packagePath = "github.com/tinyio-go/tinyio"
-
-// internalFrame reports whether f is of this package itself, its tests excepted, or of what runs below it.
+// internalFrame reports whether f is in the code of this package, its tests excepted, or in what runs below it.
 func internalFrame(f runtime.Frame) bool {
-	rest, ok := strings.CutPrefix(f.Function, packagePath)
-	if !ok {
-		return strings.HasPrefix(f.Function, "iter.") || strings.HasPrefix(f.Function, "runtime.")
+	if rest, ok := strings.CutPrefix(f.File, sourceDir); ok {
+		return !strings.HasSuffix(rest, "_test.go") && (!strings.Contains(rest, "/") || strings.HasPrefix(rest, "internal/"))
 	}
-	return strings.HasPrefix(rest, "/internal/") ||
-		strings.HasPrefix(rest, ".") && !strings.HasSuffix(f.File, "_test.go")
+	return strings.HasPrefix(f.Function, "iter.") || strings.HasPrefix(f.Function, "runtime.")
 }
+
+// sourceDir is the directory of this package, as the compiler noted it down. The name of a function does not tell where it is
+// from: the body of a range over AsCompleted can be named after both its function and AsCompleted.
+var sourceDir = func() string {
+	_, file, _, _ := runtime.Caller(0)
+	return file[:strings.LastIndex(file, "/")+1]
+}()
 
 // chain returns who waits for c in s, directly or not, in an order in which each comes before what it waits for, and c.
 func (l *Loop) chain(c *coroutine, s *scope) []Frame {
