@@ -54,7 +54,10 @@ func (l *Loop) checkInvariants() error {
 		if c.state == fresh || c.state == running || c.state == done {
 			return fmt.Errorf("%s is %s and among the live", c.label(), c.state)
 		}
-		if c.spawned || c == l.root.main || c.scope.owner != nil && c == c.scope.main {
+		if c.spawned {
+			wanted[c]++
+		}
+		if c == c.scope.main {
 			wanted[c]++
 		}
 		if err := c.checkWait(wanted); err != nil {

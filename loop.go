@@ -252,6 +252,10 @@ func (l *Loop) begin(c *coroutine) {
 		return
 	}
 	c.outcome = pending
+	if c.isSimple() {
+		c.body.call(&c.co)
+		return
+	}
 	l.takeStack().Start(c)
 }
 
@@ -305,7 +309,7 @@ func (l *Loop) followUp(c *coroutine) *coroutine {
 	l.takeIn()
 	l.fireTimers()
 	n := l.ready.head
-	if len(l.mishaps) > 0 || n == nil || n.outcome != notBegun || n.state != ready {
+	if len(l.mishaps) > 0 || n == nil || n.isSimple() || n.outcome != notBegun || n.state != ready {
 		return nil
 	}
 	l.ready.pop()

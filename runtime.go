@@ -78,18 +78,21 @@ func (l *Loop) setHosted(hosted bool) {
 // which step that is noticed.
 func (r *run) hostedStep() {
 	l := r.loop
-	if !r.root.crashed && r.root.ctx.Err() != nil {
+	if r.toldToStop() {
 		l.fail(l.root, r.interruption())
 	}
 	l.steps = 0 // time is the host's: look at the clock each time
 	l.loop(nil)
 }
 
+// toldToStop reports whether the context is done and that has not been noticed yet.
+func (r *run) toldToStop() bool { return !r.root.crashed && r.root.ctx.Err() != nil }
+
 // pause describes the loop between two steps.
 func (r *run) pause() Pause {
 	l := r.loop
 	return Pause{
-		Blocked:  l.ready.head == nil && len(l.mishaps) == 0 && l.inbox.rest(),
+		Blocked:  l.ready.head == nil && len(l.mishaps) == 0 && !r.toldToStop() && l.inbox.rest(),
 		Deadline: l.deadline(),
 		Wake:     l.inbox.self.wake,
 	}

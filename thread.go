@@ -19,12 +19,12 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 	if fn == nil {
 		panic("tinyio: RunInThread: the function is nil; a thread needs one to run")
 	}
-	var c *Coro[T]
-	c = FromCallback(func(done func(T, error)) func(error) {
+	c := new(Coro[T])
+	c.fromCallback(func(done func(T, error)) func(error) {
 		go inThread((*threadContext)(&c.c.co), fn, done)
 		return nil
-	})
-	c.c.entry = reflect.ValueOf(fn).Pointer()
+	}, reflect.ValueOf(fn).Pointer())
+	c.c.annex.callback.simple = true
 	return c
 }
 
@@ -64,19 +64,27 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 		panic("tinyio: FromCallback: the start function is nil; without it nothing completes the coroutine")
 	}
 	c := new(Coro[T])
-	c.c.more().callback.begin = start
-	c.c.init(c, reflect.ValueOf(start).Pointer())
+	c.fromCallback(start, reflect.ValueOf(start).Pointer())
 	return c
+}
+
+func (c *Coro[T]) fromCallback(start func(done func(T, error)) (cancel func(cause error)), entry uintptr) {
+	c.c.init(c, entry)
+	c.c.more().callback.begin = start
 }
 
 // A callback is a coroutine's way back from outside the loop.
 type callback struct {
 	message
 	c      *coroutine
-	begin  any // the start function
+	begin  any  // the start function
+	simple bool // which cannot panic or exit, and so needs no stack of its own
 	called atomic.Bool
 	cancel func(cause error)
 }
+
+// isSimple reports whether c can begin without a stack.
+func (c *coroutine) isSimple() bool { return c.annex != nil && c.annex.callback.simple }
 
 // callBegin calls the start function of a callback. From then on the coroutine waits without a stack.
 func (c *Coro[T]) callBegin() {
