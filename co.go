@@ -118,7 +118,7 @@ func (co *Co) Yield() error {
 	if l.quiet() {
 		return nil
 	}
-	if l.carrier == nil {
+	if l.carrier == nil || l.stepwise {
 		return co.suspend(onTurn)
 	}
 	// The rest is suspend and stopped, for the case at hand, without a call more than is needed: a return that follows a

@@ -247,6 +247,7 @@ type annex struct {
 	limit    time.Duration // of a Timeout
 	shelter  *shield       // the innermost Shield that it is in
 	callback callback
+	number   ID   // from 1, when the loop is watched
 	attempts int  // to suspend, since it was stopped
 	unwound  bool // for ignoring that
 }

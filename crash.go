@@ -179,6 +179,9 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	if !c.stopped && !c.co.shield.protects(why) {
 		c.why, c.stopped, c.poked = why, true, true
 		c.co.stop(why)
+		if l.watch != nil {
+			l.tell(Stopped, c, why.err)
+		}
 	}
 	if protected {
 		return

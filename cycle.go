@@ -79,6 +79,9 @@ func (c *coroutine) awaits(yield func(*coroutine) bool) {
 			}
 		}
 	case onIsolate:
+		if c.annex.inner == nil {
+			return // it has just asked for it
+		}
 		for m := c.annex.inner.first; m != nil; m = m.after {
 			if !yield(m) {
 				return

@@ -50,15 +50,17 @@ type Loop struct {
 	choosing int       // coroutines that wait for any of several
 	mishaps  []failure // what went wrong where no coroutine could return it; see reportMishaps
 
-	inbox   inbox
-	active  atomic.Bool
-	clock   Clock
-	real    bool      // the clock is the real one
-	epoch   time.Time // what the loop counts its nanoseconds from
-	root    *scope
-	threads int // callbacks that have started and have not come back
-	hosted  bool
-	mode    GroupMode
+	inbox    inbox
+	active   atomic.Bool
+	clock    Clock
+	real     bool      // the clock is the real one
+	epoch    time.Time // what the loop counts its nanoseconds from
+	root     *scope
+	threads  int  // callbacks that have started and have not come back
+	hosted   bool // a host takes the steps
+	stepwise bool // every turn goes through the ready queue and the loop
+	watch    *watch
+	mode     GroupMode
 
 	panicked *PanicError // what Run is going to panic with
 	exiting  bool        // Run is going to call runtime.Goexit
@@ -219,6 +221,9 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 			continue
 		}
 		l.running, c.state = c, running
+		if l.watch != nil {
+			l.tell(Resumed, c, nil)
+		}
 		if c == carrier {
 			return true
 		}
@@ -238,6 +243,9 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 // pick takes the next coroutine out of the ready queue. One that was stopped before its first turn has finished while it
 // stood there, and is passed over.
 func (l *Loop) pick() *coroutine {
+	if l.watch != nil {
+		return l.choose()
+	}
 	c := l.ready.pop()
 	for c != nil && c.state != ready {
 		c = l.ready.pop()
@@ -265,6 +273,9 @@ func (l *Loop) settle() {
 		l.running = nil
 		l.takeIn()
 		l.stopped(c)
+	}
+	if l.watch != nil {
+		l.watch.turn = Nobody
 	}
 	if stepped != nil {
 		stepped(l)
@@ -302,7 +313,7 @@ func (l *Loop) carry(c *coroutine) {
 // gathering many short ones. A failure is left to the loop where it runs: to tell who waited it must be able to
 // resume whoever did.
 func (l *Loop) followUp(c *coroutine) *coroutine {
-	if l.hosted || c.state == running && (c.outcome != returned || c.err != nil) {
+	if l.stepwise || c.state == running && (c.outcome != returned || c.err != nil) {
 		return nil
 	}
 	l.settle()
@@ -319,9 +330,9 @@ func (l *Loop) followUp(c *coroutine) *coroutine {
 }
 
 // quiet reports that a turn of the running coroutine would come back to it at once: nobody else is ready, nothing has
-// come from outside, and it is not yet time to look at the clock. A host is to see every turn.
+// come from outside, and it is not yet time to look at the clock. Hosts and observers are to see every turn.
 func (l *Loop) quiet() bool {
-	if l.ready.head != nil || !l.inbox.empty() || l.hosted {
+	if l.ready.head != nil || !l.inbox.empty() || l.stepwise {
 		return false
 	}
 	if l.timers.Len() == 0 {
@@ -349,6 +360,12 @@ func (l *Loop) stopped(c *coroutine) {
 	if c.state != running { // a callback has been started; it waits without a stack, or is on its way back already
 		return
 	}
+	if c.wait != onNothing {
+		c.state = waiting
+		if l.watch != nil {
+			l.tell(Suspended, c, nil)
+		}
+	}
 	switch c.wait {
 	case onNothing:
 		l.finish(c)
@@ -360,21 +377,21 @@ func (l *Loop) stopped(c *coroutine) {
 		}
 		l.makeReady(c)
 	case onTimer:
-		l.block(c)
+		l.limit(c)
 	case onCoroutine:
-		l.block(c)
+		l.limit(c)
 		l.join(c)
 	case onCompletion:
-		l.block(c)
+		l.limit(c)
 		l.joinAny(c)
 	case onIsolate:
-		l.block(c)
+		l.limit(c)
 		l.enclose(c, l.asked.target)
 	case onEvent:
-		l.block(c)
+		l.limit(c)
 		l.joinEvent(c, l.asked.hub)
 	case onPermit, onBarrier:
-		l.block(c)
+		l.limit(c)
 		l.asked.line.push(&c.one[0])
 	}
 	if c.wait > onTurn {
@@ -382,9 +399,8 @@ func (l *Loop) stopped(c *coroutine) {
 	}
 }
 
-// block makes c wait, for as long as it asked at most.
-func (l *Loop) block(c *coroutine) {
-	c.state = waiting
+// limit sets the timer of c, which waits, if it asked for one.
+func (l *Loop) limit(c *coroutine) {
 	if l.asked.limited {
 		l.setTimer(&c.timer, l.asked.pause, c)
 	}
@@ -418,6 +434,9 @@ func (l *Loop) keepStack(s *stack.Stack) bool {
 // makeReady puts c at the back of the ready queue.
 func (l *Loop) makeReady(c *coroutine) {
 	l.takeIn()
+	if l.watch != nil && c.state == waiting && c.wait > onSpawn {
+		l.tell(Woken, c, nil)
+	}
 	c.state = ready
 	l.ready.push(c)
 }
@@ -437,6 +456,9 @@ func (l *Loop) start(c *coroutine, s *scope, h *shield) {
 	}
 	s.add(c)
 	l.live++
+	if l.watch != nil {
+		l.tell(Started, c, nil)
+	}
 	l.makeReady(c)
 }
 
@@ -464,6 +486,9 @@ func (l *Loop) finish(c *coroutine) {
 	}
 	c.state = done
 	c.finished.Store(true)
+	if l.watch != nil {
+		l.tell(Finished, c, c.err)
+	}
 	c.co.end()
 	l.live--
 	s := c.scope
@@ -505,6 +530,17 @@ func (q *queue) pop() *coroutine {
 		}
 	}
 	return c
+}
+
+// remove takes c out of the queue, wherever it stands.
+func (q *queue) remove(c *coroutine) {
+	var rest queue
+	for d := q.pop(); d != nil; d = q.pop() {
+		if d != c {
+			rest.push(d)
+		}
+	}
+	*q = rest
 }
 
 func (q *queue) all() iter.Seq[*coroutine] {

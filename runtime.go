@@ -68,9 +68,9 @@ func (r *Runtime[T]) Steps() iter.Seq[Pause] {
 
 // setHosted notes whether a host drives l. No coroutine is to carry the loop then.
 func (l *Loop) setHosted(hosted bool) {
-	l.hosted, l.carrier = hosted, nil
-	if hosted {
-		l.carrier = new(coroutine)
+	l.hosted, l.stepwise = hosted, hosted || l.watch != nil
+	if l.carrier = nil; l.stepwise {
+		l.carrier = nobody
 	}
 }
 

@@ -93,6 +93,9 @@ func (c *Coro[T]) callBegin() {
 	begin := b.begin.(func(done func(T, error)) (cancel func(cause error)))
 	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
+	if l.watch != nil {
+		l.tell(Suspended, &c.c, nil)
+	}
 	l.threads++
 	returned := false
 	defer func() {

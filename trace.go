@@ -45,7 +45,7 @@ func (l *Loop) where(c *coroutine) Frame {
 	switch {
 	case c == l.carrier && l.running == nil: // this is its stack
 		p.take()
-	case c.stack.Valid() && c.state != running && c != l.carrier:
+	case c.stack.Valid() && c.state != running && c.wait != onThread && c != l.carrier:
 		l.probe, c.poked = p, true
 		c.stack.Resume()
 		l.probe, c.poked = nil, c.stopped
