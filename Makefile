@@ -1,0 +1,28 @@
+# What is done often. `make check` is what a change must pass; .ci/run calls it too.
+
+.PHONY: check test race fuzz cover docs
+
+# All that a change must pass: every module, with the race detector, the linters and the coverage.
+check:
+	bash .ci/run
+
+test:
+	go test work
+
+race:
+	go test -race work
+
+# Looks for programs on which the loop and the reference model disagree. FUZZTIME is for each fuzz test of the root.
+FUZZTIME ?= 60s
+fuzz:
+	@set -e; for f in $$(go test -list '^Fuzz' . | grep '^Fuzz'); do \
+		go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) .; \
+	done
+
+cover:
+	go test -coverprofile=cover.out .
+	go tool cover -func=cover.out
+
+# Brings the code and the output in the documents up to date with the examples.
+docs:
+	go test -run TestDocuments -update-docs .

@@ -1,0 +1,461 @@
+package tinyio_test
+
+import (
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// updateDocs rewrites the code and the output in the documents instead of comparing them. A comment before each block
+// says what belongs there:
+//
+//	<!-- example: slowAddOne, ExampleGather -->   Go code: whole declarations, types with their methods, of an Example the body
+//	<!-- output: ExampleGather -->                text: the output of an Example, which go test checks
+//	<!-- program -->                              Go code: a program, which is run from the document as it stands
+//	<!-- output of the program -->                text: what the last program before it writes
+var updateDocs = flag.Bool("update-docs", false, "rewrite the code and the output in the documents")
+
+// documents are the files whose code is checked.
+func documents(t *testing.T) []string {
+	t.Helper()
+	files := []string{"README.md", "CONTRIBUTING.md"}
+	err := filepath.WalkDir("docs", func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) == ".md" {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// A fencedBlock is a fenced part of a document.
+type fencedBlock struct {
+	language string
+	marker   string // the comment on the line before it
+	line     int    // of the opening fence, from 0
+	end      int    // of the closing fence
+	text     string
+}
+
+// fencedBlocks returns the fenced parts of a document.
+func fencedBlocks(lines []string) (all []fencedBlock) {
+	for i := 0; i < len(lines); i++ {
+		language, ok := strings.CutPrefix(lines[i], "```")
+		if !ok {
+			continue
+		}
+		b := fencedBlock{language: language, line: i}
+		if i > 0 {
+			b.marker, _ = strings.CutSuffix(strings.TrimPrefix(lines[i-1], "<!-- "), " -->")
+		}
+		for b.end = i + 1; b.end < len(lines) && lines[b.end] != "```"; b.end++ {
+		}
+		b.text = strings.Join(lines[i+1:min(b.end, len(lines))], "\n")
+		all = append(all, b)
+		i = b.end
+	}
+	return all
+}
+
+// An exampleSource is the source of example_test.go.
+type exampleSource struct {
+	source  []byte
+	fset    *token.FileSet
+	decls   map[string]ast.Decl
+	methods map[string][]ast.Decl // by the name of their type
+	outputs map[string]string
+}
+
+func readExamples(t *testing.T) *exampleSource {
+	t.Helper()
+	source, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &exampleSource{source, token.NewFileSet(), map[string]ast.Decl{}, map[string][]ast.Decl{}, map[string]string{}}
+	file, err := parser.ParseFile(e.fset, "example_test.go", source, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range file.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			if d.Recv == nil {
+				e.decls[d.Name.Name] = d
+			} else {
+				e.methods[receiverName(d)] = append(e.methods[receiverName(d)], d)
+			}
+		case *ast.GenDecl:
+			if t, ok := d.Specs[0].(*ast.TypeSpec); ok {
+				e.decls[t.Name.Name] = d
+			}
+		}
+	}
+	for _, x := range doc.Examples(file) {
+		e.outputs["Example"+x.Name] = strings.TrimSpace(x.Output)
+	}
+	return e
+}
+
+// code is the source of the declarations named, separated by empty lines.
+func (e *exampleSource) code(names string) (string, error) {
+	var parts []string
+	for name := range strings.SplitSeq(names, ", ") {
+		d, ok := e.decls[name]
+		if !ok {
+			return "", fmt.Errorf("example_test.go has no %s", name)
+		}
+		if f, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(name, "Example") {
+			parts = append(parts, e.body(f))
+		} else {
+			parts = append(parts, e.text(declStart(d), d.End()))
+		}
+		if methods := e.methods[name]; methods != nil {
+			last := methods[len(methods)-1]
+			parts = append(parts, e.text(declStart(methods[0]), last.End()))
+		}
+	}
+	return strings.Join(parts, "\n\n"), nil
+}
+
+// receiverName is the name of the type that d is a method of.
+func receiverName(d *ast.FuncDecl) string {
+	x := d.Recv.List[0].Type
+	for {
+		switch t := x.(type) {
+		case *ast.StarExpr:
+			x = t.X
+		case *ast.IndexExpr:
+			x = t.X
+		default:
+			return x.(*ast.Ident).Name
+		}
+	}
+}
+
+// declStart is where d begins, with its comment if it has one.
+func declStart(d ast.Decl) token.Pos {
+	comment := (*ast.CommentGroup)(nil)
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		comment = d.Doc
+	case *ast.GenDecl:
+		comment = d.Doc
+	}
+	if comment != nil {
+		return comment.Pos()
+	}
+	return d.Pos()
+}
+
+func (e *exampleSource) text(from, to token.Pos) string {
+	return string(e.source[e.fset.Position(from).Offset:e.fset.Position(to).Offset])
+}
+
+// body is what f does, without the comment that states its output.
+func (e *exampleSource) body(f *ast.FuncDecl) string {
+	s, _, _ := strings.Cut(e.text(f.Body.Lbrace+1, f.Body.Rbrace), "\t// Output:")
+	lines := strings.Split(strings.Trim(s, "\n"), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimPrefix(lines[i], "\t")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// runProgram runs a program that uses this package and returns what it writes, without the path of its directory.
+func runProgram(t *testing.T, program string) string {
+	t.Helper()
+	root, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"go.mod": "module hello\n\ngo 1.25\n\nrequire github.com/tinyio-go/tinyio v0.0.0\n\n" +
+			"replace github.com/tinyio-go/tinyio => " + root + "\n",
+		"main.go": program + "\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command("go", "run", ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("go run: %v\n%s", err, out)
+	}
+	return strings.TrimSpace(strings.ReplaceAll(string(out), dir+string(filepath.Separator), ""))
+}
+
+// The code in the documents is that of the examples, so it compiles, runs and writes what they say it does.
+func TestDocumentsShowCodeThatRuns(t *testing.T) {
+	e := readExamples(t)
+	for _, path := range documents(t) {
+		t.Run(path, func(t *testing.T) {
+			source, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(string(source), "\n")
+			changed := false
+			program := ""
+			found := fencedBlocks(lines)
+			for i := len(found) - 1; i >= 0; i-- { // backwards, so that the lines before a block stay where they are
+				b := found[i]
+				want := b.text
+				switch kind, names, _ := strings.Cut(b.marker, ": "); {
+				case b.language == "sh":
+				case b.language == "go" && kind == "example":
+					if want, err = e.code(names); err != nil {
+						t.Errorf("%s:%d: %v", path, b.line+1, err)
+						continue
+					}
+				case b.language == "go" && kind == "program":
+				case b.language == "text" && kind == "output":
+					if want = e.outputs[names]; want == "" {
+						t.Errorf("%s:%d: example_test.go has no output of %s", path, b.line+1, names)
+						continue
+					}
+				case b.language == "text" && kind == "output of the program":
+					program = ""
+					for _, before := range found[:i] {
+						if before.marker == "program" {
+							program = before.text
+						}
+					}
+					want = runProgram(t, program)
+				default:
+					t.Errorf("%s:%d: a block of %q without a comment before it that says where it is from",
+						path, b.line+1, b.language)
+					continue
+				}
+				if want == b.text {
+					continue
+				}
+				changed = true
+				if !*updateDocs {
+					t.Errorf("%s:%d: not what its source has (make docs brings it up to date):\n%s\nwant\n%s",
+						path, b.line+1, b.text, want)
+					continue
+				}
+				lines = append(append(append([]string{}, lines[:b.line+1]...), want), lines[b.end:]...)
+			}
+			if changed && *updateDocs {
+				if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o666); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// The code in the package documentation is an example too.
+func TestPackageDocumentationShowsCodeThatRuns(t *testing.T) {
+	source, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(source)) {
+		if code, ok := strings.CutPrefix(line, "//\t"); ok {
+			got = append(got, code)
+		}
+	}
+	want, err := readExamples(t).code("Example_overview")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(strings.Join(got, "")); got != want {
+		t.Errorf("doc.go has\n%s\nand Example_overview has\n%s", got, want)
+	}
+}
+
+var (
+	exampleName = regexp.MustCompile(`\bExample[A-Z_]\w*`)
+	testName    = regexp.MustCompile("`(Test\\w+)`")
+	fenced      = regexp.MustCompile("(?ms)^```.*?^```$")
+	notInName   = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	linkTarget  = regexp.MustCompile(`\[([^]]*)\]\(([^)#:]*)(?:#([^)]*))?\)`)
+)
+
+// What the documents refer to exists: examples, and files of the project.
+func TestDocumentsReferToWhatExists(t *testing.T) {
+	e := readExamples(t)
+	for _, path := range documents(t) {
+		source, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range exampleName.FindAllString(string(source), -1) {
+			if e.decls[name] == nil {
+				t.Errorf("%s refers to %s, which example_test.go does not have", path, name)
+			}
+		}
+		for _, m := range testName.FindAllStringSubmatch(string(source), -1) {
+			if e.decls[m[1]] == nil {
+				t.Errorf("%s refers to %s, which example_test.go does not have", path, m[1])
+			}
+		}
+		for _, m := range linkTarget.FindAllStringSubmatch(fenced.ReplaceAllString(string(source), ""), -1) {
+			text, target, section := m[1], m[2], m[3]
+			to := path
+			if target != "" {
+				to = filepath.Join(filepath.Dir(path), target)
+			}
+			there, err := os.ReadFile(to)
+			if err != nil {
+				t.Errorf("%s has a link to %s: %v", path, target, err)
+				continue
+			}
+			if section == "" {
+				continue
+			}
+			shown, ok := sections(string(there))[section]
+			if !ok {
+				t.Errorf("%s has a link to the section %q of %s, which has none of that name", path, section, to)
+			}
+			if strings.HasPrefix(text, "Example") && !slices.Contains(shown, text) {
+				t.Errorf("%s has a link to %s in the section %q of %s, which does not show it", path, text, section, to)
+			}
+		}
+	}
+}
+
+// The gate runs the tests in the way in which the README says that they are run.
+func TestGateRunsTheTestCommandOfTheREADME(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate, err := os.ReadFile(filepath.Join(".ci", "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^go test[^#\n]*[^# \n]`).FindString(string(readme))
+	if command == "" || !strings.Contains(string(gate), "\n"+command+"\n") {
+		t.Errorf("the README says %q, which .ci/run does not run", command)
+	}
+}
+
+// sections returns the sections of a document, by the name that links have for them, and the examples that each shows.
+func sections(document string) map[string][]string {
+	found := map[string][]string{}
+	current := ""
+	for line := range strings.SplitSeq(fenced.ReplaceAllString(document, ""), "\n") {
+		if heading, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && strings.HasPrefix(line, "#") {
+			current = strings.ReplaceAll(notInName.ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
+			found[current] = nil
+		} else if names, ok := strings.CutPrefix(line, "<!-- example: "); ok {
+			names := strings.Split(strings.TrimSuffix(names, " -->"), ", ")
+			found[current] = append(found[current], names...)
+		}
+	}
+	return found
+}
+
+// Every exported name says what it is for. Methods that only satisfy the error interface need not.
+func TestEveryExportedNameIsDocumented(t *testing.T) {
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fset := token.NewFileSet()
+	var files []*ast.File
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fset, name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	pkg, err := doc.NewFromFiles(fset, files, modulePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(name, text string) {
+		if strings.TrimSpace(text) == "" {
+			t.Errorf("%s has no doc comment", name)
+		}
+	}
+	functions := func(of string, fs []*doc.Func) {
+		for _, f := range fs {
+			if f.Name != "Error" || f.Recv == "" {
+				check(of+f.Name, f.Doc)
+			}
+		}
+	}
+	check("package tinyio", pkg.Doc)
+	functions("", pkg.Funcs)
+	for _, typ := range pkg.Types {
+		check(typ.Name, typ.Doc)
+		functions("", typ.Funcs)
+		functions(typ.Name+".", typ.Methods)
+	}
+}
+
+const modulePath = "github.com/tinyio-go/tinyio"
+
+// goList runs go list in this module alone.
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	return strings.Fields(string(out))
+}
+
+// The package needs the standard library alone, its tests included, and not net/http.
+func TestRootNeedsTheStandardLibraryAlone(t *testing.T) {
+	for _, path := range goList(t, "-deps", ".") {
+		if path == "net/http" {
+			t.Error("the package depends on net/http")
+		}
+	}
+	for _, path := range goList(t, "-deps", "-test", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".") {
+		path, _, _ = strings.Cut(path, ".test")
+		path = strings.TrimSuffix(path, "_test")
+		if path != modulePath && !strings.HasPrefix(path, modulePath+"/internal/") &&
+			!strings.HasPrefix(path, "[") {
+			t.Errorf("the package or its tests depend on %s", path)
+		}
+	}
+}
+
+// Imports only go down: the root imports internal packages, and these import nothing of this module.
+func TestImportsOnlyGoDown(t *testing.T) {
+	for _, path := range goList(t, "-f", `{{join .Imports "\n"}}`, "./internal/...") {
+		if strings.HasPrefix(path, modulePath) {
+			t.Errorf("an internal package imports %s", path)
+		}
+	}
+	for _, path := range goList(t, "-f", `{{join .Imports "\n"}}`, ".") {
+		if strings.HasPrefix(path, modulePath) && !strings.HasPrefix(path, modulePath+"/internal/") {
+			t.Errorf("the root imports %s", path)
+		}
+	}
+}

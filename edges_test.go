@@ -1,0 +1,1146 @@
+package tinyio_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// Where two features meet.
+
+// A timeout inside an isolate inside a shield, without a cancellation and with one.
+func TestEdgeTimeoutInsideIsolateInsideShield(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		t.Run(fmt.Sprint("crash: ", crash), func(t *testing.T) {
+			noLeaks(t)
+			var log recorder
+			err := virtually(func(co *tinyio.Co) error {
+				victim := tinyio.Do(func(co *tinyio.Co) error {
+					start := startWatch(co)
+					err := co.Shield(time.Hour, func(co *tinyio.Co) error {
+						r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+							_, err := tinyio.Timeout(co, sleeper(time.Hour), 2*time.Second)
+							log.add("timeout: %v after %v", err, start.passed(co))
+							return err
+						}))
+						log.add("isolate: %v, %v after %v", r.Err, err, start.passed(co))
+						if err := co.Sleep(time.Second); err != nil {
+							return err
+						}
+						log.add("shielded for %v", start.passed(co))
+						return nil
+					})
+					log.add("shield: %v", err)
+					return co.Yield()
+				})
+				if crash {
+					return co.Wait(victim, failer(time.Second, errBoom))
+				}
+				return wait(co, victim)
+			})
+			if errors.Is(err, errBoom) != crash || !crash && err != nil {
+				t.Errorf("Run returns %v", err)
+			}
+			log.want(t, "timeout: tinyio: timed out after 2s after 2s", "isolate: tinyio: timed out after 2s, <nil> after 2s",
+				"shielded for 3s", "shield: <nil>")
+		})
+	}
+}
+
+// A crash inside an Isolate inside a Shield is no affair of the Shield's.
+func TestEdgeCrashInsideIsolateInsideShield(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		return co.Shield(time.Second, func(co *tinyio.Co) error {
+			r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				return co.Wait(sleeper(time.Hour), failer(time.Minute, errBoom))
+			}))
+			if !errors.Is(r.Err, errBoom) || err != nil || start.passed(co) != time.Minute {
+				t.Errorf("Isolate gives %v, %v after %v", r.Err, err, start.passed(co))
+			}
+			return co.Sleep(time.Hour)
+		})
+	})
+}
+
+// A Shield inside an Isolate that crashes has its grace period, and the Isolate waits for it.
+func TestEdgeShieldInsideACrashingIsolate(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			shielded := tinyio.Do(func(co *tinyio.Co) error {
+				return co.Shield(10*time.Second, func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
+			})
+			return co.Wait(shielded, failer(time.Second, errBoom))
+		}))
+		if !errors.Is(r.Err, errBoom) || err != nil || start.passed(co) != 11*time.Second {
+			t.Errorf("Isolate gives %v, %v after %v", r.Err, err, start.passed(co))
+		}
+		return nil
+	})
+}
+
+// The grace of nested shields: each protects for its own; what was started inside is stopped when the last around it ends.
+func TestEdgeNestedShields(t *testing.T) {
+	cases := []struct {
+		outer, inner time.Duration
+		innerEnds    time.Duration // after the crash
+		outerEnds    time.Duration
+	}{
+		{outer: 5 * time.Second, inner: 2 * time.Second, innerEnds: 5 * time.Second, outerEnds: 5 * time.Second},
+		{outer: 2 * time.Second, inner: 5 * time.Second, innerEnds: 5 * time.Second, outerEnds: 5 * time.Second},
+	}
+	for _, c := range cases {
+		t.Run(fmt.Sprintf("%v around %v", c.outer, c.inner), func(t *testing.T) {
+			noLeaks(t)
+			var innerEnds, outerEnds, memberEnds time.Duration
+			var innerErr, outerErr error
+			err := virtually(func(co *tinyio.Co) error {
+				crash := failer(time.Minute, errBoom)
+				start := startWatch(co)
+				victim := tinyio.Do(func(co *tinyio.Co) error {
+					outerErr = co.Shield(c.outer, func(co *tinyio.Co) error {
+						innerErr = co.Shield(c.inner, func(co *tinyio.Co) error {
+							member := tinyio.Do(func(co *tinyio.Co) error {
+								err := co.Sleep(time.Hour)
+								memberEnds = start.passed(co) - time.Minute
+								return err
+							})
+							return wait(co, member)
+						})
+						innerEnds = start.passed(co) - time.Minute
+						return co.Sleep(time.Hour)
+					})
+					outerEnds = start.passed(co) - time.Minute
+					return outerErr
+				})
+				return co.Wait(crash, victim)
+			})
+			if !errors.Is(err, errBoom) || err.Error() != "boom" {
+				t.Errorf("Run returns %v", err)
+			}
+			if innerEnds != c.innerEnds || memberEnds != c.innerEnds || outerEnds != c.outerEnds {
+				t.Errorf("the member ends after %v, the inner shield after %v, the outer one after %v, want %v, %v",
+					memberEnds, innerEnds, outerEnds, c.innerEnds, c.outerEnds)
+			}
+			if !errors.Is(innerErr, tinyio.ErrCancelled) || !errors.Is(outerErr, tinyio.ErrCancelled) {
+				t.Errorf("the shields return %v, %v", innerErr, outerErr)
+			}
+		})
+	}
+}
+
+// What was spawned in an inner Shield, which has ended, is protected by the outer one and stopped with it.
+func TestEdgeMemberOfAnInnerShieldIsStoppedWithTheOuter(t *testing.T) {
+	for _, innerFirst := range []bool{true, false} {
+		t.Run(fmt.Sprint("inner ends before the crash: ", innerFirst), func(t *testing.T) {
+			noLeaks(t)
+			within(t, func() {
+				var event tinyio.Event
+				var ended time.Duration
+				var heard error
+				err := virtually(func(co *tinyio.Co) error {
+					start := startWatch(co)
+					member := tinyio.Do(func(co *tinyio.Co) error {
+						heard = event.Wait(co)
+						ended = start.passed(co)
+						return heard
+					})
+					victim := tinyio.Do(func(co *tinyio.Co) error {
+						return co.Shield(time.Hour, func(co *tinyio.Co) error {
+							if err := co.Shield(time.Hour, func(co *tinyio.Co) error {
+								if err := co.Spawn(member); err != nil || innerFirst {
+									return err
+								}
+								return co.Sleep(2 * time.Second)
+							}); err != nil {
+								return err
+							}
+							return co.Sleep(3 * time.Second)
+						})
+					})
+					return co.Wait(victim, failer(time.Second, errBoom))
+				})
+				want := 5 * time.Second
+				if innerFirst {
+					want = 3 * time.Second
+				}
+				if !errors.Is(err, errBoom) || !errors.Is(heard, tinyio.ErrCancelled) {
+					t.Errorf("Run returns %v, the member hears %v", err, heard)
+				}
+				if ended != want && !(ended == 2*time.Second && !innerFirst) {
+					t.Errorf("the member ends after %v, want %v", ended, want)
+				}
+			})
+		})
+	}
+}
+
+// A crash while a coroutine cleans up after a timeout: it was halted first, and that is sticky.
+func TestEdgeCrashDuringTheCleanUpOfATimeout(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	err := virtually(func(co *tinyio.Co) error {
+		halted := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			shield := co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(10 * time.Second) })
+			log.add("halted: %v, %v, %v", err, shield, co.Yield() == err)
+			return err
+		})
+		caller := tinyio.Do(func(co *tinyio.Co) error {
+			start := startWatch(co)
+			_, err := tinyio.Timeout(co, halted, time.Second)
+			log.add("caller: %v after %v", err, start.passed(co))
+			return err
+		})
+		return co.Wait(caller, failer(2*time.Second, errBoom))
+	})
+	if !errors.Is(err, errBoom) || err.Error() != "boom" {
+		t.Errorf("Run returns %v", err)
+	}
+	log.want(t, "halted: tinyio: timed out after 1s, <nil>, true", "caller: tinyio: cancelled because of: boom after 11s")
+}
+
+// A panic during the clean-up of a crash makes Run panic, and the original error is not lost.
+func TestEdgePanicDuringCleanUp(t *testing.T) {
+	noLeaks(t)
+	p := panicErrorOf(t, func() {
+		virtually(func(co *tinyio.Co) error {
+			return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				panicDeepDown()
+				return nil
+			}))
+		})
+	})
+	if p.Value != "deep down" || !errors.Is(p, errBoom) || !strings.Contains(p.Error(), "boom") {
+		t.Errorf("Run panics with %v", p)
+	}
+}
+
+// Two panics: the first is the one, and the other is not lost.
+func TestEdgeTwoPanics(t *testing.T) {
+	noLeaks(t)
+	p := panicErrorOf(t, func() {
+		virtually(func(co *tinyio.Co) error {
+			return co.Wait(tinyio.Do(func(co *tinyio.Co) error { panic("first") }), tinyio.Do(func(co *tinyio.Co) error {
+				return nil
+			}), tinyio.Do(func(co *tinyio.Co) error { return nil }), failerWithPanic("second"))
+		})
+	})
+	if p.Value != "first" {
+		t.Errorf("Run panics with %v", p.Value)
+	}
+	p = panicErrorOf(t, func() {
+		virtually(func(co *tinyio.Co) error {
+			second := tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				panic("second")
+			})
+			first := tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Second)
+				panic("first")
+			})
+			return co.Wait(second, first)
+		})
+	})
+	if p.Value != "first" || !strings.Contains(p.Error(), "second") {
+		t.Errorf("Run panics with %v", p)
+	}
+}
+
+func failerWithPanic(v any) tinyio.Awaitable {
+	return tinyio.Do(func(*tinyio.Co) error { panic(v) })
+}
+
+// A Goexit during a crash: everything is cleaned up, and Run goes on with the Goexit.
+func TestEdgeGoexitDuringACrash(t *testing.T) {
+	noLeaks(t)
+	for name, first := range map[string]bool{"of the first coroutine": true, "of another": false} {
+		t.Run(name, func(t *testing.T) {
+			cleaned, returned := 0, false
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				virtually(func(co *tinyio.Co) error {
+					exiting := tinyio.Do(func(co *tinyio.Co) error {
+						defer func() { cleaned++ }()
+						co.Sleep(time.Hour)
+						if !first {
+							runtime.Goexit()
+						}
+						return nil
+					})
+					slow := tinyio.Do(func(co *tinyio.Co) error {
+						co.Sleep(time.Hour)
+						err := co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(time.Minute) })
+						cleaned++
+						return err
+					})
+					err := co.Wait(exiting, slow, failer(time.Second, errBoom))
+					cleaned++
+					if first {
+						runtime.Goexit()
+					}
+					return err
+				})
+				returned = true
+			}()
+			<-ended
+			if cleaned != 3 || returned {
+				t.Errorf("%d of 3 have cleaned up, Run returned: %v", cleaned, returned)
+			}
+		})
+	}
+}
+
+// The first coroutine waits in a deferred function, panicking or exiting, while another one exits.
+func TestEdgeWaitingInADeferWhileAnotherExits(t *testing.T) {
+	noLeaks(t)
+	for name, end := range map[string]func(){"panicking": panicDeepDown, "exiting": runtime.Goexit, "returning": func() {}} {
+		t.Run(name, func(t *testing.T) {
+			var log recorder
+			ended := make(chan struct{})
+			var p any
+			go func() {
+				defer close(ended)
+				defer func() { p = recover() }()
+				virtually(func(co *tinyio.Co) error {
+					exiting := tinyio.Do(func(co *tinyio.Co) error {
+						defer log.add("other")
+						runtime.Goexit()
+						return nil
+					})
+					defer func() {
+						err := co.Shield(time.Hour, func(co *tinyio.Co) error {
+							return errors.Join(co.Spawn(exiting, value(0, 1)), co.Sleep(time.Second))
+						})
+						log.add("first: %v", err)
+					}()
+					end()
+					return nil
+				})
+				log.add("Run returns")
+			}()
+			<-ended
+			log.want(t, "other", "first: <nil>")
+			if e, ok := p.(*tinyio.PanicError); ok != (name == "panicking") || ok && e.Value != "deep down" {
+				t.Errorf("Run panics with %v", p)
+			}
+		})
+	}
+}
+
+// A cancellation in the same step as a completion: what is complete stays so, and whoever waited hears of the cancellation.
+func TestEdgeCancelInTheSameStepAsACompletion(t *testing.T) {
+	noLeaks(t)
+	var heard error
+	completed := value(time.Second, 7)
+	err := virtually(func(co *tinyio.Co) error {
+		waiter := tinyio.New(func(co *tinyio.Co) (int, error) {
+			var v int
+			v, heard = completed.Await(co)
+			return v, heard
+		})
+		if err := co.Spawn(waiter); err != nil {
+			return err
+		}
+		return wait(co, failer(time.Second, errBoom))
+	})
+	if !errors.Is(err, errBoom) || !errors.Is(heard, tinyio.ErrCancelled) && heard != nil {
+		t.Errorf("Run returns %v, the waiter hears %v", err, heard)
+	}
+	if v := completed.Value(); v != 7 {
+		t.Errorf("the value is %d", v)
+	}
+}
+
+// A timeout in the same step as the completion: the timer that was set first is the first to fire.
+func TestEdgeTimeoutInTheSameStepAsTheCompletion(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		// The limit is set when the await is made, before the coroutine itself sleeps.
+		if _, err := tinyio.Timeout(co, value(time.Second, 7), time.Second); !errors.Is(err, tinyio.ErrTimeout) {
+			t.Errorf("Timeout returns %v", err)
+		}
+		started := value(time.Second, 7)
+		if err := co.Spawn(started); err != nil {
+			return err
+		}
+		limited := tinyio.New(func(co *tinyio.Co) (int, error) { return tinyio.Timeout(co, started, time.Second) })
+		_, err := limited.Await(co)
+		if err != nil && !errors.Is(err, tinyio.ErrTimeout) {
+			return err
+		}
+		v, err := started.Await(co)
+		if v != 7 {
+			t.Errorf("the value is %d", v)
+		}
+		return err
+	}, tinyio.WithErrorGroup(tinyio.GroupNever))
+}
+
+// A permit granted in the step of a crash is back afterwards, and so with those of a pool.
+func TestEdgePermitGrantedInTheStepOfACrash(t *testing.T) {
+	noLeaks(t)
+	semaphore := tinyio.NewSemaphore(2)
+	err := virtually(func(co *tinyio.Co) error {
+		user := func() tinyio.Awaitable {
+			return tinyio.Do(func(co *tinyio.Co) error {
+				if err := semaphore.Acquire(co); err != nil {
+					return err
+				}
+				defer semaphore.Release()
+				return co.Sleep(time.Second)
+			})
+		}
+		return co.Wait(user(), user(), user(), user(), user(), tinyio.Do(func(co *tinyio.Co) error {
+			if err := co.Sleep(time.Second); err != nil {
+				return err
+			}
+			return errBoom
+		}))
+	})
+	if !errors.Is(err, errBoom) || !semaphore.TryAcquire() || !semaphore.TryAcquire() || semaphore.TryAcquire() {
+		t.Errorf("Run returns %v, and not all permits are back", err)
+	}
+}
+
+// Timeout of a coroutine that is shared and is given up by one after the other: the last one halts it.
+func TestEdgeTimeoutsOfASharedCoroutine(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		shared := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			log.add("shared: %v", err)
+			return err
+		})
+		limited := func(d time.Duration) tinyio.Awaitable {
+			return tinyio.Do(func(co *tinyio.Co) error {
+				_, err := tinyio.Timeout(co, shared, d)
+				log.add("%v: %v after %v", d, err, start.passed(co))
+				return nil
+			})
+		}
+		return co.Wait(limited(3*time.Second), limited(time.Second), limited(2*time.Second))
+	})
+	log.want(t, "1s: tinyio: timed out after 1s after 1s", "2s: tinyio: timed out after 2s after 2s",
+		"shared: tinyio: timed out after 3s", "3s: tinyio: timed out after 3s after 3s")
+}
+
+// Somebody who comes to wait for a coroutine while it is being halted has its result, an error that is not to be overlooked.
+func TestEdgeAwaitOfACoroutineThatIsBeingHalted(t *testing.T) {
+	noLeaks(t)
+	var late error
+	err := virtually(func(co *tinyio.Co) error {
+		halted := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(10 * time.Second) })
+			return err
+		})
+		latecomer := tinyio.Do(func(co *tinyio.Co) error {
+			if err := co.Sleep(5 * time.Second); err != nil {
+				return err
+			}
+			late = wait(co, halted)
+			return nil
+		})
+		if err := co.Spawn(latecomer); err != nil {
+			return err
+		}
+		_, err := tinyio.Timeout(co, halted, time.Second)
+		if !errors.Is(err, tinyio.ErrTimeout) {
+			t.Errorf("Timeout returns %v", err)
+		}
+		return nil
+	})
+	if err != nil || !errors.Is(late, tinyio.ErrTimeout) {
+		t.Errorf("Run returns %v, the latecomer has %v", err, late)
+	}
+}
+
+// Timeout of a coroutine that ranges over AsCompleted: it is halted, and those over which it ranges, which are spawned, carry on.
+func TestEdgeTimeoutOfAsCompleted(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		slow := tinyio.New(func(co *tinyio.Co) (int, error) {
+			err := co.Sleep(10 * time.Second)
+			log.add("slow: %v", err)
+			return 2, err
+		})
+		ranging := tinyio.Do(func(co *tinyio.Co) error {
+			for v, err := range tinyio.AsCompleted(co, slow, value(time.Second, 1)) {
+				log.add("%d, %v after %v", v, err, start.passed(co))
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		_, err := tinyio.Timeout(co, ranging, 5*time.Second)
+		log.add("timeout: %v after %v", err, start.passed(co))
+		return nil
+	})
+	log.want(t, "1, <nil> after 1s", "0, tinyio: timed out after 5s after 5s",
+		"timeout: tinyio: timed out after 5s after 5s", "slow: <nil>")
+}
+
+// AsCompleted gives the results in the order in which they come, those that were there first, and one twice; leaving it early
+// leaves the others running, and it can be ranged over again.
+func TestEdgeAsCompletedOrder(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		finished := value(0, 0)
+		if err := wait(co, finished); err != nil {
+			return err
+		}
+		a, b, c := value(3*time.Second, 3), value(time.Second, 1), value(2*time.Second, 2)
+		results := tinyio.AsCompleted(co, a, b, finished, c, b)
+		for range 2 {
+			var got []int
+			for v, err := range results {
+				if err != nil {
+					return err
+				}
+				got = append(got, v)
+			}
+			if !slices.Equal(got, []int{0, 1, 1, 2, 3}) && !slices.Equal(got, []int{3, 1, 0, 2, 1}) {
+				t.Errorf("got %v", got)
+			}
+		}
+		start := startWatch(co)
+		late := value(time.Minute, 1)
+		for range tinyio.AsCompleted(co, value(time.Second, 1), late) {
+			break
+		}
+		if start.passed(co) != time.Second {
+			t.Errorf("it takes %v", start.passed(co))
+		}
+		v, err := late.Await(co)
+		if v != 1 || start.passed(co) != time.Minute {
+			t.Errorf("the other gives %d after %v", v, start.passed(co))
+		}
+		return err
+	})
+}
+
+// Cancelled from outside while crashing inside: the result has the inner failure, the error is the caller's own.
+func TestEdgeIsolateCancelledFromOutsideWhileCrashingInside(t *testing.T) {
+	noLeaks(t)
+	errInside := errors.New("inside")
+	errCleanUp := errors.New("clean-up")
+	var r tinyio.Result[tinyio.Void]
+	var own error
+	err := virtually(func(co *tinyio.Co) error {
+		caller := tinyio.Do(func(co *tinyio.Co) error {
+			slow := tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(10 * time.Second) })
+				return errCleanUp
+			})
+			r, own = tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				return co.Wait(slow, failer(time.Second, errInside))
+			}))
+			return own
+		})
+		return co.Wait(caller, failer(2*time.Second, errBoom))
+	})
+	if !errors.Is(r.Err, errInside) || !errors.Is(own, tinyio.ErrCancelled) {
+		t.Errorf("Isolate gives %v, %v", r.Err, own)
+	}
+	// What went wrong after the outside was cancelled has to come out of one of the two.
+	if !errors.Is(err, errBoom) || !errors.Is(err, errCleanUp) && !errors.Is(r.Err, errCleanUp) {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
+// A clean-up error inside an Isolate that is cancelled from outside comes out of Run, with a chain from the root.
+func TestEdgeCleanUpErrorInsideACancelledIsolate(t *testing.T) {
+	noLeaks(t)
+	errCleanUp := errors.New("clean-up")
+	err := virtually(func(co *tinyio.Co) error {
+		caller := tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				return errCleanUp
+			}).Named("inside"))
+			return err
+		}).Named("caller")
+		return co.Wait(caller, failer(time.Second, errBoom))
+	})
+	var group *tinyio.ErrorGroup
+	if !errors.As(err, &group) || len(group.Errs) != 2 || !errors.Is(group.Errs[1], errCleanUp) {
+		t.Fatalf("Run returns %v", err)
+	}
+	var names []string
+	for _, f := range group.Errs[1].(*tinyio.Error).Trace[1:] {
+		names = append(names, f.Coro)
+	}
+	if !slices.Equal(names, []string{"caller", "inside"}) {
+		t.Errorf("the chain below the root is %v", names)
+	}
+}
+
+// The chain of an error of GroupAlways, the modes of a nested run and of an Isolate.
+func TestEdgeGroupModeInsideIsolateAndNestedRun(t *testing.T) {
+	noLeaks(t)
+	program := func(co *tinyio.Co) error { return co.Wait(sleeper(time.Hour), failer(time.Second, errBoom)) }
+	succeed(t, func(co *tinyio.Co) error {
+		r, err := tinyio.Isolate(co, tinyio.Do(program))
+		var group *tinyio.ErrorGroup
+		if err != nil || !errors.As(r.Err, &group) || !slices.Equal(texts(group.Errs), []string{"boom", "cancelled", "cancelled"}) {
+			t.Errorf("Isolate gives %v, %v", r.Err, err)
+		}
+		if err := virtually(program); errors.As(err, &group) || !errors.Is(err, errBoom) {
+			t.Errorf("the nested run returns %v", err)
+		}
+		return nil
+	}, tinyio.WithErrorGroup(tinyio.GroupAlways))
+}
+
+// A nested Run crashes, and the outer coroutine handles it; a nested Run under the context of its coroutine.
+func TestEdgeNestedRunThatFailsAndIsHandled(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		if err := virtually(func(co *tinyio.Co) error { return errBoom }); !errors.Is(err, errBoom) {
+			t.Errorf("the nested run returns %v", err)
+		}
+		if err := co.Sleep(time.Second); err != nil {
+			return err
+		}
+		var nested func(depth int) (int, error)
+		nested = func(depth int) (int, error) {
+			return tinyio.Run(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+				v, err := tinyio.Gather(co, value(time.Second, depth), value(time.Second, 1))
+				if err != nil || depth == 0 {
+					return 0, err
+				}
+				more, err := nested(depth - 1)
+				return v[0] + more, err
+			}), tinyio.WithVirtualTime())
+		}
+		v, err := nested(10)
+		if v != 55 {
+			t.Errorf("nested runs give %d", v)
+		}
+		return err
+	})
+	err := virtually(func(co *tinyio.Co) error {
+		return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
+			co.Sleep(time.Hour)
+			_, err := tinyio.Run(co, sleeper(time.Hour)) // its context is done already
+			if !errors.Is(err, errBoom) {
+				t.Errorf("a run under a context that is done returns %v", err)
+			}
+			return err
+		}))
+	})
+	if !errors.Is(err, errBoom) || err.Error() != "boom" {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
+// A result that was given up by a crash, or is there, is to be had in a later RunOn.
+func TestEdgeResultsInALaterRun(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop(tinyio.WithVirtualTime())
+	finished, cancelled, never, failing := value(time.Second, 1), value(time.Hour, 2), value(0, 3), failer(time.Minute, errBoom)
+	_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(finished, cancelled, failing) }))
+	if !errors.Is(err, errBoom) {
+		t.Fatal(err)
+	}
+	_, err = tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		if v, err := finished.Await(co); v != 1 || err != nil {
+			t.Errorf("the finished one gives %d, %v", v, err)
+		}
+		if _, err := cancelled.Await(co); !errors.Is(err, tinyio.ErrCancelled) {
+			t.Errorf("the cancelled one gives %v", err)
+		}
+		if err := wait(co, failing); !errors.Is(err, errBoom) {
+			t.Errorf("the failed one gives %v", err)
+		}
+		if _, err := tinyio.Gather(co, finished, cancelled); !errors.Is(err, tinyio.ErrCancelled) {
+			t.Errorf("Gather gives %v", err)
+		}
+		if err := co.Wait(finished, failing, cancelled); !errors.Is(err, errBoom) {
+			t.Errorf("Wait gives %v", err)
+		}
+		if r, err := tinyio.Isolate(co, failing); !errors.Is(r.Err, errBoom) || err != nil {
+			t.Errorf("Isolate gives %v, %v", r, err)
+		}
+		if v, err := never.Await(co); v != 3 || err != nil {
+			t.Errorf("the one that never ran gives %d, %v", v, err)
+		}
+		return nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The context of a coroutine: its children, its cause, inside and outside of Shield, and after the end.
+func TestEdgeContextOfACoroutine(t *testing.T) {
+	noLeaks(t)
+	type key struct{}
+	ctx := context.WithValue(background, key{}, "v")
+	var kept []context.Context
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		victim := tinyio.Do(func(co *tinyio.Co) error {
+			child, cancel := context.WithCancel(co)
+			defer cancel()
+			if co.Err() != nil || child.Err() != nil || context.Cause(co) != nil || child.Value(key{}) != "v" {
+				t.Error("the context is done, or has lost its values, before anything happens")
+			}
+			shieldErr := co.Shield(time.Hour, func(inside *tinyio.Co) error {
+				err := inside.Sleep(2 * time.Second) // the crash is after one
+				if err != nil || inside.Err() != nil || inside.Value(key{}) != "v" {
+					t.Errorf("inside Shield: %v, %v", err, inside.Err())
+				}
+				<-co.Done() // is closed; it would block for ever otherwise
+				<-child.Done()
+				grandchild, cancel := context.WithCancel(inside)
+				defer cancel()
+				if grandchild.Err() != nil {
+					t.Error("a context made inside Shield is done")
+				}
+				kept = append(kept, inside)
+				return nil
+			})
+			if shieldErr != nil {
+				t.Errorf("Shield returns %v", shieldErr)
+			}
+			if context.Cause(co) != errBoom || context.Cause(child) != errBoom || co.Err() != context.Canceled {
+				t.Errorf("the cause is %v, of a child %v, Err %v", context.Cause(co), context.Cause(child), co.Err())
+			}
+			kept = append(kept, co, child)
+			return co.Yield()
+		})
+		return co.Wait(victim, failer(time.Second, errBoom))
+	}), tinyio.WithVirtualTime())
+	if !errors.Is(err, errBoom) {
+		t.Errorf("Run returns %v", err)
+	}
+	for i, ctx := range kept {
+		if ctx.Err() == nil {
+			t.Errorf("context %d is not done after the end", i)
+		}
+	}
+}
+
+// The cause in the contexts of a crash is its original error, even if the context given to Run is done by then too.
+func TestEdgeCauseIsTheOriginalError(t *testing.T) {
+	noLeaks(t)
+	ctx, cancel := context.WithCancelCause(background)
+	var cause, threadCause error
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		thread := tinyio.RunInThread(func(ctx context.Context) (int, error) {
+			<-ctx.Done()
+			threadCause = context.Cause(ctx)
+			return 0, nil
+		})
+		victim := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			cause = context.Cause(co)
+			return err
+		})
+		return co.Wait(thread, victim, tinyio.Do(func(co *tinyio.Co) error {
+			cancel(errors.New("outside"))
+			return errBoom
+		}))
+	}))
+	if !errors.Is(err, errBoom) && !errors.Is(err, context.Cause(ctx)) {
+		t.Errorf("Run returns %v", err)
+	}
+	if !errors.Is(err, cause) || !errors.Is(err, threadCause) {
+		t.Errorf("Run returns %v, the causes are %v, %v", err, cause, threadCause)
+	}
+}
+
+// Guest mode left early, after each number of steps and in each way: everything is cleaned up, and the loop can be run again.
+func TestEdgeGuestLeftEarlyInEveryState(t *testing.T) {
+	l := tinyio.NewLoop(tinyio.WithVirtualTime())
+	for _, way := range []string{"break", "panic", "Goexit"} {
+		for leave := 1; ; leave++ {
+			ended := false
+			t.Run(fmt.Sprintf("%s after %d", way, leave), func(t *testing.T) {
+				noLeaks(t)
+				started, cleaned := 0, 0
+				counted := func(f func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
+					return tinyio.Do(func(co *tinyio.Co) error {
+						started++
+						defer func() { cleaned++ }()
+						return f(co)
+					})
+				}
+				semaphore := tinyio.NewSemaphore(1)
+				r := tinyio.Start(background, l, counted(func(co *tinyio.Co) error {
+					locked := func() *tinyio.Coro[tinyio.Void] {
+						return counted(func(co *tinyio.Co) error {
+							if err := semaphore.Acquire(co); err != nil {
+								return err
+							}
+							defer semaphore.Release()
+							return co.Sleep(time.Second)
+						})
+					}
+					if err := co.Spawn(locked(), locked()); err != nil {
+						return err
+					}
+					if _, err := tinyio.Timeout(co, counted(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }), time.Second); !errors.Is(err, tinyio.ErrTimeout) {
+						return err
+					}
+					isolated := counted(func(co *tinyio.Co) error {
+						return co.Wait(counted(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }), failer(time.Second, errBoom))
+					})
+					if _, err := tinyio.Isolate(co, isolated); err != nil {
+						return err
+					}
+					return co.Shield(time.Minute, func(co *tinyio.Co) error {
+						return co.Wait(locked(), tinyio.RunInThread(func(context.Context) (int, error) { return 0, nil }))
+					})
+				}))
+				steps := 0
+				left := make(chan any, 1)
+				go func() {
+					defer func() { left <- recover() }()
+					for p := range r.Steps() {
+						if steps++; steps == leave {
+							switch way {
+							case "panic":
+								panic("the host's own")
+							case "Goexit":
+								runtime.Goexit()
+							}
+							break
+						}
+						if p.Blocked && p.Deadline.IsZero() {
+							<-p.Wake
+						}
+					}
+				}()
+				p := <-left
+				if ended = steps < leave; ended {
+					if _, err := r.Result(); err != nil {
+						t.Errorf("the result is %v", err)
+					}
+					return
+				}
+				if (p == "the host's own") != (way == "panic") {
+					t.Errorf("the range panics with %v", p)
+				}
+				if _, err := r.Result(); err == nil || !strings.Contains(err.Error(), "left") {
+					t.Errorf("the result is %v", err)
+				}
+				if started != cleaned || !semaphore.TryAcquire() {
+					t.Errorf("%d have started, %d have cleaned up", started, cleaned)
+				}
+				for range r.Steps() {
+					t.Error("there are steps after the end")
+				}
+				if v, err := tinyio.RunOn(background, l, value(time.Second, 7)); v != 7 || err != nil {
+					t.Errorf("the loop then gives %d, %v", v, err)
+				}
+			})
+			if ended || t.Failed() {
+				break
+			}
+		}
+	}
+}
+
+// A panic during the clean-up of a run that its host has left comes out of the range.
+func TestEdgeGuestLeftEarlyPanicsInItsCleanUp(t *testing.T) {
+	noLeaks(t)
+	r := tinyio.Start(background, tinyio.NewLoop(tinyio.WithVirtualTime()), tinyio.Do(func(co *tinyio.Co) error {
+		co.Sleep(time.Hour)
+		panic("clean-up")
+	}))
+	p := panicErrorOf(t, func() {
+		for range r.Steps() {
+			break
+		}
+	})
+	if p.Value != "clean-up" {
+		t.Errorf("the range panics with %v", p.Value)
+	}
+}
+
+// A panic and a Goexit of a coroutine come out of the range of its host.
+func TestEdgeGuestPanicAndGoexitComeOutOfTheRange(t *testing.T) {
+	noLeaks(t)
+	p := panicErrorOf(t, func() {
+		r := tinyio.Start(background, tinyio.NewLoop(), tinyio.Do(func(co *tinyio.Co) error { panic("in a coroutine") }))
+		for range r.Steps() {
+		}
+	})
+	if p.Value != "in a coroutine" {
+		t.Errorf("the range panics with %v", p.Value)
+	}
+	gone, returned := make(chan struct{}), false
+	go func() {
+		defer close(gone)
+		r := tinyio.Start(background, tinyio.NewLoop(), tinyio.Do(func(co *tinyio.Co) error {
+			defer runtime.Goexit()
+			return co.Yield()
+		}))
+		for range r.Steps() {
+		}
+		returned = true
+	}()
+	<-gone
+	if returned {
+		t.Error("the Goexit is lost")
+	}
+}
+
+// Guest mode with virtual time: the loop skips the time, step by step, and finds a deadlock.
+func TestEdgeGuestWithVirtualTime(t *testing.T) {
+	noLeaks(t)
+	var slept time.Duration
+	r := tinyio.Start(background, tinyio.NewLoop(tinyio.WithVirtualTime()), tinyio.Do(func(co *tinyio.Co) error {
+		start := startWatch(co)
+		err := co.Wait(sleeper(time.Hour), sleeper(24*time.Hour))
+		slept = start.passed(co)
+		return err
+	}))
+	for range r.Steps() {
+	}
+	if _, err := r.Result(); err != nil || slept != 24*time.Hour {
+		t.Errorf("the result is %v after %v", err, slept)
+	}
+	r = tinyio.Start(background, tinyio.NewLoop(tinyio.WithVirtualTime()), tinyio.Do(func(co *tinyio.Co) error {
+		return new(tinyio.Event).Wait(co)
+	}))
+	for range r.Steps() {
+	}
+	if _, err := r.Result(); !errors.As(err, new(*tinyio.DeadlockError)) {
+		t.Errorf("the result is %v, want a DeadlockError", err)
+	}
+}
+
+// A loop that is running cannot be started by a host: there are no steps, and the result is the error.
+func TestEdgeGuestOfARunningLoop(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop()
+	first := tinyio.Start(background, l, value(0, 1))
+	second := tinyio.Start(background, l, value(0, 2))
+	for range second.Steps() {
+		t.Error("there is a step")
+	}
+	if _, err := second.Result(); err == nil || !strings.Contains(err.Error(), "running") {
+		t.Errorf("the result is %v", err)
+	}
+	for range first.Steps() {
+	}
+	if v, err := first.Result(); v != 1 || err != nil {
+		t.Errorf("the first gives %d, %v", v, err)
+	}
+}
+
+// The context of a guest that is done between two steps is noticed at the next one, and its Wake tells a blocked host.
+func TestEdgeGuestContextIsDone(t *testing.T) {
+	noLeaks(t)
+	ctx, cancel := context.WithCancel(background)
+	r := tinyio.Start(ctx, tinyio.NewLoop(), tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }))
+	steps := 0
+	for p := range r.Steps() {
+		if steps++; steps == 1 && p.Blocked {
+			go cancel()
+			<-p.Wake
+		}
+	}
+	if _, err := r.Result(); !errors.Is(err, context.Canceled) || steps != 1 {
+		t.Errorf("the result is %v after %d steps", err, steps)
+	}
+}
+
+// A loop with its real clock inside a bubble of testing/synctest: the time there is the bubble's, and threads and events from
+// goroutines work.
+func TestEdgeInsideASynctestBubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		noLeaks(t)
+		began := time.Now()
+		var event, never tinyio.Event
+		go func() {
+			time.Sleep(time.Minute)
+			event.Set()
+		}()
+		_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+			start := startWatch(co)
+			if err := event.Wait(co); err != nil {
+				return err
+			}
+			if d := start.passed(co); d != time.Minute {
+				t.Errorf("the event is set after %v", d)
+			}
+			if set, err := never.WaitFor(co, time.Hour); set || err != nil {
+				t.Errorf("WaitFor returns %v, %v", set, err)
+			}
+			v, err := tinyio.RunInThread(func(ctx context.Context) (int, error) {
+				select {
+				case <-ctx.Done():
+					return 0, ctx.Err()
+				case <-time.After(time.Minute):
+					return 7, nil
+				}
+			}).Await(co)
+			if v != 7 || start.passed(co) != time.Hour+2*time.Minute {
+				t.Errorf("the thread gives %d, %v after %v", v, err, start.passed(co))
+			}
+			_, err = tinyio.Timeout(co, tinyio.RunInThread(func(ctx context.Context) (int, error) {
+				<-ctx.Done()
+				return 0, ctx.Err()
+			}), time.Minute)
+			if !errors.Is(err, tinyio.ErrTimeout) {
+				t.Errorf("Timeout returns %v", err)
+			}
+			return nil
+		}))
+		if err != nil || time.Since(began) != time.Hour+3*time.Minute {
+			t.Errorf("Run returns %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// A loop in a goroutine of a bubble is durably blocked while it is idle: synctest.Wait comes back, and its time goes on.
+func TestEdgeIdleLoopInABubbleIsDurablyBlocked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(background, time.Hour)
+		defer cancel()
+		var outcome error
+		var group sync.WaitGroup
+		asleep := false
+		group.Go(func() {
+			_, outcome = tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+				asleep = true
+				return co.Wait(sleeper(2*time.Hour), tinyio.Do(func(co *tinyio.Co) error { return new(tinyio.Event).Wait(co) }))
+			}))
+		})
+		synctest.Wait()
+		if !asleep {
+			t.Error("the loop has not started")
+		}
+		group.Wait()
+		if !errors.Is(outcome, context.DeadlineExceeded) {
+			t.Errorf("Run returns %v", outcome)
+		}
+	})
+}
+
+// A loop and an event are used in one bubble after another, and outside.
+func TestEdgeLoopInOneBubbleAfterAnother(t *testing.T) {
+	l := tinyio.NewLoop()
+	use := func(t *testing.T) {
+		v, err := tinyio.RunOn(background, l, tinyio.New(func(co *tinyio.Co) (int, error) {
+			if err := co.Sleep(time.Millisecond); err != nil {
+				return 0, err
+			}
+			return tinyio.RunInThread(func(context.Context) (int, error) { return 7, nil }).Await(co)
+		}))
+		if v != 7 || err != nil {
+			t.Errorf("got %d, %v", v, err)
+		}
+	}
+	for range 3 {
+		synctest.Test(t, use)
+		use(t)
+	}
+}
+
+// No suspension allocates, and a coroutine with its closure costs at most two allocations.
+func TestEdgeAllocations(t *testing.T) {
+	noLeaks(t)
+	if raceEnabled() {
+		t.Skip("the race detector allocates")
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		var event tinyio.Event
+		semaphore := tinyio.NewSemaphore(1)
+		stop := false
+		partner := tinyio.Do(func(co *tinyio.Co) error {
+			for !stop {
+				event.Set()
+				if err := co.Yield(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		holder := tinyio.Do(func(co *tinyio.Co) error {
+			for !stop {
+				if err := semaphore.Acquire(co); err != nil {
+					return err
+				}
+				if err := co.Yield(); err != nil {
+					return err
+				}
+				semaphore.Release()
+				if err := co.Yield(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err := co.Spawn(partner, holder); err != nil {
+			return err
+		}
+		check := func(err error) {
+			if err != nil {
+				panic(err)
+			}
+		}
+		for _, c := range []struct {
+			name string
+			most float64
+			f    func()
+		}{
+			{"Yield", 0, func() { check(co.Yield()) }},
+			{"Sleep", 0, func() { check(co.Sleep(1)) }},
+			{"Event.Wait", 0, func() { event.Clear(); check(event.Wait(co)) }},
+			{"Event.WaitFor", 0, func() { event.Clear(); event.WaitFor(co, time.Hour) }},
+			{"Acquire", 0, func() { check(semaphore.Acquire(co)); semaphore.Release() }},
+			{"New and Await", 2, func() {
+				x := stop
+				c := tinyio.New(func(*tinyio.Co) (bool, error) { return x, nil })
+				_, err := c.Await(co)
+				check(err)
+			}},
+		} {
+			for range 10 {
+				c.f() // what is allocated once, such as the place of a timer
+			}
+			if n := testing.AllocsPerRun(200, c.f); n > c.most {
+				t.Errorf("%s: %v allocations, want %v at most", c.name, n, c.most)
+			}
+		}
+		stop = true
+		return nil
+	})
+}
+
+// raceEnabled reports whether the race detector is on: it makes sync.Pool forget on purpose, which shows in allocations.
+func raceEnabled() bool {
+	var pool sync.Pool
+	for range 100 {
+		pool.Put(new(int))
+		if pool.Get() == nil {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,493 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// A testSite serves the given handlers, by path, and counts the requests.
+type testSite struct {
+	*httptest.Server
+	mu       sync.Mutex
+	requests map[string]int
+}
+
+// counts returns how often each page was asked for.
+func (s *testSite) counts() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.requests)
+}
+
+func serveTest(t *testing.T, handlers map[string]http.HandlerFunc) *testSite {
+	checkGoroutines(t)
+	s := &testSite{requests: make(map[string]int)}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.requests[r.Method+" "+r.URL.RequestURI()]++
+		s.mu.Unlock()
+		if h := handlers[r.URL.Path]; h != nil {
+			h(w, r)
+		} else {
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// pageOf is a page with the given content.
+func pageOf(content string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		io.WriteString(w, content)
+	}
+}
+
+// links is a page with the given links.
+func links(references ...string) http.HandlerFunc {
+	var b strings.Builder
+	for _, r := range references {
+		fmt.Fprintf(&b, "<a href=%q>link</a>\n", r)
+	}
+	return pageOf(b.String())
+}
+
+func redirectTo(address string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", address)
+		w.WriteHeader(http.StatusFound)
+	}
+}
+
+// runTest runs the program and compares what it prints, in which the address of the site is SITE. It must print nothing to standard
+// error, which is no terminal.
+func runTest(ctx context.Context, t *testing.T, s *testSite, status int, want string, args []string, opts ...tinyio.Option) {
+	t.Helper()
+	var stdout, stderr strings.Builder
+	if got := run(ctx, append(args, s.URL), &stdout, &stderr, opts...); got != status {
+		t.Errorf("the exit status is %d, want %d", got, status)
+	}
+	if got := strings.ReplaceAll(stdout.String(), s.URL, "SITE"); got != want {
+		t.Errorf("the program wrote\n%s\nwant\n%s", got, want)
+	}
+	if stderr.Len() > 0 {
+		t.Errorf("the program wrote to standard error: %s", stderr.String())
+	}
+}
+
+// checkGoroutines fails the test if it leaves goroutines behind.
+func checkGoroutines(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+		for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				stacks := make([]byte, 1<<20)
+				t.Fatalf("goroutines are left:\n%s", stacks[:runtime.Stack(stacks, true)])
+			}
+		}
+	})
+}
+
+// Each page is fetched once, however it is linked to, and everything that is wrong is found.
+func TestEverythingIsFoundInOneFetchEach(t *testing.T) {
+	s := serveTest(t, map[string]http.HandlerFunc{
+		"/": links("a", "/b?x=1", "/b?x=2", "./shared", "/missing", "/old", "/old-fragment", "/loop", "/itself", "/endless/",
+			"mailto:ada@example.com", "javascript:void(0)", "http://[::1", "http:///nowhere", "/text#L1", "https://elsewhere.invalid/",
+			"/to-elsewhere", "/to-mail", "/to-garbage", "/to-nowhere", "/teapot", "/cut", "/based/", "#", "#top", "#bottom", ""),
+		"/a":      pageOf(`<a href="/b?x=1">cycle</a> <a href="shared#one">ok</a> <a href=" /shared#two ">ok</a> <a href="/missing">no</a>`),
+		"/b":      links("/a", "/", "/shared#three", "/shared#%C3%A9", "/shared#one:~:text=ok", "/missing#fragment"),
+		"/shared": pageOf(`<a name="one" href="/a">cycle</a> <p id="two"> <p id="é"> <img src="/missing.png"> <!-- <a href="/comment"> -->`),
+		"/old":    redirectTo("/shared#three"),
+		"/old-fragment": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "shared#two", http.StatusMovedPermanently)
+		},
+		"/loop":         redirectTo("/loop/again"),
+		"/loop/again":   redirectTo("/loop"),
+		"/itself":       redirectTo("/itself"),
+		"/to-elsewhere": redirectTo("https://elsewhere.invalid/"),
+		"/to-mail":      redirectTo("mailto:ada@example.com"),
+		"/to-garbage":   redirectTo("http://[::1"),
+		"/endless/":     func(w http.ResponseWriter, r *http.Request) { redirectTo("/endless/?"+r.URL.RawQuery+"i")(w, r) },
+		"/to-nowhere":   redirectTo("http:///nowhere"),
+		"/text": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			io.WriteString(w, `<a href="/not-a-link">`)
+		},
+		"/teapot": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) },
+		"/cut": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			pageOf("too little")(w, r)
+		},
+		"/based/":    pageOf(`<a href="x">before</a><base href="/base/"><base href="/ignored/"><a href="y">after</a>`),
+		"/base/x":    links(),
+		"/base/y":    links("/a"),
+		"/never-had": links("/nobody-links-to-this"),
+	})
+
+	runTest(t.Context(), t, s, exitBroken, `http:///nowhere: not a valid URL
+	linked from SITE/
+SITE/#bottom: no element of the page has the id "bottom"
+	linked from SITE/
+SITE/cut: unexpected EOF
+	linked from SITE/
+SITE/endless/: too many redirects
+	linked from SITE/
+SITE/itself: redirect loop
+	linked from SITE/
+SITE/loop: redirect loop
+	linked from SITE/
+SITE/missing: 404 Not Found
+	linked from SITE/
+	linked from SITE/a
+SITE/missing#fragment: 404 Not Found
+	linked from SITE/b?x=1
+	linked from SITE/b?x=2
+SITE/missing.png: 404 Not Found
+	linked from SITE/shared
+SITE/old: no element of the page has the id "three"
+	linked from SITE/
+SITE/shared#three: no element of the page has the id "three"
+	linked from SITE/b?x=1
+	linked from SITE/b?x=2
+SITE/teapot: 418 I'm a teapot
+	linked from SITE/
+SITE/to-garbage: failed to parse Location header "http://[::1": parse "http://[::1": missing ']' in host
+	linked from SITE/
+SITE/to-mail: redirect: it leads to mailto:ada@example.com
+	linked from SITE/
+SITE/to-nowhere: redirect: not a valid URL
+	linked from SITE/
+http://[::1: not a valid URL
+	linked from SITE/
+45 links on 8 pages, 16 targets broken, 2 links out of the site not checked
+`, nil)
+	want := map[string]int{}
+	for _, path := range []string{"/", "/a", "/b?x=1", "/b?x=2", "/shared", "/missing", "/old", "/old-fragment", "/loop", "/loop/again",
+		"/itself", "/to-elsewhere", "/to-mail", "/to-garbage", "/to-nowhere", "/text", "/teapot", "/cut", "/based/", "/base/x", "/base/y",
+		"/missing.png"} {
+		want["GET "+path] = 1
+	}
+	want["GET /endless/"] = 1
+	for i := range maxRedirects {
+		want["GET /endless/?"+strings.Repeat("i", i+1)] = 1
+	}
+	if got := s.counts(); !maps.Equal(got, want) {
+		t.Errorf("the requests were %v, want %v", got, want)
+	}
+}
+
+func TestNothingBroken(t *testing.T) {
+	s := serveTest(t, map[string]http.HandlerFunc{"/": links("/a"), "/a": links("/", "/a")})
+	runTest(t.Context(), t, s, exitFine, "3 links on 2 pages, 0 targets broken\n", nil)
+}
+
+func TestStartIsBroken(t *testing.T) {
+	s := serveTest(t, nil)
+	runTest(t.Context(), t, s, exitBroken, "SITE/: 404 Not Found\n\tnamed on the command line\n0 links on 0 pages, 1 target broken\n", nil)
+}
+
+// A handClock stands still until it is told to jump to the next deadline.
+type handClock struct {
+	now  time.Time
+	jump chan struct{}
+}
+
+func (c *handClock) Now() time.Time { return c.now }
+func (c *handClock) Rest()          {}
+func (c *handClock) Idle(deadline time.Time, _ int, wake <-chan struct{}) bool {
+	select {
+	case <-wake:
+	case <-c.jump:
+		c.now = deadline
+	}
+	return true
+}
+
+// A page that takes too long is a broken link, its request ends there and then, and the other pages have their whole time.
+func TestSlowPages(t *testing.T) {
+	clock := &handClock{now: time.Unix(0, 0), jump: make(chan struct{}, 1)}
+	stopped := make(chan struct{}, 2)
+	hang := func(w http.ResponseWriter, r *http.Request) {
+		clock.jump <- struct{}{}
+		<-r.Context().Done()
+		stopped <- struct{}{}
+	}
+	s := serveTest(t, map[string]http.HandlerFunc{
+		"/":          links("/slow", "/slow-body", "/fast"),
+		"/slow":      hang,
+		"/slow-body": func(w http.ResponseWriter, r *http.Request) { links()(w, r); w.(http.Flusher).Flush(); hang(w, r) },
+		"/fast":      links("/slow"),
+	})
+	// One at a time: when the clock jumps, only the slow page is there to be late. The others wait, and that does not count.
+	runTest(t.Context(), t, s, exitBroken, `SITE/slow: no answer within 7s
+	linked from SITE/
+	linked from SITE/fast
+SITE/slow-body: no answer within 7s
+	linked from SITE/
+4 links on 2 pages, 2 targets broken
+`, []string{"-n", "1", "-timeout", "7s"}, tinyio.WithClock(clock))
+	for range 2 { // in either order: the server takes note in its own time
+		select {
+		case <-stopped:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a request went on after its time")
+		}
+	}
+}
+
+// A watchClock notes how many threads the loop has whenever it has nothing to do but to wait for them.
+type watchClock struct {
+	handClock
+	n    int
+	most int
+	full chan struct{} // closed when there are n threads
+}
+
+func (c *watchClock) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
+	if c.most < c.n && threads >= c.n {
+		close(c.full)
+	}
+	c.most = max(c.most, threads)
+	return c.handClock.Idle(deadline, threads, wake)
+}
+
+// Three pages are fetched at once, and never four.
+func TestAtMostN(t *testing.T) {
+	clock := &watchClock{n: 3, full: make(chan struct{})}
+	handlers := make(map[string]http.HandlerFunc)
+	var references []string
+	for i := range 20 {
+		path := fmt.Sprint("/", i)
+		references = append(references, path)
+		handlers[path] = func(w http.ResponseWriter, r *http.Request) {
+			select {
+			case <-clock.full: // nobody is done before as many run as may
+			case <-time.After(10 * time.Second):
+				t.Error("there were never three at once")
+			}
+		}
+	}
+	handlers["/"] = links(references...)
+	s := serveTest(t, handlers)
+	runTest(t.Context(), t, s, exitFine, "20 links on 1 page, 0 targets broken\n", []string{"-n", "3"}, tinyio.WithClock(clock))
+	if clock.most != 3 {
+		t.Errorf("%d pages were fetched at once, want 3", clock.most)
+	}
+}
+
+// An interrupt ends the request under way, and what was known by then is printed.
+func TestInterrupt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	stopped := make(chan struct{})
+	s := serveTest(t, map[string]http.HandlerFunc{
+		"/":   links("/ok", "/missing", "/hang", "/later"),
+		"/ok": links("/"),
+		"/hang": func(w http.ResponseWriter, r *http.Request) {
+			cancel()
+			<-r.Context().Done()
+			close(stopped)
+		},
+	})
+	runTest(ctx, t, s, exitInterrupted, `SITE/missing: 404 Not Found
+	linked from SITE/
+interrupted, 2 links not checked; so far: 3 links on 2 pages, 1 target broken
+`, []string{"-n", "1"})
+	<-stopped
+	if s.counts()["GET /later"] != 0 {
+		t.Error("a page was fetched after the interrupt")
+	}
+}
+
+func TestExternal(t *testing.T) {
+	other := serveTest(t, map[string]http.HandlerFunc{
+		"/ok":    links("/must-not-be-followed"),
+		"/moved": redirectTo("/ok"),
+		"/no-head": func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodHead {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+			}
+		},
+	})
+	s := serveTest(t, map[string]http.HandlerFunc{
+		"/":  links(other.URL+"/ok#any", other.URL+"/moved", other.URL+"/no-head", other.URL+"/missing", "/a"),
+		"/a": links(other.URL + "/ok"),
+	})
+	want := "OTHER/missing: 404 Not Found\n\tlinked from SITE/\n6 links on 2 pages, 1 target broken\n"
+	runTest(t.Context(), t, s, exitBroken, strings.ReplaceAll(want, "OTHER", other.URL), []string{"-external"})
+	requests := map[string]int{"HEAD /ok": 1, "HEAD /moved": 1, "HEAD /no-head": 1, "GET /no-head": 1, "HEAD /missing": 1, "GET /missing": 1}
+	if got := other.counts(); !maps.Equal(got, requests) {
+		t.Errorf("the requests to the other site were %v, want %v", got, requests)
+	}
+}
+
+// Of a page that is too long only the beginning is read, and nothing is said about its ids.
+func TestLongPage(t *testing.T) {
+	s := serveTest(t, map[string]http.HandlerFunc{
+		"/long": pageOf(`<a href="#nowhere"></a><a href="/missing"></a>` + strings.Repeat(" ", 1000) + `<a href="/not-read"></a>`),
+	})
+	start, err := remote(s.URL + "/long")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCrawler(start, 2, time.Minute, false, func(int, int) {})
+	c.maxBody = 500
+	if err := c.crawl(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.report.broken) != 1 || c.report.broken[s.URL+"/missing"] == nil {
+		t.Errorf("the broken links are %v, want only that to /missing", c.report.broken)
+	}
+}
+
+func TestDirectory(t *testing.T) {
+	checkGoroutines(t)
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "docs")
+	for name, content := range map[string]string{
+		"LICENSE":            "words",
+		"docs/README.md":     "# The start\n[dir](sub) [dir](sub/) [no index](list/#x) [self](#the-start) [root](/) [up](../LICENSE) [no](../NO#x)\n",
+		"docs/sub/README.md": "[guide](../guide.md#usage--options) [no](../guide.md#usage) [file as directory](../guide.md/) [secret](../link)\n",
+		"docs/guide.md":      "## Usage & options\n<a id=\"raw\"></a>\n[raw](#raw) [out](../docs/../LICENSE) [image](pic.png)\n\n| a |\n|---|\n| [cell](old.html#p) |\n",
+		"docs/old.html":      "<p id=p><a href=guide.md>guide</a>",
+		"docs/alone.md":      "Nobody links here. [broken](nothing.md)",
+		"docs/list/x #1.md":  "[up](..)",
+		"docs/list/a.txt":    "[not a link](nothing)",
+		"docs/.hidden/a.md":  "[not looked at](nothing)",
+		"docs/pic.png":       "not really",
+	} {
+		file := filepath.Join(parent, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../LICENSE", filepath.Join(dir, "link")); err != nil {
+		t.Skip("no symbolic links here:", err)
+	}
+	var stdout, stderr strings.Builder
+	status := run(t.Context(), []string{dir}, &stdout, &stderr)
+	want := `NO#x: no such file or directory
+	linked from docs/README.md
+docs/guide.md#usage: no element of the page has the id "usage"
+	linked from docs/sub/README.md
+docs/guide.md/: 404 Not Found
+	linked from docs/sub/README.md
+docs/link: 404 Not Found
+	linked from docs/sub/README.md
+docs/list/#x: no element of the page has the id "x"
+	linked from docs/README.md
+docs/nothing.md: 404 Not Found
+	linked from docs/alone.md
+20 links on 7 pages, 6 targets broken
+`
+	if got := strings.ReplaceAll(stdout.String(), parent+string(filepath.Separator), ""); status != exitBroken || got != want || stderr.Len() > 0 {
+		t.Errorf("status %d, the program wrote\n%s%s\nwant\n%s", status, got, stderr.String(), want)
+	}
+}
+
+// The server of a directory listens on this machine only and gives nothing out of the directory away.
+func TestServerKeepsToItsDirectory(t *testing.T) {
+	checkGoroutines(t)
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "docs")
+	for _, err := range []error{
+		os.Mkdir(dir, 0o777),
+		os.WriteFile(filepath.Join(dir, "index.md"), nil, 0o666),
+		os.WriteFile(filepath.Join(parent, "secret"), nil, 0o666),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := serve(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if !strings.HasPrefix(s.host, "127.0.0.1:") {
+		t.Errorf("the server listens on %s", s.host)
+	}
+	for _, path := range []string{"/../secret", "/%2e%2e/secret", "/..%2fsecret", "//../secret", "/a/../../secret", "/\x00", "/..\\secret"} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.URL.Path = strings.NewReplacer("%2e", ".", "%2f", "/").Replace(path)
+		s.files.ServeHTTP(w, r)
+		if w.Code != http.StatusNotFound {
+			t.Errorf("%q: status %d, want 404", path, w.Code)
+		}
+	}
+}
+
+func TestUsage(t *testing.T) {
+	checkGoroutines(t)
+	empty := t.TempDir()
+	for _, args := range [][]string{
+		{}, {"a", "b"}, {"-n", "0", empty}, {"-timeout", "0s", empty}, {"-nonsense"}, {"-timeout", "soon", empty},
+		{filepath.Join(empty, "none")}, {empty}, {"http://"}, {"http://[::1"}, {"ftp://example.com/"}, {"main.go"},
+	} {
+		var stdout, stderr strings.Builder
+		if status := run(t.Context(), args, &stdout, &stderr); status != exitUsage || stdout.Len() > 0 || stderr.Len() == 0 {
+			t.Errorf("%q: status %d, output %q, want %d and a message: %q", args, status, stdout.String(), exitUsage, stderr.String())
+		}
+	}
+	if status := run(t.Context(), []string{"-h"}, io.Discard, io.Discard); status != exitFine {
+		t.Errorf("-h: status %d", status)
+	}
+}
+
+func TestAnchors(t *testing.T) {
+	var b strings.Builder
+	err := render(&b, []byte("# A plain Heading\n## With `co.Yield()` & a [link](x)\n### A plain heading\n#### *Été*, a_b-c: 1.2!\n"+
+		"# a plain heading 1\n# A plain heading\n# &lt;T&gt; \\*x\\*\nSet\nText\n===\n# ![image](i.png) 日本\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for rest := b.String(); ; {
+		_, after, found := strings.Cut(rest, ` id="`)
+		if !found {
+			break
+		}
+		var id string
+		id, rest, _ = strings.Cut(after, `"`)
+		ids = append(ids, id)
+	}
+	want := "a-plain-heading with-coyield--a-link a-plain-heading-1 été-a_b-c-12 a-plain-heading-1-1 a-plain-heading-2 t-x set-text -日本"
+	if got := strings.Join(ids, " "); got != want {
+		t.Errorf("the ids are %s, want %s", got, want)
+	}
+}
+
+// The documents of this project have no broken link.
+func TestOwnDocuments(t *testing.T) {
+	for _, name := range []string{"../../README.md", "../../docs"} {
+		if _, err := os.Stat(name); err != nil {
+			t.Skip("not there yet:", name)
+		}
+	}
+	checkGoroutines(t)
+	// The root has both in it, and links from one to the other are checked with their fragments.
+	for _, dir := range []string{"../../docs", "../.."} {
+		var stdout, stderr strings.Builder
+		if status := run(t.Context(), []string{dir}, &stdout, &stderr); status != exitFine {
+			t.Errorf("%s: status %d\n%s%s", dir, status, stdout.String(), stderr.String())
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A fileServer serves a directory to this machine: Markdown as HTML, everything else as it is. Nothing out of the directory
+// can be had from it, by way of symbolic links neither.
+type fileServer struct {
+	dir    string
+	root   *os.Root
+	files  fs.FS
+	server *http.Server
+	ended  chan struct{}
+}
+
+// serve serves a directory as a site. All of its pages are where the check starts, whether others link to them or not.
+func serve(dir string) (*site, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &fileServer{dir: dir, root: root, files: root.FS(), ended: make(chan struct{})}
+	names, err := s.pages()
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	s.server = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	go func() {
+		defer close(s.ended)
+		s.server.Serve(listener)
+	}()
+	host := listener.Addr().String()
+	start := make([]link, len(names))
+	for i, name := range names {
+		start[i].address = (&url.URL{Scheme: "http", Host: host, Path: "/" + name}).String()
+	}
+	return &site{host: host, start: start, files: s}, nil
+}
+
+func (s *fileServer) close() {
+	s.server.Close()
+	<-s.ended
+	s.root.Close()
+}
+
+// pages returns the names of all pages, those in hidden directories excepted.
+func (s *fileServer) pages() (names []string, err error) {
+	err = fs.WalkDir(s.files, ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && isHidden(name):
+			return fs.SkipDir
+		case d.Type().IsRegular() && (isMarkdown(name) || path.Ext(name) == ".html"):
+			names = append(names, name)
+		}
+		return nil
+	})
+	if err == nil && names == nil {
+		err = fmt.Errorf("there is no .md and no .html file in %s", s.dir)
+	}
+	return names, err
+}
+
+func isHidden(name string) bool   { return name != "." && strings.HasPrefix(path.Base(name), ".") }
+func isMarkdown(name string) bool { return path.Ext(name) == ".md" }
+
+// ServeHTTP answers a request for a file or a directory.
+func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/")
+	if name == "" {
+		name = "."
+	}
+	asDirectory := strings.HasSuffix(r.URL.Path, "/")
+	info, err := fs.Stat(s.files, name)
+	switch {
+	case err != nil:
+		s.fail(w, err)
+	case info.IsDir() && asDirectory:
+		s.serveDirectory(w, r, name)
+	case info.IsDir():
+		redirect(w, r, name+"/")
+	case !info.Mode().IsRegular() || asDirectory:
+		s.fail(w, fs.ErrNotExist)
+	default:
+		s.serveFile(w, r, name, info)
+	}
+}
+
+// redirect sends the visitor to another path, given without the slash before it.
+func redirect(w http.ResponseWriter, r *http.Request, name string) {
+	http.Redirect(w, r, (&url.URL{Path: "/" + name}).String(), http.StatusFound)
+}
+
+// fail answers that there is no such file. Of a symbolic link out of the directory, or a name that no file can have, no more is
+// said than that.
+func (s *fileServer) fail(w http.ResponseWriter, err error) {
+	status := http.StatusNotFound
+	if errors.Is(err, fs.ErrPermission) {
+		status = http.StatusForbidden
+	}
+	http.Error(w, http.StatusText(status), status)
+}
+
+// serveDirectory sends the visitor to the page that stands for the directory, or lists what is in it.
+func (s *fileServer) serveDirectory(w http.ResponseWriter, r *http.Request, name string) {
+	entries, err := fs.ReadDir(s.files, name)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	for _, index := range []string{"README.md", "index.md", "index.html"} {
+		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == index }) {
+			redirect(w, r, path.Join(name, index))
+			return
+		}
+	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return isHidden(e.Name()) })
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	listing.Execute(w, entries)
+}
+
+var listing = template.Must(template.New("listing").Funcs(template.FuncMap{"pathescape": url.PathEscape}).Parse(`<!DOCTYPE html>
+<ul>
+{{range .}}<li><a href="./{{pathescape .Name}}{{if .IsDir}}/{{end}}">{{.Name}}</a>
+{{end}}</ul>
+`))
+
+// serveFile serves a file: Markdown as HTML.
+func (s *fileServer) serveFile(w http.ResponseWriter, r *http.Request, name string, info fs.FileInfo) {
+	f, err := s.files.Open(name)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	defer f.Close()
+	if !isMarkdown(name) {
+		http.ServeContent(w, r, name, info.ModTime(), f.(io.ReadSeeker)) // an *os.File, because root.FS opens those
+		return
+	}
+	source, err := io.ReadAll(f)
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	fmt.Fprintln(w, "<!DOCTYPE html>")
+	render(w, source)
+}

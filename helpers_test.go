@@ -1,0 +1,215 @@
+package tinyio_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// background is the context of runs that nobody interrupts.
+var background = context.Background()
+
+// errBoom is what coroutines of these tests fail with.
+var errBoom = errors.New("boom")
+
+// noLeaks fails the test if there are more goroutines after it than before. A goroutine that has nothing left to do may
+// take a moment to go.
+func noLeaks(t *testing.T) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for range 1000 {
+			if runtime.NumGoroutine() <= before {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		stacks := make([]byte, 1<<16)
+		stacks = stacks[:runtime.Stack(stacks, true)]
+		t.Errorf("%d goroutines before the test, %d after it:\n%s", before, runtime.NumGoroutine(), stacks)
+	})
+}
+
+// within calls f on a goroutine of its own and fails the test if it does not return: for what would hang if it were wrong.
+// A panic of f is an error of the test.
+func within(t *testing.T, f func()) {
+	t.Helper()
+	ended := make(chan any, 1)
+	go func() {
+		defer func() { ended <- recover() }()
+		f()
+	}()
+	limit := time.NewTimer(10 * time.Second)
+	defer limit.Stop()
+	select {
+	case p := <-ended:
+		if p != nil {
+			t.Errorf("panic: %v", p)
+		}
+	case <-limit.C:
+		t.Fatal("it hangs")
+	}
+}
+
+// panicOf returns what f panics with, nil if it returns.
+func panicOf(f func()) (value any) {
+	defer func() { value = recover() }()
+	f()
+	return nil
+}
+
+// panicErrorOf returns the PanicError with which f, which calls Run, panics.
+func panicErrorOf(t *testing.T, f func()) *tinyio.PanicError {
+	t.Helper()
+	value := panicOf(f)
+	p, ok := value.(*tinyio.PanicError)
+	if !ok {
+		t.Fatalf("it panics with %T %v, want a *PanicError", value, value)
+	}
+	return p
+}
+
+// wantSentence wants value, from a panic, to be a sentence that begins with "tinyio: " and has all of parts in it.
+func wantSentence(t *testing.T, value any, parts ...string) {
+	t.Helper()
+	if p, ok := value.(*tinyio.PanicError); ok {
+		value = p.Value
+	}
+	s, ok := value.(string)
+	if !ok || !strings.HasPrefix(s, "tinyio: ") {
+		t.Fatalf("the panic is %T %v, want a sentence of this package", value, value)
+	}
+	for _, part := range parts {
+		if !strings.Contains(s, part) {
+			t.Errorf("the panic is %q, want %q in it", s, part)
+		}
+	}
+}
+
+// A recorder is the log of a test: what happened, in order.
+type recorder struct{ lines []string }
+
+func (r *recorder) add(format string, args ...any) {
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+func (r *recorder) want(t *testing.T, lines ...string) {
+	t.Helper()
+	if !slices.Equal(r.lines, lines) {
+		t.Errorf("what happened:\n\t%s\nwant:\n\t%s", strings.Join(r.lines, "\n\t"), strings.Join(lines, "\n\t"))
+	}
+}
+
+// A stopwatch tells how long ago it was started on a loop's clock.
+type stopwatch struct{ start time.Time }
+
+func startWatch(co *tinyio.Co) stopwatch { return stopwatch{co.Now()} }
+
+func (s stopwatch) passed(co *tinyio.Co) time.Duration { return co.Now().Sub(s.start) }
+
+// virtually runs f as the first coroutine of a loop in virtual time.
+func virtually(f func(co *tinyio.Co) error, opts ...tinyio.Option) error {
+	_, err := tinyio.Run(background, tinyio.Do(f), append(opts, tinyio.WithVirtualTime())...)
+	return err
+}
+
+// succeed is virtually for what must not fail.
+func succeed(t *testing.T, f func(co *tinyio.Co) error, opts ...tinyio.Option) {
+	t.Helper()
+	if err := virtually(f, opts...); err != nil {
+		t.Fatalf("the run fails: %+v", err)
+	}
+}
+
+// sleeper is a coroutine that sleeps for d.
+func sleeper(d time.Duration) *tinyio.Coro[tinyio.Void] {
+	return tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(d) })
+}
+
+// failer is a coroutine that sleeps for d and then fails with err.
+func failer(d time.Duration, err error) *tinyio.Coro[tinyio.Void] {
+	return tinyio.Do(func(co *tinyio.Co) error {
+		if stop := co.Sleep(d); stop != nil {
+			return stop
+		}
+		return err
+	})
+}
+
+// value is a coroutine that returns v after a sleep.
+func value[T any](d time.Duration, v T) *tinyio.Coro[T] {
+	return tinyio.New(func(co *tinyio.Co) (T, error) { return v, co.Sleep(d) })
+}
+
+// wait awaits c for its error alone.
+func wait[T any](co *tinyio.Co, c *tinyio.Coro[T]) error {
+	_, err := c.Await(co)
+	return err
+}
+
+// here is a frame of the function that calls it, so many lines further down.
+func here(coro string, down int) tinyio.Frame {
+	pc, file, line, _ := runtime.Caller(1)
+	return tinyio.Frame{Coro: coro, Function: runtime.FuncForPC(pc).Name(), File: file, Line: line + down}
+}
+
+// wantTrace wants the trace of err, an *Error, to be frames.
+func wantTrace(t *testing.T, err error, frames ...tinyio.Frame) {
+	t.Helper()
+	e, ok := err.(*tinyio.Error)
+	if !ok {
+		t.Fatalf("the error is a %T, %v, want an *Error", err, err)
+	}
+	wantFrames(t, e.Trace, frames...)
+}
+
+func wantFrames(t *testing.T, got []tinyio.Frame, want ...tinyio.Frame) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("the trace is\n%s\nwant\n%s", framesText(got), framesText(want))
+	}
+}
+
+func framesText(frames []tinyio.Frame) string {
+	var b strings.Builder
+	for _, f := range frames {
+		fmt.Fprintln(&b, f)
+	}
+	return b.String()
+}
+
+// A manualClock is a clock that a test moves by hand. It jumps to the next deadline when its loop is idle.
+type manualClock struct {
+	now   time.Time
+	reads int // calls of Now
+	idles int // calls of Idle
+}
+
+func newManualClock() *manualClock { return &manualClock{now: time.Unix(0, 0)} }
+
+func (m *manualClock) Now() time.Time {
+	m.reads++
+	return m.now
+}
+
+func (m *manualClock) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
+	m.idles++
+	switch {
+	case !deadline.IsZero():
+		m.now = deadline
+	case threads > 0:
+		<-wake
+	default:
+		return false
+	}
+	return true
+}
+
+func (m *manualClock) Rest() {}

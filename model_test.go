@@ -1,0 +1,985 @@
+package tinyio_test
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// This file is the reference model: the rules of this package, as simply as they can be written down, to compare the package
+// with. It looks for what it needs in plain slices, works everything out anew each time, and shares no code with the
+// package but the types of its errors. Its time is in whole seconds.
+//
+// Where the rules leave an order open, the model settles it: the coroutines that are stopped together hear of it in the order
+// in which they were started, those inside an Isolate right after the coroutine that isolates them.
+
+// A model is a loop.
+type model struct {
+	mode        tinyio.GroupMode
+	now         int
+	queue       []*actor // the ready ones, first in, first out
+	started     []*actor // all that have been started and have not finished, in that order
+	alarms      []*alarm // in the order in which they were set
+	actors      []*actor
+	events      []modelEvent
+	semaphores  []modelSemaphore
+	barriers    []modelBarrier
+	root        *domain
+	interrupted bool // the context of the run is done
+	idle        func() bool
+}
+
+// An actor is a coroutine.
+type actor struct {
+	m        *model
+	id       int
+	state    actorState
+	begun    bool
+	domain   *domain
+	base     *cover // the innermost Shield in which it was started
+	cover    *cover // the innermost Shield in which it is now
+	reasons  []*stopReason
+	why      *stopReason // the first reason that no Shield around it keeps away: the one that sticks
+	attempts int
+	spawned  bool
+	wait     *modelWait
+	watchers []watcher // who waits for it, in the order in which they began to
+	value    int
+	err      error
+
+	fn       func(h hand) (int, error)
+	next     func() (struct{}, bool)
+	yield    func(struct{}) bool
+	callback func(done func(int, error)) func(error) // of a callback
+	cancel   func(error)
+	called   bool
+}
+
+type actorState int
+
+const (
+	actorFresh actorState = iota
+	actorReady
+	actorRunning
+	actorWaiting
+	actorDone
+)
+
+// A modelWait is what an actor waits for.
+type modelWait struct {
+	on        []*actor // coroutines, each once
+	any       *collection
+	inside    *domain
+	line      *[]*actor
+	alarm     *alarm
+	callback  bool
+	limited   bool // of a Timeout
+	gaveUp    bool // it no longer counts as somebody who wants those it waits for
+	err       error
+	granted   bool // a permit, or the opening of a barrier
+	index     int
+	outOfTime bool
+}
+
+// A watcher is an actor that waits for another one, or collects it.
+type watcher struct {
+	a   *actor
+	col *collection
+}
+
+// A collection is one call of AsCompleted.
+type collection struct {
+	left  []*actor
+	ended []*actor
+}
+
+// A domain is a crash domain: the run, or one Isolate.
+type domain struct {
+	parent    *domain
+	owner     *actor
+	first     *actor
+	outside   bool        // it is being stopped from outside
+	reason    *stopReason // why it is being stopped, if it is
+	crashed   bool
+	original  error
+	cleanups  []error
+	cancelled int
+}
+
+// A stopReason is why actors are stopped.
+type stopReason struct {
+	err   error
+	cause error
+	crash bool
+	from  *cover // the Shield inside which the reason arose
+}
+
+// A cover is one call of Shield.
+type cover struct {
+	owner   *actor
+	outer   *cover
+	open    bool
+	grace   int
+	alarm   *alarm
+	expired []*stopReason // that it no longer keeps away from those inside, though it is open
+}
+
+type alarm struct {
+	when int
+	fire func()
+}
+
+type modelEvent struct {
+	set  bool
+	line []*actor
+}
+
+type modelSemaphore struct {
+	free int
+	line []*actor
+}
+
+type modelBarrier struct {
+	n    int
+	line []*actor
+}
+
+// run runs actor 0 and what it starts to the end.
+func (m *model) run() (int, error) {
+	m.root = &domain{first: m.actors[0]}
+	m.start(m.actors[0], m.root, nil)
+	for len(m.started) > 0 {
+		if m.interrupted && !m.root.crashed {
+			m.crash(m.root, errInterrupted, true)
+		}
+		m.fire()
+		switch {
+		case len(m.queue) > 0:
+			a := m.queue[0]
+			m.queue = m.queue[1:]
+			if a.state == actorReady {
+				m.turn(a)
+			}
+		case m.earliest() != nil:
+			m.now = m.earliest().when
+		case m.idle():
+		case m.root.crashed:
+			panic("the model is stuck after a crash")
+		default:
+			m.crash(m.root, new(tinyio.DeadlockError), false)
+		}
+	}
+	if err := m.report(m.root); err != nil {
+		return 0, err
+	}
+	return m.actors[0].value, nil
+}
+
+// Time: R4.
+
+func (m *model) earliest() (first *alarm) {
+	for _, a := range m.alarms {
+		if first == nil || a.when < first.when {
+			first = a
+		}
+	}
+	return first
+}
+
+func (m *model) fire() {
+	for a := m.earliest(); a != nil && a.when <= m.now; a = m.earliest() {
+		m.drop(a)
+		a.fire()
+	}
+}
+
+func (m *model) after(d int, fire func()) *alarm {
+	a := &alarm{m.now + d, fire}
+	m.alarms = append(m.alarms, a)
+	return a
+}
+
+func (m *model) drop(a *alarm) {
+	m.alarms = slices.DeleteFunc(m.alarms, func(b *alarm) bool { return a == b })
+}
+
+// Turns: R1, R2.
+
+func (m *model) start(a *actor, d *domain, c *cover) {
+	a.domain, a.base, a.cover = d, c, c
+	m.started = append(m.started, a)
+	m.ready(a)
+	if d.reason != nil { // only somebody behind a Shield can start it, and a is behind it too
+		m.tell(a, d.reason)
+	}
+}
+
+// ready puts a at the back of the queue. Whatever it was waiting for is over.
+func (m *model) ready(a *actor) {
+	if a.wait != nil {
+		m.drop(a.wait.alarm)
+	}
+	a.state = actorReady
+	m.queue = append(m.queue, a)
+}
+
+func (m *model) turn(a *actor) {
+	first := !a.begun
+	a.state, a.begun = actorRunning, true
+	switch {
+	case a.callback != nil && first:
+		m.startCallback(a)
+		return
+	case a.callback != nil:
+		m.finish(a)
+		return
+	case first:
+		a.next, _ = iter.Pull(a.body)
+	}
+	if _, alive := a.next(); !alive {
+		m.finish(a)
+	}
+}
+
+func (a *actor) body(yield func(struct{}) bool) {
+	a.yield = yield
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case errUnwound:
+			a.err = errUnwound
+		default:
+			panic(p)
+		}
+	}()
+	a.value, a.err = a.fn(modelHand{a, a.base})
+}
+
+// errUnwound is the error of a coroutine that ignored its cancellation.
+var errUnwound = errors.New("ignored its cancellation")
+
+// errInterrupted is the cause of the context of a run that is interrupted.
+var errInterrupted = errors.New("interrupted")
+
+// pause waits for what w says, through the handle of c.
+func (a *actor) pause(c *cover, w *modelWait) error {
+	a.state, a.wait = actorWaiting, w
+	return a.rest(c)
+}
+
+// turnOver waits for the next turn.
+func (a *actor) turnOver(c *cover) error {
+	a.wait = new(modelWait)
+	a.m.ready(a)
+	return a.rest(c)
+}
+
+func (a *actor) rest(c *cover) error {
+	a.yield(struct{}{})
+	if a.stoppedUnder(c) {
+		return a.why.err
+	}
+	return a.wait.err
+}
+
+func (m *model) startCallback(a *actor) {
+	done := func(v int, err error) {
+		if a.called {
+			return
+		}
+		a.called, a.value, a.err = true, v, err
+		if a.state == actorWaiting {
+			m.ready(a)
+		}
+	}
+	a.cancel = a.callback(done)
+	if a.called {
+		m.ready(a)
+		return
+	}
+	a.state, a.wait = actorWaiting, &modelWait{callback: true}
+}
+
+// finish settles a: those who wait for it become ready, an error of its own crashes its domain.
+func (m *model) finish(a *actor) {
+	a.state = actorDone
+	m.started = slices.DeleteFunc(m.started, func(b *actor) bool { return a == b })
+	if a.why != nil && a.why.crash {
+		a.domain.answerable().cancelled++
+	}
+	for _, w := range a.watchers {
+		m.tellOfEnd(w, a)
+	}
+	a.watchers = nil
+	if a.err != nil && !a.stoppedCleanly() {
+		m.crash(a.domain.answerable(), a.err, false)
+	}
+	if d := a.domain; d.owner != nil && !m.alive(d) {
+		m.ready(d.owner)
+	}
+}
+
+func (m *model) tellOfEnd(w watcher, a *actor) {
+	if w.col != nil {
+		w.col.ended = append(w.col.ended, a)
+		w.col.left = slices.DeleteFunc(w.col.left, func(b *actor) bool { return a == b })
+		if w.a.state != actorWaiting || w.a.wait.any != w.col && !slices.Contains(w.a.wait.on, a) {
+			return
+		}
+		if w.a.wait.any == w.col {
+			m.ready(w.a)
+			return
+		}
+	}
+	wait := w.a.wait
+	if w.a.state == actorWaiting && slices.Contains(wait.on, a) {
+		wait.on = slices.DeleteFunc(wait.on, func(b *actor) bool { return a == b })
+		if len(wait.on) == 0 {
+			m.ready(w.a)
+		}
+	}
+}
+
+func (m *model) alive(d *domain) bool {
+	return slices.ContainsFunc(m.started, func(a *actor) bool { return a.domain == d })
+}
+
+// stoppedCleanly is R10.
+func (a *actor) stoppedCleanly() bool {
+	return a.why != nil && a.err != errUnwound && (errors.Is(a.err, tinyio.ErrCancelled) || errors.Is(a.err, a.why.cause))
+}
+
+// Failure: R7, R8, R9, R15.
+
+// answerable is the domain that has to do with an error in d: while d is being stopped from outside, the one outside.
+func (d *domain) answerable() *domain {
+	for d.outside {
+		d = d.parent
+	}
+	return d
+}
+
+// crash stops all of d. When nothing has failed, but the run is interrupted, no error of clean-up is made of it.
+func (m *model) crash(d *domain, err error, interruption bool) {
+	if d.crashed {
+		if !interruption {
+			d.cleanups = append(d.cleanups, err)
+		}
+		return
+	}
+	d.crashed, d.original = true, err
+	r := &stopReason{err: &tinyio.CancelledError{Cause: err}, cause: err, crash: true}
+	if d.owner != nil {
+		r.from = d.owner.cover
+	}
+	d.reason = r
+	m.endWaits(m.tellAll(d, r))
+}
+
+func (m *model) report(d *domain) error {
+	switch {
+	case !d.crashed:
+		return nil
+	case m.mode == tinyio.GroupNever || m.mode == tinyio.GroupAuto && len(d.cleanups) == 0:
+		return d.original
+	}
+	g := &tinyio.ErrorGroup{Errs: append([]error{d.original}, d.cleanups...)}
+	if m.mode == tinyio.GroupAlways {
+		for range d.cancelled {
+			g.Errs = append(g.Errs, &tinyio.CancelledError{})
+		}
+	}
+	return g
+}
+
+// tellAll tells everybody in d, and inside those who isolate, and returns them.
+func (m *model) tellAll(d *domain, r *stopReason) (told []*actor) {
+	for _, a := range slices.Clone(m.started) {
+		if a.domain == d {
+			told = append(told, m.tell(a, r)...)
+		}
+	}
+	return told
+}
+
+// tell tells a to stop and returns those who were told.
+func (m *model) tell(a *actor, r *stopReason) []*actor {
+	if a.state == actorDone || slices.Contains(a.reasons, r) {
+		return nil
+	}
+	a.reasons = append(a.reasons, r)
+	for c := a.cover; c != nil && !(c == r.from && c.owner != a); c = c.outer {
+		m.keepAway(c, a, r)
+	}
+	return append([]*actor{a}, m.hear(a)...)
+}
+
+// hear passes on inside what has come to a, if a isolates.
+func (m *model) hear(a *actor) (told []*actor) {
+	a.settleWhy()
+	if a.stoppedUnder(a.cover) && a.state == actorWaiting && a.wait.inside != nil {
+		a.wait.inside.outside, a.wait.inside.reason = true, a.why
+		told = m.tellAll(a.wait.inside, a.why)
+	}
+	return told
+}
+
+func (a *actor) settleWhy() {
+	for _, r := range a.reasons {
+		if a.why == nil && !a.base.keepsAway(a, r) {
+			a.why = r
+		}
+	}
+}
+
+// stoppedUnder reports that a suspension through the handle of c fails.
+func (a *actor) stoppedUnder(c *cover) bool { return a.why != nil && !c.keepsAway(a, a.why) }
+
+// endWaits ends the waits of those who were told and have no shield. Those whom nobody wants any more because of a halt are
+// told too (R18).
+func (m *model) endWaits(told []*actor) {
+	for i := 0; i < len(told); i++ {
+		a := told[i]
+		if !a.stoppedUnder(a.cover) || a.state != actorWaiting || a.wait.gaveUp {
+			continue
+		}
+		a.wait.gaveUp = true
+		for _, t := range a.wait.on {
+			if !a.why.crash && !m.wanted(t) {
+				told = append(told, m.tell(t, a.why)...)
+			}
+		}
+	}
+	for _, a := range told {
+		if a.stoppedUnder(a.cover) {
+			m.endWait(a)
+		}
+	}
+}
+
+// wanted reports whether somebody who is not being stopped waits for t, or nobody needs to.
+func (m *model) wanted(t *actor) bool {
+	if t.spawned || t == t.domain.first {
+		return true
+	}
+	return slices.ContainsFunc(m.started, func(a *actor) bool {
+		return a.state == actorWaiting && !a.wait.gaveUp && slices.Contains(a.wait.on, t)
+	})
+}
+
+func (m *model) endWait(a *actor) {
+	switch {
+	case a.state == actorReady && !a.begun:
+		a.err = a.why.err
+		m.finish(a)
+		return
+	case a.state != actorWaiting:
+		return
+	}
+	w := a.wait
+	switch {
+	case w.callback:
+		if cancel := a.cancel; cancel != nil && !a.called {
+			a.cancel = nil
+			cancel(a.why.cause)
+		}
+	case w.inside != nil:
+	case w.any != nil || len(w.on) > 0:
+		m.drop(w.alarm)
+		ranges := w.any != nil
+		if ranges {
+			w.on, w.any = slices.Clone(w.any.left), nil
+		}
+		// Children first: it goes on waiting for those that have been told to stop, too. Among those that a coroutine ranges
+		// over may be one that waits for it in turn, and is no child of it.
+		for _, t := range slices.Clone(w.on) {
+			if len(t.reasons) == 0 || ranges && m.reaches(t, a) {
+				m.stopWaiting(a, t)
+			}
+		}
+		if len(w.on) == 0 {
+			m.ready(a)
+		}
+	case w.line != nil:
+		*w.line = slices.DeleteFunc(*w.line, func(b *actor) bool { return a == b })
+		m.ready(a)
+	default:
+		m.ready(a)
+	}
+}
+
+// reaches reports whether t waits for a, directly or not.
+func (m *model) reaches(t, a *actor) bool {
+	seen := []*actor{t}
+	for i := 0; i < len(seen); i++ {
+		if seen[i] == a {
+			return true
+		}
+		for _, b := range m.started {
+			if !slices.Contains(seen, b) && seen[i].waitsFor(b) {
+				seen = append(seen, b)
+			}
+		}
+	}
+	return false
+}
+
+func (a *actor) waitsFor(b *actor) bool {
+	w := a.wait
+	return a.state == actorWaiting && (slices.Contains(w.on, b) || w.inside != nil && b.domain == w.inside ||
+		w.any != nil && slices.Contains(w.any.left, b))
+}
+
+// Shields: R13.
+
+// keepsAway reports whether c, or a Shield around it, keeps r away from a. What arose inside a Shield of another coroutine
+// is not kept away by it.
+func (c *cover) keepsAway(a *actor, r *stopReason) bool {
+	for ; c != nil && !(c == r.from && c.owner != a); c = c.outer {
+		if c.open && !slices.Contains(c.expired, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// keepAway starts the grace period of c, because a was told r. If that is only for one inside c, it is only c's protection
+// from r that ends with it.
+func (m *model) keepAway(c *cover, a *actor, r *stopReason) {
+	switch {
+	case !c.open:
+	case len(c.owner.reasons) > 0:
+		if c.alarm == nil {
+			c.alarm = m.after(c.grace, func() {
+				told := append(m.uncover(c), c.owner)
+				m.endWaits(append(told, m.hear(c.owner)...))
+			})
+		}
+	default:
+		m.after(c.grace, func() {
+			c.expired = append(c.expired, r)
+			m.endWaits(m.unprotected(c))
+		})
+	}
+}
+
+// uncover ends c and returns those inside whom something may come over now.
+func (m *model) uncover(c *cover) []*actor {
+	if !c.open {
+		return nil
+	}
+	c.open = false
+	m.drop(c.alarm)
+	return m.unprotected(c)
+}
+
+// unprotected lets come over those inside c what c no longer keeps away.
+func (m *model) unprotected(c *cover) (told []*actor) {
+	for _, a := range m.started {
+		if a != c.owner && a.cover.within(c) && len(a.reasons) > 0 {
+			told = append(told, a)
+			told = append(told, m.hear(a)...)
+		}
+	}
+	return told
+}
+
+func (c *cover) within(d *cover) bool {
+	for ; c != nil; c = c.outer {
+		if c == d {
+			return true
+		}
+	}
+	return false
+}
+
+// Cycles: R17.
+
+// stuck reports whether a can never go on, as far as that depends on coroutines.
+func (m *model) stuck(a *actor) bool {
+	free := map[*actor]bool{}
+	for more := true; more; {
+		more = false
+		for _, b := range append([]*actor{a}, m.started...) {
+			if !free[b] && m.free(b, free) {
+				free[b], more = true, true
+			}
+		}
+	}
+	return !free[a]
+}
+
+func (m *model) free(a *actor, free map[*actor]bool) bool {
+	w := a.wait
+	isFree := func(b *actor) bool { return b.state == actorFresh || free[b] }
+	switch {
+	case a.state != actorWaiting:
+		return true
+	case w.inside != nil:
+		return !slices.ContainsFunc(m.started, func(b *actor) bool { return b.domain == w.inside && !free[b] })
+	case w.any != nil:
+		return len(w.any.ended) > 0 || slices.ContainsFunc(w.any.left, isFree)
+	}
+	return !slices.ContainsFunc(w.on, func(b *actor) bool { return !isFree(b) })
+}
+
+// A modelHand is what a coroutine's function has in its hands: the coroutine, and the Shield that the handle is of.
+type modelHand struct {
+	a *actor
+	c *cover
+}
+
+// refused is the error of a coroutine that is being stopped and asks to suspend (R8, R11).
+func (h modelHand) refused() error {
+	if !h.a.stoppedUnder(h.c) {
+		return nil
+	}
+	if h.a.attempts++; h.a.attempts > 100 {
+		panic(errUnwound)
+	}
+	return h.a.why.err
+}
+
+func (h modelHand) Stopped() bool { return h.a.stoppedUnder(h.c) }
+func (h modelHand) Now() int      { return h.a.m.now }
+
+func (h modelHand) Yield() error {
+	if err := h.refused(); err != nil {
+		return err
+	}
+	return h.a.turnOver(h.c)
+}
+
+func (h modelHand) Sleep(d int) error {
+	if d == 0 {
+		return h.Yield()
+	}
+	if err := h.refused(); err != nil {
+		return err
+	}
+	m, a := h.a.m, h.a
+	return a.pause(h.c, &modelWait{alarm: m.after(d, func() { m.ready(a) })})
+}
+
+func (h modelHand) Spawn(js []int) error {
+	if err := h.refused(); err != nil {
+		return err
+	}
+	for _, j := range js {
+		h.want(h.a.m.actors[j])
+	}
+	return h.a.turnOver(h.c)
+}
+
+// want starts t, if it is fresh, for nobody in particular.
+func (h modelHand) want(t *actor) {
+	h.startFor(t)
+	if t.state != actorDone {
+		t.spawned = true
+	}
+}
+
+func (h modelHand) startFor(t *actor) {
+	if t.state == actorFresh {
+		h.a.m.start(t, h.a.domain, h.a.cover)
+	}
+}
+
+// waitFor waits for all of js, for d at most if that is not negative.
+func (h modelHand) waitFor(js []int, d int) error {
+	if err := h.refused(); err != nil {
+		return err
+	}
+	m, a := h.a.m, h.a
+	if len(js) == 0 {
+		return a.turnOver(h.c)
+	}
+	w := new(modelWait)
+	for _, j := range js {
+		if t := m.actors[j]; t.state != actorDone && !slices.Contains(w.on, t) {
+			w.on = append(w.on, t)
+		}
+	}
+	a.state, a.wait = actorWaiting, w
+	if m.stuck(a) {
+		return h.cycle()
+	}
+	if len(w.on) == 0 {
+		return a.turnOver(h.c)
+	}
+	if d >= 0 {
+		w.alarm = m.after(d, func() { m.giveUp(a, d) })
+	}
+	for _, t := range w.on {
+		h.startFor(t)
+		t.watchers = append(t.watchers, watcher{a: a})
+	}
+	return a.pause(h.c, w)
+}
+
+// cycle refuses a wait that would close a cycle.
+func (h modelHand) cycle() error {
+	err := h.a.turnOver(h.c)
+	if err == nil {
+		err = new(tinyio.CycleError)
+	}
+	return err
+}
+
+// giveUp ends the wait of a for its only coroutine after d (R18).
+func (m *model) giveUp(a *actor, d int) {
+	t, w := a.wait.on[0], a.wait
+	timeout := &tinyio.TimeoutError{After: seconds(d)}
+	w.err, w.gaveUp = timeout, true
+	wanted := m.wanted(t)
+	if !wanted {
+		m.endWaits(m.tell(t, &stopReason{err: timeout, cause: timeout, from: a.cover}))
+	}
+	if wanted && len(t.reasons) == 0 {
+		m.stopWaiting(a, t)
+		m.ready(a)
+	}
+}
+
+// stopWaiting makes a wait for t no longer. A collection keeps t.
+func (m *model) stopWaiting(a, t *actor) {
+	a.wait.on = slices.DeleteFunc(a.wait.on, func(b *actor) bool { return t == b })
+	t.watchers = slices.DeleteFunc(t.watchers, func(w watcher) bool { return w.a == a && w.col == nil })
+}
+
+func (h modelHand) Await(j int) (int, error) {
+	if err := h.waitFor([]int{j}, -1); err != nil {
+		return 0, err
+	}
+	t := h.a.m.actors[j]
+	return t.value, t.err
+}
+
+func (h modelHand) Gather(js []int) ([]int, error) {
+	if err := h.waitFor(js, -1); err != nil {
+		return nil, err
+	}
+	values := []int{}
+	for _, j := range js {
+		t := h.a.m.actors[j]
+		if t.err != nil {
+			return nil, t.err
+		}
+		values = append(values, t.value)
+	}
+	return values, nil
+}
+
+func (h modelHand) Timeout(j, d int) (int, error) {
+	t := h.a.m.actors[j]
+	err := h.waitFor([]int{j}, d)
+	switch {
+	case err == nil:
+		return t.value, t.err
+	case h.Stopped():
+		return 0, err
+	case t.state == actorDone && t.err == nil:
+		return t.value, nil
+	}
+	return 0, err
+}
+
+func (h modelHand) Isolate(j int) (value int, result, err error) {
+	m, a, t := h.a.m, h.a, h.a.m.actors[j]
+	if t.state != actorFresh {
+		err := h.waitFor([]int{j}, -1)
+		return t.value, t.err, err
+	}
+	if err := h.refused(); err != nil {
+		return 0, nil, err
+	}
+	d := &domain{parent: a.domain, owner: a, first: t}
+	m.start(t, d, a.cover)
+	err = a.pause(h.c, &modelWait{inside: d})
+	return t.value, m.report(d), err
+}
+
+func (h modelHand) AsCompleted(js []int, yield func(int, error) bool) {
+	if err := h.refused(); err != nil {
+		yield(0, err)
+		return
+	}
+	m, a := h.a.m, h.a
+	col := new(collection)
+	for _, j := range js {
+		if t := m.actors[j]; t.state == actorDone {
+			col.ended = append(col.ended, t)
+		}
+	}
+	for _, j := range js {
+		if t := m.actors[j]; t.state != actorDone {
+			h.want(t)
+			col.left = append(col.left, t)
+			t.watchers = append(t.watchers, watcher{a, col})
+		}
+	}
+	defer func() {
+		for _, t := range m.actors {
+			t.watchers = slices.DeleteFunc(t.watchers, func(w watcher) bool { return w.col == col })
+		}
+	}()
+	for range js {
+		if err := h.next(col); err != nil {
+			yield(0, err)
+			return
+		}
+		t := col.ended[0]
+		col.ended = col.ended[1:]
+		if !yield(t.value, t.err) {
+			return
+		}
+	}
+}
+
+func (h modelHand) next(col *collection) error {
+	if err := h.refused(); err != nil {
+		return err
+	}
+	if len(col.ended) > 0 {
+		return h.a.turnOver(h.c)
+	}
+	w := &modelWait{any: col, gaveUp: true}
+	h.a.state, h.a.wait = actorWaiting, w
+	if h.a.m.stuck(h.a) {
+		return h.cycle()
+	}
+	return h.a.pause(h.c, w)
+}
+
+func (h modelHand) Shield(grace int, fn func(h hand) error) error {
+	m, a := h.a.m, h.a
+	c := &cover{owner: a, outer: a.cover, open: true, grace: grace}
+	a.cover = c
+	if a.why != nil {
+		m.keepAway(c, a, a.why)
+	}
+	defer func() {
+		a.cover = c.outer
+		m.endWaits(m.uncover(c))
+	}()
+	return fn(modelHand{a, c})
+}
+
+func (h modelHand) SetEvent(e int) {
+	ev := &h.a.m.events[e]
+	ev.set = true
+	for _, a := range ev.line {
+		h.a.m.ready(a)
+	}
+	ev.line = nil
+}
+
+func (h modelHand) ClearEvent(e int)      { h.a.m.events[e].set = false }
+func (h modelHand) IsSet(e int) bool      { return h.a.m.events[e].set }
+func (h modelHand) WaitEvent(e int) error { _, err := h.WaitEventFor(e, -1); return err }
+
+func (h modelHand) WaitEventFor(e, d int) (bool, error) {
+	if err := h.refused(); err != nil {
+		return false, err
+	}
+	m, a, ev := h.a.m, h.a, &h.a.m.events[e]
+	if ev.set {
+		return true, a.turnOver(h.c)
+	}
+	w := &modelWait{line: &ev.line}
+	ev.line = append(ev.line, a)
+	if d >= 0 {
+		w.alarm = m.after(d, func() {
+			ev.line = slices.DeleteFunc(ev.line, func(b *actor) bool { return a == b })
+			w.outOfTime = true
+			m.ready(a)
+		})
+	}
+	err := a.pause(h.c, w)
+	return !w.outOfTime, err
+}
+
+// Acquire is the one wait that may not suspend. A permit that was granted to somebody who is stopped before its turn is
+// handed on.
+func (h modelHand) Acquire(s int) error {
+	if err := h.refused(); err != nil {
+		return err
+	}
+	sem := &h.a.m.semaphores[s]
+	if sem.free > 0 {
+		sem.free--
+		return nil
+	}
+	w := &modelWait{line: &sem.line}
+	sem.line = append(sem.line, h.a)
+	err := h.a.pause(h.c, w)
+	if err != nil && w.granted {
+		h.Release(s)
+	}
+	return err
+}
+
+func (h modelHand) Release(s int) {
+	sem := &h.a.m.semaphores[s]
+	if len(sem.line) == 0 {
+		sem.free++
+		return
+	}
+	a := sem.line[0]
+	sem.line = sem.line[1:]
+	a.wait.granted = true
+	h.a.m.ready(a)
+}
+
+func (h modelHand) Barrier(b int) (int, error) {
+	if err := h.refused(); err != nil {
+		return 0, err
+	}
+	bar := &h.a.m.barriers[b]
+	if len(bar.line)+1 < bar.n {
+		w := &modelWait{line: &bar.line}
+		bar.line = append(bar.line, h.a)
+		err := h.a.pause(h.c, w)
+		return w.index, err
+	}
+	for i, a := range bar.line {
+		a.wait.index = i
+		h.a.m.ready(a)
+	}
+	bar.line = nil
+	return bar.n - 1, h.a.turnOver(h.c)
+}
+
+// newModel returns a model that is going to run p, whose functions are those of x.
+func newModel(p *program, x *player) *model {
+	m := &model{mode: p.mode, events: make([]modelEvent, p.events)}
+	for _, n := range p.semaphores {
+		m.semaphores = append(m.semaphores, modelSemaphore{free: n})
+	}
+	for _, n := range p.barriers {
+		m.barriers = append(m.barriers, modelBarrier{n: n})
+	}
+	for i, c := range p.coros {
+		a := &actor{m: m, id: i, fn: func(h hand) (int, error) { return x.play(h, i) }}
+		if c.callback {
+			a.callback = func(done func(int, error)) func(error) { return x.startCallback(i, done) }
+		}
+		m.actors = append(m.actors, a)
+	}
+	m.idle = x.completeOldest
+	x.interrupt = func() { m.interrupted = true }
+	return m
+}
+
+// check wants the model itself to be in order at the end.
+func (m *model) check() error {
+	for i, s := range m.semaphores {
+		if len(s.line) > 0 {
+			return fmt.Errorf("the model has left somebody waiting for semaphore %d", i)
+		}
+	}
+	return nil
+}
