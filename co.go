@@ -24,6 +24,9 @@ type Co struct {
 
 // enter checks that co is in the right hands.
 func (co *Co) enter(op string) *coroutine {
+	if co == nil {
+		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
+	}
 	c := co.c
 	if c == nil || c.g != stack.ID() || c.state != running || co.shield != nil {
 		co.check(op)

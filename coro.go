@@ -61,6 +61,9 @@ func Do(fn func(co *Co) error) *Coro[Void] {
 // Named gives c a name for traces and messages and returns c. The default is the name of its function. It must be
 // called before c is started.
 func (c *Coro[T]) Named(name string) *Coro[T] {
+	if c == nil || c.c.body == nil {
+		panic("tinyio: Named: the coroutine is nil or zero; make it with New")
+	}
 	if c.c.state != fresh {
 		panic("tinyio: Named: coroutine " + c.c.describe() + " has started already; name it where it is made")
 	}
@@ -245,6 +248,7 @@ type annex struct {
 	edges    []waiter      // when it waits for several coroutines
 	inner    *scope        // when it isolates
 	limit    time.Duration // of a Timeout
+	told     *reason       // why it is to be stopped as soon as the Shield in which it was started is over
 	shelter  *shield       // the innermost Shield that it is in
 	callback callback
 	number   ID   // from 1, when the loop is watched

@@ -27,7 +27,8 @@ type scope struct {
 	first   *coroutine // its live members, in the order in which they were started
 	last    *coroutine
 	live    int
-	stopped bool // from outside; what goes wrong in it from then on is no longer its own affair
+	why     *reason // why its members are being stopped
+	stopped bool    // from outside; what goes wrong in it from then on is no longer its own affair
 
 	crashed   bool
 	original  failure
@@ -153,6 +154,9 @@ func (s *scope) taking(f failure) *scope {
 
 // doomScope marks all members of s.
 func (l *Loop) doomScope(s *scope, why *reason) {
+	if s.why == nil {
+		s.why = why
+	}
 	for m := s.first; m != nil; m = m.after {
 		l.doom(m, why)
 	}
@@ -176,7 +180,11 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 			protected = true
 		}
 	}
-	if !c.stopped && !c.co.shield.protects(why) {
+	if c.co.shield.protects(why) {
+		if a := c.more(); a.told == nil {
+			a.told = why
+		}
+	} else if !c.stopped {
 		c.why, c.stopped, c.poked = why, true, true
 		c.co.stop(why)
 		if l.watch != nil {
@@ -254,11 +262,15 @@ func (l *Loop) endWait(c *coroutine) {
 // keepStopping gives up c's waits for coroutines that are not being stopped. If none is left, c hears of its end.
 func (l *Loop) keepStopping(c *coroutine) {
 	c.unmet = 0
+	var above map[*coroutine]bool // whoever waits for c in turn: then one of them has to be the first
+	if c.wait == onCompletion {
+		above = c.ancestors()
+	}
 	edges := c.edges()
 	for i := range edges {
 		switch line := edges[i].line; {
 		case line == nil:
-		case line.owner.isStopping():
+		case line.owner.isStopping() && !above[line.owner]:
 			c.unmet++
 		default:
 			edges[i].leave()
@@ -269,8 +281,8 @@ func (l *Loop) keepStopping(c *coroutine) {
 	}
 }
 
-// isStopping reports that c is going to finish before long because it was told to.
-func (c *coroutine) isStopping() bool { return c.stopped }
+// isStopping reports that c is going to finish before long because it was told to, if only at the end of a shield.
+func (c *coroutine) isStopping() bool { return c.stopped || c.annex != nil && c.annex.told != nil }
 
 // neverRun settles c, which was doomed before its first turn.
 func (l *Loop) neverRun(c *coroutine) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,7 @@ type Loop struct {
 
 	panicked *PanicError // what Run is going to panic with
 	exiting  bool        // Run is going to call runtime.Goexit
+	broken   bool        // the loop itself has panicked
 }
 
 // An Option sets how a loop works.
@@ -197,7 +199,7 @@ func (r *run) over() bool {
 	for _, s := range l.stacks {
 		s.Stop()
 	}
-	l.stacks, l.root, l.panicked, l.exiting, l.mishaps = nil, nil, nil, false, nil
+	l.stacks, l.root, l.panicked, l.exiting, l.mishaps, l.broken = nil, nil, nil, false, nil, false
 	l.clock.Rest()
 	l.active.Store(false)
 	return true
@@ -285,16 +287,24 @@ func (l *Loop) settle() {
 // stepped is called after every step, in the tests of this package.
 var stepped func(*Loop)
 
-// survive goes on after a coroutine has called runtime.Goexit, which has ended its stack.
+// survive goes on after a coroutine has called runtime.Goexit, which has ended its stack, and after a panic in the loop.
 func (l *Loop) survive(done *bool) {
 	if *done {
 		return
 	}
-	if p := recover(); p != stack.Exited {
+	p := recover()
+	if p == stack.Exited {
+		l.running.stack = stack.Switch{}
+		l.settle()
+		return
+	}
+	// The clock, the observer or the picker has panicked, or the loop itself. That must not unwind the coroutine on whose stack
+	// it happened to run. Once is enough to stop everything; twice and that cannot be done.
+	if l.broken {
 		panic(p)
 	}
-	l.running.stack = stack.Switch{}
-	l.settle()
+	l.broken = true
+	l.mishaps = append(l.mishaps, failure{err: newPanicError(p, debug.Stack()), panic: true})
 }
 
 // carry is how a coroutine waits when no other one waits like this: it stays on its stack and runs the loop there until it
@@ -352,7 +362,6 @@ type request struct {
 	hub     *hub
 	line    *waitList
 	target  *coroutine
-	group   *collector
 }
 
 // stopped deals with how c stopped. It holds the only switch over that.
@@ -451,7 +460,7 @@ func (l *Loop) wake(c *coroutine) {
 func (l *Loop) start(c *coroutine, s *scope, h *shield) {
 	c.scope = s
 	if h != nil {
-		c.co.shield, c.more().shelter = h, h
+		c.co.shield, c.more().shelter, c.annex.told = h, h, s.why
 		h.add(c)
 	}
 	s.add(c)

@@ -23,7 +23,12 @@ func (s *Semaphore) Acquire(co *Co) error {
 }
 
 // TryAcquire takes a permit if there is one. It does not suspend.
-func (s *Semaphore) TryAcquire() bool { return s.permits.tryAcquire(s.n) }
+func (s *Semaphore) TryAcquire() bool {
+	if s == nil || s.n == 0 {
+		panic("tinyio: Semaphore.TryAcquire: the Semaphore is nil or zero; make it with NewSemaphore")
+	}
+	return s.permits.tryAcquire(s.n)
+}
 
 // Release gives a permit back, from any coroutine of the loop. It does not suspend. It panics if none is out.
 func (s *Semaphore) Release() {
@@ -69,7 +74,7 @@ func (p *permits) tryAcquire(limit int) bool {
 
 func (p *permits) acquire(co *Co, op string, limit int) error {
 	if limit == 0 {
-		panic("tinyio: " + op + ": it is nil or zero, so there is nothing to acquire; make it with its New function")
+		panic("tinyio: " + op + ": it is zero, so there is nothing to acquire; make it with its New function")
 	}
 	c := co.enter(op)
 	if err := co.refused(); err != nil {

@@ -27,6 +27,9 @@ type shield struct {
 func (s *shield) add(m *coroutine) {
 	if len(s.members) == cap(s.members) { // about to grow: forget those that have finished
 		s.members = slices.DeleteFunc(s.members, func(m *coroutine) bool { return m.state == done })
+		if n := len(s.members); 2*n > cap(s.members) {
+			s.members = slices.Grow(s.members, n)
+		}
 	}
 	s.members = append(s.members, m)
 }
@@ -79,13 +82,22 @@ func (s *shield) close(l *Loop) {
 		if s.outer != nil && m.state != done {
 			s.outer.add(m)
 		}
-		if s.why != nil {
-			l.doom(m, s.why)
-		}
+		l.doomAtLast(m)
 	}
 	if s.why != nil {
 		s.handle.stop(s.why)
-		l.endWaits()
+	}
+	l.endWaits()
+}
+
+// doomAtLast lets come over c what a shield has kept away from it.
+func (l *Loop) doomAtLast(c *coroutine) {
+	switch {
+	case c.state == done:
+	case c.stopped:
+		l.doom(c, c.why)
+	case c.annex.told != nil:
+		l.doom(c, c.annex.told)
 	}
 }
 
@@ -101,7 +113,7 @@ func (s *shield) keepAway(l *Loop, why *reason) {
 func (s *shield) due(l *Loop) {
 	s.close(l)
 	s.owner.more().attempts += shieldsAllowed / attemptsAllowed
-	l.doom(s.owner, s.why)
+	l.doomAtLast(s.owner)
 	l.endWaits()
 }
 
