@@ -37,15 +37,15 @@ func WithClock(c Clock) Option {
 // WithVirtualTime makes a loop skip idle time: whenever no coroutine is ready its clock jumps to the next deadline. The
 // clock starts at midnight UTC on 2000-01-01. Tests of hours take milliseconds, and the same ones each time.
 //
-// Threads run in real time. Before the clock jumps, it lets those that are running finish, but for no longer than
-// [ThreadPatience] in all since it last moved or a thread last came back, because a thread may be blocked until something
-// happens on the loop. If nobody is ready, no timer is set and no thread is running, the run fails with a
-// [*DeadlockError]; another goroutine that could still set an [Event] does not count.
+// Threads run in real time. While one is running the clock does not jump, unless none of them comes back for as long as
+// [ThreadPatience], in real time: it may be blocked until something happens on the loop. If nobody is ready, no timer is
+// set and no thread is running, the run fails with a [*DeadlockError]; that another goroutine could still set an
+// [Event] does not count.
 func WithVirtualTime() Option {
 	return func(l *Loop) { l.clock = &virtualClock{now: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)} }
 }
 
-// ThreadPatience is how long, in real time, virtual time stands still for threads that are running.
+// ThreadPatience is how long, in real time, virtual time stands still for threads of which none comes back.
 const ThreadPatience = 20 * time.Millisecond
 
 // The realClock waits in real time.

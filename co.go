@@ -12,7 +12,8 @@ import (
 // A Co is the running coroutine, handed to its function: what it waits through. Its methods that wait, and the
 // functions of this package that take a Co, suspend the coroutine and let others run; each of them returns an error if
 // the coroutine is cancelled or halted (a [*CancelledError], a [*TimeoutError]), and that error again, at once, every
-// time from then on, except inside [Co.Shield]. Return it: whoever carries on regardless is unwound by force in the end.
+// time from then on, except inside [Co.Shield]. Return it: a coroutine that asks to suspend a hundred times more is
+// unwound as if it had called [runtime.Goexit], and reported.
 //
 // A Co is also a [context.Context], for libraries that take one: done when the coroutine is cancelled or halted, or has
 // finished, with the reason in [context.Cause]. The methods of a context may be called from any goroutine. All others are

@@ -71,13 +71,14 @@ func (c *Coro[T]) Named(name string) *Coro[T] {
 	return c
 }
 
-// Await waits until c has finished and returns its result. A fresh coroutine is started: it goes to the back of the
-// queue of ready coroutines. Await always suspends, for a turn if c has finished already.
+// Await waits until c has finished and returns its result. A fresh coroutine is started: it goes to the back of the queue
+// of ready coroutines. Await always suspends, for a turn if c has finished already.
 //
-// The error is that of the coroutine that awaits, if it is cancelled or halted meanwhile; a [*CycleError], if c waits
-// for it in turn; or the error with which c finished, which a coroutine of the same loop hears of only if it was not
-// cancelled for it: after [Isolate], in a later run, or inside [Co.Shield]. A coroutine that belongs to another loop can
-// be awaited once it has finished; before that it is an error.
+// The error is, most of the time, that of the coroutine that awaits: it has been cancelled or halted meanwhile. For an error
+// of c cancels everybody in its crash domain, so that hardly anybody is left to be told. Those who are get it as c returned
+// it: who awaits a coroutine that failed in an earlier run, or inside an [Isolate], or from inside a [Co.Shield]. If c waits
+// for the caller, directly or not, Await returns a [*CycleError] instead of waiting. A coroutine that belongs to another
+// loop can be awaited once it has finished; before that, awaiting it is an error.
 func (c *Coro[T]) Await(co *Co) (T, error) {
 	if err := co.await("Await", c.awaitable()); err != nil {
 		var zero T

@@ -149,7 +149,8 @@ func (e *ErrorGroup) Format(s fmt.State, verb rune) {
 type Error struct {
 	Err error
 	// Trace leads from the first coroutine to the one that failed. Each frame but the last is a coroutine and the place
-	// where it was waiting; where several waited for one, all of them are in it. The last is the function that failed.
+	// where it was waiting; where several waited for one, all of them are in it. The last is the function that failed, and the
+	// line where it begins: by the time its error is seen, it has returned.
 	Trace []Frame
 }
 

@@ -26,7 +26,8 @@ func Start[T any](ctx context.Context, l *Loop, c *Coro[T]) *Runtime[T] {
 // A Pause is a loop between two steps.
 type Pause struct {
 	// Blocked is true if no coroutine is ready. The host should then take the next step when the Deadline has come
-	// or Wake can be received from; an earlier step does no harm, and nothing.
+	// or Wake can be received from. A step before that does nothing and does no harm. In virtual time the clock jumps
+	// to the Deadline with the next step.
 	Blocked bool
 	// Deadline is that of the next timer, or the zero time if none is set.
 	Deadline time.Time

@@ -281,8 +281,23 @@ func NewThreadPool(max int) *ThreadPool {
 	return &ThreadPool{max: max}
 }
 
+// Acquire takes one of the places of the pool, for something else than a function of [RunInPool]. It suspends only if all are
+// taken; those who wait are served in order. With an error, no place was taken.
+func (p *ThreadPool) Acquire(co *Co) error { return p.permits.acquire(co, "ThreadPool.Acquire", p.max) }
+
+// Release gives a place back that was acquired. It panics if none is taken.
+func (p *ThreadPool) Release() {
+	if p.permits.taken == 0 {
+		panic("tinyio: ThreadPool.Release: no place is taken; call Release once for each Acquire that returned nil")
+	}
+	p.permits.release()
+}
+
 // RunInPool is [RunInThread], but fn waits for its turn while max others of the pool are running. Those that wait are
 // served in order, and one that is cancelled or halted meanwhile never runs.
+//
+// A [Timeout] of the coroutine counts the wait too. To limit only the time that fn runs, take the place first: Acquire,
+// then Timeout of a RunInThread, then Release.
 func RunInPool[T any](p *ThreadPool, fn func(ctx context.Context) (T, error)) *Coro[T] {
 	if p == nil || fn == nil {
 		panic("tinyio: RunInPool: the pool or the function is nil; it needs both")
