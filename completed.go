@@ -82,6 +82,11 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 	l := c.loop.Load()
 	l.choosing++
 	err := co.suspend(onCompletion)
+	if c.doomed {
+		// One of the group may have woken c just before it was stopped. The others are its children all the same: it goes
+		// on when they have finished.
+		_ = co.suspend(onCompletion)
+	}
 	l.choosing--
 	g.asleep, c.annex.edges = false, nil
 	failed := c.err
@@ -100,6 +105,11 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 // joinAny makes c wait for the next coroutine of its group.
 func (l *Loop) joinAny(c *coroutine) {
 	g := c.annex.edges[0].group
+	if c.doomed {
+		g.asleep = true
+		l.keepStopping(c)
+		return
+	}
 	if len(g.ended) > 0 {
 		l.wake(c)
 		return
