@@ -82,9 +82,9 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 	l := c.loop.Load()
 	l.choosing++
 	err := co.suspend(onCompletion)
-	if c.doomed {
-		// One of the group may have woken c just before it was stopped. The others are its children all the same: it goes
-		// on when they have finished.
+	if c.doomed && c.keepStopping() > 0 {
+		// One of the group has woken c just before it was stopped. The others are its children all the same: it goes on when
+		// they have finished.
 		_ = co.suspend(onCompletion)
 	}
 	l.choosing--
@@ -106,8 +106,7 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 func (l *Loop) joinAny(c *coroutine) {
 	g := c.annex.edges[0].group
 	if c.doomed {
-		g.asleep = true
-		l.keepStopping(c)
+		g.asleep, c.unmet = true, c.keepStopping()
 		return
 	}
 	if len(g.ended) > 0 {

@@ -249,7 +249,9 @@ func (l *Loop) endWait(c *coroutine) {
 		l.wake(c)
 	case onCoroutine, onCompletion:
 		l.timers.Remove(&c.timer)
-		l.keepStopping(c)
+		if c.unmet = c.keepStopping(); c.unmet == 0 {
+			l.wake(c) // otherwise it hears of it when they have finished
+		}
 	case onEvent, onPermit, onBarrier:
 		c.one[0].leave()
 		l.wake(c)
@@ -259,9 +261,8 @@ func (l *Loop) endWait(c *coroutine) {
 	}
 }
 
-// keepStopping gives up c's waits for coroutines that are not being stopped. If none is left, c hears of its end.
-func (l *Loop) keepStopping(c *coroutine) {
-	c.unmet = 0
+// keepStopping gives up c's waits for coroutines that are not being stopped, and returns how many are left.
+func (c *coroutine) keepStopping() (left int32) {
 	var above map[*coroutine]bool // whoever waits for c in turn: then one of them has to be the first
 	if c.wait == onCompletion {
 		above = c.ancestors()
@@ -271,14 +272,12 @@ func (l *Loop) keepStopping(c *coroutine) {
 		switch line := edges[i].line; {
 		case line == nil:
 		case line.owner.isStopping() && !above[line.owner]:
-			c.unmet++
+			left++
 		default:
 			edges[i].leave()
 		}
 	}
-	if c.unmet == 0 {
-		l.wake(c)
-	}
+	return left
 }
 
 // isStopping reports that c is going to finish before long because it was told to, if only at the end of a shield.

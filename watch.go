@@ -62,6 +62,7 @@ const (
 
 var whatNames = [...]string{"started", "resumed", "suspended", "woken", "stopped", "finished"}
 
+// String is the name of w in lower case.
 func (w What) String() string { return whatNames[w] }
 
 // A Note is one thing that an observer is told.
