@@ -844,14 +844,29 @@ func (h modelHand) next(col *collection) error {
 		return err
 	}
 	if len(col.ended) > 0 {
-		return h.a.turnOver(h.c)
+		return h.childrenFirst(col, h.a.turnOver(h.c))
 	}
 	w := &modelWait{any: col, gaveUp: true}
 	h.a.state, h.a.wait = actorWaiting, w
 	if h.a.m.stuck(h.a) {
 		return h.cycle()
 	}
-	return h.a.pause(h.c, w)
+	return h.childrenFirst(col, h.a.pause(h.c, w))
+}
+
+// childrenFirst goes on waiting, if the coroutine was stopped after one of those that it ranges over had woken it, for the
+// others that are being stopped too (R9).
+func (h modelHand) childrenFirst(col *collection, err error) error {
+	w := &modelWait{gaveUp: true}
+	for _, t := range col.left {
+		if h.Stopped() && len(t.reasons) > 0 && !h.a.m.reaches(t, h.a) && !slices.Contains(w.on, t) {
+			w.on = append(w.on, t)
+		}
+	}
+	if len(w.on) == 0 {
+		return err
+	}
+	return h.a.pause(h.c, w) // whose watchers are those of the collection
 }
 
 func (h modelHand) Shield(grace int, fn func(h hand) error) error {

@@ -194,4 +194,3 @@ func finishedPond(j *job) int {
 		return sum
 	})
 }
-

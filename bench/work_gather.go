@@ -34,15 +34,16 @@ func gathers() []workload {
 			},
 		},
 		{
+			// Of goroutines, and of the libraries that start them, nothing else is asked than in a gather.
 			name: "spawn", op: "one of so many that are started for nobody, until all have run",
 			counts: counts, quick: 2,
 			peers: []peer{
 				{name: ours, run: spawnOurs},
 				{name: pull, run: gatherPull, most: manyAreHeavy},
-				{name: goroutines, run: spawnGoroutines},
-				{name: xsync, run: spawnErrgroup, most: manyAreHeavy},
-				{name: conc, run: spawnConc, most: manyAreHeavy},
-				{name: pond, run: spawnPond, most: manyAreHeavy},
+				{name: goroutines, run: gatherGoroutines},
+				{name: xsync, run: gatherErrgroup, most: manyAreHeavy},
+				{name: conc, run: gatherConc, most: manyAreHeavy},
+				{name: pond, run: gatherPond, most: manyAreHeavy},
 				{name: async, run: spawnAsync, most: manyAreHeavy},
 			},
 		},
@@ -184,52 +185,6 @@ func spawnOurs(j *job) int {
 			check(co.Spawn(all...)) // When it returns, all of them have had their turn.
 			return sum
 		}), nil
-	})
-}
-
-func spawnGoroutines(j *job) int {
-	return repeat(j, func() int {
-		var g sync.WaitGroup
-		for i := range j.N {
-			g.Go(func() { one(i) })
-		}
-		g.Wait()
-		return j.N
-	})
-}
-
-func spawnErrgroup(j *job) int {
-	return repeat(j, func() int {
-		var g errgroup.Group
-		for i := range j.N {
-			g.Go(func() error { one(i); return nil })
-		}
-		check(g.Wait())
-		return j.N
-	})
-}
-
-func spawnConc(j *job) int {
-	return repeat(j, func() int {
-		var g conclib.WaitGroup
-		for i := range j.N {
-			g.Go(func() { one(i) })
-		}
-		g.Wait()
-		return j.N
-	})
-}
-
-func spawnPond(j *job) int {
-	pool := pondlib.NewPool(0)
-	defer pool.StopAndWait()
-	return repeat(j, func() int {
-		g := pool.NewGroup()
-		for i := range j.N {
-			g.Submit(func() { one(i) })
-		}
-		check(g.Wait())
-		return j.N
 	})
 }
 

@@ -16,10 +16,10 @@ const maxRedirects = 10
 type crawler struct {
 	site     *site
 	client   *http.Client
-	permits  *tinyio.Semaphore // one for each fetch
-	timeout  time.Duration     // of a fetch
-	external bool              // check links out of the site too
-	maxBody  int64             // of a page, in bytes
+	threads  *tinyio.ThreadPool // in which pages are fetched
+	timeout  time.Duration      // of a fetch
+	external bool               // check links out of the site too
+	maxBody  int64              // of a page, in bytes
 
 	pages    map[string]*tinyio.Coro[*page] // by address
 	followed map[string]bool                // the addresses of the pages whose links are being checked
@@ -36,7 +36,7 @@ func newCrawler(s *site, n int, timeout time.Duration, external bool, progress f
 			// Where a redirect leads is a page like any other: fetched once, whether links lead there directly or not.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		permits:  tinyio.NewSemaphore(n),
+		threads:  tinyio.NewThreadPool(n),
 		timeout:  timeout,
 		external: external,
 		maxBody:  10 << 20,
@@ -131,15 +131,15 @@ func (c *crawler) page(address string) *tinyio.Coro[*page] {
 	return p
 }
 
-// fetch fetches the page at address, in a thread, when a permit is free. That it cannot be had is a property of the page;
-// the error is only that of being cancelled.
+// fetch fetches the page at address, in a thread of the pool, when one is free. That it cannot be had is a property of the
+// page; the error is only that of being cancelled.
 func (c *crawler) fetch(co *tinyio.Co, address string) (*page, error) {
-	// A ThreadPool would bound the threads as well, but there the wait for a place would be part of what Timeout
-	// measures, and on a large site the last pages would have timed out before their turn.
-	if err := c.permits.Acquire(co); err != nil {
+	// RunInPool would be shorter, but then the wait for a thread would be part of what Timeout measures, and on a large
+	// site the last pages would have timed out before their turn.
+	if err := c.threads.Acquire(co); err != nil {
 		return nil, err
 	}
-	defer c.permits.Release()
+	defer c.threads.Release()
 	got, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (*page, error) {
 		return tinyio.Timeout(co, tinyio.RunInThread(func(ctx context.Context) (*page, error) {
 			return c.get(ctx, address)

@@ -1,0 +1,125 @@
+// Command bench measures this module against what a user would pick instead, and against the floor, in one run:
+// bare iter.Pull; goroutines with channels and sync.WaitGroup; golang.org/x/sync; github.com/sourcegraph/conc;
+// github.com/alitto/pond/v2; github.com/b97tsk/async. Where a peer cannot do the work, the table says why.
+//
+//	go run ./bench -quick              a minute, without the large numbers of coroutines
+//	go run ./bench                     all of it, in ten minutes
+//	go run ./bench -run 'yield|gather' these workloads
+//	go run ./bench -svg docs/img -md docs/benchmarks.md -json bench.json
+//
+// All peers run with Go's defaults and the same GOMAXPROCS, do the same work, and are checked for the same result. They
+// take turns, round by round, and each run begins on a heap that has been cleaned up. Nothing within the measured part
+// reads the clock. Memory is measured in processes of its own.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// workloads are all of them, in the order of the table.
+func workloads() []workload {
+	return slices.Concat(yields(), awaits(), gathers(), syncs(), times(), threads(), failures(), graphs(), loops(), memories())
+}
+
+// A report is what the JSON file holds.
+type report struct {
+	Go           string        `json:"go"`
+	Platform     string        `json:"platform"`
+	Cores        int           `json:"gomaxprocs"`
+	Rounds       int           `json:"rounds"`
+	Quick        bool          `json:"quick"`
+	Took         string        `json:"took"`
+	Targets      []verdict     `json:"targets"`
+	Measurements []measurement `json:"measurements"`
+}
+
+func main() {
+	quick := flag.Bool("quick", false, "leave out the large numbers of coroutines, and measure for a shorter time")
+	rounds := flag.Int("rounds", 5, "how often to measure each figure")
+	run := flag.String("run", "", "measure only workloads whose names match this `regexp`")
+	jsonFile := flag.String("json", "", "write all figures to this `file`")
+	mdFile := flag.String("md", "", "write the tables to this `file` in Markdown")
+	svgDir := flag.String("svg", "", "draw charts into this `directory`")
+	child := flag.Bool("child", false, "run one workload once and write the job: for the program's own use")
+	flag.Parse()
+	if *child {
+		runChild(flag.Args())
+		return
+	}
+	pattern, err := regexp.Compile(*run)
+	if err != nil || *rounds < 1 || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "bench: -run takes a regexp, -rounds at least 1, and there are no arguments:", err)
+		os.Exit(2)
+	}
+	p := plan{quick: *quick, rounds: *rounds, least: 50 * time.Millisecond, log: os.Stderr}
+	if p.quick {
+		p.least = 4 * time.Millisecond
+	}
+	r := p.measureAll(workloads(), pattern)
+	r.writeText(os.Stdout)
+	writeFile(*jsonFile, func(w io.Writer) error {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "\t")
+		return e.Encode(r)
+	})
+	writeFile(*mdFile, func(w io.Writer) error { r.writeMarkdown(w); return nil })
+	if *svgDir != "" {
+		check(r.draw(*svgDir))
+	}
+}
+
+// measureAll measures the workloads whose names match.
+func (p plan) measureAll(all []workload, pattern *regexp.Regexp) report {
+	began := time.Now()
+	r := report{
+		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Cores: cores(), Rounds: p.rounds, Quick: p.quick,
+	}
+	for _, w := range all {
+		if !pattern.MatchString(w.name) {
+			continue
+		}
+		for _, n := range p.sizes(&w) {
+			fmt.Fprintf(p.log, "%6.1fs  %s, %s\n", time.Since(began).Seconds(), w.name, thousands(n))
+			r.Measurements = append(r.Measurements, p.measure(&w, n)...)
+		}
+	}
+	r.Targets = judge(r.Measurements)
+	r.Took = time.Since(began).Round(time.Second).String()
+	return r
+}
+
+// runChild runs one workload once and writes the job to the standard output.
+func runChild(args []string) {
+	if len(args) != 4 {
+		fail("-child takes a workload, a peer, a number of coroutines and one of repetitions")
+	}
+	n, reps := must(strconv.Atoi(args[2])), must(strconv.Atoi(args[3]))
+	for _, w := range workloads() {
+		for _, x := range w.peers {
+			if w.name == args[0] && x.name == args[1] {
+				check(json.NewEncoder(os.Stdout).Encode(w.once(x, n, reps)))
+				return
+			}
+		}
+	}
+	fail("there is no workload %q of %q", args[0], args[1])
+}
+
+// writeFile writes a file, if it has a name.
+func writeFile(name string, write func(w io.Writer) error) {
+	if name == "" {
+		return
+	}
+	f := must(os.Create(name))
+	check(write(f))
+	check(f.Close())
+}

@@ -1,0 +1,358 @@
+package tinyio_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// The benchmarks here are of this package's own operations, for go test -bench and benchstat; an operation of a
+// benchmark is one of each coroutine where it has a number of them. What other ways to do the same cost is measured by
+// the module in bench.
+
+var errBenchmark = errors.New("failed on purpose")
+
+// inLoop runs fn as the first coroutine of a loop.
+func inLoop(b *testing.B, fn func(co *tinyio.Co) error) {
+	b.Helper()
+	b.ReportAllocs()
+	if _, err := tinyio.Run(context.Background(), tinyio.Do(fn)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// forCounts runs fn as a benchmark for each number of coroutines.
+func forCounts(b *testing.B, fn func(b *testing.B, n int), counts ...int) {
+	for _, n := range counts {
+		b.Run(fmt.Sprintf("coroutines=%d", n), func(b *testing.B) { fn(b, n) })
+	}
+}
+
+// perCoroutine reports the time for each of the n coroutines that one operation is about.
+func perCoroutine(b *testing.B, n int) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/coroutine")
+}
+
+// answer is a coroutine that returns i.
+func answer(i int) *tinyio.Coro[int] {
+	return tinyio.New(func(*tinyio.Co) (int, error) { return i, nil })
+}
+
+// answers are n coroutines that return a number.
+func answers(n int) []*tinyio.Coro[int] {
+	all := make([]*tinyio.Coro[int], n)
+	for i := range all {
+		all[i] = answer(i)
+	}
+	return all
+}
+
+// BenchmarkYield is a turn: with all of the others, an operation is one round of the queue.
+func BenchmarkYield(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		inLoop(b, func(co *tinyio.Co) error {
+			over := false
+			others := make([]tinyio.Awaitable, n-1)
+			for i := range others {
+				others[i] = tinyio.Do(func(co *tinyio.Co) error {
+					for !over {
+						if err := co.Yield(); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			}
+			if err := co.Spawn(others...); err != nil {
+				return err
+			}
+			for b.Loop() {
+				if err := co.Yield(); err != nil {
+					return err
+				}
+			}
+			perCoroutine(b, n)
+			over = true
+			return nil
+		})
+	}, 2, 1_000, 100_000)
+}
+
+func BenchmarkYieldAlone(b *testing.B) {
+	inLoop(b, func(co *tinyio.Co) error {
+		for b.Loop() {
+			if err := co.Yield(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func BenchmarkAwaitFresh(b *testing.B) {
+	inLoop(b, func(co *tinyio.Co) error {
+		for i := 0; b.Loop(); i++ {
+			if v, err := answer(i).Await(co); v != i || err != nil {
+				return fmt.Errorf("got %d, %v; want %d", v, err, i)
+			}
+		}
+		return nil
+	})
+}
+
+func BenchmarkAwaitFinished(b *testing.B) {
+	inLoop(b, func(co *tinyio.Co) error {
+		done := answer(7)
+		for b.Loop() {
+			if v, err := done.Await(co); v != 7 || err != nil {
+				return fmt.Errorf("got %d, %v; want 7", v, err)
+			}
+		}
+		return nil
+	})
+}
+
+func BenchmarkGather(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		inLoop(b, func(co *tinyio.Co) error {
+			for b.Loop() {
+				if _, err := tinyio.Gather(co, answers(n)...); err != nil {
+					return err
+				}
+			}
+			perCoroutine(b, n)
+			return nil
+		})
+	}, 1, 1_000, 100_000)
+}
+
+func BenchmarkSpawn(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		inLoop(b, func(co *tinyio.Co) error {
+			for b.Loop() {
+				all := make([]tinyio.Awaitable, n)
+				for i := range all {
+					all[i] = answer(i)
+				}
+				if err := co.Spawn(all...); err != nil {
+					return err
+				}
+			}
+			perCoroutine(b, n)
+			return nil
+		})
+	}, 1, 1_000, 100_000)
+}
+
+// BenchmarkEventPingPong is a signal there and one back.
+func BenchmarkEventPingPong(b *testing.B) {
+	inLoop(b, func(co *tinyio.Co) error {
+		var there, back tinyio.Event
+		over := false
+		other := tinyio.Do(func(co *tinyio.Co) error {
+			for !over {
+				if err := there.Wait(co); err != nil {
+					return err
+				}
+				there.Clear()
+				back.Set()
+			}
+			return nil
+		})
+		if err := co.Spawn(other); err != nil {
+			return err
+		}
+		for b.Loop() {
+			there.Set()
+			if err := back.Wait(co); err != nil {
+				return err
+			}
+			back.Clear()
+		}
+		over = true
+		there.Set()
+		return nil
+	})
+}
+
+// BenchmarkSemaphore is acquire, a turn, release: by one, for a semaphore that is free, and by many for a tenth as many
+// permits, of whom an operation is one.
+func BenchmarkSemaphore(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		s := tinyio.NewSemaphore(max(1, n/10))
+		inLoop(b, func(co *tinyio.Co) error {
+			over := false
+			use := func(co *tinyio.Co) error {
+				if err := s.Acquire(co); err != nil {
+					return err
+				}
+				defer s.Release()
+				return co.Yield()
+			}
+			others := make([]tinyio.Awaitable, n-1)
+			for i := range others {
+				others[i] = tinyio.Do(func(co *tinyio.Co) error {
+					for !over {
+						if err := use(co); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+			}
+			if err := co.Spawn(others...); err != nil {
+				return err
+			}
+			for b.Loop() {
+				if err := use(co); err != nil {
+					return err
+				}
+			}
+			perCoroutine(b, n)
+			over = true
+			return nil
+		})
+	}, 1, 1_000)
+}
+
+// BenchmarkSleep is sleepers in virtual time: what the loop and its timers cost, without the waiting.
+func BenchmarkSleep(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		b.ReportAllocs()
+		sleeper := func(i int) *tinyio.Coro[tinyio.Void] {
+			d := time.Duration(1 + i*7919%1000) // in no order
+			return tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(d * time.Millisecond) })
+		}
+		for b.Loop() {
+			_, err := tinyio.Run(context.Background(), tinyio.Do(func(co *tinyio.Co) error {
+				all := make([]tinyio.Awaitable, n)
+				for i := range all {
+					all[i] = sleeper(i)
+				}
+				return co.Wait(all...)
+			}), tinyio.WithVirtualTime())
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		perCoroutine(b, n)
+	}, 1_000, 100_000)
+}
+
+func BenchmarkRunInThread(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		inLoop(b, func(co *tinyio.Co) error {
+			for b.Loop() {
+				all := make([]*tinyio.Coro[int], n)
+				for i := range all {
+					all[i] = tinyio.RunInThread(func(context.Context) (int, error) { return i, nil })
+				}
+				if _, err := tinyio.Gather(co, all...); err != nil {
+					return err
+				}
+			}
+			perCoroutine(b, n)
+			return nil
+		})
+	}, 1, 1_000)
+}
+
+func BenchmarkAsCompleted(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		inLoop(b, func(co *tinyio.Co) error {
+			for b.Loop() {
+				for _, err := range tinyio.AsCompleted(co, answers(n)...) {
+					if err != nil {
+						return err
+					}
+				}
+			}
+			perCoroutine(b, n)
+			return nil
+		})
+	}, 1, 1_000, 100_000)
+}
+
+func BenchmarkTimeout(b *testing.B) {
+	b.Run("fires", func(b *testing.B) {
+		b.ReportAllocs()
+		_, err := tinyio.Run(context.Background(), tinyio.Do(func(co *tinyio.Co) error {
+			for b.Loop() {
+				var never tinyio.Event
+				_, err := tinyio.Timeout(co, tinyio.Do(never.Wait), time.Second)
+				if !errors.Is(err, tinyio.ErrTimeout) {
+					return fmt.Errorf("got %v, want a timeout", err)
+				}
+			}
+			return nil
+		}), tinyio.WithVirtualTime())
+		if err != nil {
+			b.Fatal(err)
+		}
+	})
+	b.Run("does not fire", func(b *testing.B) {
+		inLoop(b, func(co *tinyio.Co) error {
+			for i := 0; b.Loop(); i++ {
+				if _, err := tinyio.Timeout(co, answer(i), time.Hour); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+func BenchmarkIsolate(b *testing.B) {
+	for name, outcome := range map[string]error{"succeeds": nil, "fails": errBenchmark} {
+		b.Run(name, func(b *testing.B) {
+			inLoop(b, func(co *tinyio.Co) error {
+				for b.Loop() {
+					r, err := tinyio.Isolate(co, tinyio.Do(func(*tinyio.Co) error { return outcome }))
+					if err != nil || !errors.Is(r.Err, outcome) {
+						return fmt.Errorf("got %v, %v; want %v", r.Err, err, outcome)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// BenchmarkCrash is from the failure of one until all the others have ended and Run has returned.
+func BenchmarkCrash(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		b.ReportAllocs()
+		for range b.N {
+			b.StopTimer()
+			_, err := tinyio.Run(context.Background(), tinyio.Do(func(co *tinyio.Co) error {
+				all := make([]tinyio.Awaitable, n)
+				for i := range all {
+					all[i] = tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
+				}
+				if err := co.Spawn(all...); err != nil {
+					return err
+				}
+				b.StartTimer()
+				return errBenchmark
+			}))
+			if !errors.Is(err, errBenchmark) {
+				b.Fatal(err)
+			}
+		}
+		perCoroutine(b, n)
+	}, 1_000, 100_000)
+}
+
+// BenchmarkRun is a coroutine on a loop that is made for it.
+func BenchmarkRun(b *testing.B) {
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if v, err := tinyio.Run(context.Background(), answer(i)); v != i || err != nil {
+			b.Fatalf("got %d, %v; want %d", v, err, i)
+		}
+	}
+}
