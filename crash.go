@@ -265,7 +265,7 @@ func (l *Loop) endWait(c *coroutine) {
 func (c *coroutine) keepStopping() (left int32) {
 	var above map[*coroutine]bool // whoever waits for c in turn: then one of them has to be the first
 	if c.wait == onCompletion {
-		above = c.ancestors()
+		above, _ = c.ancestors()
 	}
 	edges := c.edges()
 	for i := range edges {

@@ -97,37 +97,36 @@ func (l *Loop) findStuck(c *coroutine) error {
 	if l.choosing == 0 {
 		return nil
 	}
-	var target *coroutine
-	above := c.ancestors()
-	for t := range c.targets {
-		if above[t] {
-			target = t
-		}
-	}
+	_, target := c.ancestors()
 	if target == nil || c.canGoOn() {
 		return nil
 	}
 	return &CycleError{Path: cyclePath(c, target)}
 }
 
-// ancestors returns who waits for c, directly or not.
-func (c *coroutine) ancestors() map[*coroutine]bool {
-	seen := map[*coroutine]bool{c: true}
-	for work := []*coroutine{c}; len(work) > 0; {
+// ancestors returns who waits for c, directly or not, and one of them that c waits for, if there is one.
+func (c *coroutine) ancestors() (above map[*coroutine]bool, target *coroutine) {
+	above = map[*coroutine]bool{c: true}
+	work := []*coroutine{c}
+	visit := func(u, v *coroutine) { // v waits for u
+		switch {
+		case v == nil:
+		case v == c:
+			target = u
+		case !above[v]:
+			above[v] = true
+			work = append(work, v)
+		}
+	}
+	for len(work) > 0 {
 		u := work[0]
 		work = work[1:]
-		visit := func(v *coroutine) {
-			if v != nil && !seen[v] {
-				seen[v] = true
-				work = append(work, v)
-			}
-		}
 		for w := u.awaiters.head; w != nil; w = w.next {
-			visit(w.c)
+			visit(u, w.c)
 		}
-		visit(u.scope.owner)
+		visit(u, u.scope.owner)
 	}
-	return seen
+	return above, target
 }
 
 // targets ranges over the coroutines that c waits for, all or any of them.
