@@ -534,6 +534,9 @@ func predict(p *program) performance {
 	m := newModel(p, x)
 	v, err := m.run()
 	out := performance{x.log, outcomeText(v, err), m.now, nil}
+	if err == errStuck {
+		out.faults = append(out.faults, err.Error(), strings.Join(x.log, "\n"))
+	}
 	if err := m.check(); err != nil {
 		out.faults = append(out.faults, err.Error())
 	}

@@ -167,7 +167,7 @@ func (m *model) run() (int, error) {
 			m.now = m.earliest().when
 		case m.idle():
 		case m.root.crashed:
-			panic("the model is stuck after a crash")
+			return 0, errStuck
 		default:
 			m.crash(m.root, new(tinyio.DeadlockError), false)
 		}
@@ -260,6 +260,9 @@ func (a *actor) body(yield func(struct{}) bool) {
 
 // errUnwound is the error of a coroutine that ignored its cancellation.
 var errUnwound = errors.New("ignored its cancellation")
+
+// errStuck is the result of a run of the model that has found that the rules contradict each other.
+var errStuck = errors.New("the model is stuck after a crash")
 
 // errInterrupted is the cause of the context of a run that is interrupted.
 var errInterrupted = errors.New("interrupted")
@@ -582,6 +585,9 @@ func (m *model) unprotected(c *cover) (told []*actor) {
 		if a != c.owner && a.cover.within(c) && len(a.reasons) > 0 {
 			told = append(told, a)
 			told = append(told, m.hear(a)...)
+			for own := a.cover; a.why != nil && own != nil && own.owner == a; own = own.outer {
+				m.keepAway(own, a, a.why)
+			}
 		}
 	}
 	return told
@@ -859,11 +865,11 @@ func (h modelHand) next(col *collection) error {
 func (h modelHand) childrenFirst(col *collection, err error) error {
 	w := &modelWait{gaveUp: true}
 	for _, t := range col.left {
-		if h.Stopped() && len(t.reasons) > 0 && !h.a.m.reaches(t, h.a) && !slices.Contains(w.on, t) {
+		if len(t.reasons) > 0 && !h.a.m.reaches(t, h.a) && !slices.Contains(w.on, t) {
 			w.on = append(w.on, t)
 		}
 	}
-	if len(w.on) == 0 {
+	if !h.Stopped() || len(w.on) == 0 {
 		return err
 	}
 	return h.a.pause(h.c, w) // whose watchers are those of the collection

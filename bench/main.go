@@ -77,21 +77,35 @@ func main() {
 	}
 }
 
+// allSizes are the numbers of coroutines of all workloads, the small ones first: the runtime never forgets a goroutine
+// that has been, and each collection of garbage goes through all of them.
+func (p plan) allSizes(all []workload) (sizes []int) {
+	for _, w := range all {
+		sizes = append(sizes, p.sizes(&w)...)
+	}
+	slices.Sort(sizes)
+	return slices.Compact(sizes)
+}
+
 // measureAll measures the workloads whose names match.
 func (p plan) measureAll(all []workload, pattern *regexp.Regexp) report {
 	began := time.Now()
 	r := report{
 		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Cores: cores(), Rounds: p.rounds, Quick: p.quick,
 	}
-	for _, w := range all {
-		if !pattern.MatchString(w.name) {
-			continue
-		}
-		for _, n := range p.sizes(&w) {
+	for _, n := range p.allSizes(all) {
+		for _, w := range all {
+			if !pattern.MatchString(w.name) || !slices.Contains(p.sizes(&w), n) {
+				continue
+			}
 			fmt.Fprintf(p.log, "%6.1fs  %s, %s\n", time.Since(began).Seconds(), w.name, thousands(n))
 			r.Measurements = append(r.Measurements, p.measure(&w, n)...)
 		}
 	}
+	place := func(m measurement) int {
+		return slices.IndexFunc(all, func(w workload) bool { return w.name == m.Workload })
+	}
+	slices.SortStableFunc(r.Measurements, func(a, b measurement) int { return place(a) - place(b) })
 	r.Targets = judge(r.Measurements)
 	r.Took = time.Since(began).Round(time.Second).String()
 	return r

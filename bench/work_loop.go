@@ -30,7 +30,7 @@ func loops() []workload {
 		},
 		{
 			name: "loops in parallel", op: "a turn, with so many that take turns on each core",
-			counts: []int{1_000, 100_000}, quick: 1, reps: 4,
+			counts: []int{1_000, 100_000}, quick: 1, reps: 100,
 			ops: func(n, reps int) int { return cores() * n * reps },
 			peers: []peer{
 				{name: ours, run: func(j *job) int { return parallel(j, yieldOurs) }},
@@ -51,30 +51,29 @@ func loops() []workload {
 
 func cores() int { return runtime.GOMAXPROCS(0) }
 
-// parallel does the work on each core. It takes what the measured parts of the slowest takes.
+// parallel does the work on each core. The measured part begins when all have set up, and ends when all are done.
 func parallel(j *job, work func(j *job) int) int {
-	parts := make([]job, cores())
-	sums := make([]int, len(parts))
-	var g sync.WaitGroup
-	for i := range parts {
-		parts[i] = job{N: j.N, Reps: j.Reps}
-		g.Go(func() { sums[i] = work(&parts[i]) })
+	sums := make([]int, cores())
+	var here, over sync.WaitGroup
+	open := make(chan struct{})
+	here.Add(len(sums))
+	for i := range sums {
+		part := &job{N: j.N, Reps: j.Reps, ready: func() { here.Done(); <-open }}
+		over.Go(func() { sums[i] = work(part) })
 	}
-	g.Wait()
-	for _, p := range parts {
-		if p.Elapsed >= j.Elapsed {
-			j.Elapsed, j.Mallocs, j.Bytes = p.Elapsed, p.Mallocs, p.Bytes
-		}
-	}
+	here.Wait()
+	j.start()
+	close(open)
+	over.Wait()
+	j.stop()
 	return total(sums)
 }
 
 // parallelGoroutines has as many goroutines as the others have on all cores together.
 func parallelGoroutines(j *job) int {
 	all := job{N: cores() * j.N, Reps: j.Reps}
-	sum := yieldGoroutines(&all)
-	j.Elapsed, j.Mallocs, j.Bytes = all.Elapsed, all.Mallocs, all.Bytes
-	return sum
+	defer j.take(&all)
+	return yieldGoroutines(&all)
 }
 
 func runOurs(j *job) int {

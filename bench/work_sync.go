@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"runtime"
+	"sync/atomic"
 
 	asynclib "github.com/b97tsk/async"
 	"github.com/tinyio-go/tinyio"
@@ -17,7 +18,7 @@ func syncs() []workload {
 	return []workload{
 		{
 			name: "event ping-pong", op: "a signal from one to another one that waits for it, in so many pairs",
-			counts: []int{1, 1_000, 100_000}, quick: 2, reps: 4,
+			counts: []int{1, 1_000, 100_000}, quick: 2, reps: 8,
 			ops: func(n, reps int) int { return 2 * n * reps },
 			peers: []peer{
 				{name: ours, run: pingOurs},
@@ -68,20 +69,44 @@ func (p *pair) answer(co *tinyio.Co, times int) (signals int) {
 	return signals
 }
 
+// ask is the side of a pair that begins.
+func (p *pair) ask(co *tinyio.Co, times int) (signals int) {
+	for range times {
+		p.there.Set()
+		check(p.back.Wait(co))
+		p.back.Clear()
+		signals++
+	}
+	return signals
+}
+
+// pingOurs has the first coroutine ask if there is one pair.
 func pingOurs(j *job) int {
-	answered := 0
-	asked := crowd(j, func(co *tinyio.Co) (sum int) {
+	if j.N > 1 {
+		return pingOursMany(j)
+	}
+	return runLoop(func(co *tinyio.Co) (sum int, err error) {
 		var p pair
-		check(co.Spawn(tinyio.Do(func(co *tinyio.Co) error { answered += p.answer(co, j.Reps); return nil })))
-		for range j.Reps {
-			p.there.Set()
-			check(p.back.Wait(co))
-			p.back.Clear()
-			sum++
-		}
-		return sum
+		check(co.Spawn(tinyio.Do(func(co *tinyio.Co) error { sum += p.answer(co, j.Reps); return nil })))
+		j.start()
+		asked := p.ask(co, j.Reps)
+		j.stop()
+		return sum + asked, nil
 	})
-	return asked + answered
+}
+
+func pingOursMany(j *job) int {
+	both := job{N: 2 * j.N, Reps: j.Reps}
+	defer j.take(&both)
+	pairs, next := make([]pair, j.N), 0
+	return crowd(&both, func(co *tinyio.Co) int {
+		i := next
+		next++
+		if i%2 == 0 {
+			return pairs[i/2].answer(co, j.Reps)
+		}
+		return pairs[i/2].ask(co, j.Reps)
+	})
 }
 
 // pingPull resumes the two of each pair in turn: two switches are the least that two signals take.
@@ -111,18 +136,28 @@ func pingPull(j *job) int {
 }
 
 func pingGoroutines(j *job) int {
-	return goCrowd(j, func() (sum int) {
-		there, back := make(chan int), make(chan int)
-		go func() {
-			for v := range there {
-				back <- v + 1
+	both := job{N: 2 * j.N, Reps: j.Reps}
+	defer j.take(&both)
+	there, back := make([]chan int, j.N), make([]chan int, j.N)
+	for i := range there {
+		there[i], back[i] = make(chan int), make(chan int)
+	}
+	var next atomic.Int64
+	return goCrowd(&both, func() (sum int) {
+		i := int(next.Add(1) - 1)
+		in, out := there[i/2], back[i/2]
+		if i%2 == 1 {
+			for range j.Reps {
+				in <- 1
+				sum += <-out
 			}
-		}()
-		for range j.Reps {
-			there <- 1
-			sum += <-back
+			return sum
 		}
-		close(there)
+		for range j.Reps {
+			v := <-in
+			sum += v
+			out <- v
+		}
 		return sum
 	})
 }
