@@ -19,6 +19,7 @@ type hub struct {
 	event   *Event
 	loop    *Loop
 	posted  atomic.Bool
+	dropped atomic.Bool
 	waiters waitList
 }
 
@@ -90,7 +91,7 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 func (e *Event) hubOf(l *Loop) *hub {
 	if hubs := e.hubs.Load(); hubs != nil {
 		for _, h := range *hubs {
-			if h.loop == l {
+			if h.loop == l && !h.dropped.Load() {
 				return h
 			}
 		}
@@ -107,7 +108,7 @@ func (e *Event) addHub(l *Loop) *hub {
 		hubs := []*hub{h}
 		if old != nil {
 			for _, o := range *old {
-				if o.loop.active.Load() {
+				if !o.drop() {
 					hubs = append(hubs, o)
 				}
 			}
@@ -116,6 +117,16 @@ func (e *Event) addHub(l *Loop) *hub {
 			return h
 		}
 	}
+}
+
+// drop reports whether h can be forgotten because its loop is not running. Should the loop start to run at that moment, then
+// either it sees that h is dropped, or it is seen here to be running.
+func (h *hub) drop() bool {
+	if h.loop.active.Load() {
+		return false
+	}
+	h.dropped.Store(true)
+	return !h.loop.active.Load()
 }
 
 // outOfTime is the answer to a wait for an event that has ended without it. While it waits, the answer is how often the event
