@@ -102,7 +102,7 @@ func (l *Loop) chain(c *coroutine, s *scope) []Frame {
 	push := func(c *coroutine) {
 		if !seen[c] {
 			seen[c] = true
-			path = append(path, visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope != s})
+			path = append(path, visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope.inside(s)})
 		}
 	}
 	push(c)
@@ -180,6 +180,17 @@ func (s *scope) each(yield func(*coroutine) bool) bool {
 		}
 	}
 	return true
+}
+
+// inside reports whether s is isolated in t, directly or not.
+func (s *scope) inside(t *scope) bool {
+	if s == t {
+		return false
+	}
+	for s != nil && s != t {
+		s = s.parent
+	}
+	return s == t
 }
 
 // describe is the name of c and the place of its function, for messages.
