@@ -1215,6 +1215,37 @@ func ExampleLoop_Status() {
 	// lunch: waiting for a timer
 }
 
+// An observer is told of everything that happens on a loop.
+func ExampleWithObserver() {
+	nap := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Minute) }).Named("nap")
+	main := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(nap) }).Named("main")
+	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime(), tinyio.WithObserver(printer{}))
+	// Output:
+	// main started
+	// main resumed
+	// main suspended on a coroutine
+	// nap started
+	// nap resumed
+	// nap suspended on a timer
+	// nap woken
+	// nap resumed
+	// nap finished
+	// main woken
+	// main resumed
+	// main finished
+}
+
+// A printer prints what it is told.
+type printer struct{}
+
+func (printer) Observe(n tinyio.Note) {
+	if n.What == tinyio.Suspended {
+		fmt.Println(n.Name(), n.What, "on", n.On())
+	} else {
+		fmt.Println(n.Name(), n.What)
+	}
+}
+
 // A host with a loop of its own takes the steps, and waits in whichever way it likes.
 func ExampleStart() {
 	answer := tinyio.New(func(co *tinyio.Co) (int, error) { return 42, co.Sleep(time.Millisecond) })

@@ -767,10 +767,19 @@ func (d *decoder) ops(n, count, depth int) (ops []instr) {
 // FuzzPrograms plays programs on the package and on the model.
 func FuzzPrograms(f *testing.F) {
 	f.Add([]byte{})
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 20 {
+		data := make([]byte, 120)
+		for i := range data {
+			data[i] = byte(random.Uint32())
+		}
+		f.Add(data)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > 400 {
 			return
 		}
+		noLeaks(t)
 		p := decode(data)
 		if diff := disagreement(p); diff != "" {
 			t.Fatalf("%s\n%s", p, diff)
@@ -791,9 +800,6 @@ func TestRandomPrograms(t *testing.T) {
 		data := make([]byte, 10+random.IntN(150))
 		for i := range data {
 			data[i] = byte(random.Uint32())
-		}
-		if os.Getenv("DBG") != "" {
-			os.WriteFile("/tmp/fz/last", []byte(decode(data).String()), 0o644)
 		}
 		if diff := disagreement(decode(data)); diff != "" {
 			data = shrink(data)

@@ -13,6 +13,10 @@ import (
 // with. It looks for what it needs in plain slices, works everything out anew each time, and shares no code with the
 // package but the types of its errors. Its time is in whole seconds.
 //
+// It covers R1 to R5 and R7 to R13, R15, R17 to R19, R21 and R24, for one run of one loop. It knows nothing of panics and
+// Goexit, threads, traces and real time, of loops inside loops and coroutines of other loops: the fault sweep
+// (sweep_test.go) and the tests of the rules are for these.
+//
 // Where the rules leave an order open, the model settles it: the coroutines that are stopped together hear of it in the order
 // in which they were started, those inside an Isolate right after the coroutine that isolates them.
 
