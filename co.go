@@ -283,10 +283,14 @@ func (co *Co) awaitEdges() error {
 	return failed
 }
 
-// join makes c, which waits, wait for the coroutines to which its edges lead.
+// join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened.
 func (l *Loop) join(c *coroutine) {
 	edges := c.edges()
-	if err := l.deepen(c, edges); err != nil {
+	err := l.deepen(c, edges)
+	if err == nil {
+		err = l.findStuck(c, edges)
+	}
+	if err != nil {
 		for i := range edges {
 			edges[i].line = nil
 		}
@@ -300,21 +304,7 @@ func (l *Loop) join(c *coroutine) {
 	}
 	if c.unmet == 0 {
 		l.wake(c)
-	} else if err := l.findStuck(c); err != nil {
-		l.refuse(c, err)
 	}
-}
-
-// refuse ends the wait of c for coroutines with an error.
-func (l *Loop) refuse(c *coroutine, err error) {
-	for i, edges := 0, c.edges(); i < len(edges); i++ {
-		if line := edges[i].line; line != nil {
-			line.owner.wanted--
-			edges[i].leave()
-		}
-	}
-	c.err = err
-	l.wake(c)
 }
 
 // joinOne makes c wait for the coroutine to which w leads.

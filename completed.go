@@ -114,7 +114,7 @@ func (l *Loop) joinAny(c *coroutine) {
 		return
 	}
 	g.asleep, c.unmet = true, 1
-	if err := l.findStuck(c); err != nil {
+	if err := l.findStuck(c, nil); err != nil {
 		c.err = err
 		l.wake(c)
 	}

@@ -93,11 +93,16 @@ func (c *coroutine) awaits(yield func(*coroutine) bool) {
 // findStuck returns an error if c, which waits, can never go on because of a cycle in which a coroutine waits for any of
 // several (AsCompleted). Such a one is stuck only if all of those are, so depths say nothing about it. The search is for the
 // case that there is one and that c waits for somebody who waits for c.
-func (l *Loop) findStuck(c *coroutine) error {
+func (l *Loop) findStuck(c *coroutine, edges []waiter) error {
 	if l.choosing == 0 {
 		return nil
 	}
-	_, target := c.ancestors()
+	above, target := c.ancestors()
+	for i := 0; i < len(edges) && target == nil; i++ {
+		if line := edges[i].line; line != nil && above[line.owner] {
+			target = line.owner
+		}
+	}
 	if target == nil || c.canGoOn() {
 		return nil
 	}
