@@ -48,6 +48,7 @@ type actor struct {
 	reasons  []*stopReason
 	why      *stopReason // the first reason that no Shield around it keeps away: the one that sticks
 	attempts int
+	unwound  bool
 	spawned  bool
 	wait     *modelWait
 	watchers []watcher // who waits for it, in the order in which they began to
@@ -254,7 +255,7 @@ func (a *actor) body(yield func(struct{}) bool) {
 		switch p := recover(); p {
 		case nil:
 		case errUnwound:
-			a.err = errUnwound
+			a.err, a.unwound = errUnwound, true
 		default:
 			panic(p)
 		}
@@ -356,7 +357,7 @@ func (m *model) alive(d *domain) bool {
 
 // stoppedCleanly is R10.
 func (a *actor) stoppedCleanly() bool {
-	return a.why != nil && a.err != errUnwound && (errors.Is(a.err, tinyio.ErrCancelled) || errors.Is(a.err, a.why.cause))
+	return a.why != nil && !a.unwound && (errors.Is(a.err, tinyio.ErrCancelled) || errors.Is(a.err, a.why.cause))
 }
 
 // Failure: R7, R8, R9, R15.

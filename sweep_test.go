@@ -226,8 +226,11 @@ func (s *sweep) spawns(ps ...*part) act {
 // limits awaits p for so long at most; running out of time is no error.
 func (s *sweep) limits(p *part, seconds int) act {
 	return s.around(func(co *tinyio.Co) error {
-		_, err := tinyio.Timeout(co, p.coro, time.Duration(seconds)*time.Second)
-		s.childrenFirst(err, p)
+		d, watch := time.Duration(seconds)*time.Second, startWatch(co)
+		_, err := tinyio.Timeout(co, p.coro, d)
+		if watch.passed(co) < d { // or it may have given up waiting just before
+			s.childrenFirst(err, p)
+		}
 		if errors.Is(err, tinyio.ErrTimeout) && co.Err() == nil {
 			return nil
 		}
