@@ -168,10 +168,16 @@ func (l *Loop) halt(c *coroutine, why *reason) {
 	l.endWaits()
 }
 
-// doom marks c to be stopped because of why. What c waits for is left alone until endWaits.
+// doom marks c to be stopped because of why, or because of what it was told before. What c waits for is left alone until
+// endWaits.
 func (l *Loop) doom(c *coroutine, why *reason) {
 	if c.state == done || c.doomed {
 		return
+	}
+	if c.stopped {
+		why = c.why // the first reason stands
+	} else if why == nil {
+		why = c.annex.told
 	}
 	protected := false
 	for s := c.shelter(); s != nil && s != why.from; s = s.outer {
@@ -193,6 +199,9 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	}
 	if protected {
 		return
+	}
+	for s := c.shelter(); s != nil && s != why.from; s = s.outer {
+		s.handle.stop(why)
 	}
 	c.doomed = true
 	l.doomed = append(l.doomed, c)

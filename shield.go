@@ -37,7 +37,8 @@ func (s *shield) add(m *coroutine) {
 // Shield runs fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
 // that clean-up can wait: flush a connection, say goodbye. That lasts for at most grace, counted from the cancellation or,
 // if that came first, from the call. Then fn is cancelled too, at its current wait. Without a cancellation there is no
-// limit. Coroutines that fn awaits or spawns are under the same protection until Shield returns.
+// limit. Coroutines that fn awaits or spawns are under the same protection until Shield returns. Inside another Shield, the
+// protection lasts as long as that of either.
 //
 // The result is that of fn. Shield itself does not suspend, and fn may use only the Co that it is given.
 func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
@@ -84,7 +85,7 @@ func (s *shield) close(l *Loop) {
 		}
 		l.doomAtLast(m)
 	}
-	if s.why != nil {
+	if s.why != nil && !s.outer.protects(s.why) {
 		s.handle.stop(s.why)
 	}
 	l.endWaits()
@@ -92,12 +93,8 @@ func (s *shield) close(l *Loop) {
 
 // doomAtLast lets come over c what a shield has kept away from it.
 func (l *Loop) doomAtLast(c *coroutine) {
-	switch {
-	case c.state == done:
-	case c.stopped:
-		l.doom(c, c.why)
-	case c.annex.told != nil:
-		l.doom(c, c.annex.told)
+	if c.isStopping() {
+		l.doom(c, nil) // for the reason that it was told
 	}
 }
 
