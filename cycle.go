@@ -127,7 +127,9 @@ func (c *coroutine) ancestors() (above map[*coroutine]bool, target *coroutine) {
 		u := work[0]
 		work = work[1:]
 		for w := u.awaiters.head; w != nil; w = w.next {
-			visit(u, w.c)
+			if w.group == nil || w.group.asleep && w.c.state == waiting { // one that ranges may be busy with something else
+				visit(u, w.c)
+			}
 		}
 		visit(u, u.scope.owner)
 	}
