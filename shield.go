@@ -54,8 +54,6 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 		}
 		c.doomed = false
 		s.keepAway(c.loop.Load(), c.why)
-	} else if c.isStopping() {
-		s.keepAway(c.loop.Load(), c.annex.told)
 	}
 	c.more().shelter = s
 	defer s.leave()
