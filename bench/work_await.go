@@ -67,7 +67,7 @@ func freshOurs(j *job) int {
 }
 
 // one is 1. It makes a closure of the function that calls it with a variable of its own, as most functions have.
-func one(i int) int { return 1 | i&0 }
+func one(i int) int { return 1 + i>>63 }
 
 func freshGoroutines(j *job) int {
 	return goCrowd(j, func() (sum int) {

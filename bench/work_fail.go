@@ -99,7 +99,7 @@ func isolateGoroutines(j *job, outcome error) int {
 		for i := range j.Reps {
 			ctx, cancel := context.WithCancel(context.Background())
 			results := make(chan error)
-			go func() { one(i); results <- outcome }()
+			go func() { _ = one(i); results <- outcome }()
 			sum += as(<-results, outcome)
 			cancel()
 			<-ctx.Done()
@@ -112,7 +112,7 @@ func isolateErrgroup(j *job, outcome error) int {
 	return goCrowd(j, func() (sum int) {
 		for i := range j.Reps {
 			g, _ := errgroup.WithContext(context.Background())
-			g.Go(func() error { one(i); return outcome })
+			g.Go(func() error { _ = one(i); return outcome })
 			sum += as(g.Wait(), outcome)
 		}
 		return sum
@@ -123,7 +123,7 @@ func isolateConc(j *job, outcome error) int {
 	return goCrowd(j, func() (sum int) {
 		for i := range j.Reps {
 			g := pool.New().WithContext(context.Background()).WithCancelOnError()
-			g.Go(func(context.Context) error { one(i); return outcome })
+			g.Go(func(context.Context) error { _ = one(i); return outcome })
 			sum += as(g.Wait(), outcome)
 		}
 		return sum
@@ -136,7 +136,7 @@ func isolatePond(j *job, outcome error) int {
 	return goCrowd(j, func() (sum int) {
 		for i := range j.Reps {
 			g := p.NewGroupContext(context.Background())
-			g.SubmitErr(func() error { one(i); return outcome })
+			g.SubmitErr(func() error { _ = one(i); return outcome })
 			sum += as(g.Wait(), outcome)
 		}
 		return sum
