@@ -389,8 +389,8 @@ func TestMisuseOfConstructors(t *testing.T) {
 		"nil function of MapInPool":    func() { tinyio.MapInPool[int, int](pool, nil, nil) },
 		"nil pool of MapInPool":        func() { tinyio.MapInPool(nil, []int{1}, each) },
 		"nil function of Shield":       func() { virtually(func(co *tinyio.Co) error { return co.Shield(time.Second, nil) }) },
-		"nil context":                  func() { tinyio.Run(nil, value(0, 1)) }, //lint:ignore SA1012 that is the misuse
-		"nil context of Start":         func() { tinyio.Start(nil, tinyio.NewLoop(), value(0, 1)) },
+		"nil context":                  func() { tinyio.Run(nil, value(0, 1)) },                     //lint:ignore SA1012 that is the misuse
+		"nil context of Start":         func() { tinyio.Start(nil, tinyio.NewLoop(), value(0, 1)) }, //lint:ignore SA1012 that is the misuse
 		"nil loop":                     func() { tinyio.RunOn(background, nil, value(0, 1)) },
 		"zero loop":                    func() { tinyio.RunOn(background, new(tinyio.Loop), value(0, 1)) },
 		"nil option":                   func() { tinyio.NewLoop(nil) },

@@ -81,7 +81,6 @@ type modelWait struct {
 	line      *[]*actor
 	alarm     *alarm
 	callback  bool
-	limited   bool // of a Timeout
 	gaveUp    bool // it no longer counts as somebody who wants those it waits for
 	err       error
 	granted   bool // a permit, or the opening of a barrier
