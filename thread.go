@@ -20,16 +20,13 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 		panic("tinyio: RunInThread: the function is nil; a thread needs one to run")
 	}
 	c := new(Coro[T])
-	c.fromCallback(func(done func(T, error)) func(error) {
-		go inThread((*threadContext)(&c.c.co), fn, done)
-		return nil
-	}, reflect.ValueOf(fn).Pointer())
+	c.initCallback(fn, reflect.ValueOf(fn).Pointer())
 	c.c.annex.callback.simple = true
 	return c
 }
 
-// inThread calls fn and hands on how it ended, whichever way that was.
-func inThread[T any](ctx context.Context, fn func(ctx context.Context) (T, error), back func(T, error)) {
+// inThread calls fn in the goroutine that is c's thread, and hands on how it ended, whichever way that was.
+func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error)) {
 	var v T
 	err := errExited
 	defer func() {
@@ -38,9 +35,9 @@ func inThread[T any](ctx context.Context, fn func(ctx context.Context) (T, error
 				err = newPanicError(p, debug.Stack())
 			}
 		}
-		back(v, err)
+		c.comeBackWith(v, err)
 	}()
-	v, err = fn(ctx)
+	v, err = fn((*threadContext)(&c.c.co))
 }
 
 // A threadContext is the context of a coroutine that has no Co to hand out.
@@ -64,13 +61,15 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 		panic("tinyio: FromCallback: the start function is nil; without it nothing completes the coroutine")
 	}
 	c := new(Coro[T])
-	c.fromCallback(start, reflect.ValueOf(start).Pointer())
+	c.initCallback(start, reflect.ValueOf(start).Pointer())
 	return c
 }
 
-func (c *Coro[T]) fromCallback(start func(done func(T, error)) (cancel func(cause error)), entry uintptr) {
+// initCallback makes c a callback. What begins it is a start function, or the function of a thread: a start function for that
+// could be written, and would cost two more closures.
+func (c *Coro[T]) initCallback(begin any, entry uintptr) {
 	c.c.init(c, entry)
-	c.c.more().callback.begin = start
+	c.c.more().callback.begin = begin
 }
 
 // A callback is a coroutine's way back from outside the loop.
@@ -86,30 +85,39 @@ type callback struct {
 // isSimple reports whether c can begin without a stack.
 func (c *coroutine) isSimple() bool { return c.annex != nil && c.annex.callback.simple }
 
-// callBegin calls the start function of a callback. From then on the coroutine waits without a stack.
+// callBegin begins a callback. From then on the coroutine waits without a stack.
 func (c *Coro[T]) callBegin() {
 	l := c.c.loop.Load()
 	b := &c.c.annex.callback
-	begin := b.begin.(func(done func(T, error)) (cancel func(cause error)))
+	begin := b.begin
 	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
 	if l.watch != nil {
 		l.tell(Suspended, &c.c, nil)
 	}
 	l.threads++
+	if fn, ok := begin.(func(context.Context) (T, error)); ok {
+		go c.inThread(fn)
+		return
+	}
 	returned := false
 	defer func() {
 		if !returned && b.called.CompareAndSwap(false, true) {
 			l.threads--
 		}
 	}()
-	b.cancel = begin(func(v T, err error) {
-		if b.called.CompareAndSwap(false, true) {
-			c.value, b.c.err = v, err
-			l.inbox.post(&b.message)
-		}
-	})
+	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
 	returned = true
+}
+
+// comeBackWith is the way back from outside: the done function of a callback. It may be called from any goroutine; the first
+// call counts.
+func (c *Coro[T]) comeBackWith(v T, err error) {
+	b := &c.c.annex.callback
+	if b.called.CompareAndSwap(false, true) {
+		c.value, c.c.err = v, err
+		c.c.loop.Load().inbox.post(&b.message)
+	}
 }
 
 // arrive makes the coroutine ready: its last turn, in which it finishes.
