@@ -128,7 +128,9 @@ func (co *Co) Yield() error {
 	// The rest is suspend and stopped, for the case at hand, without a call more than is needed: a return that follows a
 	// switch is one that the processor has not foreseen, and costs 6 ns.
 	c.wait = onTurn
-	l.makeReady(c)
+	l.takeIn()
+	c.state = ready
+	l.ready.push(c)
 	l.running = nil
 	c.stack.Suspend()
 	if c.poked {

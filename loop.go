@@ -234,6 +234,9 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 		} else {
 			l.begin(c)
 		}
+		if l.running == nil && !l.stepwise {
+			continue // that has been dealt with on its stack: see Yield and followUp
+		}
 		l.settle() // c, or whoever stopped last: see followUp
 		if l.hosted {
 			return true
