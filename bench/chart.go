@@ -110,15 +110,19 @@ func writeCanvas(file string, c *vgsvg.Canvas) error {
 	return f.Close()
 }
 
+// sans is the variant of the font for all text.
+const sans = "Sans"
+
 // newPanel is an empty plot in the style of all.
 func newPanel(title string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text = title
+	p.Title.TextStyle.Font.Variant = sans
 	p.Title.TextStyle.Font.Size = vg.Points(11)
 	p.Title.Padding = vg.Points(6)
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
-		a.Label.TextStyle.Font.Size = vg.Points(9)
-		a.Tick.Label.Font.Size = vg.Points(9)
+		a.Label.TextStyle.Font.Size, a.Label.TextStyle.Font.Variant = vg.Points(9), sans
+		a.Tick.Label.Font.Size, a.Tick.Label.Font.Variant = vg.Points(9), sans
 		a.LineStyle.Width, a.Tick.LineStyle.Width = vg.Points(0.5), vg.Points(0.5)
 	}
 	return p
@@ -148,6 +152,7 @@ func (r report) bars(p panel) *plot.Plot {
 	x.Add(barLabels(shown))
 	x.NominalY(names...)
 	x.X.Min, x.X.Max = 0, 1.3*most // room for the figures
+	x.Y.Min, x.Y.Max = float64(len(shown)-len(peerNames))-0.5, float64(len(shown))-0.5 // bars as far apart as in every panel
 	x.X.Tick.Marker = sparse{}
 	x.X.Label.Text = unitOf(shown[0].Unit)
 	return x
@@ -162,7 +167,7 @@ func barLabels(shown []measurement) *plotter.Labels {
 	}
 	l := must(plotter.NewLabels(data))
 	for i := range l.TextStyle {
-		l.TextStyle[i].Font.Size = vg.Points(9)
+		l.TextStyle[i].Font.Size, l.TextStyle[i].Font.Variant = vg.Points(9), sans
 		l.TextStyle[i].YAlign = draw.YCenter
 	}
 	l.Offset.X = vg.Points(3)
@@ -237,7 +242,7 @@ func style(line *plotter.Line, dots *plotter.Scatter, name string) {
 // drawLegend draws the legend in a strip of its own, where it covers nothing.
 func drawLegend(strip draw.Canvas) {
 	text := plot.New().Legend.TextStyle
-	text.Font.Size, text.YAlign = vg.Points(11), draw.YCenter
+	text.Font.Size, text.Font.Variant, text.YAlign = vg.Points(11), sans, draw.YCenter
 	x, y := strip.Min.X+vg.Points(14), strip.Max.Y-vg.Points(14)
 	for _, name := range drawnLines {
 		line, dots := mustLine(plotter.XYs{{X: 0, Y: 0}})
