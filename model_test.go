@@ -883,8 +883,8 @@ func (h modelHand) Shield(grace int, fn func(h hand) error) error {
 	m, a := h.a.m, h.a
 	c := &cover{owner: a, outer: a.cover, open: true, grace: grace}
 	a.cover = c
-	if a.why != nil {
-		m.keepAway(c, a, a.why)
+	if len(a.reasons) > 0 {
+		m.keepAway(c, a, a.reasons[0])
 	}
 	defer func() {
 		a.cover = c.outer

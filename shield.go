@@ -54,6 +54,8 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 		}
 		c.doomed = false
 		s.keepAway(c.loop.Load(), c.why)
+	} else if c.isStopping() { // and protected by the Shield in which it was started
+		s.keepAway(c.loop.Load(), c.annex.told)
 	}
 	c.more().shelter = s
 	defer s.leave()
