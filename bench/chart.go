@@ -151,7 +151,7 @@ func (r report) bars(p panel) *plot.Plot {
 	}
 	x.Add(barLabels(shown))
 	x.NominalY(names...)
-	x.X.Min, x.X.Max = 0, 1.3*most // room for the figures
+	x.X.Min, x.X.Max = 0, 1.3*most                                                     // room for the figures
 	x.Y.Min, x.Y.Max = float64(len(shown)-len(peerNames))-0.5, float64(len(shown))-0.5 // bars as far apart as in every panel
 	x.X.Tick.Marker = sparse{}
 	x.X.Label.Text = unitOf(shown[0].Unit)
