@@ -41,7 +41,7 @@ func WithClock(c Clock) Option {
 // Threads run in real time. While one is running the clock does not jump, unless none of them comes back for as long as
 // [ThreadPatience], in real time: it may be blocked until something happens on the loop. If nobody is ready, no timer is
 // set and no thread is running, the run fails with a [*DeadlockError]; that another goroutine could still set an
-// [Event] does not count.
+// [Event] does not count. In guest mode the loop waits for nothing, not for threads either: see [Pause].
 func WithVirtualTime() Option {
 	return func(l *Loop) { l.clock = &virtualClock{now: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)} }
 }

@@ -341,7 +341,7 @@ type coContext struct {
 }
 
 // newContext returns a context with the values of parent. It ends by the loop's hand alone, also when parent is done, so
-// that its cause is the one that the loop crashed for.
+// that its cause is the one that the loop crashed for, and nobody acts on that before the loop does.
 func newContext(parent context.Context) *coContext {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
 	return &coContext{ctx, cancel}

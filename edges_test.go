@@ -1328,3 +1328,103 @@ func (c *panickingClock) Idle(deadline time.Time, threads int, wake <-chan struc
 	}
 	return c.manualClock.Idle(deadline, threads, wake)
 }
+
+// A run inside a coroutine ends with the context of the outer run, whose loop stands still meanwhile.
+func TestEdgeNestedRunEndsWithTheOuterContext(t *testing.T) {
+	noLeaks(t)
+	stopped := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(background)
+	var inner error
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		_, inner = tinyio.Run(co, tinyio.Do(func(co *tinyio.Co) error {
+			cancel(stopped)
+			var never tinyio.Event
+			return never.Wait(co)
+		}))
+		return co.Sleep(time.Hour)
+	}))
+	if !errors.Is(inner, stopped) || !errors.Is(err, stopped) {
+		t.Errorf("the inner run returns %v and the outer one %v", inner, err)
+	}
+}
+
+// A PanicError that the function of a thread returns is an error like any other.
+func TestEdgeThreadReturnsAPanicError(t *testing.T) {
+	noLeaks(t)
+	err := virtually(func(co *tinyio.Co) error {
+		_, err := tinyio.RunInThread(func(context.Context) (int, error) { return 0, &tinyio.PanicError{Value: 1} }).Await(co)
+		return err
+	})
+	if p := new(tinyio.PanicError); !errors.As(err, &p) || p.Value != 1 {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
+// A coroutine of a hosted run cannot be its host.
+func TestEdgeStepsInsideTheirOwnRun(t *testing.T) {
+	noLeaks(t)
+	var r *tinyio.Runtime[tinyio.Void]
+	r = tinyio.Start(background, tinyio.NewLoop(), tinyio.Do(func(*tinyio.Co) error {
+		for range r.Steps() {
+		}
+		return nil
+	}))
+	defer func() {
+		if p, ok := recover().(*tinyio.PanicError); !ok || !strings.Contains(p.Error(), "Steps: ranged over by a coroutine") {
+			t.Errorf("the range panics with %v", p)
+		}
+	}()
+	for range r.Steps() {
+	}
+}
+
+// A panicker panics at the n-th thing that it is told, or asked.
+type panicker struct{ n int }
+
+func (p *panicker) Observe(tinyio.Note) {
+	if p.n--; p.n == 0 {
+		panic("observer")
+	}
+}
+
+func (p *panicker) Pick([]tinyio.ID) int {
+	if p.n--; p.n == 0 {
+		panic("picker")
+	}
+	return 0
+}
+
+// A tool that panics, whenever that is, stops the run cleanly and comes out of it.
+func TestEdgeToolThatPanics(t *testing.T) {
+	noLeaks(t)
+	run := func(o tinyio.Option) (p any) {
+		defer func() { p = recover() }()
+		_, _ = tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+			sleeper := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Second) })
+			failing := tinyio.Do(func(co *tinyio.Co) error { return errors.New("boom") })
+			if _, err := tinyio.Isolate(co, failing); err != nil {
+				return err
+			}
+			if _, err := tinyio.Timeout(co, sleeper, time.Millisecond); errors.Is(err, tinyio.ErrCancelled) {
+				return err
+			}
+			return co.Wait(value(0, 1), value(0, 2), value(0, 3))
+		}), tinyio.WithVirtualTime(), o)
+		return nil
+	}
+	for n := 1; n <= 30; n++ {
+		for name, o := range map[string]tinyio.Option{
+			"observer": tinyio.WithObserver(&panicker{n}), "picker": tinyio.WithPicker(&panicker{n}),
+		} {
+			within(t, func() {
+				if p := run(o); p != nil {
+					if p, ok := p.(*tinyio.PanicError); !ok || p.Value != name {
+						t.Errorf("%s, %d: the run panics with %v", name, n, p)
+					}
+				} else if name == "observer" && n < 15 {
+					t.Errorf("%s, %d: the panic is lost", name, n)
+				}
+			})
+		}
+	}
+}

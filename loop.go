@@ -149,19 +149,27 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 		r.ended, r.err = true, err
 		return r
 	}
+	r.leave = func() bool { return true }
+	if co, ok := ctx.(*Co); ok {
+		// The loop of co stands still as long as this one runs, and cannot tell co that its own context is done.
+		outside := co.c.scope.ctx
+		merged, cancel := context.WithCancelCause(ctx)
+		stop := context.AfterFunc(outside, func() { cancel(context.Cause(outside)) })
+		ctx, r.leave = merged, func() bool { cancel(nil); return stop() }
+	}
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
 	_, l.real = l.clock.(*realClock)
 	l.epoch, l.steps, l.period, l.read = l.clock.Now(), 0, 1, 0
 	l.root = &scope{ctx: ctx}
 	r.root = l.root
 	l.root.begin(l, c, nil)
-	r.leave = func() bool { return true }
 	if ctx.Err() != nil {
 		l.fail(l.root, r.interruption())
 	} else if ctx.Done() != nil {
 		i := &interruption{run: r}
 		i.to = i
-		r.leave = context.AfterFunc(ctx, func() { l.inbox.post(&i.message) })
+		leave, unwatch := r.leave, context.AfterFunc(ctx, func() { l.inbox.post(&i.message) })
+		r.leave = func() bool { unwatch(); return leave() }
 	}
 	return r
 }

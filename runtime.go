@@ -18,7 +18,8 @@ type Runtime[T any] struct {
 // before that. The loop starts no goroutine and waits for nothing; all it reads is its clock ([WithClock]), the context and
 // what comes from outside. (The context package starts a goroutine to watch a context of a type that it does not know.)
 //
-// If l is running already, Steps is empty and Result returns the error.
+// If l is running already, Steps is empty and Result returns the error. From Start on, l counts as running until the range over
+// Steps has ended.
 func Start[T any](ctx context.Context, l *Loop, c *Coro[T]) *Runtime[T] {
 	return &Runtime[T]{begin(ctx, l, c.awaitable(), "Run"), c}
 }
@@ -45,13 +46,17 @@ func (r *Runtime[T]) Steps() iter.Seq[Pause] {
 		if r.run.ended {
 			return
 		}
+		l := r.run.loop
+		if l.running != nil {
+			panic("tinyio: Steps: ranged over by a coroutine of the run itself, " + l.running.describe() +
+				"; the host must do that, outside the loop")
+		}
 		left := true
 		defer func() {
 			if left {
 				r.run.abandon()
 			}
 		}()
-		l := r.run.loop
 		l.setHosted(true)
 		defer l.setHosted(false)
 		for r.run.hostedStep(); !r.run.over(); r.run.hostedStep() {

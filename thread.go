@@ -32,13 +32,16 @@ func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error)) {
 	defer func() {
 		if err == errExited {
 			if p := recover(); p != nil {
-				err = newPanicError(p, debug.Stack())
+				err = threadPanic{newPanicError(p, debug.Stack())}
 			}
 		}
 		c.comeBackWith(v, err)
 	}()
 	v, err = fn((*threadContext)(&c.c.co))
 }
+
+// A threadPanic is a panic in a thread, as distinct from a PanicError that its function returns.
+type threadPanic struct{ *PanicError }
 
 // A threadContext is the context of a coroutine that has no Co to hand out.
 type threadContext Co
@@ -133,8 +136,8 @@ func (c *coroutine) comeBack() {
 	c.outcome, c.wait = returned, onNothing
 	if c.err == errExited {
 		c.outcome = exited
-	} else if _, ok := c.err.(*PanicError); ok {
-		c.outcome = panicked
+	} else if p, ok := c.err.(threadPanic); ok {
+		c.err, c.outcome = p.PanicError, panicked
 	}
 }
 

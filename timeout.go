@@ -4,7 +4,8 @@ import "time"
 
 // Timeout is [Coro.Await] for at most d. When that has passed and c has not finished, c is halted: its current wait ends with
 // a [*TimeoutError], and every later one, so that it can clean up. Timeout returns when c has stopped, with that error; or
-// with c's value, if c finished with a nil error all the same. An error of its own crashes the loop, as everywhere.
+// with c's value, if c finished with a nil error all the same. An error of its own crashes the loop, as everywhere. If d is not
+// positive, a fresh c never runs.
 //
 // With c, the coroutines are halted that only c was waiting for, and so on, and they first; those that anybody else
 // waits for, or that were spawned, carry on. If somebody else waits for c itself, or it was spawned, Timeout

@@ -1,5 +1,7 @@
 package tinyio
 
+import "runtime/debug"
+
 // Seams for tools: a picker decides what is left open about the order of turns, an observer is told what happens. Both work from
 // outside the package. Without them a loop pays one comparison a turn.
 
@@ -134,8 +136,21 @@ func (l *Loop) tell(what What, c *coroutine, err error) {
 		w.turn = l.id(c)
 	}
 	if w.observer != nil {
-		w.observer.Observe(Note{What: what, Coro: l.id(c), By: w.turn, Err: err, loop: l, c: c})
+		l.guard(func() { w.observer = nil }, func() {
+			w.observer.Observe(Note{What: what, Coro: l.id(c), By: w.turn, Err: err, loop: l, c: c})
+		})
 	}
+}
+
+// guard calls into a tool. One that panics is dropped, and the loop stops because of it, with its own work done.
+func (l *Loop) guard(drop, call func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			drop()
+			l.mishaps = append(l.mishaps, failure{err: newPanicError(p, debug.Stack()), panic: true})
+		}
+	}()
+	call()
 }
 
 // choose takes the coroutine that the picker wants out of the ready queue.
@@ -153,7 +168,7 @@ func (l *Loop) choose() *coroutine {
 	}
 	chosen := 0
 	if len(w.ready) > 1 && w.picker != nil {
-		chosen = w.picker.Pick(w.ids)
+		l.guard(func() { w.picker = nil }, func() { chosen = w.picker.Pick(w.ids) })
 	}
 	if chosen < 0 || chosen >= len(w.ready) {
 		panic("tinyio: the Picker chose a coroutine that is not there; it must return an index of the slice it is given")
