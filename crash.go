@@ -197,7 +197,11 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 			l.tell(Stopped, c, why.err)
 		}
 	}
+	isolates := c.state == waiting && c.wait == onIsolate
 	if protected {
+		if isolates { // those inside are protected too, and are told so that whoever waits for them knows
+			l.doomScope(c.annex.inner, why)
+		}
 		return
 	}
 	for s := c.shelter(); s != nil && s != why.from; s = s.outer {
@@ -205,7 +209,7 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	}
 	c.doomed = true
 	l.doomed = append(l.doomed, c)
-	if c.state == waiting && c.wait == onIsolate {
+	if isolates {
 		c.annex.inner.stopped = true
 		l.doomScope(c.annex.inner, why)
 	}
