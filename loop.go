@@ -115,8 +115,8 @@ func RunOn[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 type run struct {
 	loop   *Loop
 	root   *scope
-	leave  func() bool // lets go of the context
-	err    error       // why it could not start
+	leave  func() // lets go of the context
+	err    error  // why it could not start
 	ended  bool
 	result error
 	panics *PanicError
@@ -149,13 +149,13 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 		r.ended, r.err = true, err
 		return r
 	}
-	r.leave = func() bool { return true }
+	r.leave = func() {}
 	if co, ok := ctx.(*Co); ok {
 		// The loop of co stands still as long as this one runs, and cannot tell co that its own context is done.
 		outside := co.c.scope.ctx
 		merged, cancel := context.WithCancelCause(ctx)
 		stop := context.AfterFunc(outside, func() { cancel(context.Cause(outside)) })
-		ctx, r.leave = merged, func() bool { cancel(nil); return stop() }
+		ctx, r.leave = merged, func() { cancel(nil); stop() }
 	}
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
 	_, l.real = l.clock.(*realClock)
@@ -169,7 +169,7 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 		i := &interruption{run: r}
 		i.to = i
 		leave, unwatch := r.leave, context.AfterFunc(ctx, func() { l.inbox.post(&i.message) })
-		r.leave = func() bool { unwatch(); return leave() }
+		r.leave = func() { unwatch(); leave() }
 	}
 	return r
 }
@@ -309,8 +309,8 @@ func (l *Loop) survive(done *bool) {
 		l.settle()
 		return
 	}
-	// The clock, the observer or the picker has panicked, or the loop itself. That must not unwind the coroutine on whose stack
-	// it happened to run. Once is enough to stop everything; twice and that cannot be done.
+	// The clock has panicked, or the loop itself (a picker or an observer does not get this far: see guard). That must not unwind
+	// the coroutine on whose stack it happened to run. Once is enough to stop everything; twice and that cannot be done.
 	if l.broken {
 		panic(p)
 	}
@@ -385,6 +385,7 @@ func (l *Loop) stopped(c *coroutine) {
 		if l.watch != nil {
 			l.tell(Suspended, c, nil)
 		}
+		l.limit(c)
 	}
 	switch c.wait {
 	case onNothing:
@@ -396,22 +397,16 @@ func (l *Loop) stopped(c *coroutine) {
 			l.want(c, a.awaitable())
 		}
 		l.makeReady(c)
-	case onTimer:
-		l.limit(c)
+	case onTimer: // which is set
 	case onCoroutine:
-		l.limit(c)
 		l.join(c)
 	case onCompletion:
-		l.limit(c)
 		l.joinAny(c)
 	case onIsolate:
-		l.limit(c)
 		l.enclose(c, l.asked.target)
 	case onEvent:
-		l.limit(c)
 		l.joinEvent(c, l.asked.hub)
 	case onPermit, onBarrier:
-		l.limit(c)
 		l.asked.line.push(&c.one[0])
 	}
 	if c.wait > onTurn {
