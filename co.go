@@ -84,29 +84,17 @@ func (c *coroutine) attempt(weight int) {
 	}
 }
 
-// suspend leaves the coroutine until the loop resumes it.
+// suspend leaves the coroutine until it is its turn again.
 func (co *Co) suspend(w wait) error {
 	c := co.c
 	c.wait = w
-	if l := c.loop.Load(); l.carrier == nil {
-		l.carry(c)
-	} else {
-		c.stack.Suspend()
-	}
-	if c.poked {
-		return co.poked()
-	}
-	return nil
+	c.loop.Load().endTurn(c)
+	return co.outcome()
 }
 
-// poked deals with being resumed for something else than that the wait has ended well.
-func (co *Co) poked() error {
-	c := co.c
-	for l := c.loop.Load(); l.probe != nil; {
-		l.probe.take()
-		c.stack.Suspend()
-	}
-	if c.stopped && !co.shield.protects(c.why) {
+// outcome is how a wait has ended: well, or because the coroutine is being stopped.
+func (co *Co) outcome() error {
+	if c := co.c; c.stopped && !co.shield.protects(c.why) {
 		return c.why.err
 	}
 	return nil
@@ -122,21 +110,7 @@ func (co *Co) Yield() error {
 	if l.quiet() {
 		return nil
 	}
-	if l.carrier == nil || l.stepwise {
-		return co.suspend(onTurn)
-	}
-	// The rest is suspend and stopped, for the case at hand, without a call more than is needed: a return that follows a
-	// switch is one that the processor has not foreseen, and costs 6 ns.
-	c.wait = onTurn
-	l.takeIn()
-	c.state = ready
-	l.ready.push(c)
-	l.running = nil
-	c.stack.Suspend()
-	if c.poked {
-		return co.poked()
-	}
-	return nil
+	return co.suspend(onTurn)
 }
 
 // Sleep suspends the coroutine for d; others run meanwhile. With d zero or negative it is a Yield.

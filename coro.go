@@ -212,14 +212,13 @@ const (
 type coroutine struct {
 	co      Co
 	next    *coroutine   // in the ready queue
-	stack   stack.Switch // while its function runs
-	g       uintptr      // the goroutine of its stack
+	at      *stack.Place // where its goroutine is parked, while its function runs
+	g       uintptr      // its goroutine
 	loop    atomic.Pointer[Loop]
 	state   state
 	wait    wait
 	outcome outcome
 	stopped bool // why is set
-	poked   bool // stopped, or resumed by a probe
 	doomed  bool // its waits are being ended
 	gaveUp  bool // its edges no longer count in wanted
 	spawned bool
@@ -284,22 +283,9 @@ func (c *coroutine) init(b body, entry uintptr) {
 	c.one[0].c, c.awaiters.owner = c, c
 }
 
-// Run is the task on the coroutine's stack: see [stack.Task]. When the function has ended, the stack has nothing on it and
-// can take the next steps of the loop: as long as these start other coroutines, it need not be left.
-func (c *coroutine) Run(s *stack.Stack) (next stack.Task, keep bool) {
-	c.g, c.stack = s.ID(), s.Switch()
-	c.run()
-	c.stack = stack.Switch{}
-	l := c.loop.Load()
-	if n := l.followUp(c); n != nil {
-		return n, true
-	}
-	return nil, l.keepStack(s)
-}
-
-// run calls the function and takes down how it ended.
-func (c *coroutine) run() {
-	c.outcome = exited // unless it comes to say otherwise
+// run calls the function, on w, and takes down how it ended.
+func (c *coroutine) run(w *worker) {
+	c.g, c.outcome = w.id, exited // unless it comes to say otherwise
 	defer c.caught()
 	err := c.body.call(&c.co)
 	if c.state != running { // a callback, which waits without a stack from here on

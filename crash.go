@@ -191,7 +191,7 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 			a.told = why
 		}
 	} else if !c.stopped {
-		c.why, c.stopped, c.poked = why, true, true
+		c.why, c.stopped = why, true
 		c.co.stop(why)
 		if l.watch != nil {
 			l.tell(Stopped, c, why.err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -37,8 +36,10 @@ import (
 // runs, and needs no closing.
 type Loop struct {
 	ready    queue
-	running  *coroutine
+	running  *coroutine // whose turn it is; nil when it is the loop's
+	left     *coroutine // whose turn has ended, until that has been dealt with
 	carrier  *coroutine // the loop runs on its stack while it waits; see carry
+	carrying bool       // it does so now
 	live     int        // coroutines that have been started and have not finished, in all scopes
 	timers   timers.Heap[timed]
 	steps    int // turns left until the clock is read again, see fireTimers
@@ -46,7 +47,8 @@ type Loop struct {
 	read     int64
 	asked    request
 	doomed   []*coroutine // being stopped: a work list, empty between steps
-	stacks   []*stack.Stack
+	idlers   []*worker
+	driver   *stack.Place // where the goroutine is parked that drives the loop
 	probe    *probe
 	choosing int       // coroutines that wait for any of several
 	mishaps  []failure // what went wrong where no coroutine could return it; see reportMishaps
@@ -204,10 +206,8 @@ func (r *run) over() bool {
 	if r.panics != nil {
 		r.panics.others = append(r.panics.others, r.root.others(r.panics)...)
 	}
-	for _, s := range l.stacks {
-		s.Stop()
-	}
-	l.stacks, l.root, l.panicked, l.exiting, l.mishaps, l.broken = nil, nil, nil, false, nil, false
+	l.dismiss()
+	l.root, l.panicked, l.exiting, l.mishaps, l.broken = nil, nil, false, nil, false
 	l.clock.Rest()
 	l.active.Store(false)
 	return true
@@ -218,6 +218,10 @@ func (r *run) over() bool {
 // of carrier, on whose stack it runs then, and for a host after each turn.
 func (l *Loop) loop(carrier *coroutine) (done bool) {
 	defer l.survive(&done)
+	at := &l.driver
+	if carrier != nil {
+		at = &carrier.at
+	}
 	for l.live > 0 {
 		l.takeIn()
 		l.fireTimers()
@@ -234,18 +238,13 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 		if l.watch != nil {
 			l.tell(Resumed, c, nil)
 		}
-		if c == carrier {
+		if c != carrier {
+			l.resume(c, at)
+		}
+		if l.running != nil { // the carrier
 			return true
 		}
-		if c.stack.Valid() {
-			c.stack.Resume()
-		} else {
-			l.begin(c)
-		}
-		if l.running == nil && !l.stepwise {
-			continue // that has been dealt with on its stack: see Yield and followUp
-		}
-		l.settle() // c, or whoever stopped last: see followUp
+		l.settle() // c, or whoever ran last: see ahead
 		if l.hosted {
 			return true
 		}
@@ -266,24 +265,33 @@ func (l *Loop) pick() *coroutine {
 	return c
 }
 
-// begin lets c, which has no stack, have its first turn; or, if it is a callback that has come back, its last.
-func (l *Loop) begin(c *coroutine) {
-	if c.outcome != notBegun {
+// resume lets c go on until it is the loop's turn again, or the carrier's. The loop is parked in *at meanwhile. A callback needs no
+// goroutine for its first turn and its last.
+func (l *Loop) resume(c *coroutine, at **stack.Place) {
+	switch {
+	case c.at != nil:
+	case c.outcome != notBegun:
 		c.comeBack()
+		l.running, l.left = nil, c
 		return
-	}
-	c.outcome = pending
-	if c.isSimple() {
+	case c.isSimple():
+		c.outcome = pending
 		c.body.call(&c.co)
+		l.running, l.left = nil, c
 		return
+	default:
+		l.hire().give(c)
 	}
-	l.takeStack().Start(c)
+	l.changeTo(at, c.at)
+	for l.whereabouts() != *at {
+		l.passOn(at)
+	}
 }
 
-// settle deals with how the coroutine that was running stopped, unless that has been done on its own stack.
+// settle deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
 func (l *Loop) settle() {
-	if c := l.running; c != nil {
-		l.running = nil
+	if c := l.left; c != nil {
+		l.left = nil
 		l.takeIn()
 		l.stopped(c)
 	}
@@ -298,54 +306,88 @@ func (l *Loop) settle() {
 // stepped is called after every step, in the tests of this package.
 var stepped func(*Loop)
 
-// survive goes on after a coroutine has called runtime.Goexit, which has ended its stack, and after a panic in the loop.
+// survive goes on after a panic in the loop. The clock has panicked, or the loop itself (a picker or an observer does not
+// get this far: see guard). That must not unwind the coroutine on whose stack it happened to run.
 func (l *Loop) survive(done *bool) {
-	if *done {
-		return
+	if !*done {
+		l.mishap(recover())
 	}
-	p := recover()
-	if p == stack.Exited {
-		l.running.stack = stack.Switch{}
-		l.settle()
-		return
-	}
-	// The clock has panicked, or the loop itself (a picker or an observer does not get this far: see guard). That must not unwind
-	// the coroutine on whose stack it happened to run. Once is enough to stop everything; twice and that cannot be done.
-	if l.broken {
-		panic(p)
-	}
-	l.broken = true
-	l.mishaps = append(l.mishaps, failure{err: newPanicError(p, debug.Stack()), panic: true})
 }
 
-// carry is how a coroutine waits when no other one waits like this: it stays on its stack and runs the loop there until it
-// is its turn. Others are resumed from there and come back there. In most programs that is the first coroutine. It
-// spares the two switches by which others leave and come back: half the cost of awaiting a fresh coroutine.
+// carry is how a coroutine waits when there is something else for the loop to do than to let another one go on, and no other
+// coroutine waits like this: it stays on its stack and runs the loop there until it is its turn. In most programs that is the
+// first coroutine. It spares the two switches by which others leave and come back.
 func (l *Loop) carry(c *coroutine) {
-	l.carrier = c
-	l.settle()
+	l.carrier, l.carrying = c, true
 	for !l.loop(c) {
 	}
-	l.carrier = nil
+	l.carrying = false
 }
 
-// followUp is called on the stack of c when its function has ended. It deals with that, and if it is then the turn of a coroutine
-// that has not begun, returns it, to be run on the same stack without leaving it in between. That is half the cost of
-// gathering many short ones. A failure is left to the loop where it runs: to tell who waited it must be able to
-// resume whoever did.
-func (l *Loop) followUp(c *coroutine) *coroutine {
-	if l.stepwise || c.state == running && (c.outcome != returned || c.err != nil) {
+// endTurn ends the turn of c, which waits for something, on its own stack. It returns when c goes on.
+func (l *Loop) endTurn(c *coroutine) {
+	l.running, l.left = nil, c
+	switch {
+	case l.stepwise:
+		l.changeTo(&c.at, l.driver)
+	default:
+		l.settle()
+		switch n := l.ahead(nil); {
+		case n == c:
+		case n != nil || l.carrier != nil && l.carrier != c:
+			l.changeTo(&c.at, l.whereabouts())
+		default:
+			l.carry(c)
+		}
+	}
+	for l.running != c {
+		l.passOn(&c.at)
+	}
+}
+
+// leave ends the last turn of c, on the stack of its worker. A failure is left to the loop where it runs, because who waited has
+// to be found out then, and that is no work for a small stack.
+func (l *Loop) leave(c *coroutine, w *worker) {
+	l.running, l.left = nil, c
+	if c == l.carrier {
+		l.carrier = nil
+	}
+	if failed := c.state == running && (c.outcome != returned || c.err != nil); !l.stepwise && !failed {
+		l.settle()
+		if n := l.ahead(w); n != nil && n == w.task {
+			return
+		}
+	}
+	l.rest(w)
+	if !w.quit {
+		l.changeTo(&w.at, l.whereabouts())
+	}
+}
+
+// ahead makes the next ready coroutine the running one, if there is nothing for the loop to do before, so that the caller can
+// go on with it directly. That is one switch instead of two: a third of the cost of a turn. If it has not begun, it gets w, the
+// worker of the caller, if that is free, and otherwise an idle one.
+func (l *Loop) ahead(w *worker) *coroutine {
+	l.takeIn()
+	n := l.ready.head
+	if n == nil || n.state != ready || len(l.mishaps) > 0 {
 		return nil
 	}
-	l.settle()
-	l.takeIn()
-	l.fireTimers()
-	n := l.ready.head
-	if len(l.mishaps) > 0 || n == nil || n.isSimple() || n.outcome != notBegun || n.state != ready {
-		return nil
+	if l.timers.Len() > 0 {
+		if l.steps--; l.steps <= 0 {
+			return nil
+		}
+	}
+	if n.at == nil {
+		if n.outcome != notBegun || n.isSimple() || w == nil && len(l.idlers) == 0 {
+			return nil
+		}
+		if w == nil {
+			w = l.hire()
+		}
+		w.give(n)
 	}
 	l.ready.pop()
-	n.outcome = pending
 	l.running, n.state = n, running
 	return n
 }
@@ -419,31 +461,6 @@ func (l *Loop) limit(c *coroutine) {
 	if l.asked.limited {
 		l.setTimer(&c.timer, l.asked.pause, c)
 	}
-}
-
-// spareStacks is how many stacks of finished coroutines a loop keeps for new ones. Beyond that a burst of coroutines
-// gives its memory back.
-const spareStacks = 1024
-
-// takeStack returns a stack for a coroutine that begins.
-func (l *Loop) takeStack() *stack.Stack {
-	n := len(l.stacks)
-	if n == 0 {
-		return stack.New()
-	}
-	s := l.stacks[n-1]
-	l.stacks[n-1] = nil
-	l.stacks = l.stacks[:n-1]
-	return s
-}
-
-// keepStack reports whether s, which is about to be idle, is kept for another coroutine.
-func (l *Loop) keepStack(s *stack.Stack) bool {
-	if len(l.stacks) == spareStacks {
-		return false
-	}
-	l.stacks = append(l.stacks, s)
-	return true
 }
 
 // makeReady puts c at the back of the ready queue.

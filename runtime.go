@@ -72,12 +72,9 @@ func (r *Runtime[T]) Steps() iter.Seq[Pause] {
 	}
 }
 
-// setHosted notes whether a host drives l. No coroutine is to carry the loop then.
+// setHosted notes whether a host drives l.
 func (l *Loop) setHosted(hosted bool) {
 	l.hosted, l.stepwise = hosted, hosted || l.watch != nil
-	if l.carrier = nil; l.stepwise {
-		l.carrier = nobody
-	}
 }
 
 // hostedStep takes a step for a host. It looks at the context itself, so that a host that ends it between two steps knows at

@@ -149,7 +149,7 @@ func (b *callback) stop(l *Loop, cause error) {
 		return
 	}
 	a := &aside{call: func() { cancel(cause) }}
-	if !l.runAside(a) {
+	if !a.run() {
 		l.mishaps = append(l.mishaps, failure{err: errExited, exit: true})
 	} else if a.panic != nil {
 		l.mishaps = append(l.mishaps, failure{err: a.panic, panic: true})
@@ -163,7 +163,7 @@ type aside struct {
 	panic *PanicError
 }
 
-func (l *Loop) runAside(a *aside) (returned bool) {
+func (a *aside) run() (returned bool) {
 	defer func() {
 		if !returned {
 			if p := recover(); p != stack.Exited {
@@ -171,21 +171,20 @@ func (l *Loop) runAside(a *aside) (returned bool) {
 			}
 		}
 	}()
-	l.takeStack().Start(a)
+	var p stack.Place
+	p.Init(a)
+	p.Change()
 	return true
 }
 
-// Run is the task on the stack.
-func (a *aside) Run(s *stack.Stack) (stack.Task, bool) {
-	func() {
-		defer func() {
-			if p := recover(); p != nil {
-				a.panic = newPanicError(p, debug.Stack())
-			}
-		}()
-		a.call()
+// Work calls the function on the stack.
+func (a *aside) Work() {
+	defer func() {
+		if p := recover(); p != nil {
+			a.panic = newPanicError(p, debug.Stack())
+		}
 	}()
-	return nil, false
+	a.call()
 }
 
 // An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that

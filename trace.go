@@ -39,18 +39,22 @@ type probe struct {
 
 func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:]) }
 
+// nobody is the coroutine whose turn it is while a probe is under way.
+var nobody = new(coroutine)
+
 // where returns the place at which c waits.
 func (l *Loop) where(c *coroutine) Frame {
 	p := new(probe)
 	switch {
-	case c == l.carrier && l.running == nil: // this is its stack
-		p.take()
-	case c.stack.Valid() && c.state != running && c.wait != onThread && c != l.carrier:
-		l.probe, c.poked = p, true
-		c.stack.Resume()
-		l.probe, c.poked = nil, c.stopped
-	default:
+	case c.at == nil || c.state == running:
 		return c.entryFrame()
+	case c == l.carrier && l.carrying && l.running == nil: // this is its stack
+		p.take()
+	default:
+		turn := l.running
+		l.probe, l.running = p, nobody
+		c.at.Change()
+		l.probe, l.running = nil, turn
 	}
 	frames := runtime.CallersFrames(p.callers[:p.n])
 	for {

@@ -111,13 +111,9 @@ func (l *Loop) watched() *watch {
 	if l.watch == nil {
 		l.watch = &watch{turn: Nobody}
 		l.stepwise = true
-		l.carrier = nobody
 	}
 	return l.watch
 }
-
-// nobody is the carrier of a loop that none of its coroutines may carry.
-var nobody = new(coroutine)
 
 // id returns the number of c, and gives it one if it has none.
 func (l *Loop) id(c *coroutine) ID {

@@ -2,82 +2,56 @@
 //
 // It is the only code of the module that knows how a coroutine is made: by [iter.Pull], whose next and yield switch
 // between two goroutines without the scheduler in between. Such a switch costs about a quarter of a channel operation.
+//
+// What next and yield do is in truth symmetric: the goroutine that calls one of them parks, and the one that was parked there
+// goes on. Nothing ties either side to a certain goroutine, as long as the calls of next and yield take turns; an iterator
+// may have its yield called by a goroutine other than its own while it waits for that one. So a pair of them is used as a
+// [Place] here, in which one goroutine is parked at any time, and any running one can change places with it. That lets
+// coroutines go on with each other directly, by one switch, where going back to a scheduler in between takes two.
 package stack
 
 import "iter"
 
-// A Task is what runs on a stack.
-type Task interface {
-	// Run runs the task on s. It may suspend, and must not panic. Then it says what to run next on the same stack; if that is
-	// nil, the stack is left, and if it is not to be kept either, its goroutine ends.
-	Run(s *Stack) (next Task, keep bool)
-}
-
-// A Stack runs tasks, one after another. Making one costs as much as starting a goroutine, so a stack whose task has
-// finished is worth keeping for the next one.
-type Stack struct {
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
-	task  Task
-	id    uintptr
-}
-
-// A Switch is the two ways across: into a stack and out of it. It is for the task to keep, close to what it needs at the
-// same time.
-type Switch struct {
+// A Place is where one goroutine is parked, any goroutine.
+type Place struct {
 	next  func() (struct{}, bool)
 	yield func(struct{}) bool
+	odd   bool // an odd number of changes: yield is next
 }
 
-// New returns a stack that runs nothing yet.
-func New() *Stack {
-	s := new(Stack)
-	s.next, s.stop = iter.Pull(s.run)
-	return s
+// Init parks a new goroutine in p, which is to call w.Work when it goes on for the first time. When Work returns, its
+// goroutine ends, and the one that is parked in p then, whichever that is, goes on. It panics with [Exited] if Work has
+// ended by [runtime.Goexit] and it had parked by an odd change. The Place is good for nothing then.
+func (p *Place) Init(w Worker) {
+	p.next, _ = iter.Pull(func(yield func(struct{}) bool) {
+		returned := false
+		// A Goexit would go on in the one that is parked in p: iter.Pull sees to that. A panic can be stopped there.
+		defer func() {
+			if !returned {
+				panic(Exited)
+			}
+		}()
+		p.yield = yield
+		w.Work()
+		returned = true
+	})
 }
 
-// Start runs t on s, which is idle, until it suspends or no task is left. It panics with [Exited] if a task calls
-// [runtime.Goexit], which takes the stack with it.
-func (s *Stack) Start(t Task) {
-	s.task = t
-	s.next()
+// A Worker is what a goroutine does.
+type Worker interface {
+	// Work must not panic.
+	Work()
 }
 
-// Stop ends an idle stack and its goroutine.
-func (s *Stack) Stop() { s.stop() }
-
-// ID tells the goroutine of s from every other one that is alive.
-func (s *Stack) ID() uintptr { return s.id }
-
-// Switch returns the ways into and out of s, for a task that runs on it.
-func (s *Stack) Switch() Switch { return Switch{s.next, s.yield} }
-
-// Resume goes on with a task from where it suspended. It returns and panics as [Stack.Start] does.
-func (w *Switch) Resume() { w.next() }
-
-// Suspend leaves the stack: the Start or Resume that is under way returns. It returns when the task is resumed.
-func (w *Switch) Suspend() { w.yield(struct{}{}) }
-
-// Valid reports whether w leads anywhere.
-func (w *Switch) Valid() bool { return w.next != nil }
-
-func (s *Stack) run(yield func(struct{}) bool) {
-	// A Goexit would go on in the caller of next: iter.Pull sees to that. A panic can be stopped there.
-	defer func() {
-		if s.task != nil {
-			panic(Exited)
-		}
-	}()
-	s.yield, s.id = yield, ID()
-	for {
-		next, keep := s.task.Run(s)
-		s.task = next
-		if next == nil && (!keep || !yield(struct{}{})) {
-			return
-		}
+// Change parks the calling goroutine in p, and the one that was parked there goes on. It returns when somebody changes
+// places with the caller in turn.
+func (p *Place) Change() {
+	if p.odd = !p.odd; p.odd {
+		p.next()
+	} else {
+		p.yield(struct{}{})
 	}
 }
 
-// Exited is what a stack panics with when its task has called runtime.Goexit.
+// Exited is what a goroutine panics with if one has called runtime.Goexit whose Place it was parked in.
 var Exited any = new(int)

@@ -6,64 +6,89 @@ import (
 	"testing"
 )
 
-// A script is a task that calls a function and then goes on with another.
-type script struct {
-	run  func(s *Stack)
-	next Task
-	keep bool
-}
+type work func()
 
-func (t *script) Run(s *Stack) (Task, bool) {
-	t.run(s)
-	return t.next, t.keep
-}
+func (w work) Work() { w() }
 
-func TestSuspendAndResume(t *testing.T) {
+func TestChange(t *testing.T) {
 	var log []string
-	s := New()
-	var w Switch
-	s.Start(&script{keep: true, run: func(s *Stack) {
-		w = s.Switch()
+	var p Place
+	p.Init(work(func() {
 		log = append(log, "one")
-		w.Suspend()
+		p.Change()
 		log = append(log, "two")
-	}})
+	}))
+	p.Change()
 	log = append(log, "between")
-	w.Resume()
-	s.Start(&script{keep: false, run: func(*Stack) { log = append(log, "three") }})
-	if want := []string{"one", "between", "two", "three"}; !slices.Equal(log, want) {
+	p.Change()
+	log = append(log, "end")
+	if want := []string{"one", "between", "two", "end"}; !slices.Equal(log, want) {
 		t.Errorf("got %v, want %v", log, want)
 	}
 }
 
-// TestTasksFollowEachOther runs several tasks without leaving the stack.
-func TestTasksFollowEachOther(t *testing.T) {
-	n := 0
-	count := func(*Stack) { n++ }
-	s := New()
-	s.Start(&script{run: count, next: &script{run: count, next: &script{run: count, keep: true}}})
-	if n != 3 {
-		t.Errorf("%d tasks ran, want 3", n)
+// TestChangeWithAnother wants goroutines to go on with each other, without the one that made them in between. Each parks in the
+// place of the one that it goes on with.
+func TestChangeWithAnother(t *testing.T) {
+	const n, rounds = 5, 4
+	var log, want []int
+	var at [n]*Place // where each is parked
+	home := make([]Place, n)
+	var ended [n]bool
+	var maker *Place
+	turn := 0
+	next := func(me **Place) { // goes on with the one whose turn it is
+		to := &maker
+		if turn < n*rounds {
+			to = &at[turn%n]
+		}
+		*me = *to
+		(*me).Change()
 	}
-	s.Stop()
+	for i := range n {
+		at[i] = &home[i]
+		home[i].Init(work(func() {
+			for range rounds {
+				log = append(log, i)
+				turn++
+				next(&at[i])
+			}
+			ended[i] = true
+		}))
+	}
+	next(&maker)
+	for i := range n * rounds {
+		want = append(want, i%n)
+	}
+	if !slices.Equal(log, want) {
+		t.Errorf("got %v, want %v", log, want)
+	}
+	// Each that ends sets another one going, which ends too, until one does in whose place this goroutine is parked.
+	for i := range n {
+		if !ended[i] {
+			at[i].Change()
+		}
+	}
 }
 
-// TestExitIsToldToTheResumer wants a Goexit in a task to end its stack and nothing else.
+// TestExitIsToldToTheResumer wants a Goexit to end its goroutine and nothing else.
 func TestExitIsToldToTheResumer(t *testing.T) {
 	cleaned := false
 	defer func() {
 		if p := recover(); p != Exited {
-			t.Errorf("Start panicked with %v, want Exited", p)
+			t.Errorf("Change panicked with %v, want Exited", p)
 		}
 		if !cleaned {
-			t.Error("the deferred function of the task did not run")
+			t.Error("the deferred function did not run")
 		}
 	}()
-	New().Start(&script{run: func(*Stack) {
+	var p Place
+	p.Init(work(func() {
 		defer func() { cleaned = true }()
 		runtime.Goexit()
-	}})
-	t.Error("Start returned")
+	}))
+	p.Change()
+	t.Error("Change returned")
 }
 
 // TestIDsDiffer wants different goroutines to have different IDs and one to keep its own.
@@ -71,24 +96,25 @@ func TestIDsDiffer(t *testing.T) {
 	if ID() == 0 {
 		t.Skip("goroutines cannot be told apart on this architecture")
 	}
-	a, b := New(), New()
-	ids := func(s *Stack) (first, second uintptr) {
-		var w Switch
-		s.Start(&script{keep: true, run: func(s *Stack) {
-			w, first = s.Switch(), ID()
-			w.Suspend()
+	ids := func() (first, second uintptr) {
+		var p Place
+		p.Init(work(func() {
+			first = ID()
+			p.Change()
 			var grow [1 << 16]byte // moves the stack
 			grow[ID()%7] = 1
 			second = ID() + uintptr(grow[8])
-		}})
-		w.Resume()
+		}))
+		p.Change()
+		other := ID()
+		p.Change()
+		if other != ID() || first == other {
+			t.Errorf("got %x here, then %x, and %x there", other, ID(), first)
+		}
 		return first, second
 	}
-	a1, a2 := ids(a)
-	b1, b2 := ids(b)
-	if a1 != a2 || b1 != b2 || a1 == b1 || a1 == ID() || a1 != a.ID() {
-		t.Errorf("got %x %x and %x %x on %x", a1, a2, b1, b2, ID())
+	a1, a2 := ids()
+	if a1 != a2 {
+		t.Errorf("got %x and then %x", a1, a2)
 	}
-	a.Stop()
-	b.Stop()
 }
