@@ -87,8 +87,18 @@ func (c *coroutine) attempt(weight int) {
 // suspend leaves the coroutine until it is its turn again.
 func (co *Co) suspend(w wait) error {
 	c := co.c
+	l := c.loop.Load()
 	c.wait = w
-	c.loop.Load().endTurn(c)
+	if p := l.endTurn(c); p != nil {
+		if p.Odd = !p.Odd; p.Odd { // p.Change, without the call: see there
+			p.Next()
+		} else {
+			p.Yield(struct{}{})
+		}
+		for l.running != c {
+			l.passOn(&c.at)
+		}
+	}
 	return co.outcome()
 }
 

@@ -324,25 +324,32 @@ func (l *Loop) carry(c *coroutine) {
 	l.carrying = false
 }
 
-// endTurn ends the turn of c, which waits for something, on its own stack. It returns when c goes on.
-func (l *Loop) endTurn(c *coroutine) {
+// endTurn ends the turn of c, which waits for something, on its own stack. It returns the place in which c is to park, and in
+// which whose turn it is now is parked; or nil if it is c's turn again.
+func (l *Loop) endTurn(c *coroutine) *stack.Place {
 	l.running, l.left = nil, c
-	switch {
-	case l.stepwise:
-		l.changeTo(&c.at, l.driver)
-	default:
+	if l.stepwise {
+		c.at = l.driver
+		return c.at
+	}
+	if c.wait == onTurn && stepped == nil {
+		l.left = nil
+		l.takeIn()
+		c.state = ready
+		l.ready.push(c)
+	} else {
 		l.settle()
-		switch n := l.ahead(nil); {
-		case n == c:
-		case n != nil || l.carrier != nil && l.carrier != c:
-			l.changeTo(&c.at, l.whereabouts())
-		default:
-			l.carry(c)
-		}
 	}
-	for l.running != c {
-		l.passOn(&c.at)
+	n := l.ahead(nil)
+	if n == nil && (l.carrier == nil || l.carrier == c) {
+		l.carry(c)
+		return nil
 	}
+	if n == c {
+		return nil
+	}
+	c.at = l.whereabouts()
+	return c.at
 }
 
 // leave ends the last turn of c, on the stack of its worker. A failure is left to the loop where it runs, because who waited has

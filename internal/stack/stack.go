@@ -14,16 +14,16 @@ import "iter"
 
 // A Place is where one goroutine is parked, any goroutine.
 type Place struct {
-	next  func() (struct{}, bool)
-	yield func(struct{}) bool
-	odd   bool // an odd number of changes: yield is next
+	Next  func() (struct{}, bool)
+	Yield func(struct{}) bool
+	Odd   bool // an odd number of changes has been made: the next one is by Yield
 }
 
 // Init parks a new goroutine in p, which is to call w.Work when it goes on for the first time. When Work returns, its
 // goroutine ends, and the one that is parked in p then, whichever that is, goes on. It panics with [Exited] if Work has
 // ended by [runtime.Goexit] and it had parked by an odd change. The Place is good for nothing then.
 func (p *Place) Init(w Worker) {
-	p.next, _ = iter.Pull(func(yield func(struct{}) bool) {
+	p.Next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		returned := false
 		// A Goexit would go on in the one that is parked in p: iter.Pull sees to that. A panic can be stopped there.
 		defer func() {
@@ -31,7 +31,7 @@ func (p *Place) Init(w Worker) {
 				panic(Exited)
 			}
 		}()
-		p.yield = yield
+		p.Yield = yield
 		w.Work()
 		returned = true
 	})
@@ -45,11 +45,14 @@ type Worker interface {
 
 // Change parks the calling goroutine in p, and the one that was parked there goes on. It returns when somebody changes
 // places with the caller in turn.
+//
+// Where it matters, a caller says the same itself, without the call: a return after a change is one that the processor has
+// not foreseen, and costs 7 ns.
 func (p *Place) Change() {
-	if p.odd = !p.odd; p.odd {
-		p.next()
+	if p.Odd = !p.Odd; p.Odd {
+		p.Next()
 	} else {
-		p.yield(struct{}{})
+		p.Yield(struct{}{})
 	}
 }
 
