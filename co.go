@@ -258,9 +258,12 @@ func (co *Co) awaitAll(edges []waiter) error {
 	return err
 }
 
-func (co *Co) awaitEdges() error {
+// awaitEdges waits until all coroutines to which the edges of the coroutine lead have finished.
+func (co *Co) awaitEdges() error { return co.joined(co.suspend(onCoroutine)) }
+
+// joined is how a wait for coroutines has ended, err being how the suspension has.
+func (co *Co) joined(err error) error {
 	c := co.c
-	err := co.suspend(onCoroutine)
 	failed := c.err
 	c.err = nil
 	if err != nil {
@@ -272,16 +275,7 @@ func (co *Co) awaitEdges() error {
 // join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened.
 func (l *Loop) join(c *coroutine) {
 	edges := c.edges()
-	err := l.deepen(c, edges)
-	if err == nil {
-		err = l.findStuck(c, edges)
-	}
-	if err != nil {
-		for i := range edges {
-			edges[i].line = nil
-		}
-		c.err = err
-		l.wake(c)
+	if l.refuse(c, edges) {
 		return
 	}
 	c.unmet, c.gaveUp = 0, false
@@ -291,6 +285,43 @@ func (l *Loop) join(c *coroutine) {
 	if c.unmet == 0 {
 		l.wake(c)
 	}
+}
+
+// refuse lets the wait of c fail if edges would close a cycle.
+func (l *Loop) refuse(c *coroutine, edges []waiter) bool {
+	err := l.deepen(c, edges)
+	if err == nil {
+		err = l.findStuck(c, edges)
+	}
+	if err == nil {
+		return false
+	}
+	for i := range edges {
+		edges[i].line = nil
+	}
+	c.err = err
+	l.wake(c)
+	return true
+}
+
+// joinFresh makes c, which waits for one coroutine, wait for it, if that is fresh. It is what most do, and what join comes to then:
+// nobody who is fresh can be part of a cycle.
+func (l *Loop) joinFresh(c *coroutine) bool {
+	w := &c.one[0]
+	line := w.line
+	if line == nil || line.owner.state != fresh || c.waitsForSeveral() {
+		return false
+	}
+	t := line.owner
+	if t == c {
+		return false
+	}
+	t.depth = max(t.depth, c.depth+1)
+	t.wanted++
+	c.unmet, c.gaveUp = 1, false
+	line.push(w)
+	l.start(t, c.scope, c.shelter())
+	return true
 }
 
 // joinOne makes c wait for the coroutine to which w leads.

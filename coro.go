@@ -323,6 +323,9 @@ func (c *coroutine) edges() []waiter {
 	return c.one[:]
 }
 
+// waitsForSeveral reports that c waits for coroutines and has edges to several of them.
+func (c *coroutine) waitsForSeveral() bool { return c.annex != nil && c.annex.edges != nil }
+
 // label is the name of c.
 func (c *coroutine) label() string {
 	if c.annex != nil && c.annex.name != "" {

@@ -83,9 +83,17 @@ type failure struct {
 
 func (f failure) error() error { return &Error{Err: f.err, Trace: f.trace} }
 
-// failure is what went wrong in c, which has ended. A coroutine that is being stopped may say so in several ways.
-func (c *coroutine) failure() (f failure, failed bool) {
-	f.err = c.err
+// failure is what went wrong in c, which has ended; nil if nothing did.
+func (c *coroutine) failure() *failure {
+	if c.outcome == returned && c.err == nil {
+		return nil
+	}
+	return c.failed()
+}
+
+// failed is failure for a coroutine that did not just end. One that is being stopped may say so in several ways.
+func (c *coroutine) failed() *failure {
+	f := &failure{err: c.err}
 	switch {
 	case c.outcome == panicked:
 		f.panic = true
@@ -96,9 +104,9 @@ func (c *coroutine) failure() (f failure, failed bool) {
 	case c.outcome == exited:
 		f.exit = true
 	case c.err == nil || c.stopped && c.why.explains(c.err):
-		return f, false
+		return nil
 	}
-	return f, true
+	return f
 }
 
 // pastError is the error with which c finished, for somebody who hears of it only afterwards.

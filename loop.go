@@ -288,13 +288,20 @@ func (l *Loop) resume(c *coroutine, at **stack.Place) {
 	}
 }
 
-// settle deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
+// settle deals with how the coroutine stopped that ran last, unless that has been done already.
 func (l *Loop) settle() {
 	if c := l.left; c != nil {
 		l.left = nil
 		l.takeIn()
 		l.stopped(c)
 	}
+	if l.stepwise || stepped != nil {
+		l.endStep()
+	}
+}
+
+// endStep is the end of a step, for those who watch.
+func (l *Loop) endStep() {
 	if l.watch != nil {
 		l.watch.turn = Nobody
 	}
@@ -319,42 +326,38 @@ func (l *Loop) survive(done *bool) {
 // first coroutine. It spares the two switches by which others leave and come back.
 func (l *Loop) carry(c *coroutine) {
 	l.carrier, l.carrying = c, true
+	l.settle()
 	for !l.loop(c) {
 	}
 	l.carrying = false
 }
 
-// endTurn ends the turn of c, which waits for something, on its own stack. It returns the place in which c is to park, and in
-// which whose turn it is now is parked; or nil if it is c's turn again.
+// endTurn ends the turn of c, which waits for something. It returns the place in which c is to park, and in which whose turn it is
+// now is parked; or nil if it is c's turn again. What takes more than a small stack to deal with is left to the loop where it runs.
 func (l *Loop) endTurn(c *coroutine) *stack.Place {
 	l.running, l.left = nil, c
-	if l.stepwise {
-		c.at = l.driver
-		return c.at
-	}
-	if c.wait == onTurn && stepped == nil {
-		l.left = nil
-		l.takeIn()
-		c.state = ready
-		l.ready.push(c)
-	} else {
+	if !l.stepwise && !l.isBulky(c) {
 		l.settle()
+		if n := l.ahead(nil); n == c {
+			return nil
+		}
 	}
-	n := l.ahead(nil)
-	if n == nil && (l.carrier == nil || l.carrier == c) {
+	if l.running == nil && !l.stepwise && (l.carrier == nil || l.carrier == c) {
 		l.carry(c)
-		return nil
-	}
-	if n == c {
 		return nil
 	}
 	c.at = l.whereabouts()
 	return c.at
 }
 
-// leave ends the last turn of c, on the stack of its worker. A failure is left to the loop where it runs, because who waited has
-// to be found out then, and that is no work for a small stack.
-func (l *Loop) leave(c *coroutine, w *worker) {
+// isBulky reports that what c waits for takes more than a small stack to deal with.
+func (l *Loop) isBulky(c *coroutine) bool {
+	return c.wait == onIsolate || c.wait == onCoroutine && (l.asked.limited || c.waitsForSeveral()) || c.wait == onCompletion
+}
+
+// leave ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who
+// waited has to be found out then.
+func (l *Loop) leave(c *coroutine, w *worker) *stack.Place {
 	l.running, l.left = nil, c
 	if c == l.carrier {
 		l.carrier = nil
@@ -362,13 +365,14 @@ func (l *Loop) leave(c *coroutine, w *worker) {
 	if failed := c.state == running && (c.outcome != returned || c.err != nil); !l.stepwise && !failed {
 		l.settle()
 		if n := l.ahead(w); n != nil && n == w.task {
-			return
+			return nil
 		}
 	}
-	l.rest(w)
-	if !w.quit {
-		l.changeTo(&w.at, l.whereabouts())
+	if l.rest(w); w.quit {
+		return nil
 	}
+	w.at = l.whereabouts()
+	return w.at
 }
 
 // ahead makes the next ready coroutine the running one, if there is nothing for the loop to do before, so that the caller can
@@ -442,13 +446,12 @@ func (l *Loop) stopped(c *coroutine) {
 	case onTurn:
 		l.makeReady(c)
 	case onSpawn:
-		for _, a := range l.asked.fresh {
-			l.want(c, a.awaitable())
-		}
-		l.makeReady(c)
+		l.spawn(c, l.asked.fresh)
 	case onTimer: // which is set
 	case onCoroutine:
-		l.join(c)
+		if !l.joinFresh(c) {
+			l.join(c)
+		}
 	case onCompletion:
 		l.joinAny(c)
 	case onIsolate:
@@ -473,8 +476,8 @@ func (l *Loop) limit(c *coroutine) {
 // makeReady puts c at the back of the ready queue.
 func (l *Loop) makeReady(c *coroutine) {
 	l.takeIn()
-	if l.watch != nil && c.state == waiting && c.wait > onSpawn {
-		l.tell(Woken, c, nil)
+	if l.watch != nil {
+		l.tellWoken(c)
 	}
 	c.state = ready
 	l.ready.push(c)
@@ -517,11 +520,19 @@ func (l *Loop) want(c, t *coroutine) {
 	}
 }
 
+// spawn starts those of cs that are fresh, and puts c behind them.
+func (l *Loop) spawn(c *coroutine, cs []Awaitable) {
+	for _, a := range cs {
+		l.want(c, a.awaitable())
+	}
+	l.makeReady(c)
+}
+
 // finish settles c and tells those who wait for it.
 func (l *Loop) finish(c *coroutine) {
-	f, failed := c.failure()
-	if failed {
-		f.trace = l.chain(c, c.scope.taking(f))
+	s, f := c.scope, c.failure()
+	if f != nil {
+		f.trace = l.chain(c, s.taking(*f))
 	}
 	c.state = done
 	c.finished.Store(true)
@@ -530,7 +541,6 @@ func (l *Loop) finish(c *coroutine) {
 	}
 	c.co.end()
 	l.live--
-	s := c.scope
 	s.remove(c)
 	if c.stopped && c.why.crash && l.mode == GroupAlways {
 		s.noteCancelled(c)
@@ -538,8 +548,8 @@ func (l *Loop) finish(c *coroutine) {
 	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {
 		l.resolve(w, c)
 	}
-	if failed {
-		l.fail(s, f)
+	if f != nil {
+		l.fail(s, *f)
 	}
 	if s.live == 0 && s.owner != nil {
 		l.wake(s.owner)

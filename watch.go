@@ -138,6 +138,13 @@ func (l *Loop) tell(what What, c *coroutine, err error) {
 	}
 }
 
+// tellWoken tells that c, which is about to be ready, has been woken, if it has waited for something.
+func (l *Loop) tellWoken(c *coroutine) {
+	if c.state == waiting && c.wait > onSpawn {
+		l.tell(Woken, c, nil)
+	}
+}
+
 // guard calls into a tool. One that panics is dropped, and the loop stops because of it, with its own work done.
 func (l *Loop) guard(drop, call func()) {
 	defer func() {

@@ -65,7 +65,13 @@ func (w *worker) Work() {
 		default:
 			c.at = nil
 			w.task, w.begun = nil, false
-			w.loop.leave(c, w)
+			if p := w.loop.leave(c, w); p != nil {
+				if p.Odd = !p.Odd; p.Odd { // as in suspend
+					p.Next()
+				} else {
+					p.Yield(struct{}{})
+				}
+			}
 		}
 	}
 }
