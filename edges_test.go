@@ -1069,6 +1069,7 @@ func TestEdgeLoopInOneBubbleAfterAnother(t *testing.T) {
 // No suspension allocates, and a coroutine with its closure costs at most two allocations.
 func TestEdgeAllocations(t *testing.T) {
 	noLeaks(t)
+	tinyio.KeepWorkers(t)
 	if raceEnabled() {
 		t.Skip("the race detector allocates")
 	}

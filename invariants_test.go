@@ -12,7 +12,7 @@ import (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {
-		stepped = checkStep
+		stepped, spareWorkers = checkStep, 2
 	}
 	os.Exit(m.Run())
 }
@@ -121,4 +121,11 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 		return fmt.Errorf("%s waits for %s", c.label(), c.wait)
 	}
 	return nil
+}
+
+// KeepWorkers lets loops keep as many idle workers as they do outside the tests, until t has ended.
+func KeepWorkers(t *testing.T) {
+	few := spareWorkers
+	spareWorkers = 1024
+	t.Cleanup(func() { spareWorkers = few })
 }

@@ -29,7 +29,7 @@ type worker struct {
 
 // spareWorkers is how many idle workers a loop keeps for new coroutines. Beyond that a burst of coroutines gives its
 // memory back.
-const spareWorkers = 1024
+var spareWorkers = 1024 // a variable for the sake of tests
 
 // hire returns an idle worker.
 func (l *Loop) hire() *worker {
