@@ -67,7 +67,7 @@ func (co *Co) refused() error {
 
 func (co *Co) refusal() error {
 	c := co.c
-	if co.shield.protects(c.why) {
+	if co.shield.protects(c, c.why) {
 		return nil
 	}
 	c.attempt(shieldsAllowed / attemptsAllowed)
@@ -104,7 +104,7 @@ func (co *Co) suspend(w wait) error {
 
 // outcome is how a wait has ended: well, or because the coroutine is being stopped.
 func (co *Co) outcome() error {
-	if c := co.c; c.stopped && !co.shield.protects(c.why) {
+	if c := co.c; c.stopped && !co.shield.protects(c, c.why) {
 		return c.why.err
 	}
 	return nil

@@ -189,12 +189,12 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	}
 	protected := false
 	for s := c.shelter(); s != nil && s != why.from; s = s.outer {
-		if s.open {
+		if s.keeps(c, why) {
 			s.keepAway(l, why)
 			protected = true
 		}
 	}
-	if c.co.shield.protects(why) {
+	if c.co.shield.protects(c, why) {
 		if a := c.more(); a.told == nil {
 			a.told = why
 		}

@@ -1429,3 +1429,48 @@ func TestEdgeToolThatPanics(t *testing.T) {
 		}
 	}
 }
+
+// TestTimeoutOfOneInsideAShieldOfAnother proves R18 and R13 together: who is halted alone is not what the Shield around it is there
+// for. So the Timeout does not wait for the grace of that Shield, and all of the grace is left when its owner needs it.
+func TestTimeoutOfOneInsideAShieldOfAnother(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	err := virtually(func(co *tinyio.Co) error {
+		start := startWatch(co)
+		shared := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			log.add("%v: the shared one: %v", start.passed(co), err)
+			return err
+		})
+		err := co.Spawn(
+			tinyio.Do(func(co *tinyio.Co) error {
+				return co.Shield(10*time.Second, func(co *tinyio.Co) error {
+					_, err := tinyio.Timeout(co, shared, time.Second) // which gives up waiting
+					log.add("%v: the owner of the Shield: %v", start.passed(co), err)
+					err = co.Sleep(time.Hour)
+					log.add("%v: the owner of the Shield: %v", start.passed(co), err)
+					return err
+				})
+			}),
+			tinyio.Do(func(co *tinyio.Co) error {
+				_, err := tinyio.Timeout(co, shared, 2*time.Second)
+				log.add("%v: the other one: %v", start.passed(co), err)
+				return nil
+			}))
+		if err != nil {
+			return err
+		}
+		if err := co.Sleep(20 * time.Second); err != nil {
+			return err
+		}
+		return errBoom
+	})
+	if !errors.Is(err, errBoom) {
+		t.Errorf("the run gives %v", err)
+	}
+	log.want(t,
+		"1s: the owner of the Shield: tinyio: timed out after 1s",
+		"2s: the shared one: tinyio: timed out after 2s",
+		"2s: the other one: tinyio: timed out after 2s",
+		"30s: the owner of the Shield: tinyio: cancelled because of: boom")
+}

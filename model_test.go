@@ -123,12 +123,11 @@ type stopReason struct {
 
 // A cover is one call of Shield.
 type cover struct {
-	owner   *actor
-	outer   *cover
-	open    bool
-	grace   int
-	alarm   *alarm
-	expired []*stopReason // that it no longer keeps away from those inside, though it is open
+	owner *actor
+	outer *cover
+	open  bool
+	grace int
+	alarm *alarm
 }
 
 type alarm struct {
@@ -546,29 +545,24 @@ func (a *actor) waitsFor(b *actor) bool {
 // is not kept away by it.
 func (c *cover) keepsAway(a *actor, r *stopReason) bool {
 	for ; c != nil && !(c == r.from && c.owner != a); c = c.outer {
-		if c.open && !slices.Contains(c.expired, r) {
+		if c.keeps(a, r) {
 			return true
 		}
 	}
 	return false
 }
 
-// keepAway starts the grace period of c, because a was told r. If that is only for one inside c, it is only c's protection
-// from r that ends with it.
+// keeps reports whether c keeps r away from a: from its owner, and from others what has come to its owner as well.
+func (c *cover) keeps(a *actor, r *stopReason) bool {
+	return c.open && (c.owner == a || r.crash || slices.Contains(c.owner.reasons, r))
+}
+
+// keepAway starts the grace period of c if it keeps r away from a.
 func (m *model) keepAway(c *cover, a *actor, r *stopReason) {
-	switch {
-	case !c.open:
-	case len(c.owner.reasons) > 0:
-		if c.alarm == nil {
-			c.alarm = m.after(c.grace, func() {
-				told := append(m.uncover(c), c.owner)
-				m.endWaits(append(told, m.hear(c.owner)...))
-			})
-		}
-	default:
-		m.after(c.grace, func() {
-			c.expired = append(c.expired, r)
-			m.endWaits(m.unprotected(c))
+	if c.alarm == nil && c.keeps(a, r) {
+		c.alarm = m.after(c.grace, func() {
+			told := append(m.uncover(c), c.owner)
+			m.endWaits(append(told, m.hear(c.owner)...))
 		})
 	}
 }

@@ -16,7 +16,7 @@ type shield struct {
 	open    bool    // it protects
 	over    bool    // its function has ended
 	grace   time.Duration
-	why     *reason // what it keeps away, once there is something
+	kept    []*reason // what has come to its owner, which it keeps away from those inside too
 	timer   timers.Timer
 	handle  *Co
 	ctx     atomic.Pointer[coContext] // of the handle
@@ -37,8 +37,9 @@ func (s *shield) add(m *coroutine) {
 // Shield runs fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
 // that clean-up can wait: flush a connection, say goodbye. That lasts for at most grace, counted from the cancellation or,
 // if that came first, from the call. Then fn is cancelled too, at its current wait. Without a cancellation there is no
-// limit. Coroutines that fn awaits or spawns are under the same protection until Shield returns. Inside another Shield, the
-// protection lasts as long as that of either.
+// limit. Coroutines that are first awaited or spawned inside fn are protected like the caller, from what stops the caller, until
+// Shield returns; a [Timeout] of one of them alone halts it at once. Inside another Shield, the protection lasts as long as that
+// of either.
 //
 // The result is that of fn. Shield itself does not suspend, and fn may use only the Co that it is given.
 func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
@@ -49,7 +50,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	s := &shield{owner: c, outer: c.shelter(), open: true, grace: grace}
 	s.handle = &Co{c: c, shield: s}
 	if c.stopped {
-		if !co.shield.protects(c.why) {
+		if !co.shield.protects(c, c.why) {
 			c.attempt(1) // or it could go on for ever, from shield to shield
 		}
 		c.doomed = false
@@ -87,8 +88,8 @@ func (s *shield) close(l *Loop) {
 		}
 		l.doomAtLast(m)
 	}
-	if s.why != nil && !s.outer.protects(s.why) {
-		s.handle.stop(s.why)
+	if len(s.kept) > 0 && !s.outer.protects(s.owner, s.kept[0]) {
+		s.handle.stop(s.kept[0])
 	}
 	l.endWaits()
 }
@@ -100,11 +101,13 @@ func (l *Loop) doomAtLast(c *coroutine) {
 	}
 }
 
-// keepAway starts the grace period.
+// keepAway starts the grace period, the first time that there is something to keep away from the owner.
 func (s *shield) keepAway(l *Loop, why *reason) {
-	if s.why == nil {
-		s.why = why
+	if len(s.kept) == 0 {
 		l.setTimer(&s.timer, s.grace, s)
+	}
+	if !slices.Contains(s.kept, why) {
+		s.kept = append(s.kept, why)
 	}
 }
 
@@ -116,13 +119,19 @@ func (s *shield) due(l *Loop) {
 	l.endWaits()
 }
 
-// protects reports whether s or a shield around it is open and keeps away why. A cancellation that comes from inside a
-// shield, such as that of a Timeout there, is not kept away by it.
-func (s *shield) protects(why *reason) bool {
+// protects reports whether s or a shield around it keeps why away from c. A cancellation that comes from inside a shield, such as
+// that of a Timeout there, is not kept away by it.
+func (s *shield) protects(c *coroutine, why *reason) bool {
 	for ; s != nil && s != why.from; s = s.outer {
-		if s.open {
+		if s.keeps(c, why) {
 			return true
 		}
 	}
 	return false
+}
+
+// keeps reports whether s keeps why away from c. Somebody else's shield does so if why has come to its owner too, as a crash
+// always does: who is halted alone, by a Timeout, is not what that shield is there for.
+func (s *shield) keeps(c *coroutine, why *reason) bool {
+	return s.open && (s.owner == c || why.crash || slices.Contains(s.kept, why))
 }
