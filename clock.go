@@ -9,7 +9,8 @@ import (
 )
 
 // A Clock is where a loop has its time from, and how it passes the time when there is nothing to do. The methods are called
-// from the goroutine that drives the loop.
+// from the goroutine that drives the loop. If one of them panics, the run is stopped and panics with that, and the loop goes by the
+// real clock from then on.
 type Clock interface {
 	// Now returns the time. It must not go backwards.
 	Now() time.Time
@@ -126,8 +127,18 @@ func (l *Loop) now() int64 {
 	if l.real {
 		return int64(time.Since(l.epoch)) // in half the time of time.Now
 	}
-	return int64(l.clock.Now().Sub(l.epoch))
+	return l.given()
 }
+
+// given is now on a clock that is not the real one.
+func (l *Loop) given() (now int64) {
+	now = l.read
+	l.guard(l.dropClock, func() { now = int64(l.clock.Now().Sub(l.epoch)) })
+	return now
+}
+
+// dropClock goes on without the clock, which has panicked.
+func (l *Loop) dropClock() { l.clock = new(realClock) }
 
 // What a timer is for.
 type timed interface{ due(l *Loop) }
@@ -175,7 +186,9 @@ func (l *Loop) idle() {
 		runtime.Gosched()
 	}
 	if l.inbox.rest() {
-		if !l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake) {
+		possible := true
+		l.guard(l.dropClock, func() { possible = l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake) })
+		if !possible {
 			l.deadlocked()
 		}
 		l.inbox.rise()

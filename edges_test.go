@@ -1297,36 +1297,68 @@ func TestEdgeCyclesThroughIsolateAndAsCompleted(t *testing.T) {
 	}
 }
 
-// A clock that panics: Run panics with that, everything is cleaned up, and no coroutine can recover it.
+// A clock that panics, at any of its calls: Run panics with that, everything is cleaned up, and no coroutine can recover it.
 func TestEdgeClockThatPanics(t *testing.T) {
 	noLeaks(t)
-	var recovered any
-	cleaned := false
-	p := panicErrorOf(t, func() {
-		tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+	for call := 2; ; call++ { // the first one is made before anything runs
+		clock := &panickingClock{manualClock: newManualClock(), left: call}
+		var recovered any
+		begun, cleaned := 0, 0
+		program := func(co *tinyio.Co) error {
+			begun++
 			defer func() {
 				recovered = recover()
-				cleaned = true
+				cleaned++
 			}()
-			return co.Sleep(time.Hour)
-		}), tinyio.WithClock(&panickingClock{manualClock: newManualClock()}))
-	})
-	if p.Value != "the clock" || recovered != nil || !cleaned {
-		t.Errorf("Run panics with %v, a coroutine recovers %v, cleaned: %v", p.Value, recovered, cleaned)
+			return co.Sleep(time.Millisecond)
+		}
+		var p any
+		within(t, func() {
+			p = panicOf(func() {
+				tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+					var never tinyio.Event
+					if _, err := never.WaitFor(co, time.Millisecond); err != nil {
+						return err
+					}
+					if _, err := tinyio.Timeout(co, tinyio.Do(program), time.Millisecond); err != nil {
+						return err
+					}
+					return co.Wait(tinyio.Do(program), tinyio.Do(program))
+				}), tinyio.WithClock(clock))
+			})
+		})
+		if clock.left > 0 {
+			if call < 10 {
+				t.Errorf("the clock was called %d times only", call-clock.left)
+			}
+			return
+		}
+		var e *tinyio.PanicError
+		if err, _ := p.(error); !errors.As(err, &e) || e.Value != "the clock" || recovered != nil || cleaned != begun {
+			t.Errorf("call %d: Run panics with %v, a coroutine recovers %v, %d of %d cleaned up", call, p, recovered, cleaned, begun)
+		}
 	}
 }
 
-// A panickingClock panics the first time that its loop is idle.
+// A panickingClock panics once, at one of its calls.
 type panickingClock struct {
 	*manualClock
-	panicked bool
+	left int
+}
+
+func (c *panickingClock) call() {
+	if c.left--; c.left == 0 {
+		panic("the clock")
+	}
+}
+
+func (c *panickingClock) Now() time.Time {
+	c.call()
+	return c.manualClock.Now()
 }
 
 func (c *panickingClock) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
-	if !c.panicked {
-		c.panicked = true
-		panic("the clock")
-	}
+	c.call()
 	return c.manualClock.Idle(deadline, threads, wake)
 }
 

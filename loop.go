@@ -208,8 +208,8 @@ func (r *run) over() bool {
 	}
 	l.dismiss()
 	l.root, l.panicked, l.exiting, l.mishaps, l.broken = nil, nil, false, nil, false
+	defer l.active.Store(false)
 	l.clock.Rest()
-	l.active.Store(false)
 	return true
 }
 
@@ -313,8 +313,8 @@ func (l *Loop) endStep() {
 // stepped is called after every step, in the tests of this package.
 var stepped func(*Loop)
 
-// survive goes on after a panic in the loop. The clock has panicked, or the loop itself (a picker or an observer does not
-// get this far: see guard). That must not unwind the coroutine on whose stack it happened to run.
+// survive goes on after a panic in the loop itself, which must not unwind the coroutine on whose stack it happened to run. What
+// panics in a clock, a picker or an observer does not get this far: see guard.
 func (l *Loop) survive(done *bool) {
 	if !*done {
 		l.mishap(recover())
