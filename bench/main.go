@@ -60,9 +60,9 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench: -run takes a regexp, -rounds at least 1, and there are no arguments:", err)
 		os.Exit(2)
 	}
-	p := plan{quick: *quick, rounds: *rounds, least: 50 * time.Millisecond, log: os.Stderr}
+	p := plan{quick: *quick, rounds: *rounds, least: 25 * time.Millisecond, log: os.Stderr}
 	if p.quick {
-		p.least = 4 * time.Millisecond
+		p.least = 3 * time.Millisecond
 	}
 	r := p.measureAll(workloads(), pattern)
 	r.writeText(os.Stdout)

@@ -170,9 +170,23 @@ func (p plan) sizes(w *workload) []int {
 	return w.counts
 }
 
-// tooLong reports whether a quick run leaves out a peer with that many coroutines. It has those that the targets are about.
+// tooLong reports whether to leave out a peer with that many coroutines. What the targets are about is never left out, nor what
+// tells the cost of caches that are too small.
 func (p plan) tooLong(x peer, n int) bool {
-	return p.quick && n >= 100_000 && x.name != ours && x.name != pull && x.name != goroutines
+	most := 1_000_000
+	if p.quick {
+		most = 100_000
+	}
+	return n >= most && x.name != ours && x.name != pull && x.name != goroutines
+}
+
+// roundsOf is how often to measure with n coroutines. A million take so long that the figures hardly differ, and no target is
+// about them.
+func (p plan) roundsOf(n int) int {
+	if n >= 1_000_000 {
+		return min(p.rounds, 3)
+	}
+	return p.rounds
 }
 
 // measure runs the workload by all of its peers with n coroutines. The peers take turns, so that what else goes on in the
@@ -189,7 +203,7 @@ func (p plan) measure(w *workload, n int) []measurement {
 		reps[i] = p.calibrate(w, x, n)
 	}
 	jobs := make([][]*job, len(able))
-	for round := range p.rounds {
+	for round := range p.roundsOf(n) {
 		for i := range able {
 			k := (round + i) % len(able)
 			jobs[k] = append(jobs[k], p.fresh(w, able[k], n, reps[k]))

@@ -4,11 +4,8 @@ import (
 	"context"
 	"sync"
 
-	pondlib "github.com/alitto/pond/v2"
 	asynclib "github.com/b97tsk/async"
-	conclib "github.com/sourcegraph/conc"
 	"github.com/tinyio-go/tinyio"
-	"golang.org/x/sync/errgroup"
 )
 
 // threads are workloads in which goroutines and a loop meet.
@@ -20,10 +17,10 @@ func threads() []workload {
 			peers: []peer{
 				{name: ours, run: threadOurs},
 				cannot(pull, "a coroutine on iter.Pull cannot be waited for by the goroutine of another"),
-				{name: goroutines, run: threadGoroutines},
-				{name: xsync, run: threadErrgroup},
-				{name: conc, run: threadConc},
-				{name: pond, run: threadPond},
+				{name: goroutines, run: completedGoroutines},
+				{name: xsync, run: gatherErrgroup},
+				{name: conc, run: gatherConc},
+				{name: pond, run: gatherPond},
 				{name: async, run: threadAsync},
 			},
 		},
@@ -58,58 +55,6 @@ func threadOurs(j *job) int {
 			}
 			return total(must(tinyio.Gather(co, all...)))
 		}), nil
-	})
-}
-
-func threadGoroutines(j *job) int {
-	return repeat(j, func() (sum int) {
-		results := make(chan int)
-		for i := range j.N {
-			go func() { results <- one(i) }()
-		}
-		for range j.N {
-			sum += <-results
-		}
-		return sum
-	})
-}
-
-func threadErrgroup(j *job) int {
-	return repeat(j, func() int {
-		out := make([]int, j.N)
-		g, _ := errgroup.WithContext(context.Background())
-		for i := range out {
-			g.Go(func() error { out[i] = one(i); return nil })
-		}
-		check(g.Wait())
-		return total(out)
-	})
-}
-
-func threadConc(j *job) int {
-	return repeat(j, func() int {
-		out := make([]int, j.N)
-		var g conclib.WaitGroup
-		for i := range out {
-			g.Go(func() { out[i] = one(i) })
-		}
-		g.Wait()
-		return total(out)
-	})
-}
-
-func threadPond(j *job) int {
-	pool := pondlib.NewResultPool[int](0)
-	defer pool.StopAndWait()
-	return repeat(j, func() (sum int) {
-		tasks := make([]pondlib.ResultTask[int], j.N)
-		for i := range tasks {
-			tasks[i] = pool.Submit(func() int { return one(i) })
-		}
-		for _, t := range tasks {
-			sum += must(t.Wait())
-		}
-		return sum
 	})
 }
 
