@@ -237,6 +237,9 @@ func (p plan) calibrate(w *workload, x peer, n int) int {
 	if w.fixed {
 		return reps
 	}
+	if w.reps > 1 {
+		reps = min(reps, max(5, 1_000_000/n)) // The more coroutines, the less a single turn of one matters.
+	}
 	if w.reps > 1 && n <= 1_000 {
 		reps = max(reps, 64) // A coroutine's first operation makes its stack grow; that is not to be the figure.
 	}
