@@ -180,10 +180,11 @@ func (p plan) tooLong(x peer, n int) bool {
 	return n >= most && x.name != ours && x.name != pull && x.name != goroutines
 }
 
-// roundsOf is how often to measure with n coroutines. A million take so long that the figures hardly differ, and no target is
-// about them.
-func (p plan) roundsOf(n int) int {
-	if n >= 1_000_000 {
+// roundsOf is how often to measure the workload with n coroutines. So many take so long that the figures hardly differ; if no
+// target is about them, a few rounds will do.
+func (p plan) roundsOf(w *workload, n int) int {
+	wanted := func(t target) bool { return t.workload == w.name && t.n == n }
+	if n >= 100_000 && !slices.ContainsFunc(targets, wanted) {
 		return min(p.rounds, 3)
 	}
 	return p.rounds
@@ -203,7 +204,7 @@ func (p plan) measure(w *workload, n int) []measurement {
 		reps[i] = p.calibrate(w, x, n)
 	}
 	jobs := make([][]*job, len(able))
-	for round := range p.roundsOf(n) {
+	for round := range p.roundsOf(w, n) {
 		for i := range able {
 			k := (round + i) % len(able)
 			jobs[k] = append(jobs[k], p.fresh(w, able[k], n, reps[k]))
