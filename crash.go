@@ -265,7 +265,7 @@ func (l *Loop) endWait(c *coroutine) {
 		if c.unmet = c.keepStopping(); c.unmet == 0 {
 			l.wake(c) // otherwise it hears of it when they have finished
 		}
-	case onEvent, onPermit, onBarrier:
+	case onEvent, onPermit, onBarrier, onQueue:
 		c.one[0].leave()
 		l.wake(c)
 	case onThread:

@@ -406,7 +406,7 @@ func (l *Loop) stopped(c *coroutine) {
 		l.enclose(c, l.asked.target)
 	case onEvent:
 		l.joinEvent(c, l.asked.hub)
-	case onPermit, onBarrier:
+	case onPermit, onBarrier, onQueue:
 		l.asked.line.push(&c.one[0])
 	}
 	if c.wait > onTurn {
