@@ -278,6 +278,7 @@ func (c *coroutine) shelter() *shield {
 type body interface {
 	Awaitable
 	call(co *Co) error
+	comeBack() // the last turn of what waits without a stack
 }
 
 func (c *coroutine) init(b body, entry uintptr) {

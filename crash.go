@@ -81,6 +81,13 @@ type failure struct {
 	outside bool // nothing failed: the run was told to stop
 }
 
+// run fails the loop, for what no coroutine could return. If everything has stopped by then, there is nothing left to do.
+func (f failure) run(l *Loop) {
+	if l.root != nil {
+		l.fail(l.root, f)
+	}
+}
+
 func (f failure) error() error { return &Error{Err: f.err, Trace: f.trace} }
 
 // failure is what went wrong in c, which has ended. A coroutine that is being stopped may say so in several ways.
@@ -389,14 +396,4 @@ func (s *scope) others(p *PanicError) (errs []error) {
 		}
 	}
 	return errs
-}
-
-// reportMishaps fails the loop for what went wrong in code that it called itself.
-func (l *Loop) reportMishaps() {
-	if len(l.mishaps) > 0 {
-		f := l.mishaps[0]
-		l.mishaps = l.mishaps[1:]
-		l.fail(l.root, f)
-		l.reportMishaps()
-	}
 }

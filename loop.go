@@ -48,10 +48,11 @@ type Loop struct {
 	doomed   []*coroutine // being stopped: a work list, empty between steps
 	stacks   []*stack.Stack
 	probe    *probe
-	choosing int       // coroutines that wait for any of several
-	mishaps  []failure // what went wrong where no coroutine could return it; see reportMishaps
+	choosing int          // coroutines that wait for any of several
+	errands  ring[errand] // for between two turns
 
 	inbox    inbox
+	taking   bool // what is in the inbox is being taken in
 	active   atomic.Bool
 	clock    Clock
 	real     bool      // the clock is the real one
@@ -79,6 +80,7 @@ func WithErrorGroup(mode GroupMode) Option {
 // NewLoop returns a loop with the given options.
 func NewLoop(opts ...Option) *Loop {
 	l := &Loop{clock: new(realClock)}
+	l.inbox.head.Store(closed)
 	for _, o := range opts {
 		if o == nil {
 			panic("tinyio: NewLoop: an Option is nil; leave it out")
@@ -106,7 +108,11 @@ func Run[T any](ctx context.Context, c *Coro[T], opts ...Option) (T, error) {
 // RunOn is [Run] on a loop made before. A coroutine that finished in an earlier run gives its result again, at once. A
 // loop that is running already cannot be run: RunOn returns an error without waiting.
 func RunOn[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
-	r := Start(ctx, l, c)
+	return runOn(ctx, l, c, "Run")
+}
+
+func runOn[T any](ctx context.Context, l *Loop, c *Coro[T], op string) (T, error) {
+	r := &Runtime[T]{begin(ctx, l, c.awaitable(), op), c}
 	r.run.drive()
 	return r.Result()
 }
@@ -123,8 +129,8 @@ type run struct {
 	exits  bool
 }
 
-// begin starts a run of l with c as its first coroutine.
-func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
+// checkRun panics if c cannot be run on l because one of them is not there.
+func checkRun(ctx context.Context, l *Loop, c *coroutine, op string) {
 	switch {
 	case ctx == nil:
 		panic("tinyio: " + op + ": the context is nil; pass context.Background() if there is none")
@@ -133,6 +139,11 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 	case c == nil || c.body == nil:
 		panic("tinyio: " + op + ": the coroutine is nil or zero; make it with New")
 	}
+}
+
+// begin starts a run of l with c as its first coroutine.
+func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
+	checkRun(ctx, l, c, op)
 	r := &run{loop: l}
 	if c.finished.Load() {
 		r.ended, r.err = true, c.pastError()
@@ -158,6 +169,7 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 		ctx, r.leave = merged, func() { cancel(nil); stop() }
 	}
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
+	l.inbox.head.Store(nil)
 	_, l.real = l.clock.(*realClock)
 	l.epoch, l.steps, l.period, l.read = l.clock.Now(), 0, 1, 0
 	l.root = &scope{ctx: ctx}
@@ -207,7 +219,8 @@ func (r *run) over() bool {
 	for _, s := range l.stacks {
 		s.Stop()
 	}
-	l.stacks, l.root, l.panicked, l.exiting, l.mishaps, l.broken = nil, nil, nil, false, nil, false
+	l.stacks, l.root, l.panicked, l.exiting, l.broken = nil, nil, nil, false, false
+	l.shut()
 	l.clock.Rest()
 	l.active.Store(false)
 	return true
@@ -221,7 +234,7 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 	for l.live > 0 {
 		l.takeIn()
 		l.fireTimers()
-		l.reportMishaps()
+		l.runErrands()
 		c := l.pick()
 		if c == nil {
 			if l.hosted {
@@ -266,10 +279,10 @@ func (l *Loop) pick() *coroutine {
 	return c
 }
 
-// begin lets c, which has no stack, have its first turn; or, if it is a callback that has come back, its last.
+// begin lets c, which has no stack, have its first turn; or, if it waited without one, its last.
 func (l *Loop) begin(c *coroutine) {
 	if c.outcome != notBegun {
-		c.comeBack()
+		c.body.comeBack()
 		return
 	}
 	c.outcome = pending
@@ -315,7 +328,17 @@ func (l *Loop) survive(done *bool) {
 		panic(p)
 	}
 	l.broken = true
-	l.mishaps = append(l.mishaps, failure{err: newPanicError(p, debug.Stack()), panic: true})
+	l.errands.push(failure{err: newPanicError(p, debug.Stack()), panic: true})
+}
+
+// An errand is what has come up during a turn and can be done only between two: a failure that no coroutine can return, or what
+// another goroutine wants of the loop.
+type errand interface{ run(l *Loop) }
+
+func (l *Loop) runErrands() {
+	for l.errands.n > 0 {
+		l.errands.pop().run(l)
+	}
 }
 
 // carry is how a coroutine waits when no other one waits like this: it stays on its stack and runs the loop there until it
@@ -341,7 +364,7 @@ func (l *Loop) followUp(c *coroutine) *coroutine {
 	l.takeIn()
 	l.fireTimers()
 	n := l.ready.head
-	if len(l.mishaps) > 0 || n == nil || n.isSimple() || n.outcome != notBegun || n.state != ready {
+	if l.errands.n > 0 || n == nil || n.isSimple() || n.outcome != notBegun || n.state != ready {
 		return nil
 	}
 	l.ready.pop()
@@ -464,6 +487,12 @@ func (l *Loop) wake(c *coroutine) {
 
 // start makes c, which belongs to l and is fresh, ready for its first turn, as a member of s.
 func (l *Loop) start(c *coroutine, s *scope, h *shield) {
+	l.enrol(c, s, h)
+	l.makeReady(c)
+}
+
+// enrol makes c a member of s.
+func (l *Loop) enrol(c *coroutine, s *scope, h *shield) {
 	c.scope = s
 	if h != nil {
 		c.co.shield, c.more().shelter, c.annex.told = h, h, s.why
@@ -474,7 +503,6 @@ func (l *Loop) start(c *coroutine, s *scope, h *shield) {
 	if l.watch != nil {
 		l.tell(Started, c, nil)
 	}
-	l.makeReady(c)
 }
 
 // startFor starts t for c, if it is fresh.
