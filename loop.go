@@ -6,6 +6,7 @@ import (
 	"iter"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -213,8 +214,10 @@ func (r *run) over() bool {
 	r.ended = true
 	r.leave()
 	r.result, r.panics, r.exits = r.root.report(l.mode), l.panicked, l.exiting
-	if r.panics != nil {
-		r.panics.others = append(r.panics.others, r.root.others(r.panics)...)
+	if p := r.panics; p != nil {
+		all := *p // p itself may be in the hands of a goroutine that has submitted what panicked
+		all.others = append(slices.Clip(p.others), r.root.others(p)...)
+		r.panics = &all
 	}
 	for _, s := range l.stacks {
 		s.Stop()
