@@ -214,10 +214,10 @@ func (r *run) over() bool {
 	r.ended = true
 	r.leave()
 	r.result, r.panics, r.exits = r.root.report(l.mode), l.panicked, l.exiting
-	if p := r.panics; p != nil {
-		all := *p // p itself may be in the hands of a goroutine that has submitted what panicked
-		all.others = append(slices.Clip(p.others), r.root.others(p)...)
-		r.panics = &all
+	if others := r.root.others(r.panics); r.panics != nil && len(others) > 0 {
+		p := *r.panics // which may be in the hands of a goroutine that has submitted what panicked
+		p.others = append(slices.Clip(p.others), others...)
+		r.panics = &p
 	}
 	for _, s := range l.stacks {
 		s.Stop()
