@@ -736,7 +736,10 @@ func compare(got, want performance) string {
 }
 
 // A decoder makes a program of bytes: of any bytes.
-type decoder struct{ data []byte }
+type decoder struct {
+	data       []byte
+	operations []string
+}
 
 func (d *decoder) below(n int) int {
 	if len(d.data) == 0 {
@@ -747,10 +750,10 @@ func (d *decoder) below(n int) int {
 	return int(b) % n
 }
 
-func decode(data []byte) *program {
-	d := &decoder{data}
+func decode(data []byte, operations []string) *program {
+	d := &decoder{data, operations}
 	p := &program{mode: tinyio.GroupMode(d.below(3)), events: 2, semaphores: []int{1, 2}, barriers: []int{2, 3},
-		queues: []int{0, 2}}
+		queues: []int{0, 1}}
 	p.coros = make([]coroCode, 1+d.below(9))
 	for i := range p.coros {
 		p.coros[i] = d.coro(i, len(p.coros))
@@ -771,14 +774,18 @@ func (d *decoder) coro(i, n int) (c coroCode) {
 	return c
 }
 
-var operations = []string{"yield", "await", "gather", "spawn", "sleep", "timeout", "isolate", "completed", "shield", "set", "clear",
+var allOperations = []string{"yield", "await", "gather", "spawn", "sleep", "timeout", "isolate", "completed", "shield", "set", "clear",
 	"wait", "waitfor", "acquire", "release", "barrier", "complete", "raise", "oncancel", "sleep", "await", "timeout", "shield",
 	"acquire", "waitfor", "isolate", "gather", "yield", "spawn", "await", "sleep", "interrupt", "put", "get", "put", "get", "tryput",
 	"tryget", "put", "get", "close", "any", "any"}
 
+// queueOperations are for programs that are mostly about queues.
+var queueOperations = []string{"put", "get", "tryput", "tryget", "put", "get", "put", "get", "put", "get", "sleep", "yield", "timeout",
+	"timeout", "spawn", "isolate", "shield", "raise", "gather", "any", "close"}
+
 func (d *decoder) ops(n, count, depth int) (ops []instr) {
 	for range count {
-		o := instr{op: operations[d.below(len(operations))]}
+		o := instr{op: d.operations[d.below(len(d.operations))]}
 		switch o.op {
 		case "await", "isolate":
 			o.n = d.below(n)
@@ -829,7 +836,7 @@ func FuzzPrograms(f *testing.F) {
 			return
 		}
 		noLeaks(t)
-		p := decode(data)
+		p := decode(data, allOperations)
 		if diff := disagreement(p); diff != "" {
 			t.Fatalf("%s\n%s", p, diff)
 		}
@@ -842,17 +849,26 @@ const randomPrograms = 4000
 // TestRandomPrograms plays programs that are made up, always the same ones, on the package and on the model: R1 to R5, R7 to
 // R11, R13, R15, R17 to R19, R21, R24.
 func TestRandomPrograms(t *testing.T) {
+	playRandomPrograms(t, randomPrograms, allOperations)
+}
+
+// TestRandomQueues does the same with programs that are mostly about queues.
+func TestRandomQueues(t *testing.T) {
+	playRandomPrograms(t, randomPrograms, queueOperations)
+}
+
+func playRandomPrograms(t *testing.T, count int, operations []string) {
 	noLeaks(t)
 	before := runtime.NumGoroutine()
 	random := rand.New(rand.NewPCG(1, 2))
-	for n := range randomPrograms {
+	for n := range count {
 		data := make([]byte, 10+random.IntN(150))
 		for i := range data {
 			data[i] = byte(random.Uint32())
 		}
-		if diff := disagreement(decode(data)); diff != "" {
-			data = shrink(data)
-			t.Fatalf("program %d, %#v:\n%s\n%s", n, data, decode(data), disagreement(decode(data)))
+		if diff := disagreement(decode(data, operations)); diff != "" {
+			data = shrink(data, operations)
+			t.Fatalf("program %d, %#v:\n%s\n%s", n, data, decode(data, operations), disagreement(decode(data, operations)))
 		}
 		if n%100 == 0 && runtime.NumGoroutine() > before+10 {
 			t.Fatalf("program %d, or one of the 100 before it, leaves goroutines", n)
@@ -861,9 +877,9 @@ func TestRandomPrograms(t *testing.T) {
 }
 
 // shrink makes data on which the package and the model disagree shorter and simpler, as long as they still do.
-func shrink(data []byte) []byte {
+func shrink(data []byte, operations []string) []byte {
 	fails := func(data []byte) bool {
-		return disagreement(decode(data)) != ""
+		return disagreement(decode(data, operations)) != ""
 	}
 	for again := true; again; {
 		again = false

@@ -287,13 +287,14 @@ type conveyor struct {
 	name      string
 	put       func(co *tinyio.Co, v int) error
 	get       func(co *tinyio.Co) (int, error)
+	tryPut    func(v int) bool // of a queue
 	left      func() int
 	in, taken int // how many values, where no error was returned
 }
 
 func (s *sweep) queue(capacity int) *conveyor {
 	q := tinyio.NewQueue[int](capacity)
-	c := &conveyor{name: "queue", put: q.Put, get: q.Get, left: q.Len}
+	c := &conveyor{name: "queue", put: q.Put, get: q.Get, tryPut: q.TryPut, left: q.Len}
 	s.conveyors = append(s.conveyors, c)
 	return c
 }
@@ -313,6 +314,16 @@ func (s *sweep) puts(c *conveyor, n int) act {
 			if err := c.put(co, 1); err != nil {
 				return err
 			}
+			c.in++
+		}
+		return nil
+	})
+}
+
+// triesToPut puts a value if that can be done at once. Somebody may then have been given it whose turn has not come.
+func (s *sweep) triesToPut(c *conveyor) act {
+	return s.around(func(*tinyio.Co) error {
+		if c.tryPut(1) {
 			c.in++
 		}
 		return nil
@@ -557,7 +568,8 @@ var sweepPrograms = []struct {
 	}},
 	{"queues", func(s *sweep) *part {
 		direct, roomy, apart := s.queue(0), s.queue(2), s.queue(1)
-		a := s.part("a", s.puts(direct, 2), s.sleeps(1), s.puts(roomy, 4), s.puts(direct, 1))
+		a := s.part("a", s.puts(direct, 2), s.sleeps(1), s.puts(roomy, 4), s.puts(direct, 1), s.sleeps(2),
+			s.triesToPut(direct))
 		b := s.part("b", s.gets(direct, 1), s.puts(roomy, 1), s.gets(roomy, 1), s.gets(direct, 1))
 		c := s.part("c", s.sleeps(2), s.gets(roomy, 2), s.limits(s.part("late", s.gets(direct, 2)), 3))
 		d := s.part("d", s.spawns(s.part("filler", s.puts(apart, 4))), s.finally(s.gets(apart, 1), s.gets(apart, 1)),
