@@ -867,33 +867,56 @@ func submitAtRandom(t *testing.T, l *tinyio.Loop, random *rand.Rand) {
 	}
 }
 
-// An event that is set while one run ends and the next begins wakes whoever waits for it there.
+// What is submitted during the last turn of a run comes too late, and is told so.
+func TestSubmitDuringTheLastTurn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l, c := tinyio.NewLoop(), value(0, 7)
+		var late *submitted
+		if _, err := tinyio.RunOn(background, l, tinyio.Do(func(*tinyio.Co) error {
+			late = submit(background, l, c)
+			return nil
+		})); err != nil {
+			t.Error(err)
+		}
+		if _, err := late.result(t); err != tinyio.ErrNotRunning {
+			t.Errorf("Submit returns %v", err)
+		}
+		if v, err := tinyio.Run(background, c); v != 7 || err != nil {
+			t.Errorf("elsewhere it gives %d, %v", v, err)
+		}
+	})
+}
+
+// An event that is set between two runs, or while one ends or begins, and is then cleared, still wakes whoever waits for it the next
+// time that it is set.
 func TestEventSetBetweenRuns(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
-		const rounds = 2000
 		l := tinyio.NewLoop()
 		var e tinyio.Event
+		var over atomic.Bool
 		var setters sync.WaitGroup
-		var left atomic.Int64
-		left.Store(rounds)
 		for range 2 {
 			setters.Go(func() {
-				for left.Load() > 0 {
+				for !over.Load() {
 					e.Set()
 					runtime.Gosched()
 				}
 			})
 		}
-		for left.Load() > 0 {
+		for range 1000 {
 			if _, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
 				e.Clear()
 				return e.Wait(co)
 			})); err != nil {
 				t.Error(err)
 			}
-			left.Add(-1)
+			for e.Clear(); !e.IsSet(); {
+				runtime.Gosched()
+			}
+			e.Clear()
 		}
+		over.Store(true)
 		setters.Wait()
 	})
 }
