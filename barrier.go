@@ -33,15 +33,13 @@ func (b *Barrier) Wait(co *Co) (index int, err error) {
 		for i := uint32(0); b.arrived > 0; i++ {
 			w := b.waiters.pop()
 			b.arrived--
-			w.c.answer = i
-			w.c.loop.Load().wake(w.c)
+			w.grant(i)
 		}
 		return b.n - 1, co.suspend(onTurn)
 	}
 	b.arrived++
 	c.answer = notYet
-	c.loop.Load().asked.line = &b.waiters
-	if err := co.suspend(onBarrier); err != nil {
+	if err := co.standIn(&b.waiters, onBarrier); err != nil {
 		if c.answer == notYet {
 			b.arrived--
 		}

@@ -1,40 +1,26 @@
 package tinyio
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // AsCompleted ranges over the results of cs in the order in which they finish. The fresh ones are spawned when the range
 // begins: leaving it early leaves them running. Each step suspends. An error that ends the range is the
 // cancellation of the coroutine that ranges; other errors are those with which one of cs had finished, as in [Coro.Await].
 func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		var zero T
-		c := co.enter("AsCompleted")
-		if err := co.refused(); err != nil {
+		g, err := collect(co, "AsCompleted", cs)
+		if err != nil {
+			var zero T
 			yield(zero, err)
 			return
 		}
-		for _, t := range cs {
-			if err := c.check("AsCompleted", t); err != nil {
-				yield(zero, err)
-				return
-			}
-		}
-		g := &collector{edges: make([]waiter, len(cs))}
-		for i, t := range cs {
-			if err := c.edgeTo(&g.edges[i], "AsCompleted", t.awaitable()); err != nil {
-				yield(zero, err)
-				return
-			}
-			g.edges[i].group = g
-			if t.c.finished.Load() {
-				g.note(&t.c)
-			}
-		}
-		g.start(c)
 		defer g.leave()
 		for range cs {
 			t, err := g.next(co)
 			if err != nil {
+				var zero T
 				yield(zero, err)
 				return
 			}
@@ -46,11 +32,60 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 	}
 }
 
+// WaitAny waits until one of cs has finished and returns its index in cs. If several have finished when it is called, that is the
+// first of them listed. The fresh ones are spawned, and the others carry on. It suspends, for a turn if one has finished
+// already. One may be listed twice; it panics if there are none.
+//
+// If the coroutine had failed, the error is that, as in [Coro.Await]. Otherwise an error is the caller's own, its cancellation
+// or a [*CycleError], and the index is -1.
+func WaitAny(co *Co, cs ...Awaitable) (int, error) {
+	g, err := collect(co, "WaitAny", cs)
+	if err != nil {
+		return -1, err
+	}
+	defer g.leave()
+	if len(cs) == 0 {
+		panic("tinyio: WaitAny: there is no coroutine to wait for, in " + co.c.describe() + "; pass at least one")
+	}
+	t, err := g.next(co)
+	if err != nil {
+		return -1, err
+	}
+	return slices.IndexFunc(cs, func(a Awaitable) bool { return a.awaitable() == t }), t.err
+}
+
 // A collector takes down which of several coroutines have finished, for one that wants to know of each.
 type collector struct {
+	op     string
 	edges  []waiter
 	ended  []*coroutine
 	asleep bool // its owner waits for the next
+}
+
+// collect begins to take down which of cs have finished, those that have already in the order of cs.
+func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
+	c := co.enter(op)
+	if err := co.refused(); err != nil {
+		return nil, err
+	}
+	for _, a := range cs {
+		if err := c.check(op, a); err != nil {
+			return nil, err
+		}
+	}
+	g := &collector{op: op, edges: make([]waiter, len(cs))}
+	for i, a := range cs {
+		t := a.awaitable()
+		if err := c.edgeTo(&g.edges[i], op, t); err != nil {
+			return nil, err
+		}
+		g.edges[i].group = g
+		if t.finished.Load() {
+			g.note(t)
+		}
+	}
+	g.start(c)
+	return g, nil
 }
 
 // start spawns those that are fresh and takes its place among the awaiters of all that have not finished.
@@ -74,7 +109,7 @@ func (g *collector) note(t *coroutine) bool {
 
 // next waits until another coroutine has finished.
 func (g *collector) next(co *Co) (*coroutine, error) {
-	c := co.enter("AsCompleted")
+	c := co.enter(g.op)
 	if err := co.refused(); err != nil {
 		return nil, err
 	}

@@ -186,11 +186,12 @@ const (
 	onEvent
 	onPermit
 	onBarrier
+	onQueue
 	onThread
 )
 
 var waitNames = [...]string{"nothing", "its turn", "its turn", "a timer", "a coroutine", "one of several coroutines",
-	"an isolated coroutine", "an event", "a permit", "a barrier", "a thread or callback"}
+	"an isolated coroutine", "an event", "a permit", "a barrier", "a queue", "a thread or callback"}
 
 func (w wait) String() string { return waitNames[w] }
 
@@ -276,6 +277,7 @@ func (c *coroutine) shelter() *shield {
 type body interface {
 	Awaitable
 	call(co *Co) error
+	comeBack() // the last turn of what waits without a stack
 }
 
 func (c *coroutine) init(b body, entry uintptr) {
@@ -349,6 +351,19 @@ type waiter struct {
 	line       *waitList // nil when it stands in none
 	next, prev *waiter
 	group      *collector // of a coroutine that waits for any of several
+}
+
+// standIn suspends the coroutine until it is granted what those in line wait for.
+func (co *Co) standIn(line *waitList, w wait) error {
+	co.c.loop.Load().asked.line = line
+	return co.suspend(w)
+}
+
+// grant gives the owner of w, which has left its line, what it was waiting for. It stands, also if the owner is stopped before its
+// turn.
+func (w *waiter) grant(answer uint32) {
+	w.c.answer = answer
+	w.c.loop.Load().wake(w.c)
 }
 
 func (l *waitList) push(w *waiter) {

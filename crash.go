@@ -81,6 +81,13 @@ type failure struct {
 	outside bool // nothing failed: the run was told to stop
 }
 
+// run fails the loop, for what no coroutine could return. If everything has stopped by then, there is nothing left to do.
+func (f failure) run(l *Loop) {
+	if l.root != nil {
+		l.fail(l.root, f)
+	}
+}
+
 func (f failure) error() error { return &Error{Err: f.err, Trace: f.trace} }
 
 // failure is what went wrong in c, which has ended; nil if nothing did.
@@ -273,7 +280,7 @@ func (l *Loop) endWait(c *coroutine) {
 		if c.unmet = c.keepStopping(); c.unmet == 0 {
 			l.wake(c) // otherwise it hears of it when they have finished
 		}
-	case onEvent, onPermit, onBarrier:
+	case onEvent, onPermit, onBarrier, onQueue:
 		c.one[0].leave()
 		l.wake(c)
 	case onThread:
@@ -397,14 +404,4 @@ func (s *scope) others(p *PanicError) (errs []error) {
 		}
 	}
 	return errs
-}
-
-// reportMishaps fails the loop for what went wrong in code that it called itself.
-func (l *Loop) reportMishaps() {
-	if len(l.mishaps) > 0 {
-		f := l.mishaps[0]
-		l.mishaps = l.mishaps[1:]
-		l.fail(l.root, f)
-		l.reportMishaps()
-	}
 }

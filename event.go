@@ -44,8 +44,17 @@ func (e *Event) Set() {
 		return
 	}
 	for _, h := range *hubs {
-		if h.posted.CompareAndSwap(false, true) {
-			h.loop.inbox.post(&h.message)
+		h.post()
+	}
+}
+
+// post tells the loop that the event has been set, unless that is on its way, or the loop is not running. In the last case it looks
+// once more when others can post again: they may have relied on it for a run that has begun meanwhile.
+func (h *hub) post() {
+	for h.posted.CompareAndSwap(false, true) && !h.loop.inbox.post(&h.message) {
+		h.posted.Store(false)
+		if h.loop.inbox.isClosed() {
+			return
 		}
 	}
 }

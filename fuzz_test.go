@@ -22,6 +22,7 @@ type program struct {
 	events     int
 	semaphores []int
 	barriers   []int
+	queues     []int // their capacities
 	coros      []coroCode
 }
 
@@ -55,7 +56,8 @@ func (o instr) String() string {
 
 func (p *program) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "mode %d, %d events, semaphores %v, barriers %v\n", p.mode, p.events, p.semaphores, p.barriers)
+	fmt.Fprintf(&b, "mode %d, %d events, semaphores %v, barriers %v, queues %v\n", p.mode, p.events, p.semaphores, p.barriers,
+		p.queues)
 	for i, c := range p.coros {
 		if c.callback {
 			fmt.Fprintf(&b, "%d: callback, at once: %v, fails: %v, on cancel: %d\n", i, c.atOnce, c.fails, c.onCancel)
@@ -103,6 +105,13 @@ type hand interface {
 	Acquire(s int) error
 	Release(s int)
 	Barrier(b int) (int, error)
+	WaitAny(js []int) (int, error)
+	Put(q, v int) error
+	Get(q int) (int, error)
+	TryPut(q, v int) bool
+	TryGet(q int) (int, bool)
+	Len(q int) int
+	Close(q int)
 }
 
 // A player plays a program and keeps the log.
@@ -302,6 +311,26 @@ func (x *player) do(h hand, r *role, o instr) ([]any, error) {
 	case "barrier":
 		index, err := h.Barrier(o.n)
 		return []any{index}, err
+	case "any":
+		if len(o.list) == 0 {
+			return nil, nil
+		}
+		i, err := h.WaitAny(o.list)
+		return []any{i, h.Now()}, err
+	case "put":
+		err := h.Put(o.n, 10*r.i+o.d)
+		return []any{h.Len(o.n), h.Now()}, err
+	case "get":
+		v, err := h.Get(o.n)
+		r.mix(v)
+		return []any{v, h.Len(o.n), h.Now()}, err
+	case "tryput":
+		return []any{h.TryPut(o.n, 10*r.i+o.d)}, nil
+	case "tryget":
+		v, ok := h.TryGet(o.n)
+		return []any{v, ok}, nil
+	case "close":
+		h.Close(o.n)
 	case "complete":
 		var err error
 		if o.d%3 == 2 {
@@ -430,6 +459,7 @@ type stage struct {
 	events     []tinyio.Event
 	semaphores []*tinyio.Semaphore
 	barriers   []*tinyio.Barrier
+	queues     []*tinyio.Queue[int]
 }
 
 func newStage(p *program, x *player) *stage {
@@ -439,6 +469,9 @@ func newStage(p *program, x *player) *stage {
 	}
 	for _, n := range p.barriers {
 		s.barriers = append(s.barriers, tinyio.NewBarrier(n))
+	}
+	for _, n := range p.queues {
+		s.queues = append(s.queues, tinyio.NewQueue[int](n))
 	}
 	for i, c := range p.coros {
 		var coro *tinyio.Coro[int]
@@ -477,13 +510,15 @@ func (h stageHand) Sleep(d int) error              { return h.co.Sleep(seconds(d
 func (h stageHand) Await(j int) (int, error)       { return h.s.coros[j].Await(h.co) }
 func (h stageHand) Gather(js []int) ([]int, error) { return tinyio.Gather(h.co, h.list(js)...) }
 
-func (h stageHand) Spawn(js []int) error {
-	var cs []tinyio.Awaitable
+func (h stageHand) awaitables(js []int) (cs []tinyio.Awaitable) {
 	for _, j := range js {
 		cs = append(cs, h.s.coros[j])
 	}
-	return h.co.Spawn(cs...)
+	return cs
 }
+
+func (h stageHand) Spawn(js []int) error          { return h.co.Spawn(h.awaitables(js)...) }
+func (h stageHand) WaitAny(js []int) (int, error) { return tinyio.WaitAny(h.co, h.awaitables(js)...) }
 
 func (h stageHand) Timeout(j, d int) (int, error) {
 	return tinyio.Timeout(h.co, h.s.coros[j], seconds(d))
@@ -512,6 +547,12 @@ func (h stageHand) WaitEventFor(e, d int) (bool, error) {
 func (h stageHand) Acquire(s int) error        { return h.s.semaphores[s].Acquire(h.co) }
 func (h stageHand) Release(s int)              { h.s.semaphores[s].Release() }
 func (h stageHand) Barrier(b int) (int, error) { return h.s.barriers[b].Wait(h.co) }
+func (h stageHand) Put(q, v int) error         { return h.s.queues[q].Put(h.co, v) }
+func (h stageHand) Get(q int) (int, error)     { return h.s.queues[q].Get(h.co) }
+func (h stageHand) TryPut(q, v int) bool       { return h.s.queues[q].TryPut(v) }
+func (h stageHand) TryGet(q int) (int, bool)   { return h.s.queues[q].TryGet() }
+func (h stageHand) Len(q int) int              { return h.s.queues[q].Len() }
+func (h stageHand) Close(q int)                { h.s.queues[q].Close() }
 
 // A performance is what came of playing a program.
 type performance struct {
@@ -613,6 +654,12 @@ func (s *stage) faults() (out []string) {
 			out = append(out, fmt.Sprintf("semaphore %d has more permits than before", i))
 		}
 	}
+	for i, q := range s.queues {
+		before := q.Len()
+		if q.TryPut(0) && q.Len() == before {
+			out = append(out, fmt.Sprintf("queue %d still hands values to somebody", i))
+		}
+	}
 	for i, n := range s.x.ended {
 		started := 0
 		for _, line := range s.x.log {
@@ -689,7 +736,10 @@ func compare(got, want performance) string {
 }
 
 // A decoder makes a program of bytes: of any bytes.
-type decoder struct{ data []byte }
+type decoder struct {
+	data       []byte
+	operations []string
+}
 
 func (d *decoder) below(n int) int {
 	if len(d.data) == 0 {
@@ -700,9 +750,10 @@ func (d *decoder) below(n int) int {
 	return int(b) % n
 }
 
-func decode(data []byte) *program {
-	d := &decoder{data}
-	p := &program{mode: tinyio.GroupMode(d.below(3)), events: 2, semaphores: []int{1, 2}, barriers: []int{2, 3}}
+func decode(data []byte, operations []string) *program {
+	d := &decoder{data, operations}
+	p := &program{mode: tinyio.GroupMode(d.below(3)), events: 2, semaphores: []int{1, 2}, barriers: []int{2, 3},
+		queues: []int{0, 1}}
 	p.coros = make([]coroCode, 1+d.below(9))
 	for i := range p.coros {
 		p.coros[i] = d.coro(i, len(p.coros))
@@ -723,17 +774,22 @@ func (d *decoder) coro(i, n int) (c coroCode) {
 	return c
 }
 
-var operations = []string{"yield", "await", "gather", "spawn", "sleep", "timeout", "isolate", "completed", "shield", "set", "clear",
+var allOperations = []string{"yield", "await", "gather", "spawn", "sleep", "timeout", "isolate", "completed", "shield", "set", "clear",
 	"wait", "waitfor", "acquire", "release", "barrier", "complete", "raise", "oncancel", "sleep", "await", "timeout", "shield",
-	"acquire", "waitfor", "isolate", "gather", "yield", "spawn", "await", "sleep", "interrupt"}
+	"acquire", "waitfor", "isolate", "gather", "yield", "spawn", "await", "sleep", "interrupt", "put", "get", "put", "get", "tryput",
+	"tryget", "put", "get", "close", "any", "any"}
+
+// queueOperations are for programs that are mostly about queues.
+var queueOperations = []string{"put", "get", "tryput", "tryget", "put", "get", "put", "get", "put", "get", "sleep", "yield", "timeout",
+	"timeout", "spawn", "isolate", "shield", "raise", "gather", "any", "close"}
 
 func (d *decoder) ops(n, count, depth int) (ops []instr) {
 	for range count {
-		o := instr{op: operations[d.below(len(operations))]}
+		o := instr{op: d.operations[d.below(len(d.operations))]}
 		switch o.op {
 		case "await", "isolate":
 			o.n = d.below(n)
-		case "gather", "spawn", "completed":
+		case "gather", "spawn", "completed", "any":
 			o.list = []int{}
 			for range d.below(5) {
 				o.list = append(o.list, d.below(n))
@@ -754,7 +810,7 @@ func (d *decoder) ops(n, count, depth int) (ops []instr) {
 			o.body = append([]instr{}, d.ops(n, d.below(4), depth-1)...)
 		case "set", "clear", "wait", "acquire", "release", "barrier":
 			o.n = d.below(2)
-		case "waitfor":
+		case "waitfor", "put", "get", "tryput", "tryget", "close":
 			o.n, o.d = d.below(2), d.below(6)
 		case "complete":
 			o.n, o.d = d.below(n), d.below(6)
@@ -780,7 +836,7 @@ func FuzzPrograms(f *testing.F) {
 			return
 		}
 		noLeaks(t)
-		p := decode(data)
+		p := decode(data, allOperations)
 		if diff := disagreement(p); diff != "" {
 			t.Fatalf("%s\n%s", p, diff)
 		}
@@ -793,17 +849,26 @@ const randomPrograms = 4000
 // TestRandomPrograms plays programs that are made up, always the same ones, on the package and on the model: R1 to R5, R7 to
 // R11, R13, R15, R17 to R19, R21, R24.
 func TestRandomPrograms(t *testing.T) {
+	playRandomPrograms(t, randomPrograms, allOperations)
+}
+
+// TestRandomQueues does the same with programs that are mostly about queues.
+func TestRandomQueues(t *testing.T) {
+	playRandomPrograms(t, randomPrograms, queueOperations)
+}
+
+func playRandomPrograms(t *testing.T, count int, operations []string) {
 	noLeaks(t)
 	before := runtime.NumGoroutine()
 	random := rand.New(rand.NewPCG(1, 2))
-	for n := range randomPrograms {
+	for n := range count {
 		data := make([]byte, 10+random.IntN(150))
 		for i := range data {
 			data[i] = byte(random.Uint32())
 		}
-		if diff := disagreement(decode(data)); diff != "" {
-			data = shrink(data)
-			t.Fatalf("program %d, %#v:\n%s\n%s", n, data, decode(data), disagreement(decode(data)))
+		if diff := disagreement(decode(data, operations)); diff != "" {
+			data = shrink(data, operations)
+			t.Fatalf("program %d, %#v:\n%s\n%s", n, data, decode(data, operations), disagreement(decode(data, operations)))
 		}
 		if n%100 == 0 && runtime.NumGoroutine() > before+10 {
 			t.Fatalf("program %d, or one of the 100 before it, leaves goroutines", n)
@@ -812,9 +877,9 @@ func TestRandomPrograms(t *testing.T) {
 }
 
 // shrink makes data on which the package and the model disagree shorter and simpler, as long as they still do.
-func shrink(data []byte) []byte {
+func shrink(data []byte, operations []string) []byte {
 	fails := func(data []byte) bool {
-		return disagreement(decode(data)) != ""
+		return disagreement(decode(data, operations)) != ""
 	}
 	for again := true; again; {
 		again = false

@@ -108,7 +108,7 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 		if int(c.unmet) != standing || standing == 0 {
 			return fmt.Errorf("%s waits for %d coroutines with %d edges", c.label(), c.unmet, standing)
 		}
-	case onEvent, onPermit, onBarrier:
+	case onEvent, onPermit, onBarrier, onQueue:
 		if standing != 1 {
 			return fmt.Errorf("%s waits for %s and stands in %d lines", c.label(), c.wait, standing)
 		}

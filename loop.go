@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -50,10 +51,11 @@ type Loop struct {
 	idlers   []*worker
 	driver   *stack.Place // where the goroutine is parked that drives the loop
 	probe    *probe
-	choosing int       // coroutines that wait for any of several
-	mishaps  []failure // what went wrong where no coroutine could return it; see reportMishaps
+	choosing int          // coroutines that wait for any of several
+	errands  ring[errand] // for between two turns
 
 	inbox    inbox
+	taking   bool // what is in the inbox is being taken in
 	active   atomic.Bool
 	clock    Clock
 	real     bool      // the clock is the real one
@@ -81,6 +83,7 @@ func WithErrorGroup(mode GroupMode) Option {
 // NewLoop returns a loop with the given options.
 func NewLoop(opts ...Option) *Loop {
 	l := &Loop{clock: new(realClock)}
+	l.inbox.head.Store(closed)
 	for _, o := range opts {
 		if o == nil {
 			panic("tinyio: NewLoop: an Option is nil; leave it out")
@@ -108,7 +111,11 @@ func Run[T any](ctx context.Context, c *Coro[T], opts ...Option) (T, error) {
 // RunOn is [Run] on a loop made before. A coroutine that finished in an earlier run gives its result again, at once. A
 // loop that is running already cannot be run: RunOn returns an error without waiting.
 func RunOn[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
-	r := Start(ctx, l, c)
+	return runOn(ctx, l, c, "Run")
+}
+
+func runOn[T any](ctx context.Context, l *Loop, c *Coro[T], op string) (T, error) {
+	r := &Runtime[T]{begin(ctx, l, c.awaitable(), op), c}
 	r.run.drive()
 	return r.Result()
 }
@@ -125,8 +132,8 @@ type run struct {
 	exits  bool
 }
 
-// begin starts a run of l with c as its first coroutine.
-func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
+// checkRun panics if c cannot be run on l because one of them is not there.
+func checkRun(ctx context.Context, l *Loop, c *coroutine, op string) {
 	switch {
 	case ctx == nil:
 		panic("tinyio: " + op + ": the context is nil; pass context.Background() if there is none")
@@ -135,6 +142,11 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 	case c == nil || c.body == nil:
 		panic("tinyio: " + op + ": the coroutine is nil or zero; make it with New")
 	}
+}
+
+// begin starts a run of l with c as its first coroutine.
+func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
+	checkRun(ctx, l, c, op)
 	r := &run{loop: l}
 	if c.finished.Load() {
 		r.ended, r.err = true, c.pastError()
@@ -160,6 +172,7 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 		ctx, r.leave = merged, func() { cancel(nil); stop() }
 	}
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
+	l.inbox.head.Store(nil)
 	_, l.real = l.clock.(*realClock)
 	l.epoch, l.steps, l.period, l.read = l.clock.Now(), 0, 1, 0
 	l.root = &scope{ctx: ctx}
@@ -203,11 +216,14 @@ func (r *run) over() bool {
 	r.ended = true
 	r.leave()
 	r.result, r.panics, r.exits = r.root.report(l.mode), l.panicked, l.exiting
-	if r.panics != nil {
-		r.panics.others = append(r.panics.others, r.root.others(r.panics)...)
+	if others := r.root.others(r.panics); r.panics != nil && len(others) > 0 {
+		p := *r.panics // which may be in the hands of a goroutine that has submitted what panicked
+		p.others = append(slices.Clip(p.others), others...)
+		r.panics = &p
 	}
 	l.dismiss()
-	l.root, l.panicked, l.exiting, l.mishaps, l.broken = nil, nil, false, nil, false
+	l.root, l.panicked, l.exiting, l.broken = nil, nil, false, false
+	l.shut()
 	defer l.active.Store(false)
 	l.clock.Rest()
 	return true
@@ -225,7 +241,7 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 	for l.live > 0 {
 		l.takeIn()
 		l.fireTimers()
-		l.reportMishaps()
+		l.runErrands()
 		c := l.pick()
 		if c == nil {
 			if l.hosted {
@@ -271,7 +287,7 @@ func (l *Loop) resume(c *coroutine, at **stack.Place) {
 	switch {
 	case c.at != nil:
 	case c.outcome != notBegun:
-		c.comeBack()
+		c.body.comeBack()
 		l.running, l.left = nil, c
 		return
 	case c.isSimple():
@@ -318,6 +334,16 @@ var stepped func(*Loop)
 func (l *Loop) survive(done *bool) {
 	if !*done {
 		l.mishap(recover())
+	}
+}
+
+// An errand is what has come up during a turn and can be done only between two: a failure that no coroutine can return, or what
+// another goroutine wants of the loop.
+type errand interface{ run(l *Loop) }
+
+func (l *Loop) runErrands() {
+	for l.errands.n > 0 {
+		l.errands.pop().run(l)
 	}
 }
 
@@ -381,7 +407,7 @@ func (l *Loop) leave(c *coroutine, w *worker) *stack.Place {
 func (l *Loop) ahead(w *worker) *coroutine {
 	l.takeIn()
 	n := l.ready.head
-	if n == nil || n.state != ready || len(l.mishaps) > 0 {
+	if n == nil || n.state != ready || l.errands.n > 0 {
 		return nil
 	}
 	if l.timers.Len() > 0 {
@@ -458,7 +484,7 @@ func (l *Loop) stopped(c *coroutine) {
 		l.enclose(c, l.asked.target)
 	case onEvent:
 		l.joinEvent(c, l.asked.hub)
-	case onPermit, onBarrier:
+	case onPermit, onBarrier, onQueue:
 		l.asked.line.push(&c.one[0])
 	}
 	if c.wait > onTurn {
@@ -491,6 +517,12 @@ func (l *Loop) wake(c *coroutine) {
 
 // start makes c, which belongs to l and is fresh, ready for its first turn, as a member of s.
 func (l *Loop) start(c *coroutine, s *scope, h *shield) {
+	l.enrol(c, s, h)
+	l.makeReady(c)
+}
+
+// enrol makes c a member of s.
+func (l *Loop) enrol(c *coroutine, s *scope, h *shield) {
 	c.scope = s
 	if h != nil {
 		c.co.shield, c.more().shelter, c.annex.told = h, h, s.why
@@ -501,7 +533,6 @@ func (l *Loop) start(c *coroutine, s *scope, h *shield) {
 	if l.watch != nil {
 		l.tell(Started, c, nil)
 	}
-	l.makeReady(c)
 }
 
 // startFor starts t for c, if it is fresh.

@@ -161,6 +161,8 @@ func TestMisuseOfANilAndOfAZeroCoroutine(t *testing.T) {
 		"Run":              func(co *tinyio.Co, c *tinyio.Coro[int]) { tinyio.Run(co, c) },
 		"Named":            func(_ *tinyio.Co, c *tinyio.Coro[int]) { c.Named("name"); c.Value() },
 		"Value":            func(_ *tinyio.Co, c *tinyio.Coro[int]) { c.Value() },
+		"WaitAny":          func(co *tinyio.Co, c *tinyio.Coro[int]) { tinyio.WaitAny(co, value(time.Hour, 1), c) },
+		"nil in WaitAny":   func(co *tinyio.Co, c *tinyio.Coro[int]) { tinyio.WaitAny(co, nil) },
 		"Start":            func(co *tinyio.Co, c *tinyio.Coro[int]) { tinyio.Start(co, tinyio.NewLoop(), c) },
 		"nil in Wait":      func(co *tinyio.Co, c *tinyio.Coro[int]) { co.Wait(nil) },
 		"nil in Spawn":     func(co *tinyio.Co, c *tinyio.Coro[int]) { co.Spawn(nil) },
@@ -240,6 +242,7 @@ func TestMisuseAwaitingOneself(t *testing.T) {
 		"Wait":        func(co *tinyio.Co, c *tinyio.Coro[int]) error { return co.Wait(value(time.Hour, 1), c) },
 		"Timeout":     func(co *tinyio.Co, c *tinyio.Coro[int]) error { _, err := tinyio.Timeout(co, c, time.Hour); return err },
 		"Isolate":     func(co *tinyio.Co, c *tinyio.Coro[int]) error { _, err := tinyio.Isolate(co, c); return err },
+		"WaitAny":     func(co *tinyio.Co, c *tinyio.Coro[int]) error { _, err := tinyio.WaitAny(co, c); return err },
 		"AsCompleted": func(co *tinyio.Co, c *tinyio.Coro[int]) error { return firstOf(co, c) },
 	}
 	for name, way := range ways {
@@ -410,6 +413,23 @@ func TestMisuseOfConstructors(t *testing.T) {
 		"zero pool": func() {
 			virtually(func(co *tinyio.Co) error { return wait(co, tinyio.RunInPool(new(tinyio.ThreadPool), task)) })
 		},
+		"queue of less": func() { tinyio.NewQueue[int](-1) },
+		"nil queue, Get": func() {
+			virtually(func(co *tinyio.Co) error { _, err := (*tinyio.Queue[int])(nil).Get(co); return err })
+		},
+		"nil queue, Put":              func() { virtually(func(co *tinyio.Co) error { return (*tinyio.Queue[int])(nil).Put(co, 1) }) },
+		"nil queue, TryPut":           func() { (*tinyio.Queue[int])(nil).TryPut(1) },
+		"nil queue, TryGet":           func() { (*tinyio.Queue[int])(nil).TryGet() },
+		"nil queue, Len":              func() { (*tinyio.Queue[int])(nil).Len() },
+		"nil queue, Close":            func() { (*tinyio.Queue[int])(nil).Close() },
+		"WaitAny of none":             func() { virtually(func(co *tinyio.Co) error { _, err := tinyio.WaitAny(co); return err }) },
+		"nil context of Submit":       func() { tinyio.Submit(nil, tinyio.NewLoop(), value(0, 1)) }, //lint:ignore SA1012 that is the misuse
+		"nil loop of Submit":          func() { tinyio.Submit(background, nil, value(0, 1)) },
+		"zero loop of Submit":         func() { tinyio.Submit(background, new(tinyio.Loop), value(0, 1)) },
+		"nil coroutine of Submit":     func() { tinyio.Submit[int](background, tinyio.NewLoop(), nil) },
+		"zero coroutine of Submit":    func() { tinyio.Submit(background, tinyio.NewLoop(), new(tinyio.Coro[int])) },
+		"nil context of Serve":        func() { tinyio.NewLoop().Serve(nil) }, //lint:ignore SA1012 that is the misuse
+		"zero loop of Serve":          func() { new(tinyio.Loop).Serve(background) },
 		"nil event":                   func() { virtually(func(co *tinyio.Co) error { return (*tinyio.Event)(nil).Wait(co) }) },
 		"release of a free semaphore": func() { tinyio.NewSemaphore(2).Release() },
 		"release of a free lock":      func() { new(tinyio.Lock).Release() },

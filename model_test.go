@@ -31,6 +31,7 @@ type model struct {
 	events      []modelEvent
 	semaphores  []modelSemaphore
 	barriers    []modelBarrier
+	queues      []modelQueue
 	root        *domain
 	interrupted bool // the context of the run is done
 	idle        func() bool
@@ -86,6 +87,8 @@ type modelWait struct {
 	granted   bool // a permit, or the opening of a barrier
 	index     int
 	outOfTime bool
+	value     int // that it puts, or was given
+	refused   bool
 }
 
 // A watcher is an actor that waits for another one, or collects it.
@@ -148,6 +151,13 @@ type modelSemaphore struct {
 type modelBarrier struct {
 	n    int
 	line []*actor
+}
+
+type modelQueue struct {
+	capacity         int
+	values           []int
+	putters, getters []*actor
+	closed           bool
 }
 
 // run runs actor 0 and what it starts to the end.
@@ -807,8 +817,29 @@ func (h modelHand) Isolate(j int) (value int, result, err error) {
 }
 
 func (h modelHand) AsCompleted(js []int, yield func(int, error) bool) {
+	h.collect(js, func(t *actor, err error) bool {
+		if err != nil {
+			return yield(0, err)
+		}
+		return yield(t.value, t.err)
+	})
+}
+
+// WaitAny is the first step of AsCompleted.
+func (h modelHand) WaitAny(js []int) (first int, failed error) {
+	h.collect(js, func(t *actor, err error) bool {
+		if first, failed = -1, err; err == nil {
+			first, failed = slices.IndexFunc(js, func(j int) bool { return h.a.m.actors[j] == t }), t.err
+		}
+		return false
+	})
+	return first, failed
+}
+
+// collect yields js as they finish, or an error of its own and no actor.
+func (h modelHand) collect(js []int, yield func(t *actor, err error) bool) {
 	if err := h.refused(); err != nil {
-		yield(0, err)
+		yield(nil, err)
 		return
 	}
 	m, a := h.a.m, h.a
@@ -832,12 +863,12 @@ func (h modelHand) AsCompleted(js []int, yield func(int, error) bool) {
 	}()
 	for range js {
 		if err := h.next(col); err != nil {
-			yield(0, err)
+			yield(nil, err)
 			return
 		}
 		t := col.ended[0]
 		col.ended = col.ended[1:]
-		if !yield(t.value, t.err) {
+		if !yield(t, nil) {
 			return
 		}
 	}
@@ -972,6 +1003,111 @@ func (h modelHand) Barrier(b int) (int, error) {
 	return bar.n - 1, h.a.turnOver(h.c)
 }
 
+// Put puts at once if there is room, or somebody who waits for a value, and takes a turn; otherwise it stands in line.
+func (h modelHand) Put(q, v int) error {
+	if err := h.refused(); err != nil {
+		return err
+	}
+	qu := &h.a.m.queues[q]
+	switch {
+	case h.TryPut(q, v):
+		_ = h.a.turnOver(h.c)
+		return nil
+	case qu.closed:
+		return h.closed()
+	}
+	w := &modelWait{line: &qu.putters, value: v}
+	qu.putters = append(qu.putters, h.a)
+	return w.settled(h.a.pause(h.c, w))
+}
+
+func (h modelHand) Get(q int) (int, error) {
+	if err := h.refused(); err != nil {
+		return 0, err
+	}
+	qu := &h.a.m.queues[q]
+	if v, ok := h.TryGet(q); ok {
+		_ = h.a.turnOver(h.c)
+		return v, nil
+	}
+	if qu.closed {
+		return 0, h.closed()
+	}
+	w := &modelWait{line: &qu.getters}
+	qu.getters = append(qu.getters, h.a)
+	err := w.settled(h.a.pause(h.c, w))
+	return w.value, err
+}
+
+// closed takes a turn before the error.
+func (h modelHand) closed() error {
+	if err := h.a.turnOver(h.c); err != nil {
+		return err
+	}
+	return tinyio.ErrClosed
+}
+
+// settled is what a wait for a queue ends with: what was granted stands.
+func (w *modelWait) settled(err error) error {
+	switch {
+	case w.granted:
+		return nil
+	case err == nil && w.refused:
+		return tinyio.ErrClosed
+	}
+	return err
+}
+
+func (h modelHand) TryPut(q, v int) bool {
+	qu := &h.a.m.queues[q]
+	if qu.closed || len(qu.getters) == 0 && len(qu.values) >= qu.capacity {
+		return false
+	}
+	qu.values = append(qu.values, v)
+	h.serve(qu)
+	return true
+}
+
+func (h modelHand) TryGet(q int) (v int, ok bool) {
+	qu := &h.a.m.queues[q]
+	if len(qu.values) == 0 && len(qu.putters) == 0 {
+		return 0, false
+	}
+	qu.capacity++ // for the value that is about to go
+	h.serve(qu)
+	qu.capacity--
+	v, qu.values = qu.values[0], qu.values[1:]
+	return v, true
+}
+
+// serve gives room and values to those who wait.
+func (h modelHand) serve(qu *modelQueue) {
+	for len(qu.putters) > 0 && len(qu.values) < qu.capacity {
+		a := qu.putters[0]
+		qu.putters, qu.values = qu.putters[1:], append(qu.values, a.wait.value)
+		a.wait.granted = true
+		h.a.m.ready(a)
+	}
+	for len(qu.getters) > 0 && len(qu.values) > 0 {
+		a := qu.getters[0]
+		a.wait.value, a.wait.granted = qu.values[0], true
+		qu.getters, qu.values = qu.getters[1:], qu.values[1:]
+		h.a.m.ready(a)
+	}
+}
+
+func (h modelHand) Len(q int) int { return len(h.a.m.queues[q].values) }
+
+func (h modelHand) Close(q int) {
+	qu := &h.a.m.queues[q]
+	qu.closed = true
+	for _, a := range append(qu.getters, qu.putters...) {
+		a.wait.refused = true
+		h.a.m.ready(a)
+	}
+	qu.getters, qu.putters = nil, nil
+}
+
 // newModel returns a model that is going to run p, whose functions are those of x.
 func newModel(p *program, x *player) *model {
 	m := &model{mode: p.mode, events: make([]modelEvent, p.events)}
@@ -980,6 +1116,9 @@ func newModel(p *program, x *player) *model {
 	}
 	for _, n := range p.barriers {
 		m.barriers = append(m.barriers, modelBarrier{n: n})
+	}
+	for _, n := range p.queues {
+		m.queues = append(m.queues, modelQueue{capacity: n})
 	}
 	for i, c := range p.coros {
 		a := &actor{m: m, id: i, fn: func(h hand) (int, error) { return x.play(h, i) }}

@@ -700,6 +700,8 @@ func waits() map[string]func(co *tinyio.Co) error {
 		return 0, context.Cause(ctx)
 	}
 	long := func() *tinyio.Coro[int] { return value(time.Hour, 1) }
+	var queue tinyio.Queue[int]
+	ch := make(chan int)
 	return map[string]func(co *tinyio.Co) error{
 		"Yield": func(co *tinyio.Co) error {
 			for {
@@ -735,6 +737,13 @@ func waits() map[string]func(co *tinyio.Co) error {
 				return func(cause error) { done(0, cause) }
 			}))
 		},
+		"WaitAny":   func(co *tinyio.Co) error { _, err := tinyio.WaitAny(co, long(), long()); return err },
+		"Queue.Put": func(co *tinyio.Co) error { return tinyio.NewQueue[int](0).Put(co, 1) },
+		"Queue.Get": func(co *tinyio.Co) error { _, err := queue.Get(co); return err },
+		"Recv":      func(co *tinyio.Co) error { _, _, err := tinyio.Recv(co, ch); return err },
+		"Recv, nil": func(co *tinyio.Co) error { _, _, err := tinyio.Recv[int](co, nil); return err },
+		"Send":      func(co *tinyio.Co) error { return tinyio.Send(co, make(chan int), 1) },
+		"Send, nil": func(co *tinyio.Co) error { return tinyio.Send(co, nil, 1) },
 		"Shield": func(co *tinyio.Co) error {
 			return co.Shield(0, func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
 		},

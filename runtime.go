@@ -41,35 +41,35 @@ type Pause struct {
 // panic in a coroutine, or its Goexit, comes out of the range, after everything has been cleaned up.
 //
 // All of the range must happen on one goroutine, which must not lock or unlock its thread meanwhile.
-func (r *Runtime[T]) Steps() iter.Seq[Pause] {
-	return func(yield func(Pause) bool) {
-		if r.run.ended {
-			return
-		}
-		l := r.run.loop
-		if l.running != nil {
-			panic("tinyio: Steps: ranged over by a coroutine of the run itself, " + l.running.describe() +
-				"; the host must do that, outside the loop")
-		}
-		left := true
-		defer func() {
-			if left {
-				r.run.abandon()
-			}
-		}()
-		l.setHosted(true)
-		defer l.setHosted(false)
-		for r.run.hostedStep(); !r.run.over(); r.run.hostedStep() {
-			p := r.run.pause()
-			if !yield(p) {
-				r.run.abandon()
-				break
-			}
-			r.run.resumeAfter(p)
-		}
-		left = false
-		r.run.goOn()
+func (r *Runtime[T]) Steps() iter.Seq[Pause] { return r.run.steps }
+
+func (r *run) steps(yield func(Pause) bool) {
+	if r.ended {
+		return
 	}
+	l := r.loop
+	if l.running != nil {
+		panic("tinyio: Steps: ranged over by a coroutine of the run itself, " + l.running.describe() +
+			"; the host must do that, outside the loop")
+	}
+	left := true
+	defer func() {
+		if left {
+			r.abandon()
+		}
+	}()
+	l.setHosted(true)
+	defer l.setHosted(false)
+	for r.hostedStep(); !r.over(); r.hostedStep() {
+		p := r.pause()
+		if !yield(p) {
+			r.abandon()
+			break
+		}
+		r.resumeAfter(p)
+	}
+	left = false
+	r.goOn()
 }
 
 // setHosted notes whether a host drives l.
@@ -95,7 +95,7 @@ func (r *run) toldToStop() bool { return !r.root.crashed && r.root.ctx.Err() != 
 func (r *run) pause() Pause {
 	l := r.loop
 	return Pause{
-		Blocked:  l.ready.head == nil && len(l.mishaps) == 0 && !r.toldToStop() && l.inbox.rest(),
+		Blocked:  l.ready.head == nil && l.errands.n == 0 && !r.toldToStop() && l.inbox.rest(),
 		Deadline: l.deadline(),
 		Wake:     l.inbox.self.wake,
 	}

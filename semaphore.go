@@ -83,9 +83,8 @@ func (p *permits) acquire(co *Co, op string, limit int) error {
 	if p.tryAcquire(limit) {
 		return nil
 	}
-	c.loop.Load().asked.line = &p.waiters
 	c.answer = 0
-	err := co.suspend(onPermit)
+	err := co.standIn(&p.waiters, onPermit)
 	if err != nil && c.answer == 1 {
 		p.release() // it was granted, and c was stopped before its turn came
 	}
@@ -98,6 +97,5 @@ func (p *permits) release() {
 		p.taken--
 		return
 	}
-	w.c.answer = 1
-	w.c.loop.Load().wake(w.c)
+	w.grant(1)
 }

@@ -41,18 +41,19 @@ type sweep struct {
 	at     int // the step, from 1
 	cancel func()
 
-	mu     sync.Mutex // threads take steps too
-	steps  int
-	caught bool // an Isolate has handed back the fault
-	inner  bool // the fault was inside a nested Run
-	parts  []*part
-	faults []string
-	sems   []*tinyio.Semaphore
-	sizes  []int
-	locks  []*tinyio.Lock
-	pools  []*tinyio.ThreadPool
-	begin  time.Time
-	times  map[time.Duration]bool // at which a step was taken
+	mu        sync.Mutex // threads take steps too
+	steps     int
+	caught    bool // an Isolate has handed back the fault
+	inner     bool // the fault was inside a nested Run
+	parts     []*part
+	faults    []string
+	sems      []*tinyio.Semaphore
+	sizes     []int
+	locks     []*tinyio.Lock
+	pools     []*tinyio.ThreadPool
+	conveyors []*conveyor
+	begin     time.Time
+	times     map[time.Duration]bool // at which a step was taken
 }
 
 // A part is a coroutine of a program.
@@ -260,6 +261,83 @@ func (s *sweep) completes(ps ...*part) act {
 			if err != nil {
 				return err
 			}
+		}
+		return nil
+	})
+}
+
+// firstOf awaits the first of ps.
+func (s *sweep) firstOf(ps ...*part) act {
+	return s.around(func(co *tinyio.Co) error {
+		var cs []tinyio.Awaitable
+		for _, p := range ps {
+			cs = append(cs, p.coro)
+		}
+		i, err := tinyio.WaitAny(co, cs...)
+		s.childrenFirst(err, ps...)
+		if err == nil && ps[i].running() {
+			s.complain("WaitAny gives %s, which is running", ps[i].name)
+		}
+		return err
+	})
+}
+
+// A conveyor is a queue or a channel: what is put on it is either taken off it or left.
+type conveyor struct {
+	name      string
+	put       func(co *tinyio.Co, v int) error
+	get       func(co *tinyio.Co) (int, error)
+	tryPut    func(v int) bool // of a queue
+	left      func() int
+	in, taken int // how many values, where no error was returned
+}
+
+func (s *sweep) queue(capacity int) *conveyor {
+	q := tinyio.NewQueue[int](capacity)
+	c := &conveyor{name: "queue", put: q.Put, get: q.Get, tryPut: q.TryPut, left: q.Len}
+	s.conveyors = append(s.conveyors, c)
+	return c
+}
+
+func (s *sweep) channel(capacity int) *conveyor {
+	ch := make(chan int, capacity)
+	c := &conveyor{name: "channel", left: func() int { return len(ch) }}
+	c.put = func(co *tinyio.Co, v int) error { return tinyio.Send(co, ch, v) }
+	c.get = func(co *tinyio.Co) (int, error) { v, _, err := tinyio.Recv(co, ch); return v, err }
+	s.conveyors = append(s.conveyors, c)
+	return c
+}
+
+func (s *sweep) puts(c *conveyor, n int) act {
+	return s.around(func(co *tinyio.Co) error {
+		for range n {
+			if err := c.put(co, 1); err != nil {
+				return err
+			}
+			c.in++
+		}
+		return nil
+	})
+}
+
+// triesToPut puts a value if that can be done at once. Somebody may then have been given it whose turn has not come.
+func (s *sweep) triesToPut(c *conveyor) act {
+	return s.around(func(*tinyio.Co) error {
+		if c.tryPut(1) {
+			c.in++
+		}
+		return nil
+	})
+}
+
+func (s *sweep) gets(c *conveyor, n int) act {
+	return s.around(func(co *tinyio.Co) error {
+		for range n {
+			v, err := c.get(co)
+			if err != nil {
+				return err
+			}
+			c.taken += v
 		}
 		return nil
 	})
@@ -488,6 +566,28 @@ var sweepPrograms = []struct {
 		b := s.thread("b", in, func(context.Context) error { return nil })
 		return s.part("root", s.gathers(a, b), s.yields())
 	}},
+	{"queues", func(s *sweep) *part {
+		direct, roomy, apart := s.queue(0), s.queue(2), s.queue(1)
+		a := s.part("a", s.puts(direct, 2), s.sleeps(1), s.puts(roomy, 4), s.puts(direct, 1), s.sleeps(2),
+			s.triesToPut(direct))
+		b := s.part("b", s.gets(direct, 1), s.puts(roomy, 1), s.gets(roomy, 1), s.gets(direct, 1))
+		c := s.part("c", s.sleeps(2), s.gets(roomy, 2), s.limits(s.part("late", s.gets(direct, 2)), 3))
+		d := s.part("d", s.spawns(s.part("filler", s.puts(apart, 4))), s.finally(s.gets(apart, 1), s.gets(apart, 1)),
+			s.limits(s.part("in vain", s.gets(apart, 3)), 1))
+		return s.part("root", s.spawns(a, b, c), s.isolates(d), s.gathers(a, b))
+	}},
+	{"channels", func(s *sweep) *part {
+		direct, roomy, apart := s.channel(0), s.channel(1), s.channel(0)
+		a := s.part("a", s.puts(roomy, 1), s.puts(direct, 1))
+		b := s.part("b", s.gets(direct, 1), s.gets(roomy, 1))
+		c := s.part("c", s.gathers(s.part("to", s.puts(apart, 1)), s.part("from", s.gets(apart, 1))))
+		return s.part("root", s.spawns(a, b), s.isolates(c), s.gathers(a, b), s.yields())
+	}},
+	{"first of several", func(s *sweep) *part {
+		a, b := s.part("a", s.sleeps(3)), s.part("b", s.sleeps(1), s.yields())
+		c := s.part("c", s.awaits(b), s.sleeps(1))
+		return s.part("root", s.firstOf(a, c), s.firstOf(a), s.firstOf(b, a, b), s.yields())
+	}},
 	{"nested run", func(s *sweep) *part {
 		leaf := s.part("leaf", s.sleeps(1))
 		inner := s.part("inner", s.spawns(s.part("beside", s.sleeps(3))), s.awaits(leaf))
@@ -581,6 +681,11 @@ func (s *sweep) checkRemains(l *tinyio.Loop) {
 	for _, lock := range s.locks {
 		if !lock.TryAcquire() {
 			s.complain("a lock is still held")
+		}
+	}
+	for _, c := range s.conveyors {
+		if c.in != c.taken+c.left() {
+			s.complain("%d values were put on a %s, %d taken off it, and %d are left", c.in, c.name, c.taken, c.left())
 		}
 	}
 	again := tinyio.New(func(co *tinyio.Co) (int, error) {

@@ -132,7 +132,9 @@ func (b *callback) arrive(l *Loop) {
 }
 
 // comeBack is the last turn of a callback: its result is there, and nothing is left to run.
-func (c *coroutine) comeBack() {
+func (c *Coro[T]) comeBack() { c.c.endCallback() }
+
+func (c *coroutine) endCallback() {
 	c.outcome, c.wait = returned, onNothing
 	if c.err == errExited {
 		c.outcome = exited
@@ -150,9 +152,9 @@ func (b *callback) stop(l *Loop, cause error) {
 	}
 	a := &aside{call: func() { cancel(cause) }}
 	if !a.run() {
-		l.mishaps = append(l.mishaps, failure{err: errExited, exit: true})
+		l.errands.push(failure{err: errExited, exit: true})
 	} else if a.panic != nil {
-		l.mishaps = append(l.mishaps, failure{err: a.panic, panic: true})
+		l.errands.push(failure{err: a.panic, panic: true})
 	}
 }
 
@@ -189,6 +191,9 @@ func (a *aside) Work() {
 
 // An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that
 // the loop takes away whole and turns round. Messages are part of what they are about, so posting allocates nothing.
+//
+// Between two runs of its loop, the inbox is closed. A message is either taken in, by the run during which it was posted, or its
+// sender is told that it was not.
 type inbox struct {
 	head    atomic.Pointer[message]
 	sleeper atomic.Pointer[sleeper] // the loop, when it is idle
@@ -205,16 +210,25 @@ type message struct {
 	to   receiver
 }
 
-// A receiver is told on the loop that its message has arrived. It may make coroutines ready and must not do more: it may be
-// called during a coroutine's turn.
+// A receiver is told on the loop that its message has arrived. It may make coroutines ready and must not do more, for it may be
+// called during a coroutine's turn: the rest is an errand.
 type receiver interface{ arrive(l *Loop) }
+
+// closed is the head of an inbox that is closed.
+var closed = new(message)
+
+func (b *inbox) isClosed() bool { return b.head.Load() == closed }
 
 func (b *inbox) empty() bool { return b.head.Load() == nil }
 
-// post may be called from any goroutine. The message must not be in an inbox already.
-func (b *inbox) post(m *message) {
+// post may be called from any goroutine. The message must not be in an inbox already. It reports whether the inbox has taken
+// it.
+func (b *inbox) post(m *message) bool {
 	for {
 		head := b.head.Load()
+		if head == closed {
+			return false
+		}
 		m.next = head
 		if b.head.CompareAndSwap(head, m) {
 			break
@@ -226,6 +240,7 @@ func (b *inbox) post(m *message) {
 		default: // it has been woken and does not know yet
 		}
 	}
+	return true
 }
 
 // rest announces that the loop is about to wait for a message, unless one is there already.
@@ -248,13 +263,18 @@ func (b *inbox) rise() { b.sleeper.Store(nil) }
 // takeIn deals with what has come from outside.
 func (l *Loop) takeIn() {
 	if !l.inbox.empty() {
-		l.receive()
+		l.receive(nil)
 	}
 }
 
-func (l *Loop) receive() {
+// receive tells the receivers of what is in the inbox, and leaves it open or closed.
+func (l *Loop) receive(leave *message) {
+	if l.taking {
+		return // a receiver has made a coroutine ready; what comes now comes after the rest
+	}
+	l.taking = true
 	var first *message
-	for m := l.inbox.head.Swap(nil); m != nil; {
+	for m := l.inbox.head.Swap(leave); m != nil; {
 		m.next, m, first = first, m.next, m
 	}
 	for m := first; m != nil; {
@@ -263,6 +283,14 @@ func (l *Loop) receive() {
 		m.to.arrive(l)
 		m = next
 	}
+	l.taking = false
+}
+
+// shut closes the inbox at the end of a run. What is in it has come too late, and is told so by there being no root scope.
+func (l *Loop) shut() {
+	l.receive(closed)
+	l.runErrands()
+	l.threads = 0 // a callback that panicked at its start, and calls back only now, does not any more
 }
 
 // An interruption is the message that the context of a run is done.
@@ -273,7 +301,7 @@ type interruption struct {
 
 func (i *interruption) arrive(l *Loop) {
 	if l.root == i.run.root {
-		l.mishaps = append(l.mishaps, i.run.interruption())
+		l.errands.push(i.run.interruption())
 	}
 }
 

@@ -150,7 +150,7 @@ func (l *Loop) guard(drop, call func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			drop()
-			l.mishaps = append(l.mishaps, failure{err: newPanicError(p, debug.Stack()), panic: true})
+			l.errands.push(failure{err: newPanicError(p, debug.Stack()), panic: true})
 		}
 	}()
 	call()

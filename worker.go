@@ -156,5 +156,5 @@ func (l *Loop) mishap(p any) {
 		panic(p)
 	}
 	l.broken = true
-	l.mishaps = append(l.mishaps, failure{err: newPanicError(p, debug.Stack()), panic: true})
+	l.errands.push(failure{err: newPanicError(p, debug.Stack()), panic: true})
 }

@@ -1,0 +1,203 @@
+package tinyio
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"runtime"
+	"slices"
+)
+
+// ErrNotRunning is what [Submit] returns when the loop is not running, or has stopped before it took in the coroutine.
+var ErrNotRunning = errors.New("tinyio: Submit: the loop is not running; run it, or let it Serve, for as long as coroutines are " +
+	"submitted to it")
+
+// Serve runs l, for what is given to it by [Submit], until ctx is done or a coroutine fails. Then it stops every coroutine
+// and returns what [Run] would: an error that is [context.Cause] of ctx, or the failure; never nil. Like Run it returns when all have
+// stopped; it panics, or calls [runtime.Goexit], if a coroutine has; and if the loop is running already, that is an error.
+//
+// The loop takes submissions from the time that Serve has begun; before that, Submit returns [ErrNotRunning]. To have something
+// start only when the loop is running, run a coroutine that starts it, in [RunInThread].
+func (l *Loop) Serve(ctx context.Context) error {
+	up := FromCallback(func(done func(Void, error)) (cancel func(error)) {
+		return func(cause error) { done(Void{}, cause) }
+	}).Named("tinyio.Serve")
+	up.c.entry = entryOf((*Loop).Serve)
+	_, err := runOn(ctx, l, up, "Serve")
+	return err
+}
+
+// Submit runs c on l, which is running: by [Run], by [Loop.Serve], or by a host ([Start]). It may be called from any goroutine, and
+// blocks that until c has finished. It returns the value of c, or its error. The coroutines that one goroutine submits begin in
+// the order in which it submits them.
+//
+// On the loop, c belongs with those that were spawned from the first coroutine: the run goes on until c has finished; a
+// failure of c crashes the loop, and Submit returns it too, as an [*Error]. (So let a server submit coroutines that [Isolate]
+// what may fail.) If the loop crashes for another reason, the error is the [*CancelledError] of c.
+//
+// When ctx is done, c is halted, as it would be by a [Timeout], and Submit returns [context.Cause] of ctx when it has stopped; or
+// c's value, if c finished with a nil error all the same. If somebody else waits for c, or it was spawned, Submit returns at
+// once and c carries on. The values and the deadline of ctx are not those of c's [Co].
+//
+// Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to another
+// loop. It returns an error at once, and c does not run, if the loop is not running, [ErrNotRunning]; if it is crashing; and if Submit
+// is called where it would block a loop: in a coroutine, an observer, the range over [Runtime.Steps]. There, await the coroutine;
+// or, to wait for another loop, call Submit in [RunInThread].
+func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
+	err := submit(ctx, l, c.awaitable())
+	if c.c.finished.Load() && c.c.err == nil {
+		return c.value, nil
+	}
+	var zero T
+	return zero, err
+}
+
+func submit(ctx context.Context, l *Loop, t *coroutine) error {
+	checkRun(ctx, l, t, "Submit")
+	if t.finished.Load() {
+		return t.pastError()
+	}
+	caller, onLoop := calledFrom(3)
+	if onLoop {
+		return errors.New("tinyio: Submit: coroutine " + t.describe() + " was submitted from inside a loop, which would be " +
+			"blocked; await the coroutine instead, or, if it is for another loop, call Submit in RunInThread")
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	s := newSubmission(t, caller)
+	if !l.inbox.post(&s.message) {
+		return ErrNotRunning
+	}
+	select {
+	case <-s.ended:
+	case <-ctx.Done():
+		w := &withdrawal{of: s, cause: context.Cause(ctx)}
+		w.to = w
+		l.inbox.post(&w.message) // if that is refused, the run is over, and so is the submission
+		<-s.ended
+	}
+	return s.err
+}
+
+// A submission stands for a goroutine that waits in Submit. On the loop it is a coroutine that awaits the one that was submitted, so
+// that all the rules of awaiting hold for it; but it has neither a function nor a stack.
+type submission struct {
+	message
+	c      coroutine
+	annex  annex
+	target *coroutine
+	ended  chan struct{}
+	err    error // why the target has no value, once it has ended
+}
+
+func newSubmission(t *coroutine, caller uintptr) *submission {
+	s := &submission{target: t, ended: make(chan struct{})}
+	s.to = s
+	s.c.init(s, caller)
+	s.c.annex, s.annex.name = &s.annex, "tinyio.Submit"
+	return s
+}
+
+func (s *submission) awaitable() *coroutine { return &s.c }
+
+func (s *submission) call(*Co) error {
+	panic("tinyio: internal error: a submission is called; please report this")
+}
+
+func (s *submission) arrive(l *Loop) { l.errands.push(s) }
+
+// run begins to wait for the target.
+func (s *submission) run(l *Loop) {
+	c := &s.c
+	if err := s.admit(l); err != nil {
+		s.end(err)
+		return
+	}
+	c.loop.Store(l)
+	l.enrol(c, l.root, nil)
+	c.one[0].line = &s.target.awaiters
+	c.state, c.wait, c.outcome = running, onCoroutine, pending
+	l.stopped(c)
+}
+
+// admit reports why l does not take s.
+func (s *submission) admit(l *Loop) error {
+	switch {
+	case l.root == nil:
+		return ErrNotRunning
+	case l.root.why != nil:
+		return l.root.why.err
+	}
+	return s.target.claim(l)
+}
+
+// comeBack ends the wait: the target has finished, or was left to others.
+func (s *submission) comeBack() {
+	s.c.outcome, s.c.wait = returned, onNothing
+	s.end(s.verdict())
+}
+
+// verdict is why the target has no value.
+func (s *submission) verdict() error {
+	c, t := &s.c, s.target
+	switch finished := t.state == done; {
+	case finished && t.err == nil:
+		return nil
+	case finished && !(t.stopped && t.why.explains(t.err)):
+		return &Error{Err: t.err, Trace: []Frame{c.entryFrame(), t.entryFrame()}}
+	case !c.stopped:
+		return t.why.err // of an Isolate
+	case c.why.crash:
+		return c.why.err
+	}
+	return c.why.cause
+}
+
+// end lets the goroutine go on.
+func (s *submission) end(err error) {
+	s.err = err
+	close(s.ended)
+}
+
+// A withdrawal says that the context of a submission is done.
+type withdrawal struct {
+	message
+	of    *submission
+	cause error
+}
+
+func (w *withdrawal) arrive(l *Loop) { l.errands.push(w) }
+
+// run halts the submission, and with it the target, unless others want that.
+func (w *withdrawal) run(l *Loop) {
+	if c := &w.of.c; c.state == waiting {
+		l.halt(c, &reason{err: &CancelledError{Cause: w.cause}, cause: w.cause})
+	}
+}
+
+// calledFrom returns the place from which the function so many calls further up the stack was called, and whether that was on a
+// loop, which stands still meanwhile. To look for the loop's own functions on the stack costs nothing until somebody asks, and
+// a microsecond then.
+func calledFrom(up int) (place uintptr, onLoop bool) {
+	var usual [64]uintptr
+	stack := usual[:]
+	n := runtime.Callers(up+1, stack)
+	for n == len(stack) {
+		stack = make([]uintptr, 2*n)
+		n = runtime.Callers(up+1, stack)
+	}
+	for _, pc := range stack[:n] {
+		f := runtime.FuncForPC(pc - 1)
+		onLoop = onLoop || f != nil && slices.Contains(loopFunctions, f.Entry())
+	}
+	return stack[0] - 1, onLoop
+}
+
+// loopFunctions are the functions of this package that call others while a loop stands still: the loop itself, and what runs on the
+// stacks of coroutines.
+var loopFunctions = []uintptr{
+	entryOf((*Loop).loop), entryOf((*run).steps), entryOf(begin), entryOf((*coroutine).run), entryOf((*aside).Work),
+}
+
+func entryOf(f any) uintptr { return reflect.ValueOf(f).Pointer() }

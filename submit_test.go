@@ -1,0 +1,922 @@
+package tinyio_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// Submit and Serve: work from other goroutines is coroutines like any other, and whoever waits in Submit is told what has become of
+// it, in any case. Most of these tests are in a bubble of testing/synctest, whose time is that of the loop; nobody is left there who
+// waits for ever.
+
+// inBubble runs f in a bubble.
+func inBubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	noLeaks(t)
+	synctest.Test(t, f)
+}
+
+// A server is a loop that serves in a goroutine.
+type server struct {
+	*tinyio.Loop
+	stop   context.CancelCauseFunc
+	ended  chan tinyio.Void
+	err    error
+	panics any
+}
+
+// serve makes a loop serve in a goroutine of the bubble, until the server is stopped or crashes.
+func serve(opts ...tinyio.Option) *server {
+	ctx, stop := context.WithCancelCause(background)
+	s := &server{Loop: tinyio.NewLoop(opts...), stop: stop, ended: make(chan tinyio.Void)}
+	go func() {
+		defer close(s.ended)
+		defer func() { s.panics = recover() }()
+		s.err = s.Serve(ctx)
+	}()
+	synctest.Wait()
+	return s
+}
+
+// end stops the server for the reason given, if it runs, and returns what Serve has.
+func (s *server) end(cause error) error {
+	s.stop(cause)
+	<-s.ended
+	return s.err
+}
+
+// A submitted is a call of Submit in a goroutine: what it has returned.
+type submitted struct {
+	v    int
+	err  error
+	done chan tinyio.Void
+}
+
+// submit submits c and returns when the loop has done all that it can at this time.
+func submit(ctx context.Context, l *tinyio.Loop, c *tinyio.Coro[int]) *submitted {
+	s := &submitted{done: make(chan tinyio.Void)}
+	go func() {
+		defer close(s.done)
+		s.v, s.err = tinyio.Submit(ctx, l, c)
+	}()
+	synctest.Wait()
+	return s
+}
+
+// result is that of a submission that must have ended by now, in the time of the bubble.
+func (s *submitted) result(t *testing.T) (int, error) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case <-s.done:
+	default:
+		t.Fatal("Submit has not returned")
+	}
+	return s.v, s.err
+}
+
+// wantCancelled wants err to be the cancellation for cause.
+func wantCancelled(t *testing.T, err, cause error) {
+	t.Helper()
+	var cancelled *tinyio.CancelledError
+	if !errors.As(err, &cancelled) || !errors.Is(cancelled.Cause, cause) {
+		t.Errorf("the error is %v, want a CancelledError because of %v", err, cause)
+	}
+}
+
+// Submit runs a coroutine on a loop that serves, and Serve returns the cause for which it is stopped.
+func TestSubmitReturnsTheValue(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		began := time.Now()
+		v, err := tinyio.Submit(background, s.Loop, value(time.Hour, 7))
+		if v != 7 || err != nil || time.Since(began) != time.Hour {
+			t.Errorf("Submit returns %d, %v after %v", v, err, time.Since(began))
+		}
+		err = s.end(errBoom)
+		if _, ok := err.(*tinyio.Error); !ok || !errors.Is(err, errBoom) {
+			t.Errorf("Serve returns %v", err)
+		}
+		wantTrace(t, err, tinyio.Frame{Coro: "tinyio.Serve", Function: "github.com/tinyio-go/tinyio.(*Loop).Serve",
+			File: err.(*tinyio.Error).Trace[0].File, Line: err.(*tinyio.Error).Trace[0].Line})
+		if _, err := tinyio.Submit(background, s.Loop, value(0, 1)); err != tinyio.ErrNotRunning {
+			t.Errorf("afterwards Submit returns %v", err)
+		}
+	})
+}
+
+// Coroutines that are submitted by many goroutines share plain data, and those of one goroutine begin in order.
+func TestSubmitFromManyGoroutines(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		const goroutines, each = 20, 50
+		order := map[int][]int{}
+		var group sync.WaitGroup
+		for g := range goroutines {
+			group.Go(func() {
+				for i := range each {
+					v, err := tinyio.Submit(background, s.Loop, tinyio.New(func(co *tinyio.Co) (int, error) {
+						order[g] = append(order[g], i)
+						return i, co.Yield()
+					}))
+					if v != i || err != nil {
+						t.Errorf("Submit returns %d, %v, want %d", v, err, i)
+					}
+				}
+			})
+		}
+		group.Wait()
+		s.end(nil)
+		for g := range goroutines {
+			if len(order[g]) != each || !slices.IsSorted(order[g]) {
+				t.Errorf("goroutine %d: %v", g, order[g])
+			}
+		}
+	})
+}
+
+// A run goes on until what was submitted to it has finished (R5).
+func TestSubmitKeepsTheRunGoing(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l, began := tinyio.NewLoop(), time.Now()
+		var took time.Duration
+		go func() {
+			tinyio.RunOn(background, l, sleeper(time.Second))
+			took = time.Since(began)
+		}()
+		synctest.Wait()
+		v, err := tinyio.Submit(background, l, value(time.Hour, 7))
+		synctest.Wait()
+		if v != 7 || err != nil || took != time.Hour {
+			t.Errorf("Submit returns %d, %v; the run has taken %v", v, err, took)
+		}
+	})
+}
+
+// Submit to a loop that is not running is an error at once, and leaves the coroutine free to run elsewhere.
+func TestSubmitToALoopThatIsNotRunning(t *testing.T) {
+	noLeaks(t)
+	l, c := tinyio.NewLoop(), value(0, 7)
+	for range 2 {
+		if _, err := tinyio.Submit(background, l, c); err != tinyio.ErrNotRunning {
+			t.Errorf("Submit returns %v", err)
+		}
+		if _, err := tinyio.RunOn(background, l, value(0, 1)); err != nil {
+			t.Error(err)
+		}
+	}
+	if v, err := tinyio.Run(background, c); v != 7 || err != nil {
+		t.Errorf("elsewhere it gives %d, %v", v, err)
+	}
+}
+
+// A coroutine that has finished gives its result at once, whatever the loop does; as in Await and Run (R3).
+func TestSubmitOfAFinishedCoroutine(t *testing.T) {
+	noLeaks(t)
+	good, bad, other := value(0, 7), failer(0, errBoom), tinyio.NewLoop()
+	tinyio.RunOn(background, other, good)
+	tinyio.RunOn(background, other, bad)
+	if v, err := tinyio.Submit(background, tinyio.NewLoop(), good); v != 7 || err != nil {
+		t.Errorf("Submit returns %d, %v", v, err)
+	}
+	if _, err := tinyio.Submit(background, tinyio.NewLoop(), bad); !errors.Is(err, errBoom) {
+		t.Errorf("Submit returns %v", err)
+	}
+}
+
+// A coroutine of another loop is refused (R6).
+func TestSubmitOfAForeignCoroutine(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s, other := serve(), serve()
+		c := value(time.Hour, 7)
+		there := submit(background, other.Loop, c)
+		if _, err := tinyio.Submit(background, s.Loop, c); err == nil || !strings.Contains(err.Error(), "another loop") {
+			t.Errorf("Submit returns %v", err)
+		}
+		time.Sleep(time.Hour)
+		if v, err := there.result(t); v != 7 || err != nil {
+			t.Errorf("on its own loop it gives %d, %v", v, err)
+		}
+		s.end(nil)
+		other.end(nil)
+	})
+}
+
+// R7: a failure of what was submitted crashes the loop and comes out of Submit too, with who submitted it in its trace; others that
+// are in flight are cancelled, and clean up before Submit returns.
+func TestSubmitOfACoroutineThatFails(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		cleaned := false
+		beside := submit(background, s.Loop, tinyio.New(func(co *tinyio.Co) (int, error) {
+			defer func() { cleaned = true }()
+			err := co.Sleep(time.Hour)
+			co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(time.Minute) })
+			return 0, err
+		}))
+		began := time.Now()
+		bad := failer(time.Second, errBoom).Named("bad")
+		site := here("tinyio.Submit", 1)
+		_, err := tinyio.Submit(background, s.Loop, bad)
+		wantTrace(t, err, site, err.(*tinyio.Error).Trace[1])
+		if !errors.Is(err, errBoom) || err.(*tinyio.Error).Trace[1].Coro != "bad" || time.Since(began) != time.Second {
+			t.Errorf("Submit returns %+v after %v", err, time.Since(began))
+		}
+		late := value(0, 1)
+		_, err = tinyio.Submit(background, s.Loop, late) // while the loop cleans up
+		wantCancelled(t, err, errBoom)
+		<-s.ended
+		_, err = beside.result(t)
+		wantCancelled(t, err, errBoom)
+		if !errors.Is(s.err, errBoom) || !cleaned || time.Since(began) != time.Second+time.Minute {
+			t.Errorf("Serve returns %v after %v, cleaned up: %v", s.err, time.Since(began), cleaned)
+		}
+		if v, err := tinyio.Run(background, late); v != 1 || err != nil {
+			t.Errorf("what was refused gives %d, %v elsewhere", v, err)
+		}
+	})
+}
+
+// What was submitted and finishes with nil although it is cancelled has finished.
+func TestSubmitOfACoroutineThatFinishesAllTheSame(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		stubborn := func() *tinyio.Coro[int] {
+			return tinyio.New(func(co *tinyio.Co) (int, error) { co.Sleep(time.Hour); return 7, nil })
+		}
+		s := serve()
+		crashed := submit(background, s.Loop, stubborn())
+		ctx, cancel := context.WithTimeout(background, time.Second)
+		defer cancel()
+		if v, err := tinyio.Submit(ctx, s.Loop, stubborn()); v != 7 || err != nil {
+			t.Errorf("halted, it gives %d, %v", v, err)
+		}
+		s.end(errBoom)
+		if v, err := crashed.result(t); v != 7 || err != nil {
+			t.Errorf("cancelled, it gives %d, %v", v, err)
+		}
+	})
+}
+
+// R14: a panic of what was submitted comes out of Serve, and Submit returns it. Others may look at it while the loop stops.
+func TestSubmitOfACoroutineThatPanics(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		beside := submit(background, s.Loop, tinyio.New(func(co *tinyio.Co) (int, error) {
+			co.Sleep(time.Hour)
+			return 0, errors.New("clean-up")
+		}))
+		_, err := tinyio.Submit(background, s.Loop, tinyio.New(func(*tinyio.Co) (int, error) { panic(errBoom) }))
+		var p *tinyio.PanicError
+		if !errors.As(err, &p) || p.Value != errBoom || !strings.Contains(err.Error(), "boom") {
+			t.Errorf("Submit returns %v", err)
+		}
+		<-s.ended
+		if p, ok := s.panics.(*tinyio.PanicError); !ok || p.Value != errBoom || !strings.Contains(p.Error(), "clean-up") {
+			t.Errorf("Serve panics with %v", s.panics)
+		}
+		if _, err := beside.result(t); err == nil || !strings.Contains(err.Error(), "clean-up") {
+			t.Errorf("the one beside it gives %v", err)
+		}
+	})
+}
+
+// R14: so does a Goexit.
+func TestSubmitOfACoroutineThatExits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		s.err = errBoom // unless Serve returns
+		_, err := tinyio.Submit(background, s.Loop, tinyio.New(func(*tinyio.Co) (int, error) { runtime.Goexit(); return 1, nil }))
+		<-s.ended
+		if err == nil || !strings.Contains(err.Error(), "Goexit") || s.panics != nil || s.err != errBoom {
+			t.Errorf("Submit returns %v, Serve %v, panic %v", err, s.err, s.panics)
+		}
+	})
+}
+
+// A server isolates what may fail: the loop goes on.
+func TestSubmitOfAnIsolatedFailure(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		handle := func(c *tinyio.Coro[int]) *tinyio.Coro[int] {
+			return tinyio.New(func(co *tinyio.Co) (int, error) {
+				r, err := tinyio.Isolate(co, c)
+				if r.Err != nil {
+					return -1, err
+				}
+				return r.Value, err
+			})
+		}
+		bad, err := tinyio.Submit(background, s.Loop, handle(tinyio.New(func(*tinyio.Co) (int, error) { return 0, errBoom })))
+		good, err2 := tinyio.Submit(background, s.Loop, handle(value(time.Second, 7)))
+		if bad != -1 || good != 7 || err != nil || err2 != nil {
+			t.Errorf("%d, %v and %d, %v", bad, err, good, err2)
+		}
+		s.end(nil)
+	})
+}
+
+// A coroutine that belongs to an Isolate inside which it was started, and is cancelled there, is cancelled for its submitter too.
+func TestSubmitOfACoroutineInsideACrashingIsolate(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		c := value(time.Hour, 7)
+		isolating := submit(background, s.Loop, tinyio.New(func(co *tinyio.Co) (int, error) {
+			r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				if err := co.Spawn(c); err != nil {
+					return err
+				}
+				return wait(co, failer(time.Second, errBoom))
+			}))
+			if !errors.Is(r.Err, errBoom) {
+				t.Errorf("Isolate gives %v", r.Err)
+			}
+			return 1, err
+		}))
+		_, err := tinyio.Submit(background, s.Loop, c)
+		wantCancelled(t, err, errBoom)
+		if v, err := isolating.result(t); v != 1 || err != nil {
+			t.Errorf("Isolate gives %d, %v", v, err)
+		}
+		s.end(nil)
+	})
+}
+
+// R18: when its context is done, Submit halts the coroutine, waits until it has stopped, and returns the cause.
+func TestSubmitWhoseContextIsDone(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		var log recorder
+		ctx, cancel := context.WithCancelCause(background)
+		child := tinyio.Do(func(co *tinyio.Co) error {
+			defer log.add("child stopped")
+			return co.Sleep(time.Hour)
+		})
+		c := submit(ctx, s.Loop, tinyio.New(func(co *tinyio.Co) (int, error) {
+			err := wait(co, child)
+			log.add("%v, %v", err, context.Cause(co))
+			co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(time.Minute) })
+			log.add("stopped")
+			return 0, err
+		}))
+		time.Sleep(time.Second)
+		cancel(errBoom)
+		began := time.Now()
+		<-c.done
+		if _, err := c.result(t); err != errBoom || time.Since(began) != time.Minute {
+			t.Errorf("Submit returns %v after %v", err, time.Since(began))
+		}
+		log.want(t, "child stopped", "tinyio: cancelled because of: boom, boom", "stopped")
+		if err := s.end(nil); errors.Is(err, errBoom) {
+			t.Errorf("Serve returns %v", err)
+		}
+	})
+}
+
+// A coroutine that fails while it is halted crashes the loop, and Submit returns that.
+func TestSubmitOfACoroutineThatFailsWhenHalted(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		ctx, cancel := context.WithTimeout(background, time.Second)
+		defer cancel()
+		_, err := tinyio.Submit(ctx, s.Loop, tinyio.New(func(co *tinyio.Co) (int, error) {
+			co.Sleep(time.Hour)
+			return 0, errBoom
+		}))
+		<-s.ended
+		if !errors.Is(err, errBoom) || !errors.Is(s.err, errBoom) {
+			t.Errorf("Submit returns %v, Serve %v", err, s.err)
+		}
+	})
+}
+
+// A context that is done already: the coroutine never runs, and stays free.
+func TestSubmitWhoseContextIsDoneBefore(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		ctx, cancel := context.WithCancelCause(background)
+		cancel(errBoom)
+		c := value(0, 7)
+		if _, err := tinyio.Submit(ctx, s.Loop, c); err != errBoom {
+			t.Errorf("Submit returns %v", err)
+		}
+		s.end(nil)
+		if v, err := tinyio.Run(background, c); v != 7 || err != nil {
+			t.Errorf("elsewhere it gives %d, %v", v, err)
+		}
+	})
+}
+
+// If somebody else wants the coroutine, whoever gives up does so at once, and it carries on (W4).
+func TestSubmitOfASharedCoroutine(t *testing.T) {
+	wanted := map[string]func(l *tinyio.Loop, c *tinyio.Coro[int]) *submitted{
+		"submitted again": func(l *tinyio.Loop, c *tinyio.Coro[int]) *submitted { return submit(background, l, c) },
+		"awaited": func(l *tinyio.Loop, c *tinyio.Coro[int]) *submitted {
+			return submit(background, l, tinyio.New(func(co *tinyio.Co) (int, error) { return c.Await(co) }))
+		},
+		"spawned": func(l *tinyio.Loop, c *tinyio.Coro[int]) *submitted {
+			return submit(background, l, tinyio.New(func(co *tinyio.Co) (int, error) { return 7, co.Spawn(c) }))
+		},
+	}
+	for name, want := range wanted {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				s := serve()
+				c := value(time.Hour, 7)
+				other := want(s.Loop, c)
+				ctx, cancel := context.WithTimeout(background, time.Second)
+				defer cancel()
+				began := time.Now()
+				_, err := tinyio.Submit(ctx, s.Loop, c)
+				if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+					t.Errorf("Submit returns %v after %v", err, time.Since(began))
+				}
+				time.Sleep(time.Hour)
+				if v, err := other.result(t); v != 7 || err != nil || c.Value() != 7 {
+					t.Errorf("the other has %d, %v", v, err)
+				}
+				s.end(nil)
+			})
+		})
+	}
+}
+
+// The last of several submitters to give up halts the coroutine.
+func TestSubmitOfASharedCoroutineThatAllGiveUp(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		began := time.Now()
+		var stopped time.Duration
+		c := tinyio.New(func(co *tinyio.Co) (int, error) {
+			err := co.Sleep(time.Hour)
+			stopped = time.Since(began)
+			return 0, err
+		})
+		var group sync.WaitGroup
+		for i := range 3 {
+			group.Go(func() {
+				ctx, cancel := context.WithTimeout(background, time.Duration(i+1)*time.Second)
+				defer cancel()
+				if _, err := tinyio.Submit(ctx, s.Loop, c); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("Submit returns %v", err)
+				}
+			})
+		}
+		group.Wait()
+		s.end(nil)
+		if stopped != 3*time.Second {
+			t.Errorf("it was stopped after %v", stopped)
+		}
+	})
+}
+
+// A spy calls Submit from where tools and clocks are called.
+type spy struct{ submit func() }
+
+func (s spy) Observe(tinyio.Note)    { s.submit() }
+func (s spy) Pick(r []tinyio.ID) int { s.submit(); return len(r) - 1 }
+func (s spy) Now() time.Time         { return time.Unix(0, 0) }
+func (s spy) Rest()                  {}
+func (s spy) Idle(_ time.Time, _ int, wake <-chan struct{}) bool {
+	s.submit()
+	<-wake
+	return true
+}
+
+// Submit from where it would block a loop is an error at once that says what to do instead; from a thread it works.
+func TestSubmitFromInsideALoop(t *testing.T) {
+	server := serveForReal(t)
+	var err error
+	called := false
+	submit := func() {
+		called = true
+		_, err = tinyio.Submit(background, server, value(0, 1))
+	}
+	thread := tinyio.RunInThread(func(context.Context) (int, error) { return 1, nil })
+	places := map[string]func(){
+		"a coroutine": func() { virtually(func(*tinyio.Co) error { submit(); return nil }) },
+		"a coroutine of the same loop": func() {
+			tinyio.Submit(background, server, tinyio.Do(func(*tinyio.Co) error { submit(); return nil }))
+		},
+		"a coroutine that has waited": func() {
+			virtually(func(co *tinyio.Co) error {
+				return co.Wait(sleeper(time.Second), tinyio.Do(func(co *tinyio.Co) error {
+					if err := co.Sleep(time.Second); err != nil {
+						return err
+					}
+					submit()
+					return nil
+				}))
+			})
+		},
+		"deep down in a coroutine": func() {
+			var down func(n int)
+			down = func(n int) {
+				if n > 0 {
+					down(n - 1)
+				} else {
+					submit()
+				}
+			}
+			virtually(func(*tinyio.Co) error { down(1000); return nil })
+		},
+		"a Shield": func() {
+			virtually(func(co *tinyio.Co) error {
+				return co.Shield(0, func(*tinyio.Co) error { submit(); return nil })
+			})
+		},
+		"the start of a callback": func() {
+			tinyio.Run(background, tinyio.FromCallback(func(done func(int, error)) func(error) {
+				submit()
+				done(1, nil)
+				return nil
+			}))
+		},
+		"the cancellation of a callback": func() {
+			virtually(func(co *tinyio.Co) error {
+				return co.Wait(failer(time.Second, errBoom), tinyio.FromCallback(func(done func(int, error)) func(error) {
+					return func(cause error) {
+						submit()
+						done(0, cause)
+					}
+				}))
+			})
+		},
+		"an observer": func() { tinyio.Run(background, value(0, 1), tinyio.WithObserver(spy{submit})) },
+		"a picker": func() {
+			virtually(func(co *tinyio.Co) error { return co.Wait(value(0, 1), value(0, 2)) }, tinyio.WithPicker(spy{submit}))
+		},
+		"a clock": func() { tinyio.Run(background, thread, tinyio.WithClock(spy{submit})) },
+		"the range over Steps": func() {
+			r := tinyio.Start(background, tinyio.NewLoop(), tinyio.Do((*tinyio.Co).Yield))
+			for range r.Steps() {
+				submit()
+			}
+		},
+	}
+	for name, place := range places {
+		t.Run(name, func(t *testing.T) {
+			within(t, func() {
+				called, err = false, nil
+				place()
+				if !called || err == nil || !strings.Contains(err.Error(), "inside a loop") ||
+					!strings.Contains(err.Error(), "RunInThread") {
+					t.Errorf("called: %v, Submit returns %v", called, err)
+				}
+			})
+		})
+	}
+	t.Run("a thread", func(t *testing.T) {
+		within(t, func() {
+			v, err := tinyio.Submit(background, server, tinyio.New(func(co *tinyio.Co) (int, error) {
+				return tinyio.RunInThread(func(ctx context.Context) (int, error) {
+					return tinyio.Submit(ctx, server, value(0, 7))
+				}).Await(co)
+			}))
+			if v != 7 || err != nil {
+				t.Errorf("Submit returns %d, %v", v, err)
+			}
+		})
+	})
+}
+
+// serveForReal makes a loop serve until the test ends.
+func serveForReal(t *testing.T, opts ...tinyio.Option) *tinyio.Loop {
+	t.Helper()
+	noLeaks(t)
+	ctx, stop := context.WithCancel(background)
+	l, served := tinyio.NewLoop(opts...), make(chan error)
+	go func() { served <- l.Serve(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; !errors.Is(err, context.Canceled) {
+			t.Errorf("Serve returns %v", err)
+		}
+	})
+	for c := value(0, 1); ; runtime.Gosched() {
+		if _, err := tinyio.Submit(background, l, c); err == nil {
+			return l
+		}
+	}
+}
+
+// R24: a loop that serves in virtual time is not deadlocked: somebody can submit to it. Its time jumps.
+func TestServeInVirtualTime(t *testing.T) {
+	l := serveForReal(t, tinyio.WithVirtualTime())
+	within(t, func() {
+		for i := range 3 {
+			if v, err := tinyio.Submit(background, l, value(time.Hour, i)); v != i || err != nil {
+				t.Errorf("Submit returns %d, %v", v, err)
+			}
+		}
+		ctx, cancel := context.WithCancel(background)
+		waiting := make(chan tinyio.Void)
+		c := tinyio.Do(func(co *tinyio.Co) error {
+			close(waiting)
+			return new(tinyio.Event).Wait(co)
+		})
+		go func() { <-waiting; cancel() }()
+		if _, err := tinyio.Submit(ctx, l, c); err != context.Canceled {
+			t.Errorf("Submit returns %v", err)
+		}
+	})
+}
+
+// R24: a run in virtual time does not wait for submissions, and a deadlock names those that are in it.
+func TestSubmitInADeadlock(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop(tinyio.WithVirtualTime())
+	hand, started := make(chan tinyio.Void), make(chan tinyio.Void)
+	var err error
+	go func() {
+		<-started
+		_, err = tinyio.Submit(background, l, tinyio.Do(func(co *tinyio.Co) error {
+			close(hand)
+			return new(tinyio.Event).Wait(co)
+		}).Named("stuck"))
+		close(started)
+	}()
+	_, run := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		started <- tinyio.Void{}
+		_, _, err := tinyio.Recv(co, hand)
+		return err
+	}))
+	<-started
+	var deadlock *tinyio.DeadlockError
+	if !errors.As(run, &deadlock) || len(deadlock.Waits) != 2 {
+		t.Fatalf("Run returns %v", run)
+	}
+	if w := deadlock.Waits[0]; !strings.HasPrefix(w, "tinyio.Submit: waiting for a coroutine (stuck) at ") ||
+		!strings.Contains(w, "submit_test.go") {
+		t.Errorf("it waits: %s", w)
+	}
+	wantCancelled(t, err, deadlock)
+}
+
+// R23: a host that drives the loop is woken by a submission, and takes the steps of it.
+func TestSubmitToAGuest(t *testing.T) {
+	noLeaks(t)
+	within(t, func() {
+		l := tinyio.NewLoop()
+		ctx, cancel := context.WithCancel(background)
+		r := tinyio.Start(ctx, l, tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }))
+		go func() {
+			defer cancel()
+			for i := range 10 { // from Start on, the loop runs
+				if v, err := tinyio.Submit(background, l, value(0, i)); v != i || err != nil {
+					t.Errorf("Submit returns %d, %v", v, err)
+				}
+			}
+		}()
+		for p := range r.Steps() {
+			if p.Blocked {
+				<-p.Wake
+			}
+		}
+		if _, err := r.Result(); !errors.Is(err, context.Canceled) {
+			t.Errorf("the result is %v", err)
+		}
+	})
+}
+
+// A host that leaves early has what was submitted cancelled, or refused.
+func TestSubmitToAGuestThatIsLeft(t *testing.T) {
+	noLeaks(t)
+	within(t, func() {
+		l := tinyio.NewLoop()
+		r := tinyio.Start(background, l, sleeper(time.Hour))
+		waiting, told := make(chan tinyio.Void), make(chan error)
+		c := tinyio.Do(func(co *tinyio.Co) error {
+			close(waiting)
+			return co.Sleep(time.Hour)
+		})
+		go func() { _, err := tinyio.Submit(background, l, c); told <- err }()
+		for p := range r.Steps() {
+			if !p.Blocked {
+				continue
+			}
+			select {
+			case <-p.Wake:
+				continue
+			case <-waiting:
+			}
+			break
+		}
+		if err := <-told; !errors.Is(err, tinyio.ErrCancelled) {
+			t.Errorf("Submit returns %v", err)
+		}
+	})
+}
+
+// A loop that is running cannot serve, and one that serves cannot run (R6).
+func TestServeOfARunningLoop(t *testing.T) {
+	l := serveForReal(t)
+	within(t, func() {
+		if err := l.Serve(background); err == nil || !strings.Contains(err.Error(), "Serve") {
+			t.Errorf("Serve returns %v", err)
+		}
+		if _, err := tinyio.RunOn(background, l, value(0, 1)); err == nil || !strings.Contains(err.Error(), "running") {
+			t.Errorf("RunOn returns %v", err)
+		}
+	})
+}
+
+// R15: each mode reports what was submitted as anything else.
+func TestServeWithErrorGroups(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve(tinyio.WithErrorGroup(tinyio.GroupAlways))
+		beside := submit(background, s.Loop, value(time.Hour, 7))
+		_, err := tinyio.Submit(background, s.Loop, tinyio.New(func(*tinyio.Co) (int, error) { return 0, errBoom }))
+		<-s.ended
+		var group *tinyio.ErrorGroup
+		if !errors.As(s.err, &group) || !errors.Is(group.Errs[0], errBoom) || !errors.Is(err, errBoom) {
+			t.Errorf("Serve returns %v, Submit %v", s.err, err)
+		}
+		_, err = beside.result(t)
+		wantCancelled(t, err, errBoom)
+	})
+}
+
+// Status shows a submission by the name of Submit and the function that called it.
+func TestSubmitIsNamed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		var status []string
+		_, err := tinyio.Submit(background, s.Loop, tinyio.Do(func(*tinyio.Co) error {
+			for _, s := range s.Status() {
+				status = append(status, fmt.Sprintf("%s: %s for %s %v, in %s", s.Coro, s.State, s.On, s.For,
+					s.Function[strings.LastIndex(s.Function, "/")+1:]))
+			}
+			return nil
+		}).Named("c"))
+		s.end(nil)
+		want := []string{
+			"tinyio.Serve: waiting for a thread or callback [], in tinyio.(*Loop).Serve",
+			"tinyio.Submit: waiting for a coroutine [c], in tinyio_test.TestSubmitIsNamed.func1",
+			"c: running for  [], in tinyio_test.TestSubmitIsNamed.func1.1",
+		}
+		if err != nil || !slices.Equal(status, want) {
+			t.Errorf("Submit returns %v, the status is %q, want %q", err, status, want)
+		}
+	})
+}
+
+// What comes from outside is taken in in the order in which it came, also what comes while the rest is taken in.
+func TestInboxKeepsItsOrder(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	done := map[int]func(int, error){}
+	call := func(i int) *tinyio.Coro[int] {
+		return tinyio.FromCallback(func(d func(int, error)) func(error) { done[i] = d; return nil }).Named(fmt.Sprint("call ", i))
+	}
+	observer := observe(func(n tinyio.Note) {
+		if n.What == tinyio.Woken && strings.HasPrefix(n.Name(), "call") {
+			log.add("%s", n.Name())
+			if n.Name() == "call 1" {
+				panicOfGoroutine(func() { done[3](0, nil) }) // while 2 has not been taken in
+			}
+		}
+	})
+	succeed(t, func(co *tinyio.Co) error {
+		if err := co.Spawn(call(1), call(2), call(3)); err != nil {
+			return err
+		}
+		panicOfGoroutine(func() { done[1](0, nil); done[2](0, nil) })
+		return nil
+	}, tinyio.WithObserver(observer))
+	log.want(t, "call 1", "call 2", "call 3")
+}
+
+type observe func(n tinyio.Note)
+
+func (o observe) Observe(n tinyio.Note) { o(n) }
+
+// Runs end while others submit: whoever is refused has not run anything, and everybody is told.
+func TestSubmitAgainstTheEndOfRuns(t *testing.T) {
+	noLeaks(t)
+	within(t, func() {
+		l := tinyio.NewLoop()
+		var over atomic.Bool
+		var submitters sync.WaitGroup
+		for g := range 4 {
+			submitters.Go(func() {
+				random := rand.New(rand.NewPCG(3, uint64(g)))
+				for !over.Load() {
+					submitAtRandom(t, l, random)
+				}
+			})
+		}
+		for i := range 300 {
+			_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+				for range i % 5 {
+					if err := co.Yield(); err != nil {
+						return err
+					}
+				}
+				if i%3 == 0 {
+					return errBoom
+				}
+				return nil
+			}))
+			if err != nil && !errors.Is(err, errBoom) {
+				t.Errorf("run %d returns %v", i, err)
+			}
+		}
+		over.Store(true)
+		submitters.Wait()
+	})
+}
+
+// submitAtRandom submits a coroutine, perhaps with a context that will soon be done, and checks what comes of it.
+func submitAtRandom(t *testing.T, l *tinyio.Loop, random *rand.Rand) {
+	ran, ended := 0, 0
+	ctx, cancel := background, func() {}
+	if random.IntN(2) == 0 {
+		ctx, cancel = context.WithTimeout(background, time.Duration(random.IntN(100))*time.Microsecond)
+	}
+	defer cancel()
+	naps := random.IntN(3)
+	v, err := tinyio.Submit(ctx, l, tinyio.New(func(co *tinyio.Co) (int, error) {
+		ran++
+		defer func() { ended++ }()
+		for range naps {
+			if err := co.Sleep(time.Duration(10) * time.Microsecond); err != nil {
+				return 0, err
+			}
+		}
+		return 7, nil
+	}))
+	switch {
+	case err == nil && v == 7 && ran == 1 && ended == 1:
+	case err == tinyio.ErrNotRunning && ran == 0:
+	case errors.Is(err, tinyio.ErrCancelled) && ran == ended:
+	case ctx != background && err == context.DeadlineExceeded && ran == ended:
+	default:
+		t.Errorf("Submit returns %d, %v; the coroutine has begun %d times and ended %d times", v, err, ran, ended)
+	}
+}
+
+// What is submitted during the last turn of a run comes too late, and is told so.
+func TestSubmitDuringTheLastTurn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l, c := tinyio.NewLoop(), value(0, 7)
+		var late *submitted
+		if _, err := tinyio.RunOn(background, l, tinyio.Do(func(*tinyio.Co) error {
+			late = submit(background, l, c)
+			return nil
+		})); err != nil {
+			t.Error(err)
+		}
+		if _, err := late.result(t); err != tinyio.ErrNotRunning {
+			t.Errorf("Submit returns %v", err)
+		}
+		if v, err := tinyio.Run(background, c); v != 7 || err != nil {
+			t.Errorf("elsewhere it gives %d, %v", v, err)
+		}
+	})
+}
+
+// An event that is set between two runs, or while one ends or begins, and is then cleared, still wakes whoever waits for it the next
+// time that it is set.
+func TestEventSetBetweenRuns(t *testing.T) {
+	noLeaks(t)
+	within(t, func() {
+		l := tinyio.NewLoop()
+		var e tinyio.Event
+		var over atomic.Bool
+		var setters sync.WaitGroup
+		for range 2 {
+			setters.Go(func() {
+				for !over.Load() {
+					e.Set()
+					runtime.Gosched()
+				}
+			})
+		}
+		for range 1000 {
+			if _, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+				e.Clear()
+				return e.Wait(co)
+			})); err != nil {
+				t.Error(err)
+			}
+			for e.Clear(); !e.IsSet(); {
+				runtime.Gosched()
+			}
+			e.Clear()
+		}
+		over.Store(true)
+		setters.Wait()
+	})
+}
