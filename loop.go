@@ -18,9 +18,9 @@ import (
 //  1. A coroutine is in exactly one state (see the diagram in coro.go), and in the place that goes with it: a ready one
 //     is in the ready queue, a waiting one in what it waits for, a running one on its stack. It goes through the
 //     states in order, settles once and keeps its result.
-//  2. At most one coroutine of a loop runs at a time, and it runs on the goroutine that drives the loop in all but name:
-//     the loop stands still meanwhile. Only the loop and its running coroutine touch the loop's state. What other
-//     goroutines have to say goes through the inbox, which is the only thing they touch.
+//  2. One goroutine of a loop runs at a time, that of the coroutine whose turn it is or, when it is nobody's, the one that runs
+//     the loop; the others are parked (turn.go). It alone touches the loop's state. What goroutines from outside have to
+//     say goes through the inbox, which is the only thing they touch.
 //  3. The ready queue is in the order in which its coroutines became ready, wherever that came from: whoever appends
 //     to it takes in the inbox first (makeReady).
 //  4. A coroutine that waits for coroutines has an edge to each of them. The edges make no cycle: an edge goes from a
@@ -345,88 +345,6 @@ func (l *Loop) runErrands() {
 	for l.errands.n > 0 {
 		l.errands.pop().run(l)
 	}
-}
-
-// carry is how a coroutine waits when there is something else for the loop to do than to let another one go on, and no other
-// coroutine waits like this: it stays on its stack and runs the loop there until it is its turn. In most programs that is the
-// first coroutine. It spares the two switches by which others leave and come back.
-func (l *Loop) carry(c *coroutine) {
-	l.carrier, l.carrying = c, true
-	l.settle()
-	for !l.loop(c) {
-	}
-	l.carrying = false
-}
-
-// endTurn ends the turn of c, which waits for something. It returns the place in which c is to park, and in which whose turn it is
-// now is parked; or nil if it is c's turn again. What takes more than a small stack to deal with is left to the loop where it runs.
-func (l *Loop) endTurn(c *coroutine) *stack.Place {
-	l.running, l.left = nil, c
-	if !l.stepwise && !l.isBulky(c) {
-		l.settle()
-		if n := l.ahead(nil); n == c {
-			return nil
-		}
-	}
-	if l.running == nil && !l.stepwise && (l.carrier == nil || l.carrier == c) {
-		l.carry(c)
-		return nil
-	}
-	c.at = l.whereabouts()
-	return c.at
-}
-
-// isBulky reports that what c waits for takes more than a small stack to deal with.
-func (l *Loop) isBulky(c *coroutine) bool {
-	return c.wait == onIsolate || c.wait == onCoroutine && (l.asked.limited || c.waitsForSeveral()) || c.wait == onCompletion
-}
-
-// leave ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who
-// waited has to be found out then.
-func (l *Loop) leave(c *coroutine, w *worker) *stack.Place {
-	l.running, l.left = nil, c
-	if c == l.carrier {
-		l.carrier = nil
-	}
-	if failed := c.state == running && (c.outcome != returned || c.err != nil); !l.stepwise && !failed {
-		l.settle()
-		if n := l.ahead(w); n != nil && n == w.task {
-			return nil
-		}
-	}
-	if l.rest(w); w.quit {
-		return nil
-	}
-	w.at = l.whereabouts()
-	return w.at
-}
-
-// ahead makes the next ready coroutine the running one, if there is nothing for the loop to do before, so that the caller can
-// go on with it directly. That is one switch instead of two: a third of the cost of a turn. If it has not begun, it gets w, the
-// worker of the caller, if that is free, and otherwise an idle one.
-func (l *Loop) ahead(w *worker) *coroutine {
-	l.takeIn()
-	n := l.ready.head
-	if n == nil || n.state != ready || l.errands.n > 0 {
-		return nil
-	}
-	if l.timers.Len() > 0 {
-		if l.steps--; l.steps <= 0 {
-			return nil
-		}
-	}
-	if n.at == nil {
-		if n.outcome != notBegun || n.isSimple() || w == nil && len(l.idlers) == 0 {
-			return nil
-		}
-		if w == nil {
-			w = l.hire()
-		}
-		w.give(n)
-	}
-	l.ready.pop()
-	l.running, n.state = n, running
-	return n
 }
 
 // quiet reports that a turn of the running coroutine would come back to it at once: nobody else is ready, nothing has

@@ -6,14 +6,6 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// How control passes from one goroutine to another. Coroutines run on workers; the loop runs on the goroutine of Run, or of the
-// host, the driver, or on the carrier's (see carry). At any time one of them runs and all others are parked, each in some
-// place: see package stack. To go on with somebody is to change places.
-//
-// Loop.running says whose turn it is: a coroutine's, or, when it is nil, the loop's. Whoever goes on and finds that it
-// is not their turn passes on to whose it is. That happens when a worker ends, for it sets whoever is parked in the place that it
-// began in going; and when a probe wants to know where a coroutine waits.
-
 // A worker is a goroutine on which coroutines run, one after another. Making one costs as much as starting a goroutine, so
 // one whose coroutine has finished is worth keeping for the next.
 type worker struct {
@@ -118,35 +110,6 @@ func (l *Loop) dismissOne(w *worker) {
 		}
 	}()
 	l.changeTo(&l.driver, w.at)
-}
-
-// changeTo goes on with whoever is parked in p, and notes in at where that leaves the caller.
-func (l *Loop) changeTo(at **stack.Place, p *stack.Place) {
-	*at = p
-	p.Change()
-}
-
-// passOn goes on with whose turn it is. The caller, whose turn it is not, was parked in *at. If that was a probe, it is told
-// where the caller was.
-func (l *Loop) passOn(at **stack.Place) {
-	if l.probe != nil {
-		l.probe.take()
-		(*at).Change()
-		return
-	}
-	l.changeTo(at, l.whereabouts())
-}
-
-// whereabouts is where whoever is parked whose turn it is.
-func (l *Loop) whereabouts() *stack.Place {
-	switch {
-	case l.running != nil:
-		return l.running.at
-	case l.carrying:
-		return l.carrier.at
-	default:
-		return l.driver
-	}
 }
 
 // mishap takes down a panic in the loop itself.

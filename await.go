@@ -1,0 +1,156 @@
+package tinyio
+
+// How coroutines wait for coroutines. One that waits has an edge to each that it waits for: a place among the awaiters of that one. Edges
+// are prepared on its own stack, and joined when it has suspended.
+
+// target is the coroutine of a, nil if there is none.
+func target(a Awaitable) *coroutine {
+	if a == nil {
+		return nil
+	}
+	return a.awaitable()
+}
+
+// check reports why c cannot await a.
+func (c *coroutine) check(op string, a Awaitable) error {
+	t := target(a)
+	if t == nil || t.body == nil {
+		panic("tinyio: " + op + ": a coroutine is nil or zero, in " + c.describe() + "; make it with New before it is awaited")
+	}
+	if l := t.loop.Load(); l != nil && l != c.loop.Load() && !t.finished.Load() {
+		return &foreignError{t.describe()}
+	}
+	return nil
+}
+
+// edgeTo makes w an edge from c to t, to be joined when c suspends. An edge to one that has finished is left out.
+func (c *coroutine) edgeTo(w *waiter, op string, t *coroutine) error {
+	if t == nil || t.body == nil {
+		return c.check(op, nil)
+	}
+	w.c = c
+	if t.finished.Load() {
+		w.line = nil
+		return nil
+	}
+	if err := t.claim(c.loop.Load()); err != nil {
+		return err
+	}
+	w.line = &t.awaiters
+	return nil
+}
+
+// await waits until t has finished.
+func (co *Co) await(op string, t *coroutine) error {
+	c := co.enter(op)
+	if err := co.refused(); err != nil {
+		return err
+	}
+	if err := c.edgeTo(&c.one[0], op, t); err != nil {
+		return err
+	}
+	return co.awaitEdges()
+}
+
+// awaitAll waits until all coroutines to which edges lead have finished.
+func (co *Co) awaitAll(edges []waiter) error {
+	if len(edges) == 0 {
+		return co.suspend(onTurn)
+	}
+	a := co.c.more()
+	a.edges = edges
+	err := co.awaitEdges()
+	a.edges = nil
+	return err
+}
+
+// awaitEdges waits until all coroutines to which the edges of the coroutine lead have finished.
+func (co *Co) awaitEdges() error { return co.joined(co.suspend(onCoroutine)) }
+
+// joined is how a wait for coroutines has ended, err being how the suspension has.
+func (co *Co) joined(err error) error {
+	c := co.c
+	failed := c.err
+	c.err = nil
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+// join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened.
+func (l *Loop) join(c *coroutine) {
+	edges := c.edges()
+	if l.refuse(c, edges) {
+		return
+	}
+	c.unmet, c.gaveUp = 0, false
+	for i := range edges {
+		l.joinOne(c, &edges[i])
+	}
+	if c.unmet == 0 {
+		l.wake(c)
+	}
+}
+
+// refuse lets the wait of c fail if edges would close a cycle.
+func (l *Loop) refuse(c *coroutine, edges []waiter) bool {
+	err := l.deepen(c, edges)
+	if err == nil {
+		err = l.findStuck(c, edges)
+	}
+	if err == nil {
+		return false
+	}
+	for i := range edges {
+		edges[i].line = nil
+	}
+	c.err = err
+	l.wake(c)
+	return true
+}
+
+// joinFresh makes c, which waits for one coroutine, wait for it, if that is fresh. It is what most do, and what join comes to then:
+// nobody who is fresh can be part of a cycle.
+func (l *Loop) joinFresh(c *coroutine) bool {
+	w := &c.one[0]
+	line := w.line
+	if line == nil || line.owner.state != fresh || c.waitsForSeveral() {
+		return false
+	}
+	t := line.owner
+	if t == c {
+		return false
+	}
+	t.depth = max(t.depth, c.depth+1)
+	t.wanted++
+	c.unmet, c.gaveUp = 1, false
+	line.push(w)
+	l.start(t, c.scope, c.shelter())
+	return true
+}
+
+// joinOne makes c wait for the coroutine to which w leads.
+func (l *Loop) joinOne(c *coroutine, w *waiter) {
+	line := w.line
+	w.line = nil
+	if line == nil || line.owner.state == done {
+		return
+	}
+	t := line.owner
+	l.startFor(c, t)
+	t.wanted++
+	c.unmet++
+	line.push(w)
+}
+
+// resolve tells the owner of w, which has left its line, that the coroutine there has finished.
+func (l *Loop) resolve(w *waiter, t *coroutine) {
+	c := w.c
+	if w.group != nil && !w.group.note(t) {
+		return
+	}
+	if c.unmet--; c.unmet == 0 {
+		l.wake(c)
+	}
+}

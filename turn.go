@@ -1,0 +1,122 @@
+package tinyio
+
+import "github.com/tinyio-go/tinyio/internal/stack"
+
+// How control passes from one goroutine to another. Coroutines run on workers; the loop runs on the goroutine of Run, or of the
+// host, the driver, or on the carrier's (see carry). At any time one of them runs and all others are parked, each in some
+// place: see package stack. To go on with somebody is to change places.
+//
+// Loop.running says whose turn it is: a coroutine's, or, when it is nil, the loop's. Whoever goes on and finds that it
+// is not their turn passes on to whose it is. That happens when a worker ends, for it sets whoever is parked in the place that it
+// began in going; and when a probe wants to know where a coroutine waits.
+
+// endTurn ends the turn of c, which waits for something. It returns the place in which c is to park, and in which whose turn it is
+// now is parked; or nil if it is c's turn again. What takes more than a small stack to deal with is left to the loop where it runs.
+func (l *Loop) endTurn(c *coroutine) *stack.Place {
+	l.running, l.left = nil, c
+	if !l.stepwise && !l.isBulky(c) {
+		l.settle()
+		if n := l.ahead(nil); n == c {
+			return nil
+		}
+	}
+	if l.running == nil && !l.stepwise && (l.carrier == nil || l.carrier == c) {
+		l.carry(c)
+		return nil
+	}
+	c.at = l.whereabouts()
+	return c.at
+}
+
+// isBulky reports that what c waits for takes more than a small stack to deal with.
+func (l *Loop) isBulky(c *coroutine) bool {
+	return c.wait == onIsolate || c.wait == onCoroutine && (l.asked.limited || c.waitsForSeveral()) || c.wait == onCompletion
+}
+
+// leave ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who
+// waited has to be found out then.
+func (l *Loop) leave(c *coroutine, w *worker) *stack.Place {
+	l.running, l.left = nil, c
+	if c == l.carrier {
+		l.carrier = nil
+	}
+	if failed := c.state == running && (c.outcome != returned || c.err != nil); !l.stepwise && !failed {
+		l.settle()
+		if n := l.ahead(w); n != nil && n == w.task {
+			return nil
+		}
+	}
+	if l.rest(w); w.quit {
+		return nil
+	}
+	w.at = l.whereabouts()
+	return w.at
+}
+
+// ahead makes the next ready coroutine the running one, if there is nothing for the loop to do before, so that the caller can
+// go on with it directly. That is one switch instead of two: a third of the cost of a turn. If it has not begun, it gets w, the
+// worker of the caller, if that is free, and otherwise an idle one.
+func (l *Loop) ahead(w *worker) *coroutine {
+	l.takeIn()
+	n := l.ready.head
+	if n == nil || n.state != ready || l.errands.n > 0 {
+		return nil
+	}
+	if l.timers.Len() > 0 {
+		if l.steps--; l.steps <= 0 {
+			return nil
+		}
+	}
+	if n.at == nil {
+		if n.outcome != notBegun || n.isSimple() || w == nil && len(l.idlers) == 0 {
+			return nil
+		}
+		if w == nil {
+			w = l.hire()
+		}
+		w.give(n)
+	}
+	l.ready.pop()
+	l.running, n.state = n, running
+	return n
+}
+
+// carry is how a coroutine waits when there is something else for the loop to do than to let another one go on, and no other
+// coroutine waits like this: it stays on its stack and runs the loop there until it is its turn. In most programs that is the
+// first coroutine. It spares the two switches by which others leave and come back.
+func (l *Loop) carry(c *coroutine) {
+	l.carrier, l.carrying = c, true
+	l.settle()
+	for !l.loop(c) {
+	}
+	l.carrying = false
+}
+
+// changeTo goes on with whoever is parked in p, and notes in at where that leaves the caller.
+func (l *Loop) changeTo(at **stack.Place, p *stack.Place) {
+	*at = p
+	p.Change()
+}
+
+// passOn goes on with whose turn it is. The caller, whose turn it is not, was parked in *at. If that was a probe, it is told
+// where the caller was.
+func (l *Loop) passOn(at **stack.Place) {
+	if l.probe != nil {
+		l.probe.take()
+		(*at).Change()
+		return
+	}
+	l.changeTo(at, l.whereabouts())
+}
+
+// whereabouts is where whoever is parked whose turn it is.
+func (l *Loop) whereabouts() *stack.Place {
+	switch {
+	case l.running != nil:
+		return l.running.at
+	case l.carrying:
+		return l.carrier.at
+	default:
+		return l.driver
+	}
+}
