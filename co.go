@@ -111,7 +111,11 @@ func (co *Co) outcome() error {
 }
 
 // Yield lets every other coroutine that is ready have its turn.
-func (co *Co) Yield() error {
+func (co *Co) Yield() error { return co.yield() }
+
+// yield is Yield and suspend in one, while Yield goes into the code of who calls it: that is two calls fewer around a switch, and a
+// tenth of the time of a turn.
+func (co *Co) yield() error {
 	c := co.enter("Yield")
 	if err := co.refused(); err != nil {
 		return err
@@ -120,7 +124,18 @@ func (co *Co) Yield() error {
 	if l.quiet() {
 		return nil
 	}
-	return co.suspend(onTurn)
+	c.wait = onTurn
+	if p := l.endTurn(c); p != nil {
+		if p.Odd = !p.Odd; p.Odd {
+			p.Next()
+		} else {
+			p.Yield(struct{}{})
+		}
+		for l.running != c {
+			l.passOn(&c.at)
+		}
+	}
+	return co.outcome()
 }
 
 // Sleep suspends the coroutine for d; others run meanwhile. With d zero or negative it is a Yield.

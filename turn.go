@@ -15,7 +15,12 @@ import "github.com/tinyio-go/tinyio/internal/stack"
 func (l *Loop) endTurn(c *coroutine) *stack.Place {
 	l.running, l.left = nil, c
 	if !l.stepwise && !l.isBulky(c) {
-		l.settle()
+		if c.wait == onTurn && stepped == nil {
+			l.left = nil
+			l.makeReady(c) // which is what settle comes to, with three calls fewer
+		} else {
+			l.settle()
+		}
 		if n := l.ahead(nil); n == c {
 			return nil
 		}
