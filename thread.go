@@ -19,8 +19,7 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 	if fn == nil {
 		panic("tinyio: RunInThread: the function is nil; a thread needs one to run")
 	}
-	c := new(Coro[T])
-	c.initCallback(fn, reflect.ValueOf(fn).Pointer())
+	c := newCallback[T](fn, reflect.ValueOf(fn).Pointer())
 	c.c.annex.callback.simple = true
 	return c
 }
@@ -63,16 +62,21 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 	if start == nil {
 		panic("tinyio: FromCallback: the start function is nil; without it nothing completes the coroutine")
 	}
-	c := new(Coro[T])
-	c.initCallback(start, reflect.ValueOf(start).Pointer())
-	return c
+	return newCallback[T](start, reflect.ValueOf(start).Pointer())
 }
 
-// initCallback makes c a callback. What begins it is a start function, or the function of a thread: a start function for that
-// could be written, and would cost two more closures.
-func (c *Coro[T]) initCallback(begin any, entry uintptr) {
+// newCallback returns a callback. What begins it is a start function, or the function of a thread: a start function for that could
+// be written, and would cost two more closures. The annex, which it needs anyhow, comes with it.
+func newCallback[T any](begin any, entry uintptr) *Coro[T] {
+	both := new(struct {
+		coro  Coro[T]
+		annex annex
+	})
+	c := &both.coro
 	c.c.init(c, entry)
-	c.c.more().callback.begin = begin
+	c.c.annex = &both.annex
+	c.c.annex.callback.begin = begin
+	return c
 }
 
 // A callback is a coroutine's way back from outside the loop.
