@@ -27,8 +27,8 @@
 // calls suspend the coroutine and let others run. Between two of them nobody else runs. Ordinary functions that take a Co are
 // the way to share code; a Coro is for what runs at the same time as something else, or is wanted more than once.
 //
-// A [Queue] passes values from coroutines to coroutines. [Recv] and [Send] are for channels, at whose other end is a goroutine, and
-// [Submit] runs a coroutine for a goroutine on a loop that is running.
+// A [Queue] passes values from coroutines to coroutines. [Recv] and [Send] are for channels, at whose other end is a
+// goroutine, and [Submit] runs a coroutine for a goroutine on a loop that is running.
 //
 // What blocks belongs in a goroutine of its own: [RunInThread] makes a coroutine of a function that blocks. Such a goroutine is
 // called a thread here, to tell it from a coroutine.

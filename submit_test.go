@@ -17,9 +17,9 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// Submit and Serve: work from other goroutines is coroutines like any other, and whoever waits in Submit is told what has become of
-// it, in any case. Most of these tests are in a bubble of testing/synctest, whose time is that of the loop; nobody is left there who
-// waits for ever.
+// Submit and Serve: work from other goroutines is coroutines like any other, and whoever waits in Submit is told what has
+// become of it, in any case. Most of these tests are in a bubble of testing/synctest, whose time is that of the loop; nobody
+// is left there who waits for ever.
 
 // inBubble runs f in a bubble.
 func inBubble(t *testing.T, f func(t *testing.T)) {
@@ -214,8 +214,8 @@ func TestSubmitOfAForeignCoroutine(t *testing.T) {
 	})
 }
 
-// R7: a failure of what was submitted crashes the loop and comes out of Submit too, with who submitted it in its trace; others that
-// are in flight are cancelled, and clean up before Submit returns.
+// R7: a failure of what was submitted crashes the loop and comes out of Submit too, with who submitted it in its trace;
+// others that are in flight are cancelled, and clean up before Submit returns.
 func TestSubmitOfACoroutineThatFails(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -887,8 +887,8 @@ func TestSubmitDuringTheLastTurn(t *testing.T) {
 	})
 }
 
-// An event that is set between two runs, or while one ends or begins, and is then cleared, still wakes whoever waits for it the next
-// time that it is set.
+// An event that is set between two runs, or while one ends or begins, and is then cleared, still wakes whoever waits for it
+// the next time that it is set.
 func TestEventSetBetweenRuns(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {

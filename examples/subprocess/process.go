@@ -17,8 +17,8 @@ type command struct {
 	grace time.Duration // how long it has to stop when it is told to, before it is killed
 }
 
-// start returns a coroutine that runs c and puts each line that it writes into lines, as it comes. When the coroutine is cancelled or
-// halted, so is the program.
+// start returns a coroutine that runs c and puts each line that it writes into lines, as it comes. When the coroutine is
+// cancelled or halted, so is the program.
 func (c command) start(lines *tinyio.Queue[string]) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		written := make(chan string)
