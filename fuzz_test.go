@@ -858,7 +858,7 @@ func TestRandomPrograms(t *testing.T) {
 
 // TestRandomQueues does the same with programs that are mostly about queues.
 func TestRandomQueues(t *testing.T) {
-	playRandomPrograms(t, randomPrograms, queueOperations)
+	playRandomPrograms(t, randomPrograms/2, queueOperations)
 }
 
 func playRandomPrograms(t *testing.T, count int, operations []string) {
