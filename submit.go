@@ -28,9 +28,9 @@ func (l *Loop) Serve(ctx context.Context) error {
 	return err
 }
 
-// Submit runs c on l, which is running: by [Run], by [Loop.Serve], or by a host ([Start]). It may be called from any
-// goroutine, and blocks that until c has finished. It returns the value of c, or its error. The coroutines that one goroutine
-// submits begin in the order in which it submits them.
+// Submit runs c on l, which is running: by [Run], by [Loop.Serve], or by a host that takes the steps ([Start]). It may be
+// called from any goroutine, and blocks that until c has finished. It returns the value of c, or its error. The coroutines
+// that one goroutine submits begin in the order in which it submits them.
 //
 // On the loop, c belongs with those that were spawned from the first coroutine: the run goes on until c has finished; a
 // failure of c crashes the loop, and Submit returns it too, as an [*Error]. (So let a server submit coroutines that [Isolate]
