@@ -488,10 +488,9 @@ func (s spy) Observe(tinyio.Note)    { s.submit() }
 func (s spy) Pick(r []tinyio.ID) int { s.submit(); return len(r) - 1 }
 func (s spy) Now() time.Time         { return time.Unix(0, 0) }
 func (s spy) Rest()                  {}
-func (s spy) Idle(_ time.Time, _ int, wake <-chan struct{}) bool {
+func (s spy) Idle(time.Time, int, <-chan struct{}) bool {
 	s.submit()
-	<-wake
-	return true
+	return false
 }
 
 // Submit from where it would block a loop is an error at once that says what to do instead; from a thread it works.
@@ -504,7 +503,6 @@ func TestSubmitFromInsideALoop(t *testing.T) {
 			called, err = true, e
 		}
 	}
-	thread := tinyio.RunInThread(func(context.Context) (int, error) { return 1, nil })
 	places := map[string]func(){
 		"a coroutine": func() { virtually(func(*tinyio.Co) error { submit(); return nil }) },
 		"a coroutine of the same loop": func() {
@@ -558,7 +556,7 @@ func TestSubmitFromInsideALoop(t *testing.T) {
 		"a picker": func() {
 			virtually(func(co *tinyio.Co) error { return co.Wait(value(0, 1), value(0, 2)) }, tinyio.WithPicker(spy{submit}))
 		},
-		"a clock": func() { tinyio.Run(background, thread, tinyio.WithClock(spy{submit})) },
+		"a clock": func() { tinyio.Run(background, tinyio.Do(new(tinyio.Event).Wait), tinyio.WithClock(spy{submit})) },
 		"the range over Steps": func() {
 			r := tinyio.Start(background, tinyio.NewLoop(), tinyio.Do((*tinyio.Co).Yield))
 			for range r.Steps() {
