@@ -903,7 +903,7 @@ func TestEventSetBetweenRuns(t *testing.T) {
 				}
 			})
 		}
-		for range 1000 {
+		for range 100 {
 			if _, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
 				e.Clear()
 				return e.Wait(co)
