@@ -6,8 +6,8 @@ import "context"
 // is no error. It suspends, for a turn if there is something to receive then. Otherwise a goroutine waits for it, as a
 // coroutine of [RunInThread].
 //
-// An error is the cancellation of the coroutine, and then nothing was received: no value is lost. If the coroutine is stopped when
-// something has been received already, Recv returns that and nil, and the next suspension tells. From a nil channel it
+// An error is the cancellation of the coroutine, and then nothing was received: no value is lost. If the coroutine is stopped
+// when something has been received already, Recv returns that and nil, and the next suspension tells. From a nil channel it
 // waits until then.
 func Recv[T any](co *Co, ch <-chan T) (v T, ok bool, err error) {
 	if err := co.turn("Recv"); err != nil {
@@ -35,8 +35,8 @@ func Recv[T any](co *Co, ch <-chan T) (v T, ok bool, err error) {
 // Send sends v to ch without blocking the loop, as ch <- v would; to a closed channel it panics. It suspends, for a turn if
 // the channel takes v then. Otherwise a goroutine waits for that, as a coroutine of [RunInThread].
 //
-// An error is the cancellation of the coroutine, and then v was not sent. If the coroutine is stopped when it has been sent already,
-// Send returns nil, and the next suspension tells. To a nil channel it waits until then.
+// An error is the cancellation of the coroutine, and then v was not sent. If the coroutine is stopped when it has been sent
+// already, Send returns nil, and the next suspension tells. To a nil channel it waits until then.
 func Send[T any](co *Co, ch chan<- T, v T) error {
 	if err := co.turn("Send"); err != nil {
 		return err

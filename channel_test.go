@@ -281,8 +281,8 @@ var meetings = []meeting{
 		func(ch chan int) int { return <-ch }},
 }
 
-// hosted runs c. Whenever the loop is blocked it calls idle, until that returns false, and from then on waits. A host that waits for
-// time does so by setting the clock.
+// hosted runs c. Whenever the loop is blocked it calls idle, until that returns false, and from then on waits. A host that
+// waits for time does so by setting the clock.
 func hosted(ctx context.Context, l *tinyio.Loop, c *tinyio.Coro[tinyio.Void], idle func(p tinyio.Pause) bool) error {
 	r := tinyio.Start(ctx, l, c)
 	more := true
@@ -350,7 +350,8 @@ func TestChannelCancelledInTheSameStep(t *testing.T) {
 			"Timeout": func(t *testing.T) {
 				ch, clock := make(chan int), newManualClock()
 				err := hosted(background, tinyio.NewLoop(tinyio.WithClock(clock)), tinyio.Do(func(co *tinyio.Co) error {
-					v, err := tinyio.Timeout(co, tinyio.New(func(co *tinyio.Co) (int, error) { return m.operate(co, ch) }), time.Second)
+					c := tinyio.New(func(co *tinyio.Co) (int, error) { return m.operate(co, ch) })
+					v, err := tinyio.Timeout(co, c, time.Second)
 					if v != 7 || err != nil {
 						t.Errorf("Timeout returns %d, %v", v, err)
 					}

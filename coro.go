@@ -359,8 +359,8 @@ func (co *Co) standIn(line *waitList, w wait) error {
 	return co.suspend(w)
 }
 
-// grant gives the owner of w, which has left its line, what it was waiting for. It stands, also if the owner is stopped before its
-// turn.
+// grant gives the owner of w, which has left its line, what it was waiting for. It stands, also if the owner is stopped
+// before its turn.
 func (w *waiter) grant(answer uint32) {
 	w.c.answer = answer
 	w.c.loop.Load().wake(w.c)

@@ -27,6 +27,9 @@
 // calls suspend the coroutine and let others run. Between two of them nobody else runs. Ordinary functions that take a Co are
 // the way to share code; a Coro is for what runs at the same time as something else, or is wanted more than once.
 //
+// A [Queue] passes values from coroutines to coroutines. [Recv] and [Send] are for channels, at whose other end is a
+// goroutine, and [Submit] runs a coroutine for a goroutine on a loop that is running.
+//
 // What blocks belongs in a goroutine of its own: [RunInThread] makes a coroutine of a function that blocks. Such a goroutine is
 // called a thread here, to tell it from a coroutine.
 //
@@ -71,8 +74,8 @@
 // # What belongs to whom
 //
 // A coroutine belongs to the loop on which it first ran. Everything here is for coroutines of one loop, with the exception
-// of the methods Set, Clear and IsSet of an [Event], [Coro.Value], and the context that a Co is: these may be used from any
-// goroutine. A Co is for the function that it was given to, and panics elsewhere.
+// of the methods Set, Clear and IsSet of an [Event], [Coro.Value], [Submit], and the context that a Co is: these may be used from
+// any goroutine. A Co is for the function that it was given to, and panics elsewhere.
 //
 // # Time
 //

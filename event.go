@@ -48,8 +48,8 @@ func (e *Event) Set() {
 	}
 }
 
-// post tells the loop that the event has been set, unless that is on its way, or the loop is not running. In the last case it looks
-// once more when others can post again: they may have relied on it for a run that has begun meanwhile.
+// post tells the loop that the event has been set, unless that is on its way, or the loop is not running. In the last case it
+// looks once more when others can post again: they may have relied on it for a run that has begun meanwhile.
 func (h *hub) post() {
 	for h.posted.CompareAndSwap(false, true) && !h.loop.inbox.post(&h.message) {
 		h.posted.Store(false)

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -1025,25 +1027,8 @@ func Example_iteratorOfCoroutines() {
 	// together: [1 2]
 }
 
-// receive returns a coroutine that receives from ch. Its value is not ok when ch is closed.
-func receive[T any](ch <-chan T) *tinyio.Coro[received[T]] {
-	return tinyio.RunInThread(func(ctx context.Context) (r received[T], err error) {
-		select {
-		case r.value, r.ok = <-ch:
-			return r, nil
-		case <-ctx.Done():
-			return r, ctx.Err()
-		}
-	})
-}
-
-type received[T any] struct {
-	value T
-	ok    bool
-}
-
-// A coroutine receives from a channel through a thread, so that the others go on meanwhile.
-func Example_channel() {
+// A coroutine receives from a channel of other goroutines, while the rest of the loop goes on.
+func ExampleRecv() {
 	lines := make(chan string)
 	go func() { // stands for any goroutine of the rest of the program
 		defer close(lines)
@@ -1052,11 +1037,11 @@ func Example_channel() {
 	}()
 	main := tinyio.Do(func(co *tinyio.Co) error {
 		for {
-			line, err := receive(lines).Await(co)
-			if err != nil || !line.ok {
+			line, ok, err := tinyio.Recv(co, lines)
+			if err != nil || !ok {
 				return err
 			}
-			fmt.Println(line.value)
+			fmt.Println(line)
 		}
 	})
 	_, err := tinyio.Run(context.Background(), main)
@@ -1067,56 +1052,233 @@ func Example_channel() {
 	// <nil>
 }
 
-// A mailbox takes values from any goroutine and hands them to one coroutine.
-type mailbox[T any] struct {
-	mu      sync.Mutex
-	values  []T
-	arrived tinyio.Event
-}
-
-func (m *mailbox[T]) put(v T) {
-	m.mu.Lock()
-	m.values = append(m.values, v)
-	m.mu.Unlock()
-	m.arrived.Set()
-}
-
-// take waits until there is something and takes all of it.
-func (m *mailbox[T]) take(co *tinyio.Co) ([]T, error) {
-	if err := m.arrived.Wait(co); err != nil {
-		return nil, err
-	}
-	m.arrived.Clear() // before the values are taken: what comes later sets it again
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	values := m.values
-	m.values = nil
-	return values, nil
-}
-
-// Other goroutines put values into a mailbox, and a coroutine waits for them.
-func Example_mailbox() {
-	var readings mailbox[int]
-	go func() { // stands for a device that reports when it likes
-		for i := range 1000 {
-			readings.put(i)
-		}
+// A coroutine sends to a goroutine, and gives up when that takes too long.
+func ExampleSend() {
+	orders, printed := make(chan string), make(chan bool)
+	go func() {
+		fmt.Println("printing", <-orders) // and no more
+		printed <- true
 	}()
-	main := tinyio.New(func(co *tinyio.Co) (sum int, err error) {
-		for n := 0; n < 1000; {
-			values, err := readings.take(co)
-			if err != nil {
-				return 0, err
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		if err := tinyio.Send(co, orders, "the first order"); err != nil {
+			return err
+		}
+		if _, _, err := tinyio.Recv(co, printed); err != nil {
+			return err
+		}
+		second := tinyio.Do(func(co *tinyio.Co) error { return tinyio.Send(co, orders, "the second order") })
+		_, err := tinyio.Timeout(co, second, time.Second)
+		return err
+	})
+	_, err := tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	fmt.Println(err)
+	// Output:
+	// printing the first order
+	// tinyio: timed out after 1s
+}
+
+// Two coroutines produce, and one consumes until the queue is closed. It holds up to two values, so the producers wait for the
+// consumer.
+func ExampleQueue() {
+	parts := tinyio.NewQueue[string](2)
+	producer := func(name string) tinyio.Awaitable {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			for i := range 2 {
+				if err := parts.Put(co, fmt.Sprint(name, i)); err != nil {
+					return err
+				}
 			}
-			for _, v := range values {
-				n, sum = n+1, sum+v
+			return nil
+		})
+	}
+	consumer := tinyio.Do(func(co *tinyio.Co) error {
+		for part, err := range parts.All(co) {
+			if err != nil {
+				return err // the consumer itself is being stopped
+			}
+			fmt.Println(part)
+			if err := co.Sleep(time.Second); err != nil {
+				return err
 			}
 		}
-		return sum, nil
+		fmt.Println("that was all")
+		return nil
 	})
-	fmt.Println(tinyio.Run(context.Background(), main))
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Spawn(consumer); err != nil {
+			return err
+		}
+		err := co.Wait(producer("bolt "), producer("nut "))
+		parts.Close()
+		return err
+	})
+	_, err := tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	fmt.Println(err)
 	// Output:
-	// 499500 <nil>
+	// bolt 0
+	// nut 0
+	// bolt 1
+	// nut 1
+	// that was all
+	// <nil>
+}
+
+// A value for which there is no room is dropped, so that the producer never waits.
+func ExampleQueue_TryPut() {
+	latest := tinyio.NewQueue[int](2)
+	for reading := range 4 {
+		if !latest.TryPut(reading) {
+			fmt.Println("dropped", reading)
+		}
+	}
+	latest.Close()
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		for {
+			reading, err := latest.Get(co)
+			if err != nil {
+				return err
+			}
+			fmt.Println("got", reading)
+		}
+	})
+	_, err := tinyio.Run(context.Background(), main)
+	fmt.Println(errors.Is(err, tinyio.ErrClosed))
+	// Output:
+	// dropped 2
+	// dropped 3
+	// got 0
+	// got 1
+	// true
+}
+
+// Two servers are asked, and the first answer is used. The other coroutine carries on.
+func ExampleWaitAny() {
+	ask := func(server string, d time.Duration) *tinyio.Coro[string] {
+		return tinyio.New(func(co *tinyio.Co) (string, error) {
+			defer fmt.Println(server, "has answered")
+			return "answer from " + server, co.Sleep(d)
+		})
+	}
+	main := tinyio.New(func(co *tinyio.Co) (string, error) {
+		servers := []*tinyio.Coro[string]{ask("far", time.Second), ask("near", 20*time.Millisecond)}
+		i, err := tinyio.WaitAny(co, servers[0], servers[1])
+		if err != nil {
+			return "", err
+		}
+		fmt.Println("number", i, "is first")
+		return servers[i].Value(), nil
+	})
+	fmt.Println(tinyio.Run(context.Background(), main, tinyio.WithVirtualTime()))
+	// Output:
+	// near has answered
+	// number 1 is first
+	// far has answered
+	// answer from near <nil>
+}
+
+// A server, of which each request has a goroutine, keeps its state in a plain map that only coroutines of one loop touch. The
+// server is started from the loop, so the loop is running when a request comes.
+func ExampleSubmit() {
+	loop := tinyio.NewLoop()
+	visits := map[string]int{}
+	visit := func(page string) *tinyio.Coro[int] {
+		return tinyio.New(func(co *tinyio.Co) (int, error) {
+			visits[page]++
+			return visits[page], nil
+		})
+	}
+	server := tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
+		var requests sync.WaitGroup // stands for an http.Server
+		for range 100 {
+			requests.Go(func() {
+				if _, err := tinyio.Submit(ctx, loop, visit("/")); err != nil {
+					fmt.Println(err)
+				}
+			})
+		}
+		requests.Wait()
+		return tinyio.Void{}, nil
+	})
+	_, err := tinyio.RunOn(context.Background(), loop, server)
+	fmt.Println(visits["/"], err)
+	// Output:
+	// 100 <nil>
+}
+
+// A loop stays up until its context is done. Until Serve has begun, Submit is refused.
+func ExampleLoop_Serve() {
+	ctx, stop := context.WithCancelCause(context.Background())
+	loop, served := tinyio.NewLoop(), make(chan error)
+	go func() { served <- loop.Serve(ctx) }()
+
+	sum, err := 0, tinyio.ErrNotRunning
+	for errors.Is(err, tinyio.ErrNotRunning) {
+		sum, err = tinyio.Submit(ctx, loop, slowAddOne(2))
+	}
+	fmt.Println(sum, err)
+	stop(errors.New("closing time"))
+	fmt.Println("Serve:", <-served)
+	// Output:
+	// 3 <nil>
+	// Serve: closing time
+}
+
+// A server isolates each request: one that fails is stopped, with all that it has started, and the loop goes on.
+func ExampleSubmit_isolate() {
+	loop := tinyio.NewLoop()
+	handle := func(request *tinyio.Coro[string]) *tinyio.Coro[tinyio.Result[string]] {
+		return tinyio.New(func(co *tinyio.Co) (tinyio.Result[string], error) { return tinyio.Isolate(co, request) })
+	}
+	good := tinyio.New(func(co *tinyio.Co) (string, error) { return "page", co.Sleep(time.Millisecond) })
+	bad := tinyio.New(func(co *tinyio.Co) (string, error) { return "", errors.New("no such page") })
+	server := tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
+		for _, request := range []*tinyio.Coro[string]{bad, good} {
+			result, err := tinyio.Submit(ctx, loop, handle(request))
+			if err != nil {
+				return tinyio.Void{}, err // the loop is stopping, or the request was withdrawn
+			}
+			fmt.Printf("%q, %v\n", result.Value, result.Err)
+		}
+		return tinyio.Void{}, nil
+	})
+	_, err := tinyio.RunOn(context.Background(), loop, server)
+	fmt.Println(err)
+	// Output:
+	// "", no such page
+	// "page", <nil>
+	// <nil>
+}
+
+// A process is told to stop when its coroutine is, and killed if it takes too long over that.
+func Example_subprocess() {
+	command := func(name string, args ...string) *tinyio.Coro[string] {
+		return tinyio.RunInThread(func(ctx context.Context) (string, error) {
+			cmd := exec.CommandContext(ctx, name, args...)
+			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+			cmd.WaitDelay = 5 * time.Second
+			out, err := cmd.CombinedOutput()
+			if ctx.Err() != nil {
+				err = context.Cause(ctx) // and not that it was stopped by a signal
+			}
+			return strings.TrimSpace(string(out)), err
+		})
+	}
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		out, err := command("echo", "hello").Await(co)
+		if err != nil {
+			return err
+		}
+		fmt.Println(out)
+		_, err = tinyio.Timeout(co, command("sleep", "3600"), 10*time.Millisecond)
+		fmt.Println(err)
+		return nil
+	})
+	_, err := tinyio.Run(context.Background(), main)
+	fmt.Println(err)
+	// Output:
+	// hello
+	// tinyio: timed out after 10ms
+	// <nil>
 }
 
 // Loops know nothing of each other. Any number of goroutines may run one each.

@@ -24,8 +24,8 @@ type Queue[T any] struct {
 	closed   bool
 }
 
-// NewQueue returns a queue that holds up to capacity values that nobody has taken yet. With a capacity of 0, Put waits until a Get
-// takes the value. Memory is allocated as the queue fills, so a large capacity costs nothing by itself. It panics if
+// NewQueue returns a queue that holds up to capacity values that nobody has taken yet. With a capacity of 0, Put waits until
+// a Get takes the value. Memory is allocated as the queue fills, so a large capacity costs nothing by itself. It panics if
 // capacity is negative.
 func NewQueue[T any](capacity int) *Queue[T] {
 	if capacity < 0 {
@@ -41,9 +41,9 @@ const (
 	refused                     // the queue was closed
 )
 
-// Put adds v to the queue, waiting for room if it is full. It always suspends, be it for a turn. With an error, v was not put: the
-// coroutine was cancelled or halted before there was room, or the queue is closed, [ErrClosed]. If the coroutine is stopped
-// when v has been put already, Put returns nil, and the next suspension tells.
+// Put adds v to the queue, waiting for room if it is full. It always suspends, be it for a turn. With an error, v was not
+// put: the coroutine was cancelled or halted before there was room, or the queue is closed, [ErrClosed]. If the coroutine is
+// stopped when v has been put already, Put returns nil, and the next suspension tells.
 func (q *Queue[T]) Put(co *Co, v T) error {
 	c, err := q.enter(co, "Queue.Put")
 	switch {
@@ -98,8 +98,8 @@ func (q *Queue[T]) Get(co *Co) (T, error) {
 	return zero, err
 }
 
-// TryPut adds v to the queue if there is room, or somebody waits for a value, and the queue is not closed. It reports whether it did.
-// It does not suspend, and never comes before those who wait.
+// TryPut adds v to the queue if there is room, or somebody waits for a value, and the queue is not closed. It reports whether
+// it did. It does not suspend, and never comes before those who wait.
 func (q *Queue[T]) TryPut(v T) bool {
 	q.check("Queue.TryPut")
 	return q.put(v)

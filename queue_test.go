@@ -64,7 +64,8 @@ func TestQueueOrder(t *testing.T) {
 			return wait(co, getter(&log, q, "g", 4))
 		}))
 	})
-	log.want(t, "p put 1: ok", "p put 2: ok", "p put 3: ok", "g got 1: ok", "p put 4: ok", "g got 2: ok", "g got 3: ok", "g got 4: ok")
+	log.want(t, "p put 1: ok", "p put 2: ok", "p put 3: ok", "g got 1: ok", "p put 4: ok", "g got 2: ok", "g got 3: ok",
+		"g got 4: ok")
 }
 
 // Those who wait are served in the order in which they came, and each value goes to one of them.
@@ -214,7 +215,8 @@ func TestQueueGrantStands(t *testing.T) {
 			var group sync.WaitGroup
 			group.Go(func() {
 				virtually(func(co *tinyio.Co) error {
-					return co.Wait(tinyio.Do(waiting), tinyio.Do(func(*tinyio.Co) error { grant(); runtime.Goexit(); return nil }))
+					exiting := tinyio.Do(func(*tinyio.Co) error { grant(); runtime.Goexit(); return nil })
+					return co.Wait(tinyio.Do(waiting), exiting)
 				})
 			})
 			group.Wait()
@@ -340,8 +342,8 @@ func TestQueueBehindAShield(t *testing.T) {
 	log.want(t, "g got 5: ok")
 }
 
-// Close ends the waits of those who get from an empty queue and of those who put into a full one, of which nothing was put; what the
-// queue holds can be taken. Everything takes a turn.
+// Close ends the waits of those who get from an empty queue and of those who put into a full one, of which nothing was put;
+// what the queue holds can be taken. Everything takes a turn.
 func TestQueueClose(t *testing.T) {
 	noLeaks(t)
 	closed := "tinyio: the queue is closed"
@@ -372,8 +374,8 @@ func TestQueueClose(t *testing.T) {
 	log.want(t, "a put 1: ok", "closed, 1", "b put 3: "+closed, "a put 2: "+closed, "g got 1: ok", "g got 0: "+closed)
 }
 
-// A coroutine that is stopped while it hears that the queue is closed hears of that first: it is not to fail with ErrClosed, which would
-// be an error of its clean-up.
+// A coroutine that is stopped while it hears that the queue is closed hears of that first: it is not to fail with ErrClosed,
+// which would be an error of its clean-up.
 func TestQueueCloseInTheStepOfACrash(t *testing.T) {
 	noLeaks(t)
 	var log recorder

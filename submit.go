@@ -9,12 +9,13 @@ import (
 )
 
 // ErrNotRunning is what [Submit] returns when the loop is not running, or has stopped before it took in the coroutine.
-var ErrNotRunning = errors.New("tinyio: Submit: the loop is not running; run it, or let it Serve, for as long as coroutines are " +
-	"submitted to it")
+var ErrNotRunning = errors.New("tinyio: Submit: the loop is not running; run it, or let it Serve, for as long as " +
+	"coroutines are submitted to it")
 
 // Serve runs l, for what is given to it by [Submit], until ctx is done or a coroutine fails. Then it stops every coroutine
-// and returns what [Run] would: an error that is [context.Cause] of ctx, or the failure; never nil. Like Run it returns when all have
-// stopped; it panics, or calls [runtime.Goexit], if a coroutine has; and if the loop is running already, that is an error.
+// and returns what [Run] would: an error that is [context.Cause] of ctx, or the failure; never nil. Like Run it returns when
+// all have stopped; it panics, or calls [runtime.Goexit], if a coroutine has; and if the loop is running already, that is an
+// error.
 //
 // The loop takes submissions from the time that Serve has begun; before that, Submit returns [ErrNotRunning]. To have something
 // start only when the loop is running, run a coroutine that starts it, in [RunInThread].
@@ -27,9 +28,9 @@ func (l *Loop) Serve(ctx context.Context) error {
 	return err
 }
 
-// Submit runs c on l, which is running: by [Run], by [Loop.Serve], or by a host ([Start]). It may be called from any goroutine, and
-// blocks that until c has finished. It returns the value of c, or its error. The coroutines that one goroutine submits begin in
-// the order in which it submits them.
+// Submit runs c on l, which is running: by [Run], by [Loop.Serve], or by a host that takes the steps ([Start]). It may be
+// called from any goroutine, and blocks that until c has finished. It returns the value of c, or its error. The coroutines
+// that one goroutine submits begin in the order in which it submits them.
 //
 // On the loop, c belongs with those that were spawned from the first coroutine: the run goes on until c has finished; a
 // failure of c crashes the loop, and Submit returns it too, as an [*Error]. (So let a server submit coroutines that [Isolate]
@@ -39,10 +40,10 @@ func (l *Loop) Serve(ctx context.Context) error {
 // c's value, if c finished with a nil error all the same. If somebody else waits for c, or it was spawned, Submit returns at
 // once and c carries on. The values and the deadline of ctx are not those of c's [Co].
 //
-// Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to another
-// loop. It returns an error at once, and c does not run, if the loop is not running, [ErrNotRunning]; if it is crashing; and if Submit
-// is called where it would block a loop: in a coroutine, an observer, the range over [Runtime.Steps]. There, await the coroutine;
-// or, to wait for another loop, call Submit in [RunInThread].
+// Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to
+// another loop. It returns an error at once, and c does not run, if the loop is not running, [ErrNotRunning]; if it is
+// crashing; and if Submit is called where it would block a loop: in a coroutine, an observer, the range over [Runtime.Steps].
+// There, await the coroutine; or, to wait for another loop, call Submit in [RunInThread].
 func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 	err := submit(ctx, l, c.awaitable())
 	if c.c.finished.Load() && c.c.err == nil {
@@ -80,8 +81,8 @@ func submit(ctx context.Context, l *Loop, t *coroutine) error {
 	return s.err
 }
 
-// A submission stands for a goroutine that waits in Submit. On the loop it is a coroutine that awaits the one that was submitted, so
-// that all the rules of awaiting hold for it; but it has neither a function nor a stack.
+// A submission stands for a goroutine that waits in Submit. On the loop it is a coroutine that awaits the one that was
+// submitted, so that all the rules of awaiting hold for it; but it has neither a function nor a stack.
 type submission struct {
 	message
 	c      coroutine
@@ -194,8 +195,8 @@ func calledFrom(up int) (place uintptr, onLoop bool) {
 	return stack[0] - 1, onLoop
 }
 
-// loopFunctions are the functions of this package that call others while a loop stands still: the loop itself, and what runs on the
-// stacks of coroutines.
+// loopFunctions are the functions of this package that call others while a loop stands still: the loop itself, and what runs
+// on the stacks of coroutines.
 var loopFunctions = []uintptr{
 	entryOf((*Loop).loop), entryOf((*run).steps), entryOf(begin), entryOf((*coroutine).run), entryOf((*aside).Work),
 }

@@ -27,7 +27,8 @@ import (
 
 // workloads are all of them, in the order of the table.
 func workloads() []workload {
-	return slices.Concat(yields(), awaits(), gathers(), syncs(), times(), threads(), failures(), graphs(), loops(), memories())
+	return slices.Concat(yields(), awaits(), gathers(), syncs(), queues(), times(), threads(), failures(), graphs(), loops(),
+		memories())
 }
 
 // A report is what the JSON file holds.

@@ -31,6 +31,9 @@ var targets = []target{
 	{what: "allocations of Event.Wait", workload: "event ping-pong", n: 1, unit: "allocs"},
 	{what: "allocations of Acquire, contended", workload: "semaphore", n: 1_000, unit: "allocs"},
 	{what: "allocations of Acquire, free", workload: "acquire free", n: 1, unit: "allocs"},
+	{what: "allocations of Queue.Put and Get", workload: "queue", n: 1, unit: "allocs"},
+	{what: "allocations of Queue.Put and Get that wait", workload: "hand over", n: 1, unit: "allocs"},
+	{what: "allocations of TryPut and TryGet", workload: "try queue", n: 1, unit: "allocs"},
 	{what: "allocations of New with its closure, awaited", workload: "await fresh", n: 1, limit: 2, unit: "allocs"},
 }
 
