@@ -5,8 +5,8 @@ import "time"
 // epoch is when every run begins, as with tinyio.WithVirtualTime and in a bubble of testing/synctest.
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// A clock is the virtual time of one run. In a bubble it goes along with the bubble's time, so that threads that sleep and coroutines
-// that sleep agree about who is first; outside one it moves only when it is told to.
+// A clock is the virtual time of one run. In a bubble it goes along with the bubble's time, so that threads that sleep and
+// coroutines that sleep agree about who is first; outside one it moves only when it is told to.
 type clock struct {
 	bubble  bool
 	begun   time.Time

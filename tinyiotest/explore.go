@@ -47,8 +47,8 @@ func Seed(seed uint64) Option {
 //     timeout fires early.
 //   - A thread fails instead of running.
 //
-// An error that is [ErrInjected], to [errors.Is], is then no failure, nor is one that is [tinyio.ErrTimeout] if the clock has jumped.
-// Any other error is, such as one of the clean-up; and panics, deadlocks, leaks and the checks of [AtEnd] are as ever.
+// An error that is [ErrInjected], to [errors.Is], is then no failure, nor is one that is [tinyio.ErrTimeout] if the clock has
+// jumped. Any other error is, such as one of the clean-up; and panics, deadlocks, leaks and the checks of [AtEnd] are as ever.
 func Faults() Option {
 	return func(s *settings) { s.faults = true }
 }
@@ -56,7 +56,8 @@ func Faults() Option {
 // scheduleVariable is the environment variable that has Explore replay a schedule.
 const scheduleVariable = "TINYIO_SCHEDULE"
 
-// Explore runs fn as the first coroutine of a loop under schedule after schedule, and fails t, by Fatal, at the first under which fn
+// Explore runs fn as the first coroutine of a loop under schedule after schedule, and fails t, by Fatal, at the first under
+// which fn
 //
 //   - returns an error, or any coroutine does,
 //   - panics, or marks t as failed,
@@ -65,23 +66,28 @@ const scheduleVariable = "TINYIO_SCHEDULE"
 //   - leaves a goroutine behind, or something else that a check of [AtEnd] finds.
 //
 // What it reports is the shortest such schedule that it has found: what happened in it, turn by turn, and a line that runs it
-// again. In the environment variable TINYIO_SCHEDULE, that schedule is the only one that Explore runs; see [Replay] for keeping it.
+// again. In the environment variable TINYIO_SCHEDULE, that schedule is the only one that Explore runs; see [Replay] for
+// keeping it.
 //
-// A schedule is the choice of the next coroutine whenever several are ready. Each run begins at midnight UTC on 2000-01-01 and is in
-// virtual time. If t is a [*testing.T], and not in a bubble of [testing/synctest] already, each run is in a bubble of its own. There
-// time is virtual for threads too, and a thread has ended, or is blocked, before the next turn, so that it makes no difference how
-// fast it is. (A thread that is blocked where a bubble does not see it, by a mutex or a system call, is waited for in real time.)
-// Otherwise, threads have some milliseconds of real time to end.
+// A schedule is the choice of the next coroutine whenever several are ready. Each run begins at midnight UTC on 2000-01-01 and
+// is in virtual time. If t is a [*testing.T], and not in a bubble of [testing/synctest] already, each run is in a bubble of
+// its own. There time is virtual for threads too, and a thread has ended, or is blocked, before the next turn, so that it
+// makes no difference how fast it is. (A thread that is blocked where a bubble does not see it, by a mutex or a system call,
+// is waited for in real time.) Otherwise, threads have some milliseconds of real time to end.
 //
-// The search begins with first in, first out. Then come all schedules with one deviation from that, then all with two, and so on
-// to the bound set by [Deviations]. Most bugs need few. If there are more than [MaxSchedules] allows for, those tried lie evenly among
-// them, and a quarter of the budget is left for random ones. What then remains of the budget goes to random priorities (PCT, by
-// Burckhardt and others, ASPLOS 2010): in a program with n coroutines and k choices, each such schedule shows a bug that
-// needs d of its turns to be in a certain order with a probability of at least 1/(n·k^(d-1)).
+// The search begins with first in, first out. Then come all schedules with one deviation from that, then all with two, and so
+// on to the bound set by [Deviations]. Most bugs need few. If there are more than [MaxSchedules] allows for, those tried lie
+// evenly among them, and a quarter of the budget is left for random ones. What then remains of the budget goes to random
+// priorities (PCT, by Burckhardt and others, ASPLOS 2010), until several hundred in a row have brought no new interleaving.
+// Such schedules have depths, which take turns, from 1 to the bound of deviations and two. In a program with n coroutines
+// and k choices, one of depth d shows a bug that needs d of its turns in a certain order with a probability of at least
+// 1/(n·k^(d-1)).
 //
-// The function fn must do the same whenever the schedule is the same: it has to make anew what it changes, and not to depend on maps'
-// order, real time or random numbers. The first schedule is run twice to see that. A program with goroutines of its own that call into
-// the loop is deterministic only if there is one order in which they can do so.
+// With the race detector on, Go keeps some 5 KB for every coroutine that there has ever been: fewer schedules may be wanted.
+//
+// The function fn must do the same whenever the schedule is the same: it has to make anew what it changes, and not to depend
+// on maps' order, real time or random numbers. The first schedule is run twice to see that. A program with goroutines of its
+// own that call into the loop is deterministic only if there is one order in which they can do so.
 //
 // Explore must not be called by a coroutine.
 func Explore(t testing.TB, fn func(co *tinyio.Co) error, opts ...Option) {

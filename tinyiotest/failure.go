@@ -7,8 +7,8 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// ErrInjected is what the errors are that [Faults] injects, for [errors.Is]: the cause of a cancellation, and the error of a thread
-// that fails.
+// ErrInjected is what the errors are that [Faults] injects, for [errors.Is]: the cause of a cancellation, and the error of a
+// thread that fails.
 var ErrInjected = errors.New("tinyiotest: an injected fault")
 
 // A flaw is a way in which a program fails.
@@ -48,8 +48,8 @@ type failure struct {
 
 func (f *failure) String() string { return fmt.Sprintf("%s:\n\n%+v", flawNames[f.flaw], f.err) }
 
-// like reports whether f and g are the same failure, as far as can be told from outside. The texts may differ: the shorter schedule
-// of a bug often has other numbers in it.
+// like reports whether f and g are the same failure, as far as can be told from outside. The texts may differ: the shorter
+// schedule of a bug often has other numbers in it.
 func (f *failure) like(g *failure) bool {
 	if f == nil || g == nil {
 		return f == g

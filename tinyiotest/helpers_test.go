@@ -84,8 +84,8 @@ func replaying(t *testing.T, schedule string, fn func(co *tinyio.Co) error) *rec
 
 var replayLine = regexp.MustCompile(`\n\tTINYIO_SCHEDULE=(\S+) go test -run '(\S+)' (\S+)\n`)
 
-// finds wants Explore to find what is wrong with fn, in words of the report, and the schedule that it prints to show the same again,
-// in Replay and through the environment. It returns the schedule.
+// finds wants Explore to find what is wrong with fn, in words of the report, and the schedule that it prints to show the same
+// again, in Replay and through the environment. It returns the schedule.
 func finds(t *testing.T, fn func(co *tinyio.Co) error, what string, opts ...tinyiotest.Option) (schedule string) {
 	t.Helper()
 	r := exploring(t, fn, opts...)

@@ -100,8 +100,8 @@ func (r *trial) coroOf(n tinyio.Note) *coro {
 	return c
 }
 
-// Threads run in goroutines, and their results come back between two steps, in the order in which the threads were started: which of
-// several was faster is not to make a difference.
+// Threads run in goroutines, and their results come back between two steps, in the order in which the threads were started:
+// which of several was faster is not to make a difference.
 type threads struct {
 	started int
 	live    []*thread

@@ -19,6 +19,9 @@ type goroutineWatch struct {
 	before int
 }
 
+// leaksAfter is how long, outside a bubble, a goroutine may take to end when its run has ended.
+const leaksAfter = 200 * time.Millisecond
+
 var watches atomic.Int64
 
 // labelKey is the key of the label of a run's goroutines.
@@ -33,7 +36,8 @@ func (w goroutineWatch) label() pprof.LabelSet { return pprof.Labels(labelKey, w
 // left describes the goroutines that are left, with their stacks; it is empty if there are none.
 //
 // A goroutine that has nothing left to do may take a moment to go. In a bubble that can be waited for. There a goroutine that
-// is overlooked, because others that the run knows nothing of have ended meanwhile, keeps the bubble from ending if it is blocked.
+// is overlooked, because others that the run knows nothing of have ended meanwhile, keeps the bubble from ending if it is
+// blocked.
 func (w goroutineWatch) left() (stacks string) {
 	if w.bubble {
 		synctest.Wait()
@@ -42,13 +46,11 @@ func (w goroutineWatch) left() (stacks string) {
 		}
 		return stacks
 	}
-	for range 200 {
-		if stacks = w.profile(); stacks == "" {
-			break
+	for end := time.Now().Add(leaksAfter); ; time.Sleep(time.Millisecond) {
+		if stacks = w.profile(); stacks == "" || time.Now().After(end) {
+			return stacks
 		}
-		time.Sleep(time.Millisecond)
 	}
-	return stacks
 }
 
 // profile is the part of the goroutine profile that is about the run.

@@ -11,7 +11,8 @@ import (
 	"github.com/tinyio-go/tinyio/tinyiotest"
 )
 
-// What package tinyio has for coroutines to meet by, explored: for each, every pair of operations, by four coroutines, with faults.
+// What package tinyio has for coroutines to meet by, explored: for each, every pair of operations, by four coroutines, with
+// faults.
 
 // An operation is what a coroutine does with what is explored.
 type operation struct {

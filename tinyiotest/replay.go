@@ -7,9 +7,9 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// Replay runs fn once under a schedule that [Explore] has printed, in the same way, and fails t, by Fatal, if fn fails, if the schedule is
-// damaged, or if it does not fit the program, which then has changed since. A test with a Replay keeps a bug from coming back
-// as long as the program is much the same; one with an Explore does so afterwards too.
+// Replay runs fn once under a schedule that [Explore] has printed, in the same way, and fails t, by Fatal, if fn fails, if the
+// schedule is damaged, or if it does not fit the program, which then has changed since. A test with a Replay keeps a bug from
+// coming back as long as the program is much the same; one with an Explore does so afterwards too.
 func Replay(t testing.TB, schedule string, fn func(co *tinyio.Co) error) {
 	t.Helper()
 	replay(newProgram("Replay", t, fn), schedule)

@@ -65,9 +65,9 @@ func (n node) child(i int) schedule {
 func nodeOf(r *trial) node { return node{r.done, r.points} }
 
 // errNotDeterministic is what a program is told that behaves in two ways under one schedule.
-var errNotDeterministic = errors.New("tinyiotest: the program is not deterministic: it does different things under the same schedule, " +
-	"so that no schedule can be replayed; look for what it takes from outside and does not make anew in each run: variables " +
-	"outside the function, the order of a map, random numbers, real time, goroutines that run beside the loop")
+var errNotDeterministic = errors.New("tinyiotest: the program is not deterministic: it does different things under the same " +
+	"schedule, so that no schedule can be replayed; look for what it takes from outside and does not make anew in each run: " +
+	"variables outside the function, the order of a map, random numbers, real time, goroutines that run beside the loop")
 
 // first runs the first schedule, twice, and compares.
 func (x *search) first() (*trial, error) {
@@ -149,6 +149,9 @@ func (x *search) systematic(first *trial) (*trial, error) {
 // spread is number i of share numbers below total that lie evenly: all of them if that many are wanted.
 func spread(i, share, total int) int { return int(uint64(i) * uint64(total) / uint64(share)) }
 
+// staleAfter is after how many random schedules in a row that bring nothing new it is thought that there is little left to find.
+const staleAfter = 300
+
 // randomly runs schedules with random priorities for what is left of the budget.
 func (x *search) randomly(first *trial) *trial {
 	random := rand.New(rand.NewPCG(x.seed, 0))
@@ -158,7 +161,7 @@ func (x *search) randomly(first *trial) *trial {
 			faults = append(faults, p.deviation)
 		}
 	}
-	for x.ran < x.maxSchedules {
+	for stale := 0; x.ran < x.maxSchedules && stale < staleAfter; stale++ {
 		var fault []deviation
 		if len(faults) > 0 && x.random%2 == 1 {
 			fault = []deviation{faults[random.IntN(len(faults))]}
@@ -169,6 +172,7 @@ func (x *search) randomly(first *trial) *trial {
 		x.random++
 		if !x.seen[r.hash] {
 			x.fresh++
+			stale = -1
 			x.seen[r.hash] = true
 		}
 		if r.failure != nil {

@@ -41,11 +41,11 @@ func (p *program) follow(s schedule, log *timeline) *trial {
 }
 
 // Priorities choose as in PCT: "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs" by Burckhardt, Kothari,
-// Musuvathi and Nagarakatte, ASPLOS 2010. Every coroutine has a random priority, and the ready one with the highest has its turn. At
-// a few random picks, one less than the depth, the one that would have been chosen falls below all others first.
+// Musuvathi and Nagarakatte, ASPLOS 2010. Every coroutine has a random priority, and the ready one with the highest has its
+// turn. At a few random picks, one less than the depth, the one that would have been chosen falls below all others first.
 //
-// Strict priorities would let a coroutine that yields until something has happened go on for ever. So from some pick on, after those that
-// the guarantee is about, it is first in, first out.
+// Strict priorities would let a coroutine that yields until something has happened go on for ever. So from some pick on, after
+// those that the guarantee is about, it is first in, first out.
 type priorities struct {
 	random *rand.Rand
 	of     []uint64 // by number of the coroutine; 0 if it has none yet

@@ -127,6 +127,8 @@ func (l *line) finish(n tinyio.Note, name string) {
 	case errors.As(n.Err, &p):
 		l.act("panics")
 		l.err = fmt.Errorf("%v", p.Value)
+	case errors.Is(n.Err, tinyio.ErrCancelled):
+		l.act("ends, cancelled")
 	default:
 		l.act("ends with an error")
 		l.err = n.Err

@@ -211,8 +211,8 @@ func waits(l *tinyio.Loop) (all []string) {
 	return all
 }
 
-// inject notes that a fault could happen here, after r.turns turns, and lets it happen if it is the time for it. A deadline is given if
-// the clock could jump.
+// inject notes that a fault could happen here, after r.turns turns, and lets it happen if it is the time for it. A deadline is
+// given if the clock could jump.
 func (r *trial) inject(deadline time.Time) (injected bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
