@@ -73,7 +73,8 @@ const scheduleVariable = "TINYIO_SCHEDULE"
 // is in virtual time. If t is a [*testing.T], and not in a bubble of [testing/synctest] already, each run is in a bubble of
 // its own. There time is virtual for threads too, and a thread has ended, or is blocked, before the next turn, so that it
 // makes no difference how fast it is. (A thread that is blocked where a bubble does not see it, by a mutex or a system call,
-// is waited for in real time.) Otherwise, threads have some milliseconds of real time to end.
+// is waited for in real time.) Otherwise, threads have [tinyio.ThreadPatience] to end, and what takes longer may come at any
+// time.
 //
 // The search begins with first in, first out. Then come all schedules with one deviation from that, then all with two, and so
 // on to the bound set by [Deviations]. Most bugs need few. If there are more than [MaxSchedules] allows for, those tried lie

@@ -57,10 +57,15 @@ func TestExploreTellsWhatIsWrong(t *testing.T) {
 				}
 			}
 		}, "lines are left out"},
-		{"it waits for a thread or callback that never comes back", func(co *tinyio.Co) error {
+		{"it hangs: what it waits for outside the loop never comes", func(co *tinyio.Co) error {
 			return co.Wait(tinyio.RunInThread(func(ctx context.Context) (int, error) {
 				<-ctx.Done()
 				return 0, ctx.Err()
+			}))
+		}, "waiting for a thread or callback at"},
+		{"it hangs: what it waits for outside the loop never comes", func(co *tinyio.Co) error {
+			return co.Wait(tinyio.FromCallback(func(done func(int, error)) func(cause error) {
+				return func(cause error) { done(0, cause) }
 			}))
 		}, "waiting for a thread or callback at"},
 		{"what must hold at the end does not", func(co *tinyio.Co) error {
@@ -95,9 +100,10 @@ func TestExploreFindsGoroutinesLeftBehind(t *testing.T) {
 	}{
 		{"it leaves a goroutine behind", func(*tinyio.Co) error { go time.Sleep(time.Hour); return nil }},
 		{"it leaves a goroutine behind", func(*tinyio.Co) error { go func() { select {} }(); return nil }},
-		{"it waits for a thread or callback that never comes back", func(co *tinyio.Co) error {
+		{"it hangs: what it waits for outside the loop never comes", func(co *tinyio.Co) error {
 			return co.Wait(tinyio.RunInThread(func(context.Context) (int, error) { select {} }))
 		}},
+		{"it hangs: what it waits for outside the loop never comes", func(*tinyio.Co) error { select {} }},
 	} {
 		if r := exploring(t, test.fn); !strings.Contains(r.fatal, test.what+" under schedule a\n") {
 			t.Errorf("Explore says\n%s\nwant %q in it", r.fatal, test.what)
@@ -105,40 +111,43 @@ func TestExploreFindsGoroutinesLeftBehind(t *testing.T) {
 	}
 }
 
+// unready reads what may not have been written yet.
+func unready(co *tinyio.Co) error {
+	ready := false
+	writer := named("writer", func(co *tinyio.Co) error {
+		ready = true
+		return co.Sleep(time.Second)
+	})
+	reader := named("reader", func(*tinyio.Co) error {
+		if !ready {
+			return errBroken
+		}
+		return nil
+	})
+	if err := co.Spawn(writer, reader); err != nil {
+		return err
+	}
+	return co.Sleep(time.Minute)
+}
+
 // TestReport compares all of a report.
 func TestReport(t *testing.T) {
 	noLeaks(t)
-	said := exploring(t, func(co *tinyio.Co) error {
-		ready := false
-		writer := named("writer", func(co *tinyio.Co) error {
-			ready = true
-			return co.Sleep(time.Second)
-		})
-		reader := named("reader", func(co *tinyio.Co) error {
-			if !ready {
-				return errBroken
-			}
-			return nil
-		})
-		if err := co.Spawn(writer, reader); err != nil {
-			return err
-		}
-		return co.Sleep(time.Minute)
-	}).fatal
+	said := exploring(t, unready).fatal
 	said = regexp.MustCompile(`schedules in .* a second\)`).ReplaceAllString(said, "schedules in no time")
 	said = regexp.MustCompile(`_test.go:\d+`).ReplaceAllString(said, "_test.go:0")
 	said = regexp.MustCompile(`\S*/tinyiotest(_test|/)`).ReplaceAllString(said, "…/")
 	want := `tinyiotest: after 2 schedules in no time: it returns an error under schedule a,0:1
 
-  turn      time  who                 what happens
-     1        0s  TestReport.func1#0  starts writer#1, reader#2; waits for its turn at explore_test.go:0
-     2            reader#2            goes before writer#1; ends with an error; stops TestReport.func1#0, writer#1; never runs: writer#1: broken
-     3            TestReport.func1#0  ends, cancelled
+  turn      time  who        what happens
+     1        0s  unready#0  starts writer#1, reader#2; waits for its turn at explore_test.go:0
+     2            reader#2   goes before writer#1; ends with an error; stops unready#0, writer#1; never runs: writer#1: broken
+     3            unready#0  ends, cancelled
 
 broken
 
 await chain, from the first coroutine to the one that failed:
-reader, in …/.TestReport.func1.2
+reader, in …/.unready.func2
 	…/explore_test.go:0
 
 to run it again:
@@ -298,8 +307,7 @@ func TestThreadsAreDeterministic(t *testing.T) {
 	}, tinyiotest.MaxSchedules(oneOf(raced, 100, 500)))
 }
 
-// TestThreadsInRealTime has threads without a bubble: those that are quick make no difference, and one that waits for a coroutine
-// does not keep the clock from going on.
+// TestThreadsInRealTime has threads without a bubble: one that waits for a coroutine does not keep the clock from going on.
 func TestThreadsInRealTime(t *testing.T) {
 	noLeaks(t)
 	var plain testing.TB = struct{ testing.TB }{t}
@@ -312,7 +320,10 @@ func TestThreadsInRealTime(t *testing.T) {
 			close(gate)
 			return err
 		})
-		return co.Wait(waits, quick, opens)
+		if err := co.Wait(quick); err != nil {
+			return err
+		}
+		return co.Wait(waits, opens)
 	}, tinyiotest.MaxSchedules(10))
 	hold := make(chan struct{})
 	defer close(hold)
@@ -333,6 +344,26 @@ func TestExploreInsideBubble(t *testing.T) {
 			return co.Wait(quick, named("sleeps", func(co *tinyio.Co) error { return co.Sleep(time.Hour) }))
 		})
 	})
+}
+
+// TestExploreInParallel has tests that run at the same time, one of which leaves goroutines behind, and finds only its own.
+func TestExploreInParallel(t *testing.T) {
+	for i := range 4 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			program := func(co *tinyio.Co) error {
+				if i == 0 {
+					go time.Sleep(time.Hour)
+				}
+				return co.Wait(tinyio.Do((*tinyio.Co).Yield), tinyio.Do((*tinyio.Co).Yield))
+			}
+			if i > 0 {
+				passes(t, program)
+			} else if r := exploring(t, program); !strings.Contains(r.fatal, "it leaves a goroutine behind") {
+				t.Errorf("Explore says\n%s", r.fatal)
+			}
+		})
+	}
 }
 
 // TestExploreNestedRun has a run inside a run, on the clock of the bubble.

@@ -34,7 +34,7 @@ var flawNames = [...]string{
 	"it marks the test as failed",
 	"it deadlocks",
 	"it does not end",
-	"it waits for a thread or callback that never comes back",
+	"it hangs: what it waits for outside the loop never comes",
 	"it leaves a goroutine behind",
 	"what must hold at the end does not",
 	"a coroutine has not ended exactly once",
