@@ -20,17 +20,18 @@ type operation struct {
 	do   func(co *tinyio.Co) error
 }
 
-// explorePairs explores each pair of the operations that setUp returns, which it makes anew for each run. When they have been
+// explorePairs explores each pair of the n operations that setUp returns, which it makes anew for each run. When they have been
 // started, finish is called, if it is not nil.
-func explorePairs(t *testing.T, setUp func(co *tinyio.Co) (operations []operation, finish func(co *tinyio.Co) error)) {
-	n := 0
-	for i := 0; i <= n; i++ {
-		for j := i; j <= n; j++ {
+func explorePairs(t *testing.T, n int, setUp func(co *tinyio.Co) (operations []operation, finish func(co *tinyio.Co) error)) {
+	for i := range n {
+		for j := i; j < n; j++ {
 			t.Run(fmt.Sprint(i, "and", j), func(t *testing.T) {
 				noLeaks(t)
 				tinyiotest.Explore(t, func(co *tinyio.Co) error {
 					operations, finish := setUp(co)
-					n = len(operations) - 1
+					if len(operations) != n {
+						t.Fatalf("there are %d operations, not %d", len(operations), n)
+					}
 					return together(co, finish, operations[i], operations[j], operations[i], operations[j])
 				}, tinyiotest.Faults(), tinyiotest.MaxSchedules(schedulesOfPair()))
 			})
@@ -81,7 +82,7 @@ func forASecond(co *tinyio.Co, do func(co *tinyio.Co) error) error {
 
 // TestExploreEvent has nobody wait for ever who waits for an event that is set in the end: R1, R22.
 func TestExploreEvent(t *testing.T) {
-	explorePairs(t, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+	explorePairs(t, 5, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
 		var e tinyio.Event
 		over := false
 		pulse := func(co *tinyio.Co) error {
@@ -119,7 +120,7 @@ func TestExploreEvent(t *testing.T) {
 func TestExplorePermits(t *testing.T) {
 	for _, permits := range []int{1, 2} {
 		t.Run(fmt.Sprint(permits), func(t *testing.T) {
-			explorePairs(t, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+			explorePairs(t, 4, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
 				s := oneOf[permitted](permits == 1, new(tinyio.Lock), tinyio.NewSemaphore(permits))
 				held := 0
 				hold := func(pause func(co *tinyio.Co) error) func(co *tinyio.Co) error {
@@ -170,7 +171,7 @@ type permitted interface {
 
 // TestExploreTimeout has whoever waits for a shared coroutine get its value, unless it is they who time out: R18, W4, W5, W6.
 func TestExploreTimeout(t *testing.T) {
-	explorePairs(t, func(*tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+	explorePairs(t, 5, func(*tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
 		base := tinyio.New(func(co *tinyio.Co) (int, error) { return 1, co.Sleep(time.Second) }).Named("base")
 		shared := tinyio.New(func(co *tinyio.Co) (int, error) {
 			v, err := base.Await(co)
@@ -215,7 +216,7 @@ func TestExploreTimeout(t *testing.T) {
 
 // TestExploreIsolate has a failure inside come out as a value, and nothing else happen to those outside: R19.
 func TestExploreIsolate(t *testing.T) {
-	explorePairs(t, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+	explorePairs(t, 4, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
 		shared := tinyio.New(func(co *tinyio.Co) (int, error) { return 1, co.Sleep(time.Second) }).Named("shared")
 		_ = co.Spawn(shared) // outside; should that be refused, so will be all that follows
 		isolate := func(want error, inside func(co *tinyio.Co) error) func(co *tinyio.Co) error {
@@ -259,7 +260,7 @@ func spawnAndAwait(co *tinyio.Co, c *tinyio.Coro[int]) error {
 
 // TestExploreAsCompleted has everybody see each result once, whoever else ranges over them, or has left.
 func TestExploreAsCompleted(t *testing.T) {
-	explorePairs(t, func(*tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+	explorePairs(t, 4, func(*tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
 		var cs []*tinyio.Coro[int]
 		for i := range 3 {
 			cs = append(cs, tinyio.New(func(co *tinyio.Co) (int, error) {
@@ -295,7 +296,7 @@ func TestExploreAsCompleted(t *testing.T) {
 
 // TestExploreShield has what is shielded happen, whatever befalls its coroutine: R13.
 func TestExploreShield(t *testing.T) {
-	explorePairs(t, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+	explorePairs(t, 4, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
 		opened, closed, tooLate := 0, 0, 0
 		tinyiotest.AtEnd(co, func() error {
 			if opened != closed+tooLate {
@@ -352,7 +353,7 @@ func TestExploreShield(t *testing.T) {
 
 // TestExploreThreadPool has no more threads run at once than the pool allows, and no place be lost: W7, W9.
 func TestExploreThreadPool(t *testing.T) {
-	explorePairs(t, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+	explorePairs(t, 5, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
 		pool := tinyio.NewThreadPool(2)
 		atEnd(co, func(co *tinyio.Co) error {
 			for range 2 {
