@@ -20,7 +20,8 @@ import (
 // updateDocs rewrites the code and the output in the documents instead of comparing them. A comment before each block
 // says what belongs there:
 //
-//	<!-- example: slowAddOne, ExampleGather -->   Go code: whole declarations, types with their methods, of an Example the body
+//	<!-- example: slowAddOne, ExampleGather -->   Go code: whole declarations, types with their methods, of an Example the body;
+//	                                              see examplesOf for where they are from
 //	<!-- output: ExampleGather -->                text: the output of an Example, which go test checks
 //	<!-- program -->                              Go code: a program, which is run from the document as it stands
 //	<!-- output of the program -->                text: what the last program before it writes
@@ -80,14 +81,22 @@ type exampleSource struct {
 	outputs map[string]string
 }
 
-func readExamples(t *testing.T) *exampleSource {
+// examplesOf returns the file whose examples a document shows.
+func examplesOf(document string) string {
+	if filepath.Base(document) == "testing.md" {
+		return filepath.Join("tinyiotest", "example_test.go")
+	}
+	return "example_test.go"
+}
+
+func readExamples(t *testing.T, path string) *exampleSource {
 	t.Helper()
-	source, err := os.ReadFile("example_test.go")
+	source, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := &exampleSource{source, token.NewFileSet(), map[string]ast.Decl{}, map[string][]ast.Decl{}, map[string]string{}}
-	file, err := parser.ParseFile(e.fset, "example_test.go", source, parser.ParseComments)
+	file, err := parser.ParseFile(e.fset, path, source, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +126,7 @@ func (e *exampleSource) code(names string) (string, error) {
 	for name := range strings.SplitSeq(names, ", ") {
 		d, ok := e.decls[name]
 		if !ok {
-			return "", fmt.Errorf("example_test.go has no %s", name)
+			return "", fmt.Errorf("its examples have no %s", name)
 		}
 		if f, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(name, "Example") {
 			parts = append(parts, e.body(f))
@@ -208,9 +217,9 @@ func runProgram(t *testing.T, program string) string {
 
 // The code in the documents is that of the examples, so it compiles, runs and writes what they say it does.
 func TestDocumentsShowCodeThatRuns(t *testing.T) {
-	e := readExamples(t)
 	for _, path := range documents(t) {
 		t.Run(path, func(t *testing.T) {
+			e := readExamples(t, examplesOf(path))
 			source, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -232,7 +241,7 @@ func TestDocumentsShowCodeThatRuns(t *testing.T) {
 				case b.language == "go" && kind == "program":
 				case b.language == "text" && kind == "output":
 					if want = e.outputs[names]; want == "" {
-						t.Errorf("%s:%d: example_test.go has no output of %s", path, b.line+1, names)
+						t.Errorf("%s:%d: its examples have no output of %s", path, b.line+1, names)
 						continue
 					}
 				case b.language == "text" && kind == "output of the program":
@@ -280,7 +289,7 @@ func TestPackageDocumentationShowsCodeThatRuns(t *testing.T) {
 			got = append(got, code)
 		}
 	}
-	want, err := readExamples(t).code("Example_overview")
+	want, err := readExamples(t, "example_test.go").code("Example_overview")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,20 +308,20 @@ var (
 
 // What the documents refer to exists: examples, and files of the project.
 func TestDocumentsReferToWhatExists(t *testing.T) {
-	e := readExamples(t)
 	for _, path := range documents(t) {
+		e := readExamples(t, examplesOf(path))
 		source, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range exampleName.FindAllString(string(source), -1) {
 			if e.decls[name] == nil {
-				t.Errorf("%s refers to %s, which example_test.go does not have", path, name)
+				t.Errorf("%s refers to %s, which its examples do not have", path, name)
 			}
 		}
 		for _, m := range testName.FindAllStringSubmatch(string(source), -1) {
 			if e.decls[m[1]] == nil {
-				t.Errorf("%s refers to %s, which example_test.go does not have", path, m[1])
+				t.Errorf("%s refers to %s, which its examples do not have", path, m[1])
 			}
 		}
 		for _, m := range linkTarget.FindAllStringSubmatch(fenced.ReplaceAllString(string(source), ""), -1) {

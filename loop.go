@@ -67,6 +67,8 @@ type Loop struct {
 	watch    *watch
 	mode     GroupMode
 
+	startThread func(t *Thread) // nil unless a host runs the threads
+
 	panicked *PanicError // what Run is going to panic with
 	exiting  bool        // Run is going to call runtime.Goexit
 	broken   bool        // the loop itself has panicked

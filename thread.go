@@ -2,6 +2,7 @@ package tinyio
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"runtime/debug"
 	"sync/atomic"
@@ -24,8 +25,9 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 	return c
 }
 
-// inThread calls fn in the goroutine that is c's thread, and hands on how it ended, whichever way that was.
-func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error)) {
+// inThread calls fn in the goroutine that is c's thread, and hands on how it ended, whichever way that was; or keeps it, if it
+// is a host that hands it on.
+func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), kept bool) {
 	var v T
 	err := errExited
 	defer func() {
@@ -33,6 +35,10 @@ func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error)) {
 			if p := recover(); p != nil {
 				err = threadPanic{newPanicError(p, debug.Stack())}
 			}
+		}
+		if kept {
+			c.value, c.c.err = v, err
+			return
 		}
 		c.comeBackWith(v, err)
 	}()
@@ -49,6 +55,68 @@ func (t *threadContext) Deadline() (time.Time, bool) { return (*Co)(t).Deadline(
 func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
 func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
 func (t *threadContext) Value(key any) any           { return (*Co)(t).Value(key) }
+
+// A Thread is the function of a [RunInThread] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
+// returned, Return; or Fail instead of both. All of them may be called from any goroutine.
+type Thread struct {
+	c        *coroutine
+	run      func()
+	begun    atomic.Bool
+	ended    atomic.Bool
+	returned atomic.Bool
+}
+
+// WithThreads makes a loop hand the function of each [RunInThread] to start, instead of running it in a goroutine itself: for
+// hosts that run threads elsewhere, in a certain order, or not at all, such as tools for tests and for replaying. With functions
+// of [RunInPool], start is called when they have their place in the pool.
+//
+// The function start is called on the loop, in the turn of the coroutine. It must not block, and so must not call Run itself,
+// but have another goroutine do so. The loop waits for the thread until it has come back.
+func WithThreads(start func(t *Thread)) Option {
+	if start == nil {
+		panic("tinyio: WithThreads: the function is nil; leave the option out for a goroutine for each thread")
+	}
+	return func(l *Loop) { l.startThread = start }
+}
+
+// Run calls the function and keeps its result, its panic or its Goexit. It must be called on a goroutine of its own: a Goexit
+// ends that. Run does nothing if it, or Fail, has been called before.
+func (t *Thread) Run() {
+	if t.begun.CompareAndSwap(false, true) {
+		defer t.ended.Store(true)
+		t.run()
+	}
+}
+
+// Return brings the result to the loop. The order of these calls is the order in which the coroutines become ready. A second
+// call does nothing. It panics if the function has not returned.
+func (t *Thread) Return() {
+	if !t.ended.Load() {
+		panic("tinyio: Thread.Return: the function of coroutine " + t.c.describe() + " has not returned; call Run first")
+	}
+	if t.returned.CompareAndSwap(false, true) {
+		t.c.annex.callback.called.Store(true)
+		t.c.loop.Load().inbox.post(&t.c.annex.callback.message)
+	}
+}
+
+// Fail ends the coroutine with err, without running its function. It does nothing if it, or Run, has been called before. It
+// panics if err is nil.
+func (t *Thread) Fail(err error) {
+	if err == nil {
+		panic("tinyio: Thread.Fail: the error is nil; a thread that does not fail has to Run")
+	}
+	if t.begun.CompareAndSwap(false, true) {
+		t.c.err = err
+		t.ended.Store(true)
+		t.Return()
+	}
+}
+
+// handOver gives t to the host. If that panics the loop stops because of it, and t fails unless it has been begun.
+func (l *Loop) handOver(t *Thread) {
+	l.guard(func() { t.Fail(errors.New("tinyio: the function given to WithThreads has panicked")) }, func() { l.startThread(t) })
+}
 
 // FromCallback returns a coroutine that something outside the loop completes: a channel, another event loop, a library
 // with callbacks. [RunInThread] stands on it.
@@ -104,7 +172,11 @@ func (c *Coro[T]) callBegin() {
 	}
 	l.threads++
 	if fn, ok := begin.(func(context.Context) (T, error)); ok {
-		go c.inThread(fn)
+		if l.startThread == nil {
+			go c.inThread(fn, false)
+			return
+		}
+		l.handOver(&Thread{c: &c.c, run: func() { c.inThread(fn, true) }})
 		return
 	}
 	returned := false

@@ -2,8 +2,11 @@ package tinyio_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,4 +119,92 @@ func TestPickerDecidesWhoIsNext(t *testing.T) {
 	if want := []int{3, 3, 2, 2, 1, 1, 0, 0}; !slices.Equal(order, want) {
 		t.Errorf("got %v, want %v", order, want)
 	}
+}
+
+// TestHostRunsThreads has threads run by a host, one failed and two brought back in an order of its own: R20 and R23.
+func TestHostRunsThreads(t *testing.T) {
+	noLeaks(t)
+	var threads []*tinyio.Thread
+	l := tinyio.NewLoop(tinyio.WithThreads(func(th *tinyio.Thread) { threads = append(threads, th) }))
+	var order []string
+	root := tinyio.Do(func(co *tinyio.Co) error {
+		var cs []tinyio.Awaitable
+		for _, name := range []string{"a", "b"} {
+			cs = append(cs, tinyio.Do(func(co *tinyio.Co) error {
+				v, err := tinyio.RunInThread(func(context.Context) (string, error) { return name, nil }).Await(co)
+				order = append(order, v)
+				return err
+			}))
+		}
+		if err := co.Wait(cs...); err != nil {
+			return err
+		}
+		r, err := tinyio.Isolate(co, tinyio.RunInThread(func(context.Context) (string, error) {
+			t.Error("the function of a thread that fails is run")
+			return "", nil
+		}))
+		if r.Err == nil || !errors.Is(r.Err, errBoom) {
+			t.Errorf("the failed thread ended with %v, want %v", r.Err, errBoom)
+		}
+		return err
+	})
+	r := tinyio.Start(background, l, root)
+	for p := range r.Steps() {
+		switch {
+		case !p.Blocked:
+		case len(threads) == 2:
+			for _, th := range threads {
+				th.Run()
+			}
+			wantSentence(t, panicOf(func() { new(tinyio.Thread).Fail(nil) }), "Thread.Fail", "Run")
+			threads[1].Return()
+			threads[0].Return()
+			threads[0].Return()
+			threads[0].Run()
+		case len(threads) == 3:
+			wantSentence(t, panicOf(threads[2].Return), "Thread.Return", "has not returned")
+			threads[2].Fail(errBoom)
+			threads[2].Fail(errBoom)
+		}
+	}
+	if _, err := r.Result(); err != nil {
+		t.Fatalf("%+v", err)
+	}
+	if want := []string{"b", "a"}; !slices.Equal(order, want) {
+		t.Errorf("the threads came back in the order %v, want %v", order, want)
+	}
+}
+
+// TestThreadOfHostPanicsAndExits has the panic of a thread, its Goexit, and a panic of the host come out of Run: R14, R20.
+func TestThreadOfHostPanicsAndExits(t *testing.T) {
+	noLeaks(t)
+	run := func(start func(th *tinyio.Thread), fn func()) {
+		thread := tinyio.RunInThread(func(context.Context) (int, error) { fn(); return 0, nil })
+		tinyio.Run(background, thread, tinyio.WithThreads(start))
+	}
+	inGoroutine := func(th *tinyio.Thread) {
+		go func() {
+			defer th.Return()
+			th.Run()
+		}()
+	}
+	p := panicErrorOf(t, func() { run(inGoroutine, func() { panic(errBoom) }) })
+	if p.Value != errBoom || !strings.Contains(string(p.Stack), "TestThreadOfHostPanicsAndExits") {
+		t.Errorf("the thread panics with %v", p)
+	}
+	p = panicErrorOf(t, func() { run(func(*tinyio.Thread) { panic(errBoom) }, func() {}) })
+	if p.Value != errBoom {
+		t.Errorf("the host panics with %v", p)
+	}
+	exited := make(chan bool)
+	go func() {
+		returned := false
+		defer func() { exited <- !returned }()
+		run(inGoroutine, runtime.Goexit)
+		returned = true
+	}()
+	if !<-exited {
+		t.Error("Run returned after a Goexit in a thread")
+	}
+	wantSentence(t, panicOf(func() { tinyio.WithThreads(nil) }), "WithThreads", "nil")
 }

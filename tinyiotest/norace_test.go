@@ -1,0 +1,5 @@
+//go:build !race
+
+package tinyiotest_test
+
+const raced = false
