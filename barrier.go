@@ -2,8 +2,7 @@ package tinyio
 
 // A Barrier makes coroutines wait until n of them have come. Make one with [NewBarrier].
 type Barrier struct {
-	n       int
-	arrived int
+	n       int // how many open it
 	waiters waitList
 }
 
@@ -14,9 +13,6 @@ func NewBarrier(n int) *Barrier {
 	}
 	return &Barrier{n: n}
 }
-
-// notYet is the answer to a wait while the barrier is closed.
-const notYet = 1<<32 - 1
 
 // Wait suspends the coroutine until it and n-1 others are waiting. Then all n become ready, in the order of their arrival,
 // and each is given its place in that order, from 0. The barrier is then closed again, for the next n. Whoever is
@@ -29,20 +25,13 @@ func (b *Barrier) Wait(co *Co) (index int, err error) {
 	if err := co.refused(); err != nil {
 		return 0, err
 	}
-	if b.arrived+1 == b.n {
-		for i := uint32(0); b.arrived > 0; i++ {
-			w := b.waiters.pop()
-			b.arrived--
-			w.grant(i)
+	if b.waiters.length+1 == b.n {
+		for i := uint32(0); b.waiters.length > 0; i++ {
+			b.waiters.pop().grant(i)
 		}
 		return b.n - 1, co.suspend(onTurn)
 	}
-	b.arrived++
-	c.answer = notYet
 	if err := co.standIn(&b.waiters, onBarrier); err != nil {
-		if c.answer == notYet {
-			b.arrived--
-		}
 		return 0, err
 	}
 	return int(c.answer), nil

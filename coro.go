@@ -343,6 +343,7 @@ func (c *coroutine) label() string {
 type waitList struct {
 	head, tail *waiter
 	owner      *coroutine // of a coroutine's awaiters
+	length     int
 }
 
 // A waiter is a place in a line: an edge, when the line is the awaiters of a coroutine.
@@ -367,6 +368,7 @@ func (w *waiter) grant(answer uint32) {
 }
 
 func (l *waitList) push(w *waiter) {
+	l.length++
 	w.line, w.next, w.prev = l, nil, l.tail
 	if l.tail != nil {
 		l.tail.next = w
@@ -400,5 +402,6 @@ func (w *waiter) leave() {
 	} else {
 		l.tail = w.prev
 	}
+	l.length--
 	w.line, w.next, w.prev = nil, nil, nil
 }
