@@ -441,9 +441,12 @@ func (l *Loop) start(c *coroutine, s *scope, h *shield) {
 	l.makeReady(c)
 }
 
-// enrol makes c a member of s.
+// enrol makes c a member of s, inside h, as far as that is still open: what h is no longer there for, the ones around it are.
 func (l *Loop) enrol(c *coroutine, s *scope, h *shield) {
 	c.scope = s
+	for h != nil && !h.open {
+		h = h.outer
+	}
 	if h != nil {
 		c.co.shield, c.more().shelter, c.annex.told = h, h, s.why
 		h.add(c)
