@@ -59,6 +59,7 @@ func plan(ctx context.Context, f *mkfile, goals []string) (n int, err error) {
 		if _, hasRule := f.targets[t.name]; hasRule {
 			return none, nil
 		}
+		// This blocks the loop, but not for long, and there is nobody who could do anything else meanwhile.
 		if _, err = os.Stat(t.name); errors.Is(err, os.ErrNotExist) {
 			err = fmt.Errorf("no rule makes %s, and there is no such file", t.name)
 		}

@@ -170,7 +170,11 @@ func (p *parser) readRule(targets, deps string, line int) {
 			p.made.targets[name] = t
 			p.order = append(p.order, t)
 		}
-		t.deps = append(t.deps, wanted...)
+		for _, w := range wanted {
+			if !slices.Contains(t.deps, w) { // $^ names each once
+				t.deps = append(t.deps, w)
+			}
+		}
 		p.current = append(p.current, t)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestParse(t *testing.T) {
 		"",
 		"all: ./a.o b.o",
 		"a.o b.o: common.h$(EMPTY)",
-		"a.o: a.c",
+		"a.o: a.c common.h",
 		"\t$(CC) $(FLAGS) -o $@ $< # for the shell",
 		"",
 		"\techo $$HOME \\",
@@ -88,6 +89,26 @@ mkfile:5: "what" is neither a variable, a rule, nor a command; a command begins 
 	} {
 		if _, err := parse("mkfile", test.source); err == nil || err.Error() != test.want {
 			t.Errorf("the error of %q is\n%v\nwant\n%s", test.source, err, test.want)
+		}
+	}
+}
+
+// The file in README.md is right.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```make\n")
+	source, _, _ := strings.Cut(rest, "```")
+	f, err := parse("mkfile", source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"cc -o prog main.o words.o", "cc -c -o main.o main.c", "cc -c -o words.o words.c"}
+	for i, name := range []string{"prog", "main.o", "words.o"} {
+		if cs := f.target(name).commands; len(cs) != 1 || cs[0].text != want[i] {
+			t.Errorf("the commands of %s are %v, want %s", name, cs, want[i])
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tinyio-go/tinyio"
 )
 
 // A live view draws what is running below what has been written, and takes it away before anything else is written.
@@ -32,6 +34,27 @@ func TestLiveView(t *testing.T) {
 	want("\x1b[2A\x1b[J")
 	v.draw(start, nil)
 	want("")
+}
+
+// A live view is drawn ten times a second, until all is over.
+func TestRefresh(t *testing.T) {
+	var b strings.Builder
+	v := &view{w: &b, live: true, total: 1}
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		var over tinyio.Event
+		defer over.Set()
+		if err := co.Spawn(v.refresh(&over)); err != nil {
+			return err
+		}
+		v.begin(co.Now(), &target{name: "x"})
+		return co.Sleep(250 * time.Millisecond)
+	})
+	if _, err := tinyio.Run(t.Context(), main, tinyio.WithVirtualTime()); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), "  x\n"); n != 3 {
+		t.Errorf("it was drawn %d times in 250ms, want 3: at first, and after 100ms and 200ms:\n%q", n, b.String())
+	}
 }
 
 // However many targets are running, a live view does not outgrow the terminal.
