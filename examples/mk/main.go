@@ -5,8 +5,8 @@
 // The file says what depends on what, and by which commands it is made; see README.md. What is up to date is left alone. When a
 // command fails, those that are running are told to stop, and what they have half made is removed.
 //
-// The exit status is 0 if everything is up to date in the end, 1 if something could not be made, 2 if the file or the command line
-// is not right, and 130 if the program was interrupted.
+// The exit status is 0 if everything is up to date in the end, 1 if something could not be made, 2 if the file or the
+// command line is not right, and 130 if the program was interrupted.
 //
 // It is also an example of a program on tinyio. What to look at:
 //
@@ -18,7 +18,8 @@
 //     [tinyio.ThreadPool] bounds how many there are (build.go).
 //   - Whatever ends a run early, a command that fails or an interrupt, does so in the same way: [tinyio.Run] stops every command,
 //     waits until it has stopped, and returns. Nothing runs any more that could change what is then saved.
-//   - The live view and the records of what was made are plain structs and maps that all coroutines share (progress.go, version.go).
+//   - The live view and the records of what was made are plain structs and maps that all coroutines share (progress.go,
+//     version.go).
 package main
 
 import (
@@ -74,7 +75,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, opts ...t
 	flags.StringVar(&o.file, "f", "mkfile", "read the rules from this `file`")
 	flags.IntVar(&o.n, "j", runtime.NumCPU(), "run the commands of at most `N` targets at once")
 	flags.BoolVar(&o.dry, "n", false, "print the commands and do not run them")
-	flags.BoolVar(&o.hash, "hash", false, "tell what has changed by contents and commands, kept in "+stateFile+", and not by time")
+	flags.BoolVar(&o.hash, "hash", false, "go by contents and commands, kept in "+stateFile+", and not by the times of files")
 	flags.DurationVar(&o.grace, "grace", 5*time.Second, "kill commands that have been told to stop after this `long`")
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: mk [flags] [target...]")

@@ -110,8 +110,8 @@ func makePipe(t *testing.T, name string) {
 // openPipe opens both ends of a named pipe, which does not wait for anybody.
 func openPipe(name string) (*os.File, error) { return os.OpenFile(name, os.O_RDWR, 0) }
 
-// A lifeline is a pipe that commands hold open, and all that they start, with "exec 9> name". It comes to its end when none of them
-// is left.
+// A lifeline is a pipe that commands hold open, and all that they start, with "exec 9> name". It comes to its end when
+// none of them is left.
 type lifeline struct {
 	lines chan string // what they write to it
 }
@@ -336,10 +336,10 @@ func TestFailureStopsTheOthers(t *testing.T) {
 		"	echo never")
 	makePipe(t, "gate")
 	alive := newLifeline(t, "alive")
-	got := mk(t.Context(), t, exitFailed, "mk: mkfile:8: read line < gate; echo half > bad; echo one line; echo and another >&2; "+
-		"exit 3: exit status 3\n\tit was wanted by all -> right -> middle -> bad\n", []string{"-j", "2"})
-	want := "read line < gate; echo half > bad; echo one line; echo and another >&2; exit 3\none line\nand another\n"
-	if got != want {
+	command := "read line < gate; echo half > bad; echo one line; echo and another >&2; exit 3"
+	got := mk(t.Context(), t, exitFailed, "mk: mkfile:8: "+command+": exit status 3\n"+
+		"\tit was wanted by all -> right -> middle -> bad\n", []string{"-j", "2"})
+	if want := command + "\none line\nand another\n"; got != want {
 		t.Errorf("it wrote %q, want %q", got, want)
 	}
 	alive.wantNobody(t)
@@ -349,7 +349,8 @@ func TestFailureStopsTheOthers(t *testing.T) {
 // With -hash, what was made before a failure is not made again.
 func TestWhatWasMadeBeforeAFailureIsKept(t *testing.T) {
 	inDirectory(t, "all: bad", "bad: good", "	test -e fixed", "good:", "	touch good")
-	mk(t.Context(), t, exitFailed, "mk: mkfile:3: test -e fixed: exit status 1\n\tit was wanted by all -> bad\n", []string{"-hash"})
+	mk(t.Context(), t, exitFailed, "mk: mkfile:3: test -e fixed: exit status 1\n"+
+		"\tit was wanted by all -> bad\n", []string{"-hash"})
 	write(t, "fixed", "")
 	wantOutput(t, "test -e fixed\n", "-hash")
 }
@@ -358,8 +359,8 @@ func TestWhatWasMadeBeforeAFailureIsKept(t *testing.T) {
 func TestLeftBehind(t *testing.T) {
 	inDirectory(t, "a:", "	exec 9> alive; sleep 1000 &")
 	alive := newLifeline(t, "alive")
-	mk(t.Context(), t, exitFailed, "mk: mkfile:2: exec 9> alive; sleep 1000 &: it left something running, which was still holding its "+
-		"output 10ms later, and was killed\n", []string{"-grace", "10ms"})
+	mk(t.Context(), t, exitFailed, "mk: mkfile:2: exec 9> alive; sleep 1000 &: it left something running, "+
+		"which was still holding its output 10ms later, and was killed\n", []string{"-grace", "10ms"})
 	alive.wantNobody(t)
 }
 
@@ -375,7 +376,7 @@ func TestNothingRunsIfTheGraphIsWrong(t *testing.T) {
 		{[]string{"all: x a", "x:", "	touch x", "a: a.c"}, "all",
 			"mk: no rule makes a.c, and there is no such file\n\tit was wanted by all -> a -> a.c\n"},
 		{[]string{"a:"}, "b", "mk: no rule makes b, and there is no such file\n"},
-		{[]string{"x"}, "x", `mk: mkfile:1: "x" is neither a variable, a rule, nor a command; a command begins with a tab` + "\n"},
+		{[]string{"x: $"}, "x", "mk: mkfile:1: a dollar sign that begins no variable; write $(NAME), or $$ for a dollar sign\n"},
 	} {
 		inDirectory(t, test.mkfile...)
 		if out := mk(t.Context(), t, exitUsage, test.want, []string{test.goal}); out != "" {
@@ -387,8 +388,8 @@ func TestNothingRunsIfTheGraphIsWrong(t *testing.T) {
 	mk(t.Context(), t, exitUsage, "mk: open mkfile: no such file or directory\n", nil)
 }
 
-// stubborn is a file of two commands that do not end by themselves. One does what it is told, and has half a file by then; the other
-// does not, nor does what it has started.
+// stubborn is a file of two commands that do not end by themselves. One does what it is told, and has half a file by then;
+// the other does not, nor does what it has started.
 var stubborn = []string{
 	"all: half stubborn",
 	"half:",
@@ -434,8 +435,9 @@ func TestSignals(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd.Wait()
-		if got := cmd.ProcessState.ExitCode(); got != exitInterrupted || !strings.HasPrefix(stderr.String(), "mk: interrupted: ") {
-			t.Errorf("after %v the exit status is %d, want %d; on standard error is %q", sig, got, exitInterrupted, stderr.String())
+		got, said := cmd.ProcessState.ExitCode(), stderr.String()
+		if got != exitInterrupted || !strings.HasPrefix(said, "mk: interrupted: ") {
+			t.Errorf("after %v the exit status is %d, want %d; on standard error is %q", sig, got, exitInterrupted, said)
 		}
 		alive.wantNobody(t)
 		wantNoFile(t, "half", "stubborn")

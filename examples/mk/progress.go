@@ -11,7 +11,7 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// A view shows what is going on: on a terminal, the running targets below what has been written so far; elsewhere, only the latter.
+// A view shows what is going on: what commands have written, and on a terminal, below that, the targets that are running.
 type view struct {
 	w       io.Writer
 	live    bool
@@ -34,7 +34,8 @@ const (
 	jobsShown       = 8
 )
 
-// isTerminal reports whether w can show a live view. It takes any device for a terminal; escape sequences do no harm to /dev/null.
+// isTerminal reports whether w can show a live view. It takes any device for a terminal: escape sequences do no harm to
+// /dev/null.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("TERM") == "" || os.Getenv("TERM") == "dumb" {

@@ -17,8 +17,8 @@ type outcome struct {
 	failure error  // of the command that failed, if one did
 }
 
-// runCommands runs the commands of t, one after another. It blocks, and is called in a thread. That a command fails is part of the
-// outcome, so that its output comes with it; the error is that of being stopped.
+// runCommands runs the commands of t, one after another. It blocks, and is called in a thread. That a command fails is
+// part of the outcome, so that its output comes with it; the error is that of being stopped.
 func runCommands(ctx context.Context, t *target, grace time.Duration) (outcome, error) {
 	before := lastModified(t)
 	var output bytes.Buffer
