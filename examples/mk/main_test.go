@@ -313,6 +313,25 @@ func TestNamesThatAreNoFiles(t *testing.T) {
 	}
 }
 
+// A file that has no commands and depends on others, as a header that includes others, is as new as the newest of them.
+func TestFilesThatDependOnFiles(t *testing.T) {
+	for _, mode := range [][]string{nil, {"-hash"}} {
+		inDirectory(t, "a: outer.h", "	cat outer.h inner.h > a", "outer.h: inner.h")
+		write(t, "outer.h", "outer")
+		write(t, "inner.h", "inner")
+		age(t)
+		wantMade(t, mode, "a")
+		wantOutput(t, "mk: nothing to do\n", mode...)
+		for _, name := range []string{"inner.h", "outer.h"} {
+			age(t)
+			write(t, name, "changed")
+			setTime(t, name, time.Now().Add(-time.Minute))
+			wantMade(t, mode, "a")
+			wantOutput(t, "mk: nothing to do\n", mode...)
+		}
+	}
+}
+
 // A dry run prints what would run, and leaves everything as it is.
 func TestDryRun(t *testing.T) {
 	inDirectory(t, "a: b", "	cat b > a", "	echo a", "b:", "	touch b")
