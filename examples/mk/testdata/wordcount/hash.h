@@ -1,0 +1,2 @@
+// hash returns a number for a word.
+unsigned hash(const char *w);
