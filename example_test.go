@@ -1317,7 +1317,7 @@ func Example_signals() {
 		return co.Sleep(time.Hour)
 	})
 	_, err := tinyio.Run(ctx, server)
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) { // and nothing had failed before
 		fmt.Println("interrupted")
 	} else if err != nil {
 		fmt.Println("failed:", err)
