@@ -181,11 +181,16 @@ func (p plan) tooLong(x peer, n int) bool {
 }
 
 // roundsOf is how often to measure the workload with n coroutines. So many take so long that the figures hardly differ; if no
-// target is about them, a few rounds will do.
+// target is about them, a round or two will do after the one that calibrates.
 func (p plan) roundsOf(w *workload, n int) int {
 	wanted := func(t target) bool { return t.workload == w.name && t.n == n }
-	if n >= 100_000 && !slices.ContainsFunc(targets, wanted) {
-		return min(p.rounds, 3)
+	switch {
+	case slices.ContainsFunc(targets, wanted):
+		return p.rounds
+	case n >= 1_000_000:
+		return 1
+	case n >= 100_000:
+		return min(p.rounds, 2)
 	}
 	return p.rounds
 }
