@@ -46,8 +46,12 @@ func (co *Co) await(op string, t *coroutine) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	if err := c.edgeTo(&c.one[0], op, t); err != nil {
+	w := &c.one[0]
+	if err := c.edgeTo(w, op, t); err != nil {
 		return err
+	}
+	if w.line == nil {
+		return co.suspend(onTurn) // it has finished: a turn is all that there is to wait for
 	}
 	return co.awaitEdges()
 }
