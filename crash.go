@@ -28,7 +28,7 @@ type scope struct {
 	last    *coroutine
 	live    int
 	why     *reason // why its members are being stopped
-	stopped bool    // from outside; what goes wrong in it from then on is no longer its own affair
+	stopped bool    // by a crash outside; what goes wrong in it from then on is no longer its own affair
 
 	crashed   bool
 	original  failure
@@ -158,8 +158,8 @@ func (l *Loop) fail(s *scope, f failure) {
 	l.endWaits()
 }
 
-// taking returns the scope that a failure in s is the affair of: s itself, unless s is being stopped from outside. Panics and
-// exits are not held back by any scope.
+// taking returns the scope that a failure in s is the affair of: s itself, unless s is being stopped because of a crash outside.
+// Panics and exits are not held back by any scope.
 func (s *scope) taking(f failure) *scope {
 	for s.parent != nil && (s.stopped || f.panic || f.exit) {
 		s = s.parent
@@ -225,7 +225,7 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	c.doomed = true
 	l.doomed = append(l.doomed, c)
 	if isolates {
-		c.annex.inner.stopped = true
+		c.annex.inner.stopped = why.crash // a domain that is halted is still one of its own
 		l.doomScope(c.annex.inner, why)
 	}
 }

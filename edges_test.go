@@ -1506,3 +1506,52 @@ func TestTimeoutOfOneInsideAShieldOfAnother(t *testing.T) {
 		"2s: the other one: tinyio: timed out after 2s",
 		"30s: the owner of the Shield: tinyio: cancelled because of: boom")
 }
+
+// TestFailureInsideAnIsolateThatIsHalted proves R19 for a caller that is halted, by a Timeout or by who submitted it: what goes wrong in
+// clean-up inside is still nobody's affair outside.
+func TestFailureInsideAnIsolateThatIsHalted(t *testing.T) {
+	noLeaks(t)
+	var inside error
+	isolating := func() *tinyio.Coro[tinyio.Void] {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			result, err := tinyio.Isolate(co, tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
+				<-ctx.Done()
+				return tinyio.Void{}, errBoom
+			}))
+			inside = result.Err
+			return err
+		})
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		if _, err := tinyio.Timeout(co, isolating(), time.Second); !errors.Is(err, tinyio.ErrTimeout) {
+			return fmt.Errorf("Timeout gives %w", err)
+		}
+		return nil
+	})
+	if !errors.Is(inside, errBoom) {
+		t.Errorf("the result of Isolate is %v", inside)
+	}
+
+	inside = nil
+	loop := tinyio.NewLoop()
+	ctx, cancel := context.WithCancel(background)
+	_, err := tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
+		c := isolating()
+		submitting := tinyio.RunInThread(func(context.Context) (error, error) {
+			_, err := tinyio.Submit(ctx, loop, c)
+			return err, nil
+		})
+		if err := co.Spawn(submitting); err != nil {
+			return err
+		}
+		cancel()
+		err, failed := submitting.Await(co)
+		if failed != nil || !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("Submit gives %w and %w", err, failed)
+		}
+		return nil
+	}))
+	if err != nil || inside != nil && !errors.Is(inside, errBoom) { // it may have been cancelled before it began
+		t.Errorf("the run gives %v, the result of Isolate is %v", err, inside)
+	}
+}

@@ -10,7 +10,8 @@ type Result[T any] struct {
 // they are cancelled, and only they; Isolate waits until all have stopped and returns the error in the result. It returns the
 // value of c likewise when everything inside has finished. The error that it returns beside the result is the caller's
 // own cancellation, which stops everything inside too, before Isolate returns; or what would be an error of [Coro.Await]
-// beforehand. Panics are not held back.
+// beforehand. What then goes wrong in clean-up inside is in the result if the caller is halted, and among the errors of the crash
+// if it is cancelled because of one (see [GroupMode]). Panics are not held back.
 //
 // A coroutine that has been started already belongs to where that was; isolating it is awaiting it, and should it fail
 // before then, so does the domain that it belongs to. A coroutine may be awaited inside that was started outside.

@@ -108,7 +108,7 @@ type domain struct {
 	parent    *domain
 	owner     *actor
 	first     *actor
-	outside   bool        // it is being stopped from outside
+	outside   bool        // it is being stopped by a crash outside
 	reason    *stopReason // why it is being stopped, if it is
 	crashed   bool
 	original  error
@@ -437,7 +437,7 @@ func (m *model) tell(a *actor, r *stopReason) []*actor {
 func (m *model) hear(a *actor) (told []*actor) {
 	a.settleWhy()
 	if a.stoppedUnder(a.cover) && a.state == actorWaiting && a.wait.inside != nil {
-		a.wait.inside.outside, a.wait.inside.reason = true, a.why
+		a.wait.inside.outside, a.wait.inside.reason = a.why.crash, a.why
 		told = m.tellAll(a.wait.inside, a.why)
 	}
 	return told
