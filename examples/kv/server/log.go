@@ -8,14 +8,6 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
 )
 
-// A Disk keeps changes. Commit returns when they are on disk. It is called in threads, one at a time.
-type Disk interface {
-	Commit(changes []table.Change) error
-}
-
-// maxBatch is how many writes go into one commit at most.
-const maxBatch = 1024
-
 // A write that is pending.
 type write struct {
 	table.Write
@@ -43,7 +35,7 @@ func (s *Store) commitAll(co *tinyio.Co) error {
 			return err
 		}
 		batch := []*write{w}
-		for len(batch) < maxBatch {
+		for len(batch) < table.MaxBatch {
 			w, ok := s.pending.TryGet()
 			if !ok {
 				break
@@ -66,7 +58,7 @@ func (s *Store) commit(co *tinyio.Co, batch []*write) error {
 	}
 	outcomes, changes := s.table.Stage(writes, co.Now())
 	if len(changes) > 0 {
-		if _, err := s.onDisk(changes).Await(co); err != nil {
+		if _, err := s.toDisk(changes).Await(co); err != nil {
 			return err
 		}
 		s.table.Apply(changes)
@@ -79,9 +71,9 @@ func (s *Store) commit(co *tinyio.Co, batch []*write) error {
 	return co.Spawn(s.expireAll(changes)...)
 }
 
-// onDisk commits changes in a thread, because it blocks.
-func (s *Store) onDisk(changes []table.Change) *tinyio.Coro[tinyio.Void] {
+// toDisk commits changes in a thread, because it blocks.
+func (s *Store) toDisk(changes []table.Change) *tinyio.Coro[tinyio.Void] {
 	return tinyio.RunInThread(func(context.Context) (none tinyio.Void, err error) {
-		return none, s.disk.Commit(changes)
+		return none, s.log.Commit(changes)
 	}).Named("commit")
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/tinyio-go/tinyio"
 
@@ -15,17 +14,14 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/web"
 )
 
-// Grace is how long requests in flight may take when the server stops.
-const Grace = 10 * time.Second
-
 // errStopped is how the loop ends when all is well: it stops what would go on for ever, such as what waits for items to expire.
 var errStopped = errors.New("the server has stopped")
 
 // Serve serves a table on a listener until ctx is done. Then it tells those who watch that nothing more will come, answers the
 // requests in flight, and returns nil when that is done. It returns an error if something fails before, or if the requests take
 // too long.
-func Serve(ctx context.Context, l net.Listener, t *table.Table, d Disk) error {
-	s := NewStore(t, d)
+func Serve(ctx context.Context, l net.Listener, t *table.Table, log table.Log) error {
+	s := NewStore(t, log)
 	main := tinyio.Do(func(co *tinyio.Co) error {
 		return serve(co, ctx.Done(), l, s)
 	}).Named("server")
@@ -66,11 +62,11 @@ func listen(server *http.Server, l net.Listener) *tinyio.Coro[tinyio.Void] {
 // shutDown waits until the requests in flight have been answered.
 func shutDown(server *http.Server) *tinyio.Coro[tinyio.Void] {
 	return tinyio.RunInThread(func(ctx context.Context) (none tinyio.Void, err error) {
-		ctx, cancel := context.WithTimeout(ctx, Grace)
+		ctx, cancel := context.WithTimeout(ctx, web.Grace)
 		defer cancel()
 		if err = server.Shutdown(ctx); err != nil {
 			server.Close()
-			return none, fmt.Errorf("requests were still in flight %v after the server was told to stop: %w", Grace, err)
+			return none, fmt.Errorf("requests were still in flight %v after the server was told to stop: %w", web.Grace, err)
 		}
 		return none, nil
 	}).Named("shut down")

@@ -16,7 +16,7 @@ import (
 // The methods with a capital letter are for other goroutines. They submit coroutines to the loop, which do the work.
 type Store struct {
 	loop     *tinyio.Loop
-	disk     Disk
+	log      table.Log
 	table    *table.Table
 	pending  *tinyio.Queue[*write]
 	watchers []*watcher
@@ -25,12 +25,12 @@ type Store struct {
 }
 
 // NewStore returns a store that nobody runs yet.
-func NewStore(t *table.Table, d Disk) *Store {
+func NewStore(t *table.Table, log table.Log) *Store {
 	return &Store{
 		loop:     tinyio.NewLoop(),
-		disk:     d,
+		log:      log,
 		table:    t,
-		pending:  tinyio.NewQueue[*write](maxBatch),
+		pending:  tinyio.NewQueue[*write](table.MaxBatch),
 		expiries: make(map[string]*tinyio.Event),
 	}
 }

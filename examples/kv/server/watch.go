@@ -10,9 +10,6 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/web"
 )
 
-// maxBehind is how many changes may pile up for a watcher before it is given up.
-const maxBehind = 1024
-
 // A watcher is somebody who is told of changes.
 type watcher struct {
 	prefix string
@@ -33,7 +30,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.
 				return none, err
 			}
 		}
-		w := &watcher{prefix, tinyio.NewQueue[table.Change](maxBehind)}
+		w := &watcher{prefix, tinyio.NewQueue[table.Change](web.MaxBehind)}
 		s.watchers = append(s.watchers, w)
 		defer func() { s.watchers = slices.DeleteFunc(s.watchers, func(o *watcher) bool { return o == w }) }()
 		if err := w.pass(co, tell, upTo, past); err != nil {

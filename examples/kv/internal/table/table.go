@@ -13,8 +13,12 @@ import (
 	"time"
 )
 
-// HistoryLimit is how many changes a table remembers, for watchers that come back.
-const HistoryLimit = 4096
+const (
+	// HistoryLimit is how many changes a table remembers, for watchers that come back.
+	HistoryLimit = 4096
+	// MaxBatch is how many writes are staged, and committed, together at most.
+	MaxBatch = 1024
+)
 
 var (
 	// ErrNotFound says that there is no such key.
@@ -53,6 +57,11 @@ type Condition struct {
 
 func (c Condition) holds(item Change, present bool) bool {
 	return !(c.Absent && present || c.Present && !present || c.Version != 0 && (!present || c.Version != item.Version))
+}
+
+// A Log keeps changes. Commit blocks, and returns when they are on disk; it is called one at a time.
+type Log interface {
+	Commit(changes []Change) error
 }
 
 // An Outcome is what has become of a write.

@@ -4,6 +4,7 @@ package web
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
 )
@@ -19,11 +20,16 @@ type Store interface {
 
 	// Watch calls tell with the changes of keys with a prefix, in the order of their versions and none left out: first at once, with
 	// those after the version from, of which there may be none, then whenever there are some. If from is [FromNow],
-	// they are those that are yet to come. It ends with nil when there will be no more, or when the watcher is so slow that more
-	// than a bounded number of changes has piled up, after it has told of these; with an error of tell; or with
-	// [table.ErrForgotten].
+	// they are those that are yet to come. It ends with nil when there will be no more, or when more than [MaxBehind] changes have
+	// piled up while tell was busy, after it has told of so many; with an error of tell; or with [table.ErrForgotten].
 	Watch(ctx context.Context, prefix string, from uint64, tell Teller) error
 }
+
+// MaxBehind is how many changes may pile up for a watcher before it is given up.
+const MaxBehind = 1024
+
+// Grace is how long requests in flight may take when the server stops.
+const Grace = 10 * time.Second
 
 // FromNow is where a watch begins that wants to know nothing of the past.
 const FromNow = ^uint64(0)
