@@ -20,10 +20,12 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/server"
 )
 
+type serveFunc = func(ctx context.Context, l net.Listener, t *table.Table, log table.Log) error
+
 // The servers. Whatever is said here of how one behaves holds for both.
 var servers = []struct {
 	name  string
-	serve func(ctx context.Context, l net.Listener, t *table.Table, log table.Log) error
+	serve serveFunc
 }{
 	{"tinyio", server.Serve},
 	{"mutex", mutex.Serve},
@@ -110,6 +112,7 @@ func (p *pipes) dial() (net.Conn, error) {
 // A fixture is a server in a bubble, and a client of it.
 type fixture struct {
 	t      *testing.T
+	serve  serveFunc
 	log    *memory
 	client *http.Client
 	pipes  *pipes
@@ -120,20 +123,23 @@ type fixture struct {
 
 // eachServer runs f for each of the servers, in a bubble of its own.
 func eachServer(t *testing.T, f func(f *fixture)) {
+	eachServerWith(t, func() *memory { return new(memory) }, f)
+}
+
+// eachServerWith is eachServer for servers that find something in their log.
+func eachServerWith(t *testing.T, log func() *memory, f func(f *fixture)) {
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
 			noLeaks(t)
-			synctest.Test(t, func(t *testing.T) { f(start(t, s.serve, new(memory))) })
+			synctest.Test(t, func(t *testing.T) { f(start(t, s.serve, log())) })
 		})
 	}
 }
 
-type serveFunc = func(ctx context.Context, l net.Listener, t *table.Table, log table.Log) error
-
 // start starts a server with what is in a log.
 func start(t *testing.T, serve serveFunc, log *memory) *fixture {
 	ctx, stop := context.WithCancel(context.Background())
-	f := &fixture{t: t, log: log, pipes: newPipes(), stop: stop, ended: make(chan struct{})}
+	f := &fixture{t: t, serve: serve, log: log, pipes: newPipes(), stop: stop, ended: make(chan struct{})}
 	f.client = &http.Client{Transport: &http.Transport{
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return f.pipes.dial() },
 	}}

@@ -17,7 +17,7 @@ import (
 // With many connections at once, no update is lost, for counters that are raised by compare-and-swap add up; and no event, for every
 // watcher is told of every version, in order.
 func TestLoad(t *testing.T) {
-	const connections, counters, increments, watchers = 200, 40, 4, 10
+	const connections, counters, increments, watchers = 200, 50, 3, 10
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
 			noLeaks(t)
