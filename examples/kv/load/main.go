@@ -32,6 +32,7 @@ func main() {
 // options are what can be asked for on the command line.
 type options struct {
 	connections int
+	keys        int
 	duration    time.Duration
 	rounds      int
 }
@@ -40,6 +41,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("load", flag.ContinueOnError)
 	var o options
 	flags.IntVar(&o.connections, "connections", 256, "use this `number` of connections")
+	flags.IntVar(&o.keys, "keys", 10_000, "the `number` of keys")
 	flags.DurationVar(&o.duration, "duration", 2*time.Second, "how `long` a round lasts")
 	flags.IntVar(&o.rounds, "rounds", 3, "the `number` of rounds for each server and each kind of load")
 	update := flags.String("update", "", "put the figures into this `file`, between the marks there")
@@ -64,8 +66,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 
 // compare puts every kind of load on both servers and writes a table of what came of it.
 func compare(ctx context.Context, o options, w io.Writer) error {
-	fmt.Fprintf(w, "%d connections, %d rounds of %v each; %s, %s/%s, %d processors.\n\n",
-		o.connections, o.rounds, o.duration, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	fmt.Fprintf(w, "%d connections, %d keys of %d bytes, %d rounds of %v each; %s, %s/%s, %d processors.\n\n",
+		o.connections, o.keys, len(value), o.rounds, o.duration, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	fmt.Fprintln(w, "| load | server | requests a second | half within | 99% within | 99.9% within |")
 	fmt.Fprintln(w, "|---|---|---:|---:|---:|---:|")
 	for _, k := range kinds {

@@ -27,7 +27,7 @@ func TestFigures(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-connections", "20", "-rounds", "1", "-duration", "50ms", "-update", file}
+	args := []string{"-connections", "20", "-keys", "100", "-rounds", "1", "-duration", "50ms", "-update", file}
 	if err := run(t.Context(), args, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -30,11 +30,6 @@ var kinds = []kind{
 	{"writes, kept in memory only", 1, false},
 }
 
-const (
-	keys  = 10_000
-	value = 100 // bytes
-)
-
 // A result is how long requests have taken.
 type result struct {
 	times   []time.Duration
@@ -82,7 +77,7 @@ func (r *result) measure(ctx context.Context, name string, k kind, o options) (e
 		defer conns[i].Close()
 	}
 	if err := each(conns, func(i int, c *connection) error { // every key once
-		for key := i; key < keys; key += len(conns) {
+		for key := i; key < o.keys; key += len(conns) {
 			if err := c.put(key); err != nil {
 				return err
 			}
@@ -94,7 +89,7 @@ func (r *result) measure(ctx context.Context, name string, k kind, o options) (e
 	times := make([][]time.Duration, len(conns))
 	start := time.Now()
 	err = each(conns, func(i int, c *connection) (err error) {
-		times[i], err = c.keepAsking(ctx, k, start.Add(o.duration))
+		times[i], err = c.keepAsking(ctx, k, o.keys, start.Add(o.duration))
 		return err
 	})
 	r.elapsed += time.Since(start)
@@ -133,7 +128,7 @@ func dial(addr string) (*connection, error) {
 }
 
 // keepAsking makes requests until a deadline and returns how long each has taken.
-func (c *connection) keepAsking(ctx context.Context, k kind, until time.Time) (times []time.Duration, err error) {
+func (c *connection) keepAsking(ctx context.Context, k kind, keys int, until time.Time) (times []time.Duration, err error) {
 	for now := time.Now(); now.Before(until) && ctx.Err() == nil; {
 		if key := rand.IntN(keys); rand.Float64() < k.writes {
 			err = c.put(key)
@@ -150,10 +145,11 @@ func (c *connection) keepAsking(ctx context.Context, k kind, until time.Time) (t
 	return times, ctx.Err()
 }
 
-var body = strings.Repeat("v", value)
+// value is what all keys have, of 100 bytes.
+var value = strings.Repeat("v", 100)
 
 func (c *connection) put(key int) error {
-	return c.ask(fmt.Sprintf("PUT /kv/%d HTTP/1.1\r\nHost: kv\r\nContent-Length: %d\r\n\r\n%s", key, value, body))
+	return c.ask(fmt.Sprintf("PUT /kv/%d HTTP/1.1\r\nHost: kv\r\nContent-Length: %d\r\n\r\n%s", key, len(value), value))
 }
 
 // ask makes a request that must succeed.
