@@ -14,8 +14,8 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/web"
 )
 
-// These tests are in bubbles of testing/synctest, whose time is virtual: an hour takes no time, and passes only when nothing more can
-// happen.
+// These tests are in bubbles of testing/synctest, whose time is virtual: an hour takes no time, and passes only when nothing
+// more can happen.
 
 // A key has what was put last, and a version that each write raises.
 func TestPutGetDelete(t *testing.T) {
@@ -76,9 +76,9 @@ func TestBadRequests(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	eachServer(t, func(f *fixture) {
 		f.want(answer{201, `"1"`, ""}, "PUT", "/kv/a?ttl=1h", "x")
-		time.Sleep(time.Hour - 1)
+		time.Sleep(time.Hour - time.Nanosecond)
 		f.want(answer{200, `"1"`, "x"}, "GET", "/kv/a", "")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		f.want(answer{status: 404}, "GET", "/kv/a", "")
 		f.want(answer{201, `"3"`, ""}, "PUT", "/kv/a", "y")
@@ -273,7 +273,8 @@ func TestStuckWatcher(t *testing.T) {
 	})
 }
 
-// When the server is told to stop, a request in flight is answered, after its commit, and then the server ends without an error.
+// When the server is told to stop, a request in flight is answered, after its commit, and then the server ends without an
+// error.
 func TestStopAnswersRequestsInFlight(t *testing.T) {
 	eachServer(t, func(f *fixture) {
 		f.log.gate = make(chan error)
@@ -322,7 +323,8 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
-// When the log cannot be written, the server ends with that error. Whoever waits for a commit is told so, and nothing has happened.
+// When the log cannot be written, the server ends with that error. Whoever waits for a commit is told so, and nothing has
+// happened.
 func TestFailureOfTheLog(t *testing.T) {
 	errFull := errors.New("the disk is full")
 	eachServer(t, func(f *fixture) {

@@ -14,8 +14,8 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/disk"
 )
 
-// With many connections at once, no update is lost, for counters that are raised by compare-and-swap add up; and no event, for every
-// watcher is told of every version, in order.
+// With many connections at once, no update is lost, for counters that are raised by compare-and-swap add up; and no event,
+// for every watcher is told of every version, in order.
 func TestLoad(t *testing.T) {
 	const connections, counters, increments, watchers = 200, 50, 3, 10
 	for _, s := range servers {

@@ -38,7 +38,7 @@ type process struct {
 func launch(t *testing.T, data string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(os.Args[0], "-addr", "127.0.0.1:0", "-data", data)}
-	p.cmd.Env = append(os.Environ(), asProgram+"=1")
+	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	p.cmd.Stderr = &p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -84,8 +84,8 @@ func newClient(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// Whatever was acknowledged before the program was killed with SIGKILL is there when it has been started again, with its version;
-// and so is what was there before.
+// Whatever was acknowledged before the program was killed with SIGKILL is there when it has been started again, with its
+// version; and so is what was there before.
 func TestKilledProgramHasLostNothing(t *testing.T) {
 	noLeaks(t)
 	data := filepath.Join(t.TempDir(), "kv.db")

@@ -2,9 +2,9 @@
 //
 //	go run ./examples/kv/load
 //
-// Each runs in a process of its own, on a file of its own, and is asked for the same things over the same number of connections,
-// which send their next request when they have the answer to the last. The two take turns, so that whatever else the machine does
-// comes over both.
+// Each runs in a process of its own, on a file of its own, and is asked for the same things over the same number of
+// connections, which send their next request when they have the answer to the last. The two take turns, so that whatever else
+// the machine does comes over both.
 package main
 
 import (

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 
 // The program measures each kind of load on each server, and puts the figures where they belong in a file.
 func TestFigures(t *testing.T) {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // for the servers
 	before := runtime.NumGoroutine()
 	file := filepath.Join(t.TempDir(), "README.md")
 	text := "before\n" + string(begin) + "old\n" + string(end) + "after\n"

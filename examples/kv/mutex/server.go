@@ -1,6 +1,6 @@
-// Package mutex is the server of package server written with goroutines and a mutex, to compare with. It has the same table, the same
-// file and the same HTTP side; what is different is how those who touch the table are kept apart, how they wait, and how all of
-// it ends.
+// Package mutex is the server of package server written with goroutines and a mutex, to compare with. It has the same table,
+// the same file and the same HTTP side; what is different is how those who touch the table are kept apart, how they wait, and
+// how all of it ends.
 package mutex
 
 import (

@@ -10,8 +10,8 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/web"
 )
 
-// A Store is a [web.Store] whose state belongs to the coroutines of a loop. There is no mutex: coroutines run one at a time, and
-// what one does between two of its waits happens as a whole.
+// A Store is a [web.Store] whose state belongs to the coroutines of a loop. There is no mutex: coroutines run one at a time,
+// and what one does between two of its waits happens as a whole.
 //
 // The methods with a capital letter are for other goroutines. They submit coroutines to the loop, which do the work.
 type Store struct {
@@ -45,8 +45,8 @@ func (s *Store) main() *tinyio.Coro[tinyio.Void] {
 	}).Named("store")
 }
 
-// onLoop runs fn as a coroutine of the store's loop, for a goroutine that waits meanwhile; when ctx is done, it is stopped. A failure
-// of fn is a value: no request can make the server crash.
+// onLoop runs fn as a coroutine of the store's loop, for a goroutine that waits meanwhile; when ctx is done, it is stopped. A
+// failure of fn is a value: no request can make the server crash.
 func onLoop[T any](ctx context.Context, s *Store, name string, fn func(co *tinyio.Co) (T, error)) (T, error) {
 	r, err := tinyio.Submit(ctx, s.loop, tinyio.New(func(co *tinyio.Co) (tinyio.Result[T], error) {
 		return tinyio.Isolate(co, tinyio.New(fn).Named(name))

@@ -49,9 +49,9 @@ func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.
 	return err
 }
 
-// pass calls tell in a thread, because it blocks. The error of tell is the value of the thread. It tends to come when the client
-// goes, and then the watch is being stopped already. If a coroutine failed at that time, that would not be left to the Isolate
-// around it: it would be a failure of what stops it, which is the server.
+// pass calls tell in a thread, because it blocks. The error of tell is the value of the thread. It tends to come when the
+// client goes, and then the watch is being stopped already. If a coroutine failed at that time, that would not be left to the
+// Isolate around it: it would be a failure of what stops it, which is the server.
 func (w *watcher) pass(co *tinyio.Co, tell web.Teller, upTo uint64, changes []table.Change) error {
 	failure, err := tinyio.RunInThread(func(ctx context.Context) (failure, err error) {
 		return tell(ctx, upTo, changes), nil

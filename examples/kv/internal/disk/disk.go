@@ -1,9 +1,9 @@
-// Package disk keeps the changes of a table in a file that survives kill -9, and a power failure too, as far as the disk does what
-// it says. The file is a database of bbolt with a log and a snapshot in it.
+// Package disk keeps the changes of a table in a file that survives kill -9, and a power failure too, as far as the disk does
+// what it says. The file is a database of bbolt with a log and a snapshot in it.
 //
-// A commit adds changes to the end of the log, so it touches few pages of the file, whichever keys were written, and one of many
-// changes takes hardly longer than one of a single change. Now and then a commit also makes the changes of the log in the
-// snapshot, and takes the oldest out of the log. What is in the log is also what a table remembers.
+// A commit adds changes to the end of the log, so it touches few pages of the file, whichever keys were written, and one of
+// many changes takes hardly longer than one of a single change. Now and then a commit also makes the changes of the log in
+// the snapshot, and takes the oldest out of the log. What is in the log is also what a table remembers.
 package disk
 
 import (

@@ -1,5 +1,5 @@
-// Package table is what a key-value server knows, and what it does to it, without any concurrency: plain maps. Both servers of this
-// example are built on it. They differ in how they see to it that one request at a time touches it.
+// Package table is what a key-value server knows, and what it does to it, without any concurrency: plain maps. Both servers
+// of this example are built on it. They differ in how they see to it that one request at a time touches it.
 //
 // A write has two halves, because it is to be on disk before anybody sees it. [Table.Stage] decides what a batch of writes
 // changes, and [Table.Apply] makes the changes.
@@ -29,8 +29,8 @@ var (
 	ErrForgotten = errors.New("these changes are not remembered any more; read the keys again")
 )
 
-// A Change is what a write has done to a key. The last change of a key that is there is also its item. Changes are numbered: their
-// versions are 1, 2, 3 and so on.
+// A Change is what a write has done to a key. The last change of a key that is there is also its item. Changes are numbered:
+// their versions are 1, 2, 3 and so on.
 type Change struct {
 	Version uint64    `json:"version"`
 	Key     string    `json:"key"`
@@ -78,7 +78,8 @@ type Table struct {
 	version uint64   // of the last change
 }
 
-// New returns a table with the given items, as of some version, to which the changes of history are yet to be made, if they are newer.
+// New returns a table with the given items, as of some version, to which the changes of history are yet to be made, if they
+// are newer.
 func New(items []Change, version uint64, history []Change) *Table {
 	t := &Table{items: make(map[string]Change), version: version}
 	for _, c := range items {

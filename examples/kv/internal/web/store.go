@@ -1,4 +1,5 @@
-// Package web is the HTTP side of a key-value server: it turns requests into calls of a [Store], and what comes of them into answers.
+// Package web is the HTTP side of a key-value server: it turns requests into calls of a [Store], and what comes of them into
+// answers.
 package web
 
 import (
@@ -18,9 +19,9 @@ type Store interface {
 	// have been made or not.
 	Write(ctx context.Context, w table.Write) (table.Outcome, error)
 
-	// Watch calls tell with the changes of keys with a prefix, in the order of their versions and none left out: first at once, with
-	// those after the version from, of which there may be none, then whenever there are some. If from is [FromNow],
-	// they are those that are yet to come. It ends with nil when there will be no more, or when more than [MaxBehind] changes have
+	// Watch calls tell with the changes of keys with a prefix, in the order of their versions and none left out: first at once,
+	// with those after the version from, of which there may be none, then whenever there are some. If from is [FromNow], they
+	// are those that are yet to come. It ends with nil when there will be no more, or when more than [MaxBehind] changes have
 	// piled up while tell was busy, after it has told of so many; with an error of tell; or with [table.ErrForgotten].
 	Watch(ctx context.Context, prefix string, from uint64, tell Teller) error
 }

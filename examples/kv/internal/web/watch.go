@@ -12,12 +12,12 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
 )
 
-// patience is how long a watcher may take to receive what it is told. It is shorter than Grace, so that nobody keeps a server from
-// stopping who has stopped to read.
+// patience is how long a watcher may take to receive what it is told. It is shorter than Grace, so that nobody keeps a server
+// from stopping who has stopped to read.
 const patience = Grace / 2
 
-// watch answers with server-sent events, one for each change of a key with the prefix asked for. The id of an event is the version. A
-// browser that is cut off comes back with the id of the last event it has got, and goes on from there.
+// watch answers with server-sent events, one for each change of a key with the prefix asked for. The id of an event is the
+// version. A browser that is cut off comes back with the id of the last event it has got, and goes on from there.
 func (h handler) watch(w http.ResponseWriter, r *http.Request) {
 	from := FromNow
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
