@@ -218,7 +218,7 @@ func (r *expectant) finish(body string) (status int, tag string, err error) {
 	return res.StatusCode, res.Header.Get("ETag"), nil
 }
 
-// A program whose data another one has open, or is no database, says so and ends.
+// A program whose data is no database says so and ends.
 func TestDataThatCannotBeOpened(t *testing.T) {
 	noLeaks(t)
 	data := filepath.Join(t.TempDir(), "kv.db")
@@ -226,7 +226,8 @@ func TestDataThatCannotBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr strings.Builder
-	if status := run(t.Context(), []string{"-data", data}, &stdout, &stderr); status != 1 || !strings.Contains(stderr.String(), data) {
+	status := run(t.Context(), []string{"-data", data}, &stdout, &stderr)
+	if status != 1 || !strings.Contains(stderr.String(), data) {
 		t.Errorf("the exit status is %d; %s", status, stderr.String())
 	}
 }

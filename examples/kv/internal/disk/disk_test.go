@@ -14,6 +14,9 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
 )
 
+// The keys of the tests. The first of them are written again and again, and most of the others once or never.
+const keys, hot = 100_000, 100
+
 func open(t *testing.T, path string) (*File, *table.Table) {
 	t.Helper()
 	f, tab, err := Open(path)
@@ -35,7 +38,7 @@ func TestNothingIsLost(t *testing.T) {
 		writes := make([]table.Write, 1+random.IntN(table.MaxBatch))
 		for i := range writes {
 			writes[i] = table.Write{
-				Key:    fmt.Sprint(random.IntN(1000)),
+				Key:    fmt.Sprint(random.IntN(hot + random.IntN(2)*(keys-hot))),
 				Value:  fmt.Append(nil, round, i),
 				TTL:    time.Duration(random.IntN(2)) * time.Hour,
 				Delete: random.IntN(3) == 0,
@@ -66,7 +69,7 @@ func wantSame(t *testing.T, got, want *table.Table) {
 	if got.Version() != want.Version() {
 		t.Fatalf("the version is %d, want %d", got.Version(), want.Version())
 	}
-	for i := range 1000 {
+	for i := range keys {
 		a, errA := got.Get(fmt.Sprint(i))
 		b, errB := want.Get(fmt.Sprint(i))
 		if errA != errB || !reflect.DeepEqual(a, b) {
