@@ -1,0 +1,106 @@
+// Command load compares the key-value server of package server with the one of package mutex.
+//
+//	go run ./examples/kv/load
+//
+// Each runs in a process of its own, on a file of its own, and is asked for the same things over the same number of
+// connections, which send their next request when they have the answer to the last. The two take turns, so that whatever else
+// the machine does comes over both.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what can be asked for on the command line.
+type options struct {
+	connections int
+	keys        int
+	duration    time.Duration
+	rounds      int
+}
+
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("load", flag.ContinueOnError)
+	var o options
+	flags.IntVar(&o.connections, "connections", 256, "use this `number` of connections")
+	flags.IntVar(&o.keys, "keys", 10_000, "the `number` of keys")
+	flags.DurationVar(&o.duration, "duration", 2*time.Second, "how `long` a round lasts")
+	flags.IntVar(&o.rounds, "rounds", 3, "the `number` of rounds for each server and each kind of load")
+	update := flags.String("update", "", "put the figures into this `file`, between the marks there")
+	serve := flags.String("serve", "", "be one of the servers, with this `name` (for the program itself)")
+	data := flags.String("data", "", "the `file` of that server, which otherwise keeps nothing")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *serve != "" {
+		return be(ctx, *serve, *data, stdout)
+	}
+	var figures bytes.Buffer
+	if err := compare(ctx, o, &figures); err != nil {
+		return err
+	}
+	if *update != "" {
+		return replace(*update, figures.Bytes())
+	}
+	_, err := stdout.Write(figures.Bytes())
+	return err
+}
+
+// compare puts every kind of load on both servers and writes a table of what came of it.
+func compare(ctx context.Context, o options, w io.Writer) error {
+	fmt.Fprintf(w, "%d connections, %d keys of %d bytes, %d rounds of %v each; %s, %s/%s, %d processors.\n\n",
+		o.connections, o.keys, len(value), o.rounds, o.duration, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	fmt.Fprintln(w, "| load | server | requests a second | half within | 99% within | 99.9% within |")
+	fmt.Fprintln(w, "|---|---|---:|---:|---:|---:|")
+	for _, k := range kinds {
+		results := make([]result, len(names))
+		for range o.rounds {
+			for i, name := range names {
+				if err := results[i].measure(ctx, name, k, o); err != nil {
+					return fmt.Errorf("%s, %s: %w", k.name, name, err)
+				}
+			}
+		}
+		for i, name := range names {
+			r := &results[i]
+			fmt.Fprintf(w, "| %s | %s | %.0f | %v | %v | %v |\n", k.name, name, r.rate(),
+				r.quantile(0.5), r.quantile(0.99), r.quantile(0.999))
+		}
+	}
+	return nil
+}
+
+// The marks in a file between which the figures are.
+var begin, end = []byte("<!-- figures -->\n"), []byte("<!-- end of figures -->\n")
+
+// replace puts figures into a file.
+func replace(name string, figures []byte) error {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := bytes.Cut(text, begin)
+	_, after, ok2 := bytes.Cut(rest, end)
+	if !ok || !ok2 {
+		return errors.New("there are no marks in " + name)
+	}
+	return os.WriteFile(name, bytes.Join([][]byte{before, begin, figures, end, after}, nil), 0o644)
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tinyio-go/tinyio"
+
+	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
+	"github.com/tinyio-go/tinyio/examples/kv/internal/web"
+)
+
+// A Store is a [web.Store] whose state belongs to the coroutines of a loop. There is no mutex: coroutines run one at a time,
+// and what one does between two of its waits happens as a whole.
+//
+// The methods with a capital letter are for other goroutines. They submit coroutines to the loop, which do the work.
+type Store struct {
+	loop     *tinyio.Loop
+	log      table.Log
+	table    *table.Table
+	pending  *tinyio.Queue[*write]
+	watchers []*watcher
+	stopping bool                     // nobody may watch any more
+	expiries map[string]*tinyio.Event // by key: set when the item has been replaced, so that it does not expire
+}
+
+// NewStore returns a store that nobody runs yet.
+func NewStore(t *table.Table, log table.Log) *Store {
+	return &Store{
+		loop:     tinyio.NewLoop(),
+		log:      log,
+		table:    t,
+		pending:  tinyio.NewQueue[*write](table.MaxBatch),
+		expiries: make(map[string]*tinyio.Event),
+	}
+}
+
+// main is what goes on in a store, whether there are requests or not. It goes on until the loop stops.
+func (s *Store) main() *tinyio.Coro[tinyio.Void] {
+	return tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Spawn(s.expireAll(s.table.Expiring())...); err != nil {
+			return err
+		}
+		return s.commitAll(co)
+	}).Named("store")
+}
+
+// onLoop runs fn as a coroutine of the store's loop, for a goroutine that waits meanwhile; when ctx is done, it is stopped. A
+// failure of fn is a value: no request can make the server crash.
+func onLoop[T any](ctx context.Context, s *Store, name string, fn func(co *tinyio.Co) (T, error)) (T, error) {
+	r, err := tinyio.Submit(ctx, s.loop, tinyio.New(func(co *tinyio.Co) (tinyio.Result[T], error) {
+		return tinyio.Isolate(co, tinyio.New(fn).Named(name))
+	}))
+	switch {
+	case err == nil:
+		return r.Value, r.Err
+	case ctx.Err() == nil: // so it is not the client who has gone
+		err = fmt.Errorf("%w: %w", web.ErrStopping, err)
+	}
+	return r.Value, err
+}
+
+// Get implements [web.Store].
+func (s *Store) Get(ctx context.Context, key string) (table.Change, error) {
+	return onLoop(ctx, s, "get", func(co *tinyio.Co) (table.Change, error) { return s.table.Get(key) })
+}
+
+// Write implements [web.Store].
+func (s *Store) Write(ctx context.Context, w table.Write) (table.Outcome, error) {
+	return onLoop(ctx, s, "write", func(co *tinyio.Co) (table.Outcome, error) { return s.write(co, w) })
+}
