@@ -150,7 +150,7 @@ func (l *Loop) fail(s *scope, f failure) {
 		return
 	}
 	s.crashed, s.original = true, f
-	why := &reason{err: &CancelledError{Cause: f.err}, cause: f.err, crash: true}
+	why := &reason{err: &CancelledError{Cause: f.err}, cause: f.err, crash: true, scope: s}
 	if s.owner != nil {
 		why.from = s.owner.shelter()
 	}
@@ -165,6 +165,14 @@ func (s *scope) taking(f failure) *scope {
 		s = s.parent
 	}
 	return s
+}
+
+// domain is the scope that c belongs to or, if it is being stopped because an outer one has crashed, that one.
+func (c *coroutine) domain() *scope {
+	if c.stopped && c.why.crash {
+		return c.why.scope
+	}
+	return c.scope
 }
 
 // doomScope marks all members of s.
@@ -335,7 +343,8 @@ func (l *Loop) deadlocked() {
 type reason struct {
 	err   error   // what their suspensions return
 	cause error   // of their contexts
-	crash bool    // of their scope; otherwise a timeout
+	crash bool    // of a scope; otherwise they are halted
+	scope *scope  // that has crashed
 	from  *shield // inside which the reason arose: it and those around it do not keep it away
 
 	once sync.Once
@@ -359,8 +368,8 @@ func (r *reason) explains(err error) (explained bool) {
 }
 
 // noteCancelled keeps what GroupAlways reports of a coroutine that was cancelled.
-func (s *scope) noteCancelled(c *coroutine) {
-	s = s.taking(failure{})
+func (c *coroutine) noteCancelled() {
+	s := c.domain().taking(failure{})
 	s.cancelled = append(s.cancelled, c.why.err)
 }
 

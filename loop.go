@@ -486,7 +486,7 @@ func (l *Loop) spawn(c *coroutine, cs []Awaitable) {
 func (l *Loop) finish(c *coroutine) {
 	s, f := c.scope, c.failure()
 	if f != nil {
-		f.trace = l.chain(c, s.taking(*f))
+		f.trace = l.chain(c, c.domain().taking(*f))
 	}
 	c.state = done
 	c.finished.Store(true)
@@ -497,13 +497,13 @@ func (l *Loop) finish(c *coroutine) {
 	l.live--
 	s.remove(c)
 	if c.stopped && c.why.crash && l.mode == GroupAlways {
-		s.noteCancelled(c)
+		c.noteCancelled()
 	}
 	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {
 		l.resolve(w, c)
 	}
 	if f != nil {
-		l.fail(s, *f)
+		l.fail(c.domain(), *f)
 	}
 	if s.live == 0 && s.owner != nil {
 		l.wake(s.owner)
