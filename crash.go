@@ -130,7 +130,7 @@ var errIgnored = errors.New("cancellation ignored")
 // fail deals with a failure in s: the first one stops the scope.
 func (l *Loop) fail(s *scope, f failure) {
 	s = s.taking(f)
-	if f.trace == nil && s.main.state != done { // no coroutine failed: tell at least where the first one was
+	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: tell at least where the first one was
 		f.trace = []Frame{l.where(s.main)}
 	}
 	if f.panic {
@@ -332,6 +332,9 @@ func (r *run) interruption() failure {
 
 // deadlocked crashes the loop because nothing can ever happen in it again.
 func (l *Loop) deadlocked() {
+	if l.root.crashed { // everything has been stopped, and does not
+		panic("tinyio: internal error: a loop that is being stopped is deadlocked: " + fmt.Sprint(l.Status()) + "; please report this")
+	}
 	d := new(DeadlockError)
 	for _, s := range l.Status() {
 		d.Waits = append(d.Waits, s.String())

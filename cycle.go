@@ -175,7 +175,7 @@ func (c *coroutine) canGoOn() bool {
 					ok++
 				}
 			}
-			if ok == total || ok > 0 && u.wait == onCompletion {
+			if ok == total || ok > 0 && u.wait == onCompletion && !u.doomed { // which waits for all
 				free[u], more = true, true
 			}
 		}

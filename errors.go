@@ -24,6 +24,9 @@ type CancelledError struct {
 }
 
 func (e *CancelledError) Error() string {
+	if p, ok := e.Cause.(*PanicError); ok { // whose report is for whoever called Run
+		return fmt.Sprintf("tinyio: cancelled because of: panic: %v", p.Value)
+	}
 	return fmt.Sprintf("tinyio: cancelled because of: %v", e.Cause)
 }
 

@@ -444,10 +444,7 @@ func (l *Loop) start(c *coroutine, s *scope, h *shield) {
 // enrol makes c a member of s, inside h, as far as that is still open: what h is no longer there for, the ones around it are.
 func (l *Loop) enrol(c *coroutine, s *scope, h *shield) {
 	c.scope = s
-	for h != nil && !h.open {
-		h = h.outer
-	}
-	if h != nil {
+	if h = h.stillOpen(); h != nil {
 		c.co.shield, c.more().shelter, c.annex.told = h, h, s.why
 		h.add(c)
 	}
@@ -505,9 +502,12 @@ func (l *Loop) finish(c *coroutine) {
 	if f != nil {
 		l.fail(c.domain(), *f)
 	}
-	if s.live == 0 && s.owner != nil {
-		l.wake(s.owner)
-		s.owner = nil
+	if s.live == 0 {
+		s.main = nil // which whoever keeps another member of s would keep
+		if s.owner != nil {
+			l.wake(s.owner)
+			s.owner = nil
+		}
 	}
 }
 

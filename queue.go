@@ -205,6 +205,9 @@ type ring[T any] struct {
 	n      int
 }
 
+// ringKept is the size of the buffer that an empty ring keeps.
+const ringKept = 1024
+
 func (r *ring[T]) push(v T) {
 	if r.n == len(r.buffer) {
 		larger := make([]T, max(1, 2*r.n))
@@ -219,7 +222,9 @@ func (r *ring[T]) pop() (v T) {
 	var zero T
 	v, r.buffer[r.first] = r.buffer[r.first], zero
 	r.first = (r.first + 1) & (len(r.buffer) - 1)
-	r.n--
+	if r.n--; r.n == 0 && len(r.buffer) > ringKept {
+		r.buffer, r.first = nil, 0
+	}
 	return v
 }
 

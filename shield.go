@@ -82,9 +82,10 @@ func (s *shield) close(l *Loop) {
 	}
 	s.open = false
 	l.timers.Remove(&s.timer)
+	around := s.outer.stillOpen()
 	for _, m := range s.members {
-		if s.outer != nil && m.state != done {
-			s.outer.add(m)
+		if around != nil && m.state != done {
+			around.add(m)
 		}
 		l.doomAtLast(m)
 	}
@@ -99,6 +100,14 @@ func (l *Loop) doomAtLast(c *coroutine) {
 	if c.isStopping() {
 		l.doom(c, nil) // for the reason that it was told
 	}
+}
+
+// stillOpen is s, or the innermost of the shields around it that is open; nil if there is none.
+func (s *shield) stillOpen() *shield {
+	for s != nil && !s.open {
+		s = s.outer
+	}
+	return s
 }
 
 // keepAway starts the grace period, the first time that there is something to keep away from the owner.

@@ -202,6 +202,9 @@ func (c *Coro[T]) comeBackWith(v T, err error) {
 // arrive makes the coroutine ready: its last turn, in which it finishes.
 func (b *callback) arrive(l *Loop) {
 	l.threads--
+	if v, ok := l.clock.(*virtualClock); ok {
+		v.waited = false // whoever is left has its time again
+	}
 	if b.c.state == waiting { // and start has not panicked after it called done
 		l.makeReady(b.c)
 	}

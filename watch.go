@@ -178,5 +178,6 @@ func (l *Loop) choose() *coroutine {
 	}
 	c := w.ready[chosen]
 	l.ready.remove(c)
+	clear(w.ready) // or it would keep what has finished
 	return c
 }
