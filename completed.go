@@ -123,7 +123,7 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 		_ = co.suspend(onCompletion)
 	}
 	l.choosing--
-	g.asleep, c.annex.edges = false, nil
+	g.asleep, c.annex().edges = false, nil
 	failed := c.err
 	c.err = nil
 	if err == nil {
@@ -139,7 +139,7 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 
 // joinAny makes c wait for the next coroutine of its group.
 func (l *Loop) joinAny(c *coroutine) {
-	g := c.annex.edges[0].group
+	g := c.annex().edges[0].group
 	if c.doomed {
 		g.asleep, c.unmet = true, c.keepStopping()
 		return

@@ -240,7 +240,7 @@ type coroutine struct {
 	body     body
 	entry    uintptr // the address of its function
 	ctx      atomic.Pointer[coContext]
-	annex    *annex
+	rare     atomic.Pointer[annex]
 }
 
 // An annex is what only some coroutines need.
@@ -259,18 +259,21 @@ type annex struct {
 
 // more returns the annex of c.
 func (c *coroutine) more() *annex {
-	if c.annex == nil {
-		c.annex = new(annex)
+	if c.annex() == nil {
+		c.rare.Store(new(annex))
 	}
-	return c.annex
+	return c.annex()
 }
+
+// annex is the annex of c, nil if it has none. Whoever meets a coroutine of another loop may want the name in it.
+func (c *coroutine) annex() *annex { return c.rare.Load() }
 
 // shelter is the innermost Shield that c is in.
 func (c *coroutine) shelter() *shield {
-	if c.annex == nil {
+	if c.annex() == nil {
 		return nil
 	}
-	return c.annex.shelter
+	return c.annex().shelter
 }
 
 // A body is the [Coro] around a coroutine.
@@ -319,19 +322,19 @@ func (c *coroutine) claim(l *Loop) error {
 
 // edges are the places in which c waits.
 func (c *coroutine) edges() []waiter {
-	if c.annex != nil && c.annex.edges != nil {
-		return c.annex.edges
+	if c.annex() != nil && c.annex().edges != nil {
+		return c.annex().edges
 	}
 	return c.one[:]
 }
 
 // waitsForSeveral reports that c waits for coroutines and has edges to several of them.
-func (c *coroutine) waitsForSeveral() bool { return c.annex != nil && c.annex.edges != nil }
+func (c *coroutine) waitsForSeveral() bool { return c.annex() != nil && c.annex().edges != nil }
 
 // label is the name of c.
 func (c *coroutine) label() string {
-	if c.annex != nil && c.annex.name != "" {
-		return c.annex.name
+	if c.annex() != nil && c.annex().name != "" {
+		return c.annex().name
 	}
 	if f := runtime.FuncForPC(c.entry); f != nil {
 		return f.Name()

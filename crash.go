@@ -104,7 +104,7 @@ func (c *coroutine) failed() *failure {
 	switch {
 	case c.outcome == panicked:
 		f.panic = true
-	case c.annex != nil && c.annex.unwound:
+	case c.annex() != nil && c.annex().unwound:
 		c.err = fmt.Errorf("tinyio: coroutine %s ignored its cancellation %d times and was unwound; it should return "+
 			"the error of a suspension: %w", c.describe(), attemptsAllowed, errIgnored)
 		f.err = c.err
@@ -200,7 +200,7 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	if c.stopped {
 		why = c.why // the first reason stands
 	} else if why == nil {
-		why = c.annex.told
+		why = c.annex().told
 	}
 	protected := false
 	for s := c.shelter(); s != nil && s != why.from; s = s.outer {
@@ -223,7 +223,7 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	isolates := c.state == waiting && c.wait == onIsolate
 	if protected {
 		if isolates { // those inside are protected too, and are told so that whoever waits for them knows
-			l.doomScope(c.annex.inner, why)
+			l.doomScope(c.annex().inner, why)
 		}
 		return
 	}
@@ -233,8 +233,8 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	c.doomed = true
 	l.doomed = append(l.doomed, c)
 	if isolates {
-		c.annex.inner.stopped = why.crash // a domain that is halted is still one of its own
-		l.doomScope(c.annex.inner, why)
+		c.annex().inner.stopped = why.crash // a domain that is halted is still one of its own
+		l.doomScope(c.annex().inner, why)
 	}
 }
 
@@ -292,7 +292,7 @@ func (l *Loop) endWait(c *coroutine) {
 		c.one[0].leave()
 		l.wake(c)
 	case onThread:
-		c.annex.callback.stop(l, c.why.cause)
+		c.annex().callback.stop(l, c.why.cause)
 	case onIsolate: // it hears of it when the scope is empty
 	}
 }
@@ -317,7 +317,7 @@ func (c *coroutine) keepStopping() (left int32) {
 }
 
 // isStopping reports that c is going to finish before long because it was told to, if only at the end of a shield.
-func (c *coroutine) isStopping() bool { return c.stopped || c.annex != nil && c.annex.told != nil }
+func (c *coroutine) isStopping() bool { return c.stopped || c.annex() != nil && c.annex().told != nil }
 
 // neverRun settles c, which was doomed before its first turn.
 func (l *Loop) neverRun(c *coroutine) {

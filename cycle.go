@@ -79,10 +79,10 @@ func (c *coroutine) awaits(yield func(*coroutine) bool) {
 			}
 		}
 	case onIsolate:
-		if c.annex.inner == nil {
+		if c.annex().inner == nil {
 			return // it has just asked for it
 		}
-		for m := c.annex.inner.first; m != nil; m = m.after {
+		for m := c.annex().inner.first; m != nil; m = m.after {
 			if !yield(m) {
 				return
 			}
@@ -142,8 +142,8 @@ func (c *coroutine) targets(yield func(*coroutine) bool) {
 		c.awaits(yield)
 		return
 	}
-	for i := range c.annex.edges {
-		if line := c.annex.edges[i].line; line != nil && !yield(line.owner) {
+	for i := range c.annex().edges {
+		if line := c.annex().edges[i].line; line != nil && !yield(line.owner) {
 			return
 		}
 	}

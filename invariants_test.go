@@ -113,7 +113,7 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 			return fmt.Errorf("%s waits for %s and stands in %d lines", c.label(), c.wait, standing)
 		}
 	case onIsolate:
-		if c.annex.inner.live == 0 {
+		if c.annex().inner.live == 0 {
 			return fmt.Errorf("%s waits for a scope that is empty", c.label())
 		}
 	case onCompletion, onThread:

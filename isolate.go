@@ -35,8 +35,8 @@ func Isolate[T any](co *Co, c *Coro[T]) (Result[T], error) {
 	}
 	l.asked.target = &c.c
 	err := co.suspend(onIsolate)
-	s := caller.annex.inner
-	caller.annex.inner = nil
+	s := caller.annex().inner
+	caller.annex().inner = nil
 	if !c.c.finished.Load() || c.c.err != nil {
 		return Result[T]{Err: s.report(l.mode)}, err
 	}

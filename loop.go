@@ -445,7 +445,7 @@ func (l *Loop) start(c *coroutine, s *scope, h *shield) {
 func (l *Loop) enrol(c *coroutine, s *scope, h *shield) {
 	c.scope = s
 	if h = h.stillOpen(); h != nil {
-		c.co.shield, c.more().shelter, c.annex.told = h, h, s.why
+		c.co.shield, c.more().shelter, c.annex().told = h, h, s.why
 		h.add(c)
 	}
 	s.add(c)

@@ -56,7 +56,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 		c.doomed = false
 		s.keepAway(c.loop.Load(), c.why)
 	} else if c.isStopping() { // and protected by the Shield in which it was started
-		s.keepAway(c.loop.Load(), c.annex.told)
+		s.keepAway(c.loop.Load(), c.annex().told)
 	}
 	c.more().shelter = s
 	defer s.leave()
@@ -66,7 +66,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 // leave ends the shield when its function has ended.
 func (s *shield) leave() {
 	c := s.owner
-	c.annex.shelter = s.outer
+	c.annex().shelter = s.outer
 	s.close(c.loop.Load())
 	s.over = true
 	s.handle.stop(&reason{cause: context.Canceled})

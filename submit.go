@@ -96,7 +96,8 @@ func newSubmission(t *coroutine, caller uintptr) *submission {
 	s := &submission{target: t, ended: make(chan struct{})}
 	s.to = s
 	s.c.init(s, caller)
-	s.c.annex, s.annex.name = &s.annex, "tinyio.Submit"
+	s.annex.name = "tinyio.Submit"
+	s.c.rare.Store(&s.annex)
 	return s
 }
 

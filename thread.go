@@ -21,7 +21,7 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 		panic("tinyio: RunInThread: the function is nil; a thread needs one to run")
 	}
 	c := newCallback[T](fn, reflect.ValueOf(fn).Pointer())
-	c.c.annex.callback.simple = true
+	c.c.annex().callback.simple = true
 	return c
 }
 
@@ -95,8 +95,8 @@ func (t *Thread) Return() {
 		panic("tinyio: Thread.Return: the function of coroutine " + t.c.describe() + " has not returned; call Run first")
 	}
 	if t.returned.CompareAndSwap(false, true) {
-		t.c.annex.callback.called.Store(true)
-		t.c.loop.Load().inbox.post(&t.c.annex.callback.message)
+		t.c.annex().callback.called.Store(true)
+		t.c.loop.Load().inbox.post(&t.c.annex().callback.message)
 	}
 }
 
@@ -142,8 +142,8 @@ func newCallback[T any](begin any, entry uintptr) *Coro[T] {
 	})
 	c := &both.coro
 	c.c.init(c, entry)
-	c.c.annex = &both.annex
-	c.c.annex.callback.begin = begin
+	c.c.rare.Store(&both.annex)
+	c.c.annex().callback.begin = begin
 	return c
 }
 
@@ -158,12 +158,12 @@ type callback struct {
 }
 
 // isSimple reports whether c can begin without a stack.
-func (c *coroutine) isSimple() bool { return c.annex != nil && c.annex.callback.simple }
+func (c *coroutine) isSimple() bool { return c.annex() != nil && c.annex().callback.simple }
 
 // callBegin begins a callback. From then on the coroutine waits without a stack.
 func (c *Coro[T]) callBegin() {
 	l := c.c.loop.Load()
-	b := &c.c.annex.callback
+	b := &c.c.annex().callback
 	begin := b.begin
 	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
@@ -192,7 +192,7 @@ func (c *Coro[T]) callBegin() {
 // comeBackWith is the way back from outside: the done function of a callback. It may be called from any goroutine; the first
 // call counts.
 func (c *Coro[T]) comeBackWith(v T, err error) {
-	b := &c.c.annex.callback
+	b := &c.c.annex().callback
 	if b.called.CompareAndSwap(false, true) {
 		c.value, c.c.err = v, err
 		c.c.loop.Load().inbox.post(&b.message)

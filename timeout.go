@@ -51,7 +51,7 @@ func (c *coroutine) due(l *Loop) {
 func (l *Loop) giveUp(c *coroutine) (halting bool) {
 	e := &c.one[0]
 	t := e.line.owner
-	timeout := &TimeoutError{After: c.annex.limit}
+	timeout := &TimeoutError{After: c.annex().limit}
 	c.err = timeout
 	if !c.gaveUp {
 		c.gaveUp = true

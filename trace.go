@@ -179,7 +179,7 @@ func (s *scope) members(yield func(*coroutine) bool) {
 
 func (s *scope) each(yield func(*coroutine) bool) bool {
 	for c := s.first; c != nil; c = c.after {
-		if !yield(c) || c.state == waiting && c.wait == onIsolate && !c.annex.inner.each(yield) {
+		if !yield(c) || c.state == waiting && c.wait == onIsolate && !c.annex().inner.each(yield) {
 			return false
 		}
 	}
