@@ -9,8 +9,8 @@ import (
 )
 
 // A Clock is where a loop has its time from, and how it passes the time when there is nothing to do. The methods are called
-// from the goroutine that drives the loop. If one of them panics, the run is stopped and panics with that, and the loop goes by the
-// real clock from then on.
+// while the loop stands still, on any goroutine. If one panics or calls [runtime.Goexit], the run is stopped and ends in the same
+// way, and the loop goes by the real clock from then on.
 type Clock interface {
 	// Now returns the time. It must not go backwards.
 	Now() time.Time
@@ -127,10 +127,13 @@ func (l *Loop) now() int64 {
 	if l.real {
 		return int64(time.Since(l.epoch)) // in half the time of time.Now
 	}
-	return l.given()
+	if l.foreign {
+		return l.given()
+	}
+	return int64(l.clock.Now().Sub(l.epoch))
 }
 
-// given is now on a clock that is not the real one.
+// given is now on a clock that the user has given.
 func (l *Loop) given() (now int64) {
 	now = l.read
 	l.guard(l.dropClock, func() { now = int64(l.clock.Now().Sub(l.epoch)) })
@@ -186,14 +189,27 @@ func (l *Loop) idle() {
 		runtime.Gosched()
 	}
 	if l.inbox.rest() {
-		possible := true
-		l.guard(l.dropClock, func() { possible = l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake) })
-		if !possible {
+		if !l.wait() {
 			l.deadlocked()
 		}
 		l.inbox.rise()
 	}
 	l.steps = 0
+}
+
+// wait has the clock wait, and reports whether anything can still happen.
+func (l *Loop) wait() (possible bool) {
+	if l.foreign {
+		return l.waitGiven()
+	}
+	return l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake)
+}
+
+// waitGiven is wait with a clock that the user has given.
+func (l *Loop) waitGiven() bool {
+	possible := true
+	l.guard(l.dropClock, func() { possible = l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake) })
+	return possible
 }
 
 // deadline is that of the next timer, the zero time if none is set.

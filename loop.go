@@ -50,6 +50,7 @@ type Loop struct {
 	doomed   []*coroutine // being stopped: a work list, empty between steps
 	idlers   []*worker
 	driver   *stack.Place // where the goroutine is parked that drives the loop
+	aside    *aside
 	probe    *probe
 	choosing int          // coroutines that wait for any of several
 	errands  ring[errand] // for between two turns
@@ -59,6 +60,7 @@ type Loop struct {
 	active   atomic.Bool
 	clock    Clock
 	real     bool      // the clock is the real one
+	foreign  bool      // the clock is not of this package
 	epoch    time.Time // what the loop counts its nanoseconds from
 	root     *scope
 	threads  int  // callbacks that have started and have not come back
@@ -175,7 +177,9 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 	}
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
 	l.inbox.head.Store(nil)
+	_, virtual := l.clock.(*virtualClock)
 	_, l.real = l.clock.(*realClock)
+	l.foreign = !l.real && !virtual
 	l.epoch, l.steps, l.period, l.read = l.clock.Now(), 0, 1, 0
 	l.root = &scope{ctx: ctx}
 	r.root = l.root
@@ -224,6 +228,7 @@ func (r *run) over() bool {
 		r.panics = &p
 	}
 	l.dismiss()
+	l.dismissAside()
 	l.root, l.panicked, l.exiting, l.broken = nil, nil, false, false
 	l.shut()
 	defer l.active.Store(false)

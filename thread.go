@@ -7,8 +7,6 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
-
-	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // RunInThread returns a coroutine that runs fn, which may block, in a goroutine of its own. The loop goes on meanwhile.
@@ -229,43 +227,9 @@ func (b *callback) stop(l *Loop, cause error) {
 	if cancel == nil || b.called.Load() {
 		return
 	}
-	a := &aside{call: func() { cancel(cause) }}
-	if !a.run() {
-		l.errands.push(failure{err: errExited, exit: true})
-	} else if a.panic != nil {
-		l.errands.push(failure{err: a.panic, panic: true})
+	if f := l.beside(func() { cancel(cause) }); f != nil {
+		l.errands.push(*f)
 	}
-}
-
-// An aside is a call into code of the user's that is no coroutine's. It has a stack of its own, so that it can neither panic nor
-// exit through the loop.
-type aside struct {
-	call  func()
-	panic *PanicError
-}
-
-func (a *aside) run() (returned bool) {
-	defer func() {
-		if !returned {
-			if p := recover(); p != stack.Exited {
-				panic(p)
-			}
-		}
-	}()
-	var p stack.Place
-	p.Init(a)
-	p.Change()
-	return true
-}
-
-// Work calls the function on the stack.
-func (a *aside) Work() {
-	defer func() {
-		if p := recover(); p != nil {
-			a.panic = newPanicError(p, debug.Stack())
-		}
-	}()
-	a.call()
 }
 
 // An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that

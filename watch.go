@@ -1,7 +1,5 @@
 package tinyio
 
-import "runtime/debug"
-
 // Seams for tools: a picker decides what is left open about the order of turns, an observer is told what happens. Both work from
 // outside the package. Without them a loop pays one comparison a turn.
 
@@ -17,14 +15,16 @@ const Nobody ID = -1
 type Picker interface {
 	// Pick returns the index in ready of the one to go on. It is called when there are at least two. They are in the
 	// order in which they became ready, so that 0 is what a loop without a picker does. The slice is good until Pick
-	// returns.
+	// returns. If it panics or calls runtime.Goexit, it is not asked again, and the run is stopped and ends in the same
+	// way.
 	Pick(ready []ID) int
 }
 
 // An Observer is told what happens on a loop, as it happens: for traces, statistics and debugging.
 type Observer interface {
 	// Observe is called on the loop, in the middle of its work. It must not block, and must not call anything of the loop
-	// or of its coroutines; it may use the methods of n until it returns.
+	// or of its coroutines; it may use the methods of n until it returns. If it panics or calls runtime.Goexit, it is told
+	// nothing more, and the run is stopped and ends in the same way.
 	Observe(n Note)
 }
 
@@ -143,17 +143,6 @@ func (l *Loop) tellWoken(c *coroutine) {
 	if c.state == waiting && c.wait > onSpawn {
 		l.tell(Woken, c, nil)
 	}
-}
-
-// guard calls into a tool. One that panics is dropped, and the loop stops because of it, with its own work done.
-func (l *Loop) guard(drop, call func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			drop()
-			l.errands.push(failure{err: newPanicError(p, debug.Stack()), panic: true})
-		}
-	}()
-	call()
 }
 
 // choose takes the coroutine that the picker wants out of the ready queue.

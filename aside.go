@@ -1,0 +1,81 @@
+package tinyio
+
+import (
+	"runtime/debug"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
+)
+
+// An aside is a goroutine for calls into code of the user's that is no coroutine's, such as a [Clock] or an [Observer]: so such
+// code can neither panic nor exit through the loop. A call takes two switches, and no scheduler.
+type aside struct {
+	place stack.Place
+	call  func() // nil when there will be no more
+	panic *PanicError
+}
+
+// beside makes a call in an aside, and returns what went wrong there, nil if nothing did.
+func (l *Loop) beside(call func()) *failure {
+	a := l.aside
+	l.aside = nil // a call may lead to another one
+	if a == nil {
+		a = new(aside)
+		a.place.Init(a)
+	}
+	a.call, a.panic = call, nil
+	if !a.run() {
+		return &failure{err: errExited, exit: true}
+	}
+	l.dismissAside()
+	l.aside = a
+	if a.panic != nil {
+		return &failure{err: a.panic, panic: true}
+	}
+	return nil
+}
+
+// dismissAside ends the aside that is kept.
+func (l *Loop) dismissAside() {
+	if a := l.aside; a != nil {
+		l.aside, a.call = nil, nil
+		a.place.Change()
+	}
+}
+
+// run changes over to a and reports whether it has come back. It has not if its goroutine has ended.
+func (a *aside) run() (returned bool) {
+	defer func() {
+		if !returned {
+			if p := recover(); p != stack.Exited {
+				panic(p)
+			}
+		}
+	}()
+	a.place.Change()
+	return true
+}
+
+// Work is what the goroutine of a does.
+func (a *aside) Work() {
+	for a.call != nil {
+		a.callOnce()
+		a.place.Change()
+	}
+}
+
+func (a *aside) callOnce() {
+	defer func() {
+		if p := recover(); p != nil {
+			a.panic = newPanicError(p, debug.Stack())
+		}
+	}()
+	a.call()
+}
+
+// guard calls into a tool. One that panics or exits is dropped, and the loop stops because of it, with its own work done.
+func (l *Loop) guard(drop, call func()) {
+	if f := l.beside(call); f != nil {
+		drop()
+		l.errands.push(*f)
+	}
+}
