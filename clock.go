@@ -114,12 +114,16 @@ func (l *Loop) setTimer(t *timers.Timer, d time.Duration, what timed) {
 	if l.timers.Len() == 0 || d <= 0 {
 		l.steps = 0 // look at the clock before the next turn
 	}
+	l.timers.Add(t, l.in(d), what)
+}
+
+// in is the time d from now.
+func (l *Loop) in(d time.Duration) int64 {
 	now := l.now()
-	when := now + int64(max(d, 0))
-	if when < now {
-		when = math.MaxInt64
+	if when := now + int64(max(d, 0)); when >= now {
+		return when
 	}
-	l.timers.Add(t, when, what)
+	return math.MaxInt64
 }
 
 // now is the time on the loop's clock, in nanoseconds since its epoch.

@@ -280,4 +280,30 @@ func (co *Co) Done() <-chan struct{} { return co.context().Done() }
 func (co *Co) Err() error { return co.context().Err() }
 
 // Value is that of the context given to [Run].
-func (co *Co) Value(key any) any { return co.context().Value(key) }
+func (co *Co) Value(key any) any {
+	if key == (runningCo{}) && co != nil && co.c != nil {
+		return co
+	}
+	return co.context().Value(key)
+}
+
+// A runningCo is the key by which a context tells of which coroutine it is.
+type runningCo struct{}
+
+// nest returns a context for a run inside the coroutine, and how to let go of it. The loop of co stands still as long as that one
+// runs, and so cannot tell co that its own context is done; a Shield keeps that away for its grace.
+func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
+	outside := co.c.scope.ctx
+	merged, cancel := context.WithCancelCause(ctx)
+	end := func() { cancel(context.Cause(outside)) }
+	var stop func() bool
+	if grace := co.shield.left(co.c.loop.Load()); grace <= 0 {
+		stop = context.AfterFunc(outside, end)
+	} else {
+		timer := time.AfterFunc(grace, end)
+		timer.Stop()
+		unwatch := context.AfterFunc(outside, func() { timer.Reset(grace) })
+		stop = func() bool { unwatch(); return timer.Stop() }
+	}
+	return merged, func() { stop(); cancel(nil) }
+}

@@ -269,7 +269,7 @@ func TestEdgeGoexitDuringACrash(t *testing.T) {
 	noLeaks(t)
 	for name, first := range map[string]bool{"of the first coroutine": true, "of another": false} {
 		t.Run(name, func(t *testing.T) {
-			cleaned, returned := 0, false
+			begun, cleaned, returned := 0, 0, false
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
@@ -1554,4 +1554,188 @@ func TestFailureInsideAnIsolateThatIsHalted(t *testing.T) {
 	if err != nil || inside != nil && !errors.Is(inside, errBoom) { // it may have been cancelled before it began
 		t.Errorf("the run gives %v, the result of Isolate is %v", err, inside)
 	}
+}
+
+// TestRangerThatIsStoppedIsWaitedForInACycle proves R17 and R13 for one that waits for any of several, and has been stopped: it waits for
+// all of them then, and whoever of them, behind a Shield, waits for it closes a cycle.
+func TestRangerThatIsStoppedIsWaitedForInACycle(t *testing.T) {
+	noLeaks(t)
+	var ranger *tinyio.Coro[tinyio.Void]
+	late := tinyio.Do(func(co *tinyio.Co) error {
+		_ = co.Sleep(time.Hour)
+		return co.Shield(time.Second, func(co *tinyio.Co) error { return co.Sleep(100 * time.Millisecond) })
+	})
+	var inShield error
+	waits := tinyio.Do(func(co *tinyio.Co) error {
+		_ = co.Sleep(time.Hour)
+		return co.Shield(time.Second, func(co *tinyio.Co) error {
+			inShield = wait(co, ranger)
+			return nil
+		})
+	})
+	ranger = tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.WaitAny(co, late, waits)
+		return err
+	})
+	err := virtually(func(co *tinyio.Co) error {
+		if err := co.Spawn(ranger); err != nil {
+			return err
+		}
+		if err := co.Sleep(time.Second); err != nil {
+			return err
+		}
+		return errBoom
+	})
+	var cycle *tinyio.CycleError
+	if !errors.Is(err, errBoom) || !errors.As(inShield, &cycle) {
+		t.Errorf("the run gives %v, and to wait for the ranger %v", err, inShield)
+	}
+}
+
+// TestStartedInsideNestedShieldsWhoseGracesEndInAnyOrder proves R13: whoever is started inside of three Shields is stopped when the last of
+// them is over, in whatever order that happens.
+func TestStartedInsideNestedShieldsWhoseGracesEndInAnyOrder(t *testing.T) {
+	noLeaks(t)
+	for _, graces := range [][3]int{{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}} {
+		var stopped time.Duration
+		err := virtually(func(co *tinyio.Co) error {
+			started := startWatch(co)
+			inner := tinyio.Do(func(co *tinyio.Co) error {
+				err := co.Sleep(time.Hour)
+				stopped = started.passed(co)
+				return err
+			})
+			owner := tinyio.Do(func(co *tinyio.Co) error {
+				var nest func(co *tinyio.Co, left []int) error
+				nest = func(co *tinyio.Co, left []int) error {
+					if len(left) == 0 {
+						return co.Wait(inner)
+					}
+					return co.Shield(time.Duration(left[0])*time.Second, func(co *tinyio.Co) error { return nest(co, left[1:]) })
+				}
+				return nest(co, graces[:])
+			})
+			if err := co.Spawn(owner); err != nil {
+				return err
+			}
+			if err := co.Sleep(time.Second); err != nil {
+				return err
+			}
+			return errBoom
+		})
+		if !errors.Is(err, errBoom) || stopped != 4*time.Second {
+			t.Errorf("graces %v: stopped after %v, and the run gives %v", graces, stopped, err)
+		}
+	}
+}
+
+// TestPatienceBeginsAnewWhenAThreadComesBack proves R24: that virtual time has once jumped because of a thread that was stuck is no reason to
+// jump because of another one.
+func TestPatienceBeginsAnewWhenAThreadComesBack(t *testing.T) {
+	noLeaks(t)
+	release, quick := make(chan struct{}), make(chan struct{}, 1)
+	succeed(t, func(co *tinyio.Co) error {
+		stuck := tinyio.RunInThread(func(context.Context) (tinyio.Void, error) { <-release; return tinyio.Void{}, nil })
+		if err := co.Spawn(stuck); err != nil {
+			return err
+		}
+		if err := co.Sleep(time.Hour); err != nil { // jumps, after some patience
+			return err
+		}
+		close(release)
+		if err := wait(co, stuck); err != nil {
+			return err
+		}
+		next := tinyio.RunInThread(func(context.Context) (tinyio.Void, error) {
+			time.AfterFunc(time.Millisecond, func() { quick <- struct{}{} })
+			<-quick
+			return tinyio.Void{}, nil
+		})
+		_, err := tinyio.Timeout(co, next, time.Hour)
+		return err
+	})
+}
+
+// TestNestedRunInAShield proves R13 for a run inside a Shield, and R12 for one whose context was derived from a Co: such a run hears of the
+// context of the outer one, which stands still meanwhile, but not as long as the Shield protects.
+func TestNestedRunInAShield(t *testing.T) {
+	noLeaks(t)
+	stopped := errors.New("stopped")
+	type key struct{}
+	ctx, cancel := context.WithCancelCause(background)
+	var shielded, bare error
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		nap := func(co *tinyio.Co) error { return co.Sleep(time.Millisecond) }
+		cancel(stopped)
+		err := co.Shield(time.Hour, func(co *tinyio.Co) error {
+			_, shielded = tinyio.Run(co, tinyio.Do(nap))
+			return nil
+		})
+		var never tinyio.Event
+		_, bare = tinyio.Run(context.WithValue(co, key{}, 1), tinyio.Do(never.Wait))
+		return err
+	}))
+	if !errors.Is(err, stopped) && err != nil || shielded != nil || !errors.Is(bare, stopped) {
+		t.Errorf("the outer run gives %v, that in the Shield %v, and that beside it %v", err, shielded, bare)
+	}
+}
+
+// TestGoexitInATool proves R14: a Goexit in an observer, a picker, a clock or a thread starter, such as that of a t.Fatal there, ends the
+// run like one in a coroutine, with all of the clean-up.
+func TestGoexitInATool(t *testing.T) {
+	noLeaks(t)
+	exit := func() *exitingTool { return &exitingTool{manualClock: newManualClock()} }
+	for name, option := range map[string]tinyio.Option{
+		"observer": tinyio.WithObserver(exit()),
+		"picker":   tinyio.WithPicker(exit()),
+		"clock":    tinyio.WithClock(exit()),
+		"threads":  tinyio.WithThreads(func(*tinyio.Thread) { runtime.Goexit() }),
+	} {
+		begun, cleaned, returned := 0, 0, false
+		loop := tinyio.NewLoop(option)
+		within(t, func() {
+			_, err := tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
+				member := func() tinyio.Awaitable {
+					return tinyio.Do(func(co *tinyio.Co) error {
+						begun++
+						defer func() { cleaned++ }()
+						if err := co.Sleep(time.Millisecond); err != nil {
+							return err
+						}
+						return wait(co, tinyio.RunInThread(func(context.Context) (int, error) { return 1, nil }))
+					})
+				}
+				return co.Wait(member(), member())
+			}))
+			returned = true
+			t.Errorf("%s: the run returns %v, want it to exit", name, err)
+		})
+		if returned || begun == 0 || cleaned != begun {
+			t.Errorf("%s: %d of %d have cleaned up", name, cleaned, begun)
+		}
+		if _, err := tinyio.RunOn(background, loop, tinyio.Do(func(*tinyio.Co) error { return nil })); err != nil {
+			t.Errorf("%s: the loop cannot be run again: %v", name, err)
+		}
+	}
+}
+
+// An exitingTool is an observer, a picker and a clock, all of which call runtime.Goexit when there has been something to do.
+type exitingTool struct {
+	*manualClock
+	notes int
+}
+
+func (e *exitingTool) Observe(tinyio.Note) {
+	if e.notes++; e.notes == 7 {
+		runtime.Goexit()
+	}
+}
+
+func (e *exitingTool) Pick([]tinyio.ID) int { runtime.Goexit(); return 0 }
+
+func (e *exitingTool) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
+	if e.idles++; e.idles == 1 {
+		runtime.Goexit()
+	}
+	return e.manualClock.Idle(deadline, threads, wake)
 }

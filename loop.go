@@ -168,12 +168,8 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 		return r
 	}
 	r.leave = func() {}
-	if co, ok := ctx.(*Co); ok {
-		// The loop of co stands still as long as this one runs, and cannot tell co that its own context is done.
-		outside := co.c.scope.ctx
-		merged, cancel := context.WithCancelCause(ctx)
-		stop := context.AfterFunc(outside, func() { cancel(context.Cause(outside)) })
-		ctx, r.leave = merged, func() { cancel(nil); stop() }
+	if co, ok := ctx.Value(runningCo{}).(*Co); ok {
+		ctx, r.leave = co.nest(ctx)
 	}
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
 	l.inbox.head.Store(nil)

@@ -16,6 +16,7 @@ type shield struct {
 	open    bool    // it protects
 	over    bool    // its function has ended
 	grace   time.Duration
+	until   int64     // when it is over, on the loop's clock, if there is something to keep away
 	kept    []*reason // what has come to its owner, which it keeps away from those inside too
 	timer   timers.Timer
 	handle  *Co
@@ -113,11 +114,26 @@ func (s *shield) stillOpen() *shield {
 // keepAway starts the grace period, the first time that there is something to keep away from the owner.
 func (s *shield) keepAway(l *Loop, why *reason) {
 	if len(s.kept) == 0 {
+		s.until = l.in(s.grace)
 		l.setTimer(&s.timer, s.grace, s)
 	}
 	if !slices.Contains(s.kept, why) {
 		s.kept = append(s.kept, why)
 	}
+}
+
+// left is how long s, or a shield around it, is going to protect its owner from here on.
+func (s *shield) left(l *Loop) (left time.Duration) {
+	for ; s != nil; s = s.outer {
+		switch {
+		case !s.open:
+		case len(s.kept) == 0:
+			left = max(left, s.grace)
+		default:
+			left = max(left, time.Duration(s.until-l.now()))
+		}
+	}
+	return left
 }
 
 // due ends the protection when the grace period has passed.
