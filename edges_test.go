@@ -269,7 +269,7 @@ func TestEdgeGoexitDuringACrash(t *testing.T) {
 	noLeaks(t)
 	for name, first := range map[string]bool{"of the first coroutine": true, "of another": false} {
 		t.Run(name, func(t *testing.T) {
-			begun, cleaned, returned := 0, 0, false
+			cleaned, returned := 0, false
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
