@@ -430,7 +430,11 @@ func (m *model) tell(a *actor, r *stopReason) []*actor {
 	for c := a.cover; c != nil && !(c == r.from && c.owner != a); c = c.outer {
 		m.keepAway(c, a, r)
 	}
-	return append([]*actor{a}, m.hear(a)...)
+	told := append([]*actor{a}, m.hear(a)...)
+	if a.state == actorWaiting && a.wait.inside != nil {
+		told = append(told, m.tellAll(a.wait.inside, r)...) // whoever waits for them is to know, also if a Shield protects them
+	}
+	return told
 }
 
 // hear passes on inside what has come to a, if a isolates.
