@@ -106,8 +106,8 @@ func NewLoop(opts ...Option) *Loop {
 // cleaned up and then Run panics with a [*PanicError]; if one calls [runtime.Goexit], Run does so in the end.
 //
 // Run may be called from any goroutine, and from inside a coroutine, which blocks that coroutine's loop. Coroutines run
-// on stacks of their own: a goroutine that is locked to its thread may call Run, but a coroutine must not suspend
-// between [runtime.LockOSThread] and its unlocking.
+// on stacks of their own: a goroutine that is locked to its thread may call Run, but a coroutine must not suspend, return
+// or call [Loop.Status] between [runtime.LockOSThread] and its unlocking.
 func Run[T any](ctx context.Context, c *Coro[T], opts ...Option) (T, error) {
 	return RunOn(ctx, NewLoop(opts...), c)
 }
