@@ -38,7 +38,7 @@ import (
 type Loop struct {
 	ready    queue
 	running  *coroutine // whose turn it is; nil when it is the loop's
-	left     *coroutine // whose turn has ended, until that has been dealt with
+	left     *coroutine // whose turn has ended, if the loop is to deal with that where it runs
 	carrier  *coroutine // the loop runs on its stack while it waits; see carry
 	carrying bool       // it does so now
 	live     int        // coroutines that have been started and have not finished, in all scopes
@@ -263,7 +263,7 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 		if l.running != nil { // the carrier
 			return true
 		}
-		l.settle() // c, or whoever ran last: see ahead
+		l.settleLeft() // c, or whoever ran last: see ahead
 		if l.hosted {
 			return true
 		}
@@ -307,10 +307,18 @@ func (l *Loop) resume(c *coroutine, at **stack.Place) {
 	}
 }
 
-// settle deals with how the coroutine stopped that ran last, unless that has been done already.
-func (l *Loop) settle() {
-	if c := l.left; c != nil {
+// settleLeft deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
+func (l *Loop) settleLeft() {
+	c := l.left
+	if c != nil {
 		l.left = nil
+	}
+	l.settle(c)
+}
+
+// settle deals with how c stopped, if it is not nil, and ends the step.
+func (l *Loop) settle(c *coroutine) {
+	if c != nil {
 		l.takeIn()
 		l.stopped(c)
 	}

@@ -13,16 +13,17 @@ import "github.com/tinyio-go/tinyio/internal/stack"
 // endTurn ends the turn of c, which waits for something. It returns the place in which c is to park, and in which whose turn it is
 // now is parked; or nil if it is c's turn again. What takes more than a small stack to deal with is left to the loop where it runs.
 func (l *Loop) endTurn(c *coroutine) *stack.Place {
-	l.running, l.left = nil, c
-	if !l.stepwise && !l.isBulky(c) {
+	l.running = nil
+	if l.stepwise || l.isBulky(c) {
+		l.left = c
+	} else {
 		if c.wait == onTurn { // what settle comes to then, with three calls fewer
-			l.left = nil
 			l.makeReady(c)
 			if stepped != nil {
 				stepped(l)
 			}
 		} else {
-			l.settle()
+			l.settle(c)
 		}
 		if n := l.ahead(nil); n == c {
 			return nil
@@ -44,12 +45,14 @@ func (l *Loop) isBulky(c *coroutine) bool {
 // leave ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who
 // waited has to be found out then.
 func (l *Loop) leave(c *coroutine, w *worker) *stack.Place {
-	l.running, l.left = nil, c
+	l.running = nil
 	if c == l.carrier {
 		l.carrier = nil
 	}
-	if failed := c.state == running && (c.outcome != returned || c.err != nil); !l.stepwise && !failed {
-		l.settle()
+	if failed := c.state == running && (c.outcome != returned || c.err != nil); l.stepwise || failed {
+		l.left = c
+	} else {
+		l.settle(c)
 		if n := l.ahead(w); n != nil && n == w.task {
 			return nil
 		}
@@ -94,7 +97,7 @@ func (l *Loop) ahead(w *worker) *coroutine {
 // first coroutine. It spares the two switches by which others leave and come back.
 func (l *Loop) carry(c *coroutine) {
 	l.carrier, l.carrying = c, true
-	l.settle()
+	l.settleLeft()
 	for !l.loop(c) {
 	}
 	l.carrying = false
