@@ -203,7 +203,7 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 		why = c.annex().told
 	}
 	protected := false
-	for s := c.shelter(); s != nil && s != why.from; s = s.outer {
+	for s := c.shelter(); s != nil && !why.aroseInside(s); s = s.outer {
 		if s.keeps(c, why) {
 			s.keepAway(l, why)
 			protected = true
@@ -227,7 +227,7 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 		}
 		return
 	}
-	for s := c.shelter(); s != nil && s != why.from; s = s.outer {
+	for s := c.shelter(); s != nil && s.owner == c && !why.aroseInside(s); s = s.outer {
 		s.handle.stop(why)
 	}
 	c.doomed = true
@@ -352,6 +352,16 @@ type reason struct {
 
 	once sync.Once
 	dead *coContext
+}
+
+// aroseInside reports whether r arose inside s, or in a shield inside that.
+func (r *reason) aroseInside(s *shield) bool {
+	for f := r.from; f != nil; f = f.outer {
+		if f == s {
+			return true
+		}
+	}
+	return false
 }
 
 // context returns the context of a coroutine that is stopped and had none. All of them share one.

@@ -147,7 +147,7 @@ func (s *shield) due(l *Loop) {
 // protects reports whether s or a shield around it keeps why away from c. A cancellation that comes from inside a shield, such as
 // that of a Timeout there, is not kept away by it.
 func (s *shield) protects(c *coroutine, why *reason) bool {
-	for ; s != nil && s != why.from; s = s.outer {
+	for ; s != nil && !why.aroseInside(s); s = s.outer {
 		if s.keeps(c, why) {
 			return true
 		}
