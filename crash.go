@@ -220,6 +220,7 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 			l.tell(Stopped, c, why.err)
 		}
 	}
+	c.stopHandles(why)
 	isolates := c.state == waiting && c.wait == onIsolate
 	if protected {
 		if isolates { // those inside are protected too, and are told so that whoever waits for them knows
@@ -227,14 +228,20 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 		}
 		return
 	}
-	for s := c.shelter(); s != nil && s.owner == c && !why.aroseInside(s); s = s.outer {
-		s.handle.stop(why)
-	}
 	c.doomed = true
 	l.doomed = append(l.doomed, c)
 	if isolates {
 		c.annex().inner.stopped = why.crash // a domain that is halted is still one of its own
 		l.doomScope(c.annex().inner, why)
+	}
+}
+
+// stopHandles makes the contexts done of those Shields of c that no longer keep why away.
+func (c *coroutine) stopHandles(why *reason) {
+	for s := c.shelter(); s != nil && s.owner == c && !why.aroseInside(s); s = s.outer {
+		if !s.protects(c, why) {
+			s.handle.stop(why)
+		}
 	}
 }
 
