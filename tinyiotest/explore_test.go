@@ -72,6 +72,18 @@ func TestExploreTellsWhatIsWrong(t *testing.T) {
 			tinyiotest.AtEnd(co, func() error { return errBroken })
 			return nil
 		}, "\nbroken\n"},
+		{"it panics", func(co *tinyio.Co) error {
+			tinyiotest.AtEnd(co, func() error { panic(errBroken) })
+			return nil
+		}, "\nbroken\n\ngoroutine "},
+		{"it calls runtime.Goexit, or FailNow of a test", func(co *tinyio.Co) error {
+			tinyiotest.AtEnd(co, func() error { r.FailNow(); return nil })
+			return nil
+		}, "has said why"},
+		{"it marks the test as failed", func(co *tinyio.Co) error {
+			tinyiotest.AtEnd(co, func() error { r.Errorf("wrong"); return nil })
+			return nil
+		}, "has said why"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			if raced && test.what == "it does not end" {
