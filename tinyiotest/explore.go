@@ -65,6 +65,8 @@ const scheduleVariable = "TINYIO_SCHEDULE"
 //   - takes more than 100,000 turns,
 //   - leaves a goroutine behind, or something else that a check of [AtEnd] finds.
 //
+// If fn skips t, that is the end of the search, and t is skipped.
+//
 // What it reports is the shortest such schedule that it has found: what happened in it, turn by turn, and a line that runs it
 // again. In the environment variable TINYIO_SCHEDULE, that schedule is the only one that Explore runs; see [Replay] for
 // keeping it.
@@ -133,6 +135,8 @@ func explore(p *program, opts []Option) {
 		p.t.Fatal(err)
 	case found == nil:
 		p.t.Logf("tinyiotest: %s", x)
+	case found.failure.flaw == skips:
+		p.t.SkipNow()
 	default:
 		p.t.Fatal(x.report(p.shrink(found)))
 	}

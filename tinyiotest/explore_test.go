@@ -104,6 +104,76 @@ func TestExploreTellsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestSkipInTheProgramSkipsTheTest has it be skipped by a coroutine, by a thread and at the end, at once and in a later schedule.
+func TestSkipInTheProgramSkipsTheTest(t *testing.T) {
+	for name, program := range map[string]func(skip func()) func(co *tinyio.Co) error{
+		"coroutine": func(skip func()) func(co *tinyio.Co) error {
+			return func(*tinyio.Co) error { skip(); return nil }
+		},
+		"thread": func(skip func()) func(co *tinyio.Co) error {
+			return func(co *tinyio.Co) error {
+				return co.Wait(tinyio.RunInThread(func(context.Context) (int, error) { skip(); return 0, nil }))
+			}
+		},
+		"at the end": func(skip func()) func(co *tinyio.Co) error {
+			return func(co *tinyio.Co) error {
+				tinyiotest.AtEnd(co, func() error { skip(); return nil })
+				return nil
+			}
+		},
+		"later": func(skip func()) func(co *tinyio.Co) error {
+			return func(co *tinyio.Co) error {
+				first := true
+				a := named("a", func(*tinyio.Co) error { first = false; return nil })
+				b := named("b", func(*tinyio.Co) error {
+					if first {
+						skip()
+					}
+					return nil
+				})
+				return co.Wait(a, b)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			r := record(t, func(r *recording) { tinyiotest.ExploreIn(t, r, program(r.SkipNow)) })
+			if !r.skipped || r.failed || len(r.logs) > 0 {
+				t.Errorf("Explore reports\n%s\n%q\nwant the test to be skipped", r.fatal, r.logs)
+			}
+			if name == "later" {
+				return
+			}
+			r = record(t, func(r *recording) { tinyiotest.ReplayIn(t, r, "a", program(r.SkipNow)) })
+			if !r.skipped || r.failed || len(r.logs) > 0 {
+				t.Errorf("Replay reports\n%s\n%q\nwant the test to be skipped", r.fatal, r.logs)
+			}
+		})
+	}
+}
+
+// TestContextOfTheTest has a program use it in each of its runs.
+func TestContextOfTheTest(t *testing.T) {
+	t.Run("nested run", func(t *testing.T) {
+		noLeaks(t)
+		passes(t, func(*tinyio.Co) error {
+			_, err := tinyio.Run(t.Context(), tinyio.Do((*tinyio.Co).Yield))
+			return err
+		})
+	})
+	t.Run("thread", func(t *testing.T) {
+		noLeaks(t)
+		passes(t, func(co *tinyio.Co) error {
+			return co.Wait(tinyio.RunInThread(func(context.Context) (int, error) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				<-ctx.Done()
+				return 0, t.Context().Err()
+			}))
+		})
+	})
+}
+
 // TestExploreFindsGoroutinesLeftBehind has some that sleep and some that are blocked. They stay, in bubbles that stay with them.
 func TestExploreFindsGoroutinesLeftBehind(t *testing.T) {
 	for _, test := range []struct {

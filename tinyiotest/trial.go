@@ -92,6 +92,9 @@ func (p *program) try(s strategy, faults []deviation, log *timeline) *trial {
 	if !failed && p.t.Failed() {
 		r.fails(marksTest, errSeeAbove)
 	}
+	if r.failure != nil && p.t.Skipped() && !p.t.Failed() {
+		r.failure.flaw = skips
+	}
 	if len(r.faults) > 0 {
 		r.misfits(fmt.Errorf("the fault %s has not come about", r.faults[0]))
 	}
@@ -102,7 +105,10 @@ func (p *program) try(s strategy, faults []deviation, log *timeline) *trial {
 var errSeeAbove = errors.New("tinyiotest: the test has said why")
 
 // inBubble calls f in a bubble of testing/synctest and returns what that panics with if not everything in it can end.
+//
+// The channel of the test's context is made when it is first asked for. If that were in a bubble, no other one could use it.
 func inBubble(t *testing.T, f func()) (stuck any) {
+	t.Context().Done()
 	defer func() { stuck = recover() }()
 	synctest.Test(t, func(*testing.T) { f() })
 	return nil
