@@ -241,6 +241,30 @@ to run it again:
 	}
 }
 
+// TestTimelineCutsThePackageOfFunctions has names of functions cut, and those that were given left alone.
+func TestTimelineCutsThePackageOfFunctions(t *testing.T) {
+	noLeaks(t)
+	for function, want := range map[string]string{
+		"main.run":                            "run",
+		"attack/user.program":                 "program",
+		"attack/user.two.two.func1.func2":     "two.two.func1.func2",
+		"example.com/a.b/yaml%2ev3.(*T).M-fm": "(*T).M-fm",
+		"example.com/pool.get[...]":           "get[...]",
+	} {
+		if got := tinyiotest.WithoutPackage(function); got != want {
+			t.Errorf("%s is called %s, want %s", function, got, want)
+		}
+	}
+	said := replaying(t, "a", func(co *tinyio.Co) error {
+		return co.Wait(named("example.com/job.7", (*tinyio.Co).Yield), tinyio.Do((*tinyio.Co).Yield))
+	}).logs[0]
+	for _, want := range []string{"TestTimelineCutsThePackageOfFunctions.func1#0", " example.com/job.7#1", " (*Co).Yield#2"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("Replay says\n%s\nwant %q in it", said, want)
+		}
+	}
+}
+
 // TestExploreTellsOfProgramsThatAreNotDeterministic has programs that do something else each time.
 func TestExploreTellsOfProgramsThatAreNotDeterministic(t *testing.T) {
 	for _, test := range []struct {
