@@ -57,6 +57,23 @@ func TestExploreTellsWhatIsWrong(t *testing.T) {
 				}
 			}
 		}, "lines are left out"},
+		{"it does not end", func(co *tinyio.Co) error {
+			done := false
+			busy := named("busy", func(co *tinyio.Co) error {
+				for !done {
+					if err := co.Yield(); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			sleeper := named("sleeper", func(co *tinyio.Co) error {
+				err := co.Sleep(time.Second)
+				done = true
+				return err
+			})
+			return co.Wait(busy, sleeper)
+		}, "virtual time passes only while nobody is ready"},
 		{"it hangs: what it waits for outside the loop never comes", func(co *tinyio.Co) error {
 			return co.Wait(tinyio.RunInThread(func(ctx context.Context) (int, error) {
 				<-ctx.Done()

@@ -219,7 +219,8 @@ func (r *trial) pass(l *tinyio.Loop, p tinyio.Pause) bool {
 	}
 	switch {
 	case r.turns >= maxTurns:
-		r.fails(neverEnds, fmt.Errorf("tinyiotest: %d turns have been taken", r.turns))
+		r.fails(neverEnds, fmt.Errorf("tinyiotest: %d turns have been taken; virtual time passes only while nobody is ready, so "+
+			"that one who yields until a time has come does so for ever: sleep in between, or wait for an event", r.turns))
 	case r.inject(deadline) || !blocked || r.idle(p.Deadline, p.Wake):
 		return true
 	case r.outside > 0:
