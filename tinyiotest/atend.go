@@ -6,8 +6,9 @@ import "github.com/tinyio-go/tinyio"
 type trialKey struct{}
 
 // AtEnd has check called when the run is over: every coroutine has ended, in whichever way, so this is where to see that every
-// permit is back and everything has been cleaned up. An error of check fails the schedule. The checks of a run are called in the
-// order in which they were registered; they may use what does not need a coroutine, such as [tinyio.Lock.TryAcquire].
+// permit is back and everything has been cleaned up. An error of check fails the schedule, and so do a panic and what marks the
+// test as failed. The checks of a run are all called, in the order in which they were registered, each on a goroutine of its
+// own; they may use what does not need a coroutine, such as [tinyio.Lock.TryAcquire].
 //
 // It may be called by any coroutine of a program that is run by [Explore] or [Replay], and panics in others.
 func AtEnd(co *tinyio.Co, check func() error) {

@@ -244,9 +244,10 @@ type printedTest struct {
 	name string
 }
 
-func (t *printedTest) Helper()      {}
-func (t *printedTest) Name() string { return t.name }
-func (t *printedTest) Failed() bool { return false }
+func (t *printedTest) Helper()       {}
+func (t *printedTest) Name() string  { return t.name }
+func (t *printedTest) Failed() bool  { return false }
+func (t *printedTest) Skipped() bool { return false }
 
 var (
 	timing    = regexp.MustCompile(` in \S+ \(\d+ a second\)`)

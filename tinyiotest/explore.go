@@ -65,6 +65,8 @@ const scheduleVariable = "TINYIO_SCHEDULE"
 //   - takes more than 100,000 turns,
 //   - leaves a goroutine behind, or something else that a check of [AtEnd] finds.
 //
+// If fn skips t, that is the end of the search, and t is skipped.
+//
 // What it reports is the shortest such schedule that it has found: what happened in it, turn by turn, and a line that runs it
 // again. In the environment variable TINYIO_SCHEDULE, that schedule is the only one that Explore runs; see [Replay] for
 // keeping it.
@@ -72,9 +74,13 @@ const scheduleVariable = "TINYIO_SCHEDULE"
 // A schedule is the choice of the next coroutine whenever several are ready. Each run begins at midnight UTC on 2000-01-01 and
 // is in virtual time. If t is a [*testing.T], and not in a bubble of [testing/synctest] already, each run is in a bubble of
 // its own. There time is virtual for threads too, and a thread has ended, or is blocked, before the next turn, so that it
-// makes no difference how fast it is. (A thread that is blocked where a bubble does not see it, by a mutex or a system call,
-// is waited for in real time.) Otherwise, threads have [tinyio.ThreadPatience] to end, and what takes longer may come at any
-// time.
+// makes no difference how fast it is. Otherwise, threads have [tinyio.ThreadPatience] to end, and what takes longer may come at
+// any time.
+//
+// A bubble does not see that a goroutine is blocked by a mutex, a system call, or a channel made outside of fn, such as the Done
+// channel of a context from there. Until that is over no virtual time passes: a system call takes the real time that it takes,
+// but what only goes on when virtual time does never comes, and the test hangs until the time limit of go test. So a thread must
+// not sleep with a mutex held that another one wants, nor wait in a select for a timer and for a channel from outside.
 //
 // The search begins with first in, first out. Then come all schedules with one deviation from that, then all with two, and so
 // on to the bound set by [Deviations]. Most bugs need few. If there are more than [MaxSchedules] allows for, those tried lie
@@ -133,6 +139,8 @@ func explore(p *program, opts []Option) {
 		p.t.Fatal(err)
 	case found == nil:
 		p.t.Logf("tinyiotest: %s", x)
+	case found.failure.flaw == skips:
+		p.t.SkipNow()
 	default:
 		p.t.Fatal(x.report(p.shrink(found)))
 	}

@@ -57,6 +57,23 @@ func TestExploreTellsWhatIsWrong(t *testing.T) {
 				}
 			}
 		}, "lines are left out"},
+		{"it does not end", func(co *tinyio.Co) error {
+			done := false
+			busy := named("busy", func(co *tinyio.Co) error {
+				for !done {
+					if err := co.Yield(); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			sleeper := named("sleeper", func(co *tinyio.Co) error {
+				err := co.Sleep(time.Second)
+				done = true
+				return err
+			})
+			return co.Wait(busy, sleeper)
+		}, "virtual time passes only while nobody is ready"},
 		{"it hangs: what it waits for outside the loop never comes", func(co *tinyio.Co) error {
 			return co.Wait(tinyio.RunInThread(func(ctx context.Context) (int, error) {
 				<-ctx.Done()
@@ -72,6 +89,18 @@ func TestExploreTellsWhatIsWrong(t *testing.T) {
 			tinyiotest.AtEnd(co, func() error { return errBroken })
 			return nil
 		}, "\nbroken\n"},
+		{"it panics", func(co *tinyio.Co) error {
+			tinyiotest.AtEnd(co, func() error { panic(errBroken) })
+			return nil
+		}, "\nbroken\n\ngoroutine "},
+		{"it calls runtime.Goexit, or FailNow of a test", func(co *tinyio.Co) error {
+			tinyiotest.AtEnd(co, func() error { r.FailNow(); return nil })
+			return nil
+		}, "has said why"},
+		{"it marks the test as failed", func(co *tinyio.Co) error {
+			tinyiotest.AtEnd(co, func() error { r.Errorf("wrong"); return nil })
+			return nil
+		}, "has said why"},
 	} {
 		t.Run(test.what, func(t *testing.T) {
 			if raced && test.what == "it does not end" {
@@ -90,6 +119,76 @@ func TestExploreTellsWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSkipInTheProgramSkipsTheTest has it be skipped by a coroutine, by a thread and at the end, at once and in a later schedule.
+func TestSkipInTheProgramSkipsTheTest(t *testing.T) {
+	for name, program := range map[string]func(skip func()) func(co *tinyio.Co) error{
+		"coroutine": func(skip func()) func(co *tinyio.Co) error {
+			return func(*tinyio.Co) error { skip(); return nil }
+		},
+		"thread": func(skip func()) func(co *tinyio.Co) error {
+			return func(co *tinyio.Co) error {
+				return co.Wait(tinyio.RunInThread(func(context.Context) (int, error) { skip(); return 0, nil }))
+			}
+		},
+		"at the end": func(skip func()) func(co *tinyio.Co) error {
+			return func(co *tinyio.Co) error {
+				tinyiotest.AtEnd(co, func() error { skip(); return nil })
+				return nil
+			}
+		},
+		"later": func(skip func()) func(co *tinyio.Co) error {
+			return func(co *tinyio.Co) error {
+				first := true
+				a := named("a", func(*tinyio.Co) error { first = false; return nil })
+				b := named("b", func(*tinyio.Co) error {
+					if first {
+						skip()
+					}
+					return nil
+				})
+				return co.Wait(a, b)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			r := record(t, func(r *recording) { tinyiotest.ExploreIn(t, r, program(r.SkipNow)) })
+			if !r.skipped || r.failed || len(r.logs) > 0 {
+				t.Errorf("Explore reports\n%s\n%q\nwant the test to be skipped", r.fatal, r.logs)
+			}
+			if name == "later" {
+				return
+			}
+			r = record(t, func(r *recording) { tinyiotest.ReplayIn(t, r, "a", program(r.SkipNow)) })
+			if !r.skipped || r.failed || len(r.logs) > 0 {
+				t.Errorf("Replay reports\n%s\n%q\nwant the test to be skipped", r.fatal, r.logs)
+			}
+		})
+	}
+}
+
+// TestContextOfTheTest has a program use it in each of its runs.
+func TestContextOfTheTest(t *testing.T) {
+	t.Run("nested run", func(t *testing.T) {
+		noLeaks(t)
+		passes(t, func(*tinyio.Co) error {
+			_, err := tinyio.Run(t.Context(), tinyio.Do((*tinyio.Co).Yield))
+			return err
+		})
+	})
+	t.Run("thread", func(t *testing.T) {
+		noLeaks(t)
+		passes(t, func(co *tinyio.Co) error {
+			return co.Wait(tinyio.RunInThread(func(context.Context) (int, error) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				<-ctx.Done()
+				return 0, t.Context().Err()
+			}))
+		})
+	})
 }
 
 // TestExploreFindsGoroutinesLeftBehind has some that sleep and some that are blocked. They stay, in bubbles that stay with them.
@@ -156,6 +255,30 @@ to run it again:
 `
 	if said != want {
 		t.Errorf("the report is\n%s\nwant\n%s", said, want)
+	}
+}
+
+// TestTimelineCutsThePackageOfFunctions has names of functions cut, and those that were given left alone.
+func TestTimelineCutsThePackageOfFunctions(t *testing.T) {
+	noLeaks(t)
+	for function, want := range map[string]string{
+		"main.run":                            "run",
+		"attack/user.program":                 "program",
+		"attack/user.two.two.func1.func2":     "two.two.func1.func2",
+		"example.com/a.b/yaml%2ev3.(*T).M-fm": "(*T).M-fm",
+		"example.com/pool.get[...]":           "get[...]",
+	} {
+		if got := tinyiotest.WithoutPackage(function); got != want {
+			t.Errorf("%s is called %s, want %s", function, got, want)
+		}
+	}
+	said := replaying(t, "a", func(co *tinyio.Co) error {
+		return co.Wait(named("example.com/job.7", (*tinyio.Co).Yield), tinyio.Do((*tinyio.Co).Yield))
+	}).logs[0]
+	for _, want := range []string{"TestTimelineCutsThePackageOfFunctions.func1#0", " example.com/job.7#1", " (*Co).Yield#2"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("Replay says\n%s\nwant %q in it", said, want)
+		}
 	}
 }
 

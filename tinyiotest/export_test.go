@@ -19,3 +19,6 @@ func ReplayIn(t *testing.T, tb testing.TB, schedule string, fn func(co *tinyio.C
 	p.bubble = t
 	replay(p, schedule)
 }
+
+// WithoutPackage is how the timeline cuts the names of functions.
+var WithoutPackage = withoutPackage

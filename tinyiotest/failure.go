@@ -19,6 +19,7 @@ const (
 	panics
 	exits
 	marksTest
+	skips // which is no flaw, and ends the search likewise
 	deadlocks
 	neverEnds
 	hangs
@@ -32,6 +33,7 @@ var flawNames = [...]string{
 	"it panics",
 	"it calls runtime.Goexit, or FailNow of a test",
 	"it marks the test as failed",
+	"it skips the test",
 	"it deadlocks",
 	"it does not end",
 	"it hangs: what it waits for outside the loop never comes",
@@ -58,7 +60,7 @@ func (f *failure) like(g *failure) bool {
 }
 
 // said reports whether it is the test that has told of f. It remembers that, and would say the same each time.
-func (f *failure) said() bool { return f.flaw == marksTest || f.flaw == exits }
+func (f *failure) said() bool { return f.flaw == marksTest || f.flaw == exits || f.flaw == skips }
 
 // innermost is the error that err is about.
 func innermost(err error) error {

@@ -36,20 +36,27 @@ func noLeaks(t *testing.T) {
 // A recording is a test that takes down what it is told, instead of failing.
 type recording struct {
 	testing.TB
-	failed bool
-	logs   []string
-	fatal  string // what it was failed with
+	failed  bool
+	skipped bool
+	logs    []string
+	fatal   string // what it was failed with
 }
 
 func (r *recording) Helper()                   {}
 func (r *recording) Failed() bool              { return r.failed }
 func (r *recording) Fail()                     { r.failed = true }
+func (r *recording) Skipped() bool             { return r.skipped }
 func (r *recording) Logf(f string, as ...any)  { r.logs = append(r.logs, fmt.Sprintf(f, as...)) }
 func (r *recording) Error(as ...any)           { r.failed = true }
 func (r *recording) Errorf(_ string, _ ...any) { r.failed = true }
 
 func (r *recording) FailNow() {
 	r.failed = true
+	runtime.Goexit()
+}
+
+func (r *recording) SkipNow() {
+	r.skipped = true
 	runtime.Goexit()
 }
 

@@ -94,7 +94,7 @@ func (r *trial) coroOf(n tinyio.Note) *coro {
 	}
 	c := &r.coros[n.Coro]
 	if n.What == tinyio.Started && c.started == 0 {
-		c.name, c.number = shortName(n.Name()), r.started
+		c.name, c.number = shortName(n), r.started
 		r.started++
 	}
 	return c

@@ -199,15 +199,17 @@ func (t *timeline) what(l line) string {
 	return text
 }
 
-// shortName is name without its package, if it looks like the full name of a function.
-func shortName(name string) string {
-	host, path, found := strings.Cut(name, "/")
-	if !found || !strings.Contains(host, ".") || strings.Contains(name, " ") {
+// shortName is the name of the coroutine that n is about, which has just been started. One without a name is called like its
+// function, and of that the package is left out.
+func shortName(n tinyio.Note) string {
+	if name := n.Name(); name != n.Place().Function {
 		return name
 	}
-	_, short, found := strings.Cut(path[strings.LastIndex(path, "/")+1:], ".")
-	if !found {
-		return name
-	}
-	return short
+	return withoutPackage(n.Name())
+}
+
+// withoutPackage is the name of a function without the path of its package.
+func withoutPackage(function string) string {
+	_, name, _ := strings.Cut(function[strings.LastIndex(function, "/")+1:], ".")
+	return name
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -91,6 +92,9 @@ func (p *program) try(s strategy, faults []deviation, log *timeline) *trial {
 	if !failed && p.t.Failed() {
 		r.fails(marksTest, errSeeAbove)
 	}
+	if r.failure != nil && p.t.Skipped() && !p.t.Failed() {
+		r.failure.flaw = skips
+	}
 	if len(r.faults) > 0 {
 		r.misfits(fmt.Errorf("the fault %s has not come about", r.faults[0]))
 	}
@@ -101,32 +105,60 @@ func (p *program) try(s strategy, faults []deviation, log *timeline) *trial {
 var errSeeAbove = errors.New("tinyiotest: the test has said why")
 
 // inBubble calls f in a bubble of testing/synctest and returns what that panics with if not everything in it can end.
+//
+// The channel of the test's context is made when it is first asked for. If that were in a bubble, no other one could use it.
 func inBubble(t *testing.T, f func()) (stuck any) {
+	t.Context().Done()
 	defer func() { stuck = recover() }()
 	synctest.Test(t, func(*testing.T) { f() })
 	return nil
 }
 
-// host runs the program on a goroutine of its own, which a Goexit may end, and looks at what it has left behind.
+// host runs the program, and looks at what it has left behind.
 func (r *trial) host() {
 	r.clock = newClock(r.bubble != nil)
 	r.threads.news, r.gaveUp = make(chan struct{}, 1), make(chan struct{}) // of the bubble, if there is one
 	watch := watchGoroutines(r.bubble != nil)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		pprof.Do(context.Background(), watch.label(), func(context.Context) { r.drive() })
-	}()
-	select {
-	case <-ended:
-	case <-r.gaveUp:
+	if !r.apart(watch, r.drive) {
 		return
 	}
-	r.checkEnds()
+	r.countEnds()
+	for _, check := range r.checks {
+		r.apart(watch, func() {
+			if err := check(); err != nil {
+				r.fails(leavesUndone, err)
+			}
+		})
+	}
 	if left := watch.left(); left != "" {
 		r.fails(leaks, fmt.Errorf("tinyiotest: these had not ended when the run had:\n\n%s", left))
 	}
 	r.over = true
+}
+
+// apart calls f on a goroutine of its own, which may panic, or end by a Goexit, without harm to the test: then the run has failed.
+// It returns when that has ended, or false when the run can never end.
+func (r *trial) apart(watch goroutineWatch, f func()) bool {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		returned := false
+		defer func() {
+			if p := recover(); p != nil {
+				r.fails(panics, asError(p))
+			} else if !returned {
+				r.fails(exits, errSeeAbove)
+			}
+		}()
+		pprof.Do(context.Background(), watch.label(), func(context.Context) { f() })
+		returned = true
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-r.gaveUp:
+		return false
+	}
 }
 
 // fails takes down the first failure.
@@ -145,14 +177,6 @@ func (r *trial) drive() {
 	r.cancel = cancel
 	l := tinyio.NewLoop(tinyio.WithClock(hostClock{r}), tinyio.WithPicker(hostPicker{r}),
 		tinyio.WithObserver(hostObserver{r}), tinyio.WithThreads(r.startThread))
-	returned := false
-	defer func() {
-		if p := recover(); p != nil {
-			r.fails(panics, asError(p))
-		} else if !returned {
-			r.fails(exits, errSeeAbove)
-		}
-	}()
 	run := tinyio.Start(ctx, l, tinyio.Do(r.fn))
 	r.inject(time.Time{})
 	for p := range run.Steps() {
@@ -161,17 +185,21 @@ func (r *trial) drive() {
 		}
 	}
 	_, err := run.Result()
-	returned = true
 	if err != nil && !r.done.excused(err) {
 		r.fails(returnsError, err)
 	}
 }
 
+// asError is the panic of value p as an error, to be called while it is being recovered from. That of a coroutine has its stack.
 func asError(p any) error {
-	if err, ok := p.(error); ok {
-		return err
+	switch v := p.(type) {
+	case *tinyio.PanicError:
+		return v
+	case error:
+		return fmt.Errorf("%w\n\n%s", v, debug.Stack())
+	default:
+		return fmt.Errorf("%v\n\n%s", v, debug.Stack())
 	}
-	return fmt.Errorf("%v", p)
 }
 
 // pass lets the time between two steps pass, and reports whether to go on.
@@ -191,7 +219,8 @@ func (r *trial) pass(l *tinyio.Loop, p tinyio.Pause) bool {
 	}
 	switch {
 	case r.turns >= maxTurns:
-		r.fails(neverEnds, fmt.Errorf("tinyiotest: %d turns have been taken", r.turns))
+		r.fails(neverEnds, fmt.Errorf("tinyiotest: %d turns have been taken; virtual time passes only while nobody is ready, so "+
+			"that one who yields until a time has come does so for ever: sleep in between, or wait for an event", r.turns))
 	case r.inject(deadline) || !blocked || r.idle(p.Deadline, p.Wake):
 		return true
 	case r.outside > 0:
@@ -266,17 +295,12 @@ func (r *trial) mix(v uint64) {
 	}
 }
 
-// checkEnds checks what must hold when a run is over.
-func (r *trial) checkEnds() {
+// countEnds checks that every coroutine has ended once.
+func (r *trial) countEnds() {
 	for id, c := range r.coros {
 		if c.started != c.ended || c.started > 1 {
 			r.fails(miscounts, fmt.Errorf("tinyiotest: coroutine %s was started %d times and ended %d times; please report this",
 				r.nameOf(tinyio.ID(id)), c.started, c.ended))
-		}
-	}
-	for _, check := range r.checks {
-		if err := check(); err != nil {
-			r.fails(leavesUndone, err)
 		}
 	}
 }
