@@ -177,7 +177,7 @@ func (c *coroutine) domain() *scope {
 
 // doomScope marks all members of s.
 func (l *Loop) doomScope(s *scope, why *reason) {
-	if s.why == nil {
+	if s.why == nil || why.scope == s {
 		s.why = why
 	}
 	for m := s.first; m != nil; m = m.after {
@@ -197,10 +197,8 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 	if c.state == done || c.doomed {
 		return
 	}
-	if c.stopped {
-		why = c.why // the first reason stands
-	} else if why == nil {
-		why = c.annex().told
+	if c.stopped || why == nil {
+		why = c.told() // the first reason stands
 	}
 	protected := false
 	for s := c.shelter(); s != nil && !why.aroseInside(s); s = s.outer {
@@ -321,6 +319,14 @@ func (c *coroutine) keepStopping() (left int32) {
 		}
 	}
 	return left
+}
+
+// told is why c, which is stopping, is to stop.
+func (c *coroutine) told() *reason {
+	if c.stopped {
+		return c.why
+	}
+	return c.annex().told
 }
 
 // isStopping reports that c is going to finish before long because it was told to, if only at the end of a shield.

@@ -46,6 +46,9 @@ func Isolate[T any](co *Co, c *Coro[T]) (Result[T], error) {
 // enclose makes c wait for a scope of its own, in which t is the first.
 func (l *Loop) enclose(c, t *coroutine) {
 	s := &scope{ctx: c.scope.ctx, parent: c.scope, owner: c}
+	if c.isStopping() { // and protected by a Shield, as are those inside
+		s.why = c.told()
+	}
 	c.more().inner = s
 	s.begin(l, t, c.shelter())
 }

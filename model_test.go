@@ -815,6 +815,9 @@ func (h modelHand) Isolate(j int) (value int, result, err error) {
 		return 0, nil, err
 	}
 	d := &domain{parent: a.domain, owner: a, first: t}
+	if len(a.reasons) > 0 {
+		d.reason = a.reasons[0]
+	}
 	m.start(t, d, a.cover)
 	err = a.pause(h.c, &modelWait{inside: d})
 	return t.value, m.report(d), err

@@ -55,9 +55,9 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 			c.attempt(1) // or it could go on for ever, from shield to shield
 		}
 		c.doomed = false
-		s.keepAway(c.loop.Load(), c.why)
-	} else if c.isStopping() { // and protected by the Shield in which it was started
-		s.keepAway(c.loop.Load(), c.annex().told)
+	}
+	if c.isStopping() { // if it is not stopped, it is protected by the Shield in which it was started
+		s.keepAway(c.loop.Load(), c.told())
 	}
 	c.more().shelter = s
 	defer s.leave()
