@@ -23,7 +23,7 @@ func (l *Loop) beside(call func()) *failure {
 		a.place.Init(a)
 	}
 	a.call, a.panic = call, nil
-	if !a.run() {
+	if a.place.ChangeOrExit() {
 		return &failure{err: errExited, exit: true}
 	}
 	l.dismissAside()
@@ -40,19 +40,6 @@ func (l *Loop) dismissAside() {
 		l.aside, a.call = nil, nil
 		a.place.Change()
 	}
-}
-
-// run changes over to a and reports whether it has come back. It has not if its goroutine has ended.
-func (a *aside) run() (returned bool) {
-	defer func() {
-		if !returned {
-			if p := recover(); p != stack.Exited {
-				panic(p)
-			}
-		}
-	}()
-	a.place.Change()
-	return true
 }
 
 // Work is what the goroutine of a does.

@@ -123,9 +123,6 @@ func (l *Loop) joinFresh(c *coroutine) bool {
 		return false
 	}
 	t := line.owner
-	if t == c {
-		return false
-	}
 	t.depth = max(t.depth, c.depth+1)
 	t.wanted++
 	c.unmet, c.gaveUp = 1, false

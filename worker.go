@@ -98,18 +98,10 @@ func (l *Loop) rest(w *worker) {
 func (l *Loop) dismiss() {
 	for _, w := range l.idlers {
 		w.quit = true
-		l.dismissOne(w)
+		l.driver = w.at
+		l.driver.ChangeOrExit()
 	}
 	l.idlers = nil
-}
-
-func (l *Loop) dismissOne(w *worker) {
-	defer func() {
-		if p := recover(); p != nil && p != stack.Exited {
-			panic(p)
-		}
-	}()
-	l.changeTo(&l.driver, w.at)
 }
 
 // mishap takes down a panic in the loop itself.

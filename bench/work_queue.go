@@ -125,41 +125,22 @@ func tryQueueOurs(j *job) (sum int) {
 
 func tryQueueGoroutines(j *job) (sum int) {
 	ch := make(chan int, 1)
+	return roundTrips(j, ch, ch)
+}
+
+// roundTrips sends ones there and receives them back.
+func roundTrips(j *job, there chan<- int, back <-chan int) (sum int) {
 	j.start()
 	for range j.Reps {
-		ch <- 1
-		sum += <-ch
+		there <- 1
+		sum += <-back
 	}
 	j.stop()
 	return sum
 }
 
-func channelReadyOurs(j *job) int {
-	return runLoop(func(co *tinyio.Co) (sum int, err error) {
-		ch := make(chan int, 1)
-		j.start()
-		for range j.Reps {
-			check(tinyio.Send(co, ch, 1))
-			v, _, err := tinyio.Recv(co, ch)
-			check(err)
-			sum += v
-		}
-		j.stop()
-		return sum, nil
-	})
-}
-
-// echo is the goroutine at the other end.
-func echo(there, back chan int) {
-	for v := range there {
-		back <- v
-	}
-}
-
-func channelOurs(j *job) int {
-	there, back := make(chan int), make(chan int)
-	defer close(there)
-	go echo(there, back)
+// roundTripsOurs does what roundTrips does in a coroutine.
+func roundTripsOurs(j *job, there chan<- int, back <-chan int) int {
 	return runLoop(func(co *tinyio.Co) (sum int, err error) {
 		j.start()
 		for range j.Reps {
@@ -173,17 +154,30 @@ func channelOurs(j *job) int {
 	})
 }
 
-func channelGoroutines(j *job) (sum int) {
+func channelReadyOurs(j *job) int {
+	ch := make(chan int, 1)
+	return roundTripsOurs(j, ch, ch)
+}
+
+// echo is the goroutine at the other end.
+func echo(there, back chan int) {
+	for v := range there {
+		back <- v
+	}
+}
+
+func channelOurs(j *job) int {
 	there, back := make(chan int), make(chan int)
 	defer close(there)
 	go echo(there, back)
-	j.start()
-	for range j.Reps {
-		there <- 1
-		sum += <-back
-	}
-	j.stop()
-	return sum
+	return roundTripsOurs(j, there, back)
+}
+
+func channelGoroutines(j *job) int {
+	there, back := make(chan int), make(chan int)
+	defer close(there)
+	go echo(there, back)
+	return roundTrips(j, there, back)
 }
 
 func submitOurs(j *job) int {

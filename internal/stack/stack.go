@@ -56,5 +56,22 @@ func (p *Place) Change() {
 	}
 }
 
+// ChangeOrExit is Change for one who is ready for a goroutine whose Place this is to call runtime.Goexit: it reports whether
+// one has.
+func (p *Place) ChangeOrExit() (exited bool) {
+	returned := false
+	defer func() {
+		if !returned {
+			if r := recover(); r != Exited {
+				panic(r)
+			}
+			exited = true
+		}
+	}()
+	p.Change()
+	returned = true
+	return false
+}
+
 // Exited is what a goroutine panics with if one has called runtime.Goexit whose Place it was parked in.
 var Exited any = new(int)
