@@ -116,6 +116,12 @@ func pullCrowd(j *job, step func()) int {
 		})
 		nexts[i]()
 	}
+	takeTurns(j, nexts, stops)
+	return sum
+}
+
+// takeTurns measures reps turns of each of the functions on bare iter.Pull, and ends them.
+func takeTurns(j *job, nexts []func() (struct{}, bool), stops []func()) {
 	j.start()
 	for range j.Reps {
 		for _, next := range nexts {
@@ -126,7 +132,6 @@ func pullCrowd(j *job, step func()) int {
 	for _, stop := range stops {
 		stop()
 	}
-	return sum
 }
 
 // asyncCrowd is a crowd of coroutines of package async, each of which does the task reps times.

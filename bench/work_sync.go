@@ -122,16 +122,7 @@ func pingPull(j *job) int {
 		next, stop := iter.Pull(side)
 		nexts, stops = append(nexts, next), append(stops, stop)
 	}
-	j.start()
-	for range j.Reps {
-		for _, next := range nexts {
-			next()
-		}
-	}
-	j.stop()
-	for _, stop := range stops {
-		stop()
-	}
+	takeTurns(j, nexts, stops)
 	return sum
 }
 
