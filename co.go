@@ -29,10 +29,20 @@ func (co *Co) enter(op string) *coroutine {
 		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
 	}
 	c := co.c
-	if c == nil || c.g != stack.ID() || c.state != running || co.shield != nil {
+	if c == nil || c.g.Load() != stack.ID() || c.state != running || co.shield != nil {
 		co.check(op)
 	}
 	return c
+}
+
+// isCaller reports whether c, which has begun, runs on the calling goroutine. It may be called from any goroutine.
+func (c *coroutine) isCaller() bool {
+	g := stack.ID()
+	if g == 0 { // goroutines cannot be told apart here; a thread is at least not on a loop
+		_, onLoop := calledFrom(1)
+		return onLoop
+	}
+	return c.g.Load() == g && !c.finished.Load()
 }
 
 // check panics if co is in the wrong hands.
@@ -41,7 +51,7 @@ func (co *Co) check(op string) {
 	switch {
 	case c == nil:
 		panic("tinyio: " + op + ": the Co is zero; use the one that the coroutine's function is given")
-	case c.g == stack.ID() && c.state == running && !co.shield.retired(co):
+	case c.g.Load() == stack.ID() && c.state == running && !co.shield.retired(co):
 		return
 	}
 	panic("tinyio: " + op + ": the Co of coroutine " + co.c.describe() + " was used outside its own coroutine; " +
@@ -292,7 +302,13 @@ type runningCo struct{}
 
 // nest returns a context for a run inside the coroutine, and how to let go of it. The loop of co stands still as long as that one
 // runs, and so cannot tell co that its own context is done; a Shield keeps that away for its grace.
+//
+// In another goroutine, a thread perhaps, co is a context like any other: the loop goes on, and tells it. What a Shield is up to
+// must not be looked at from there.
 func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
+	if co.shield != nil && !co.c.isCaller() {
+		return ctx, func() {}
+	}
 	outside := co.c.scope.ctx
 	merged, cancel := context.WithCancelCause(ctx)
 	end := func() { cancel(context.Cause(outside)) }

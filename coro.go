@@ -212,9 +212,9 @@ const (
 // coroutines need at all is in an annex.
 type coroutine struct {
 	co      Co
-	next    *coroutine   // in the ready queue
-	at      *stack.Place // where its goroutine is parked, while its function runs
-	g       uintptr      // its goroutine
+	next    *coroutine     // in the ready queue
+	at      *stack.Place   // where its goroutine is parked, while its function runs
+	g       atomic.Uintptr // its goroutine
 	loop    atomic.Pointer[Loop]
 	state   state
 	wait    wait
@@ -290,7 +290,8 @@ func (c *coroutine) init(b body, entry uintptr) {
 
 // run calls the function, on w, and takes down how it ended.
 func (c *coroutine) run(w *worker) {
-	c.g, c.outcome = w.id, exited // unless it comes to say otherwise
+	c.g.Store(w.id)
+	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
 	err := c.body.call(&c.co)
 	if c.state != running { // a callback, which waits without a stack from here on
@@ -305,11 +306,16 @@ func (c *coroutine) caught() {
 	if c.outcome != exited {
 		return
 	}
-	c.err = errExited
+	how := errExited
 	if p := recover(); p != nil {
-		c.err, c.outcome = newPanicError(p, debug.Stack()), panicked
+		how = threadPanic{newPanicError(p, debug.Stack())}
 	}
-	c.state, c.wait = running, onNothing
+	if c.state == waiting && !c.annex().callback.endAbruptly(how) {
+		c.outcome = pending
+		return
+	}
+	c.state = running
+	c.endWith(how)
 }
 
 // claim makes c belong to l, unless it belongs to another loop.

@@ -88,6 +88,14 @@ func (f failure) run(l *Loop) {
 	}
 }
 
+// how is f as the result of a callback: see endWith.
+func (f failure) how() error {
+	if p, ok := f.err.(*PanicError); ok && f.panic {
+		return threadPanic{p}
+	}
+	return f.err
+}
+
 func (f failure) error() error { return &Error{Err: f.err, Trace: f.trace} }
 
 // failure is what went wrong in c, which has ended; nil if nothing did.

@@ -30,8 +30,11 @@ func Isolate[T any](co *Co, c *Coro[T]) (Result[T], error) {
 		}
 	}
 	if c.c.state != fresh {
-		err := co.await("Isolate", &c.c)
-		return Result[T]{c.value, c.c.pastError()}, err
+		if err := co.await("Isolate", &c.c); !c.c.finished.Load() { // and is still written, perhaps by another goroutine
+			return Result[T]{}, err
+		} else {
+			return Result[T]{c.value, c.c.pastError()}, err
+		}
 	}
 	l.asked.target = &c.c
 	err := co.suspend(onIsolate)

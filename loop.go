@@ -68,6 +68,7 @@ type Loop struct {
 	stepwise bool // every turn goes through the ready queue and the loop
 	watch    *watch
 	mode     GroupMode
+	made     bool // by NewLoop
 
 	startThread func(t *Thread) // nil unless a host runs the threads
 
@@ -86,7 +87,7 @@ func WithErrorGroup(mode GroupMode) Option {
 
 // NewLoop returns a loop with the given options.
 func NewLoop(opts ...Option) *Loop {
-	l := &Loop{clock: new(realClock)}
+	l := &Loop{clock: new(realClock), made: true}
 	l.inbox.head.Store(closed)
 	for _, o := range opts {
 		if o == nil {
@@ -141,7 +142,7 @@ func checkRun(ctx context.Context, l *Loop, c *coroutine, op string) {
 	switch {
 	case ctx == nil:
 		panic("tinyio: " + op + ": the context is nil; pass context.Background() if there is none")
-	case l == nil || l.clock == nil:
+	case l == nil || !l.made:
 		panic("tinyio: " + op + ": the Loop is nil or zero; make one with NewLoop")
 	case c == nil || c.body == nil:
 		panic("tinyio: " + op + ": the coroutine is nil or zero; make it with New")
@@ -246,10 +247,13 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 		l.fireTimers()
 		l.runErrands()
 		c := l.pick()
-		if c == nil {
-			if l.hosted {
-				return true
-			}
+		switch {
+		case c != nil:
+		case l.live == 0: // what was done before this turn has finished the last coroutine
+			continue
+		case l.hosted:
+			return true
+		default:
 			l.idle()
 			continue
 		}

@@ -999,15 +999,18 @@ func (h modelHand) Barrier(b int) (int, error) {
 	if len(bar.line)+1 < bar.n {
 		w := &modelWait{line: &bar.line}
 		bar.line = append(bar.line, h.a)
-		err := h.a.pause(h.c, w)
-		return w.index, err
+		if err := h.a.pause(h.c, w); !w.granted {
+			return 0, err
+		}
+		return w.index, nil
 	}
 	for i, a := range bar.line {
-		a.wait.index = i
+		a.wait.index, a.wait.granted = i, true
 		h.a.m.ready(a)
 	}
 	bar.line = nil
-	return bar.n - 1, h.a.turnOver(h.c)
+	_ = h.a.turnOver(h.c)
+	return bar.n - 1, nil
 }
 
 // Put puts at once if there is room, or somebody who waits for a value, and takes a turn; otherwise it stands in line.

@@ -36,9 +36,9 @@ func (l *Loop) Serve(ctx context.Context) error {
 // failure of c crashes the loop, and Submit returns it too, as an [*Error]. (So let a server submit coroutines that [Isolate]
 // what may fail.) If the loop crashes for another reason, the error is the [*CancelledError] of c.
 //
-// When ctx is done, c is halted, as it would be by a [Timeout], and Submit returns [context.Cause] of ctx when it has stopped; or
-// c's value, if c finished with a nil error all the same. If somebody else waits for c, or it was spawned, Submit returns at
-// once and c carries on. The values and the deadline of ctx are not those of c's [Co].
+// When ctx is done, Submit returns [context.Cause] of ctx at once, even if the loop is stuck. When the loop gets to it, it halts c, as a
+// [Timeout] would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. The values and the
+// deadline of ctx are not those of c's [Co].
 //
 // Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to
 // another loop. It returns an error at once, and c does not run, if the loop is not running, [ErrNotRunning]; if it is
@@ -72,13 +72,15 @@ func submit(ctx context.Context, l *Loop, t *coroutine) error {
 	}
 	select {
 	case <-s.ended:
+		return s.err
 	case <-ctx.Done():
+		// The loop may be stuck, and may even wait, through what was submitted, for the caller to return: so nobody waits for it
+		// here.
 		w := &withdrawal{of: s, cause: context.Cause(ctx)}
 		w.to = w
 		l.inbox.post(&w.message) // if that is refused, the run is over, and so is the submission
-		<-s.ended
+		return w.cause
 	}
-	return s.err
 }
 
 // A submission stands for a goroutine that waits in Submit. On the loop it is a coroutine that awaits the one that was
@@ -198,8 +200,12 @@ func calledFrom(up int) (place uintptr, onLoop bool) {
 
 // loopFunctions are the functions of this package that call others while a loop stands still: the loop itself, and what runs
 // on the stacks of coroutines.
-var loopFunctions = []uintptr{
-	entryOf((*Loop).loop), entryOf((*run).steps), entryOf(begin), entryOf((*coroutine).run), entryOf((*aside).Work),
+var loopFunctions []uintptr
+
+func init() { // because begin leads to calledFrom
+	loopFunctions = []uintptr{
+		entryOf((*Loop).loop), entryOf((*run).steps), entryOf(begin), entryOf((*coroutine).run), entryOf((*aside).Work),
+	}
 }
 
 func entryOf(f any) uintptr { return reflect.ValueOf(f).Pointer() }

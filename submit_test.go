@@ -257,11 +257,6 @@ func TestSubmitOfACoroutineThatFinishesAllTheSame(t *testing.T) {
 		}
 		s := serve()
 		crashed := submit(background, s.Loop, stubborn())
-		ctx, cancel := context.WithTimeout(background, time.Second)
-		defer cancel()
-		if v, err := tinyio.Submit(ctx, s.Loop, stubborn()); v != 7 || err != nil {
-			t.Errorf("halted, it gives %d, %v", v, err)
-		}
 		s.end(errBoom)
 		if v, err := crashed.result(t); v != 7 || err != nil {
 			t.Errorf("cancelled, it gives %d, %v", v, err)
@@ -353,7 +348,7 @@ func TestSubmitOfACoroutineInsideACrashingIsolate(t *testing.T) {
 	})
 }
 
-// R18: when its context is done, Submit halts the coroutine, waits until it has stopped, and returns the cause.
+// R31: when its context is done, Submit returns the cause at once, and the loop halts the coroutine, children first.
 func TestSubmitWhoseContextIsDone(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -374,9 +369,11 @@ func TestSubmitWhoseContextIsDone(t *testing.T) {
 		cancel(errBoom)
 		began := time.Now()
 		<-c.done
-		if _, err := c.result(t); err != errBoom || time.Since(began) != time.Minute {
+		if _, err := c.result(t); err != errBoom || time.Since(began) != 0 {
 			t.Errorf("Submit returns %v after %v", err, time.Since(began))
 		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
 		log.want(t, "child stopped", "tinyio: cancelled because of: boom, boom", "stopped")
 		if err := s.end(nil); errors.Is(err, errBoom) {
 			t.Errorf("Serve returns %v", err)
@@ -384,7 +381,7 @@ func TestSubmitWhoseContextIsDone(t *testing.T) {
 	})
 }
 
-// A coroutine that fails while it is halted crashes the loop, and Submit returns that.
+// A coroutine that fails while it is halted crashes the loop. Submit has returned by then.
 func TestSubmitOfACoroutineThatFailsWhenHalted(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -395,7 +392,7 @@ func TestSubmitOfACoroutineThatFailsWhenHalted(t *testing.T) {
 			return 0, errBoom
 		}))
 		<-s.ended
-		if !errors.Is(err, errBoom) || !errors.Is(s.err, errBoom) {
+		if err != context.DeadlineExceeded || !errors.Is(s.err, errBoom) {
 			t.Errorf("Submit returns %v, Serve %v", err, s.err)
 		}
 	})
@@ -839,7 +836,7 @@ func TestSubmitAgainstTheEndOfRuns(t *testing.T) {
 
 // submitAtRandom submits a coroutine, perhaps with a context that will soon be done, and checks what comes of it.
 func submitAtRandom(t *testing.T, l *tinyio.Loop, random *rand.Rand) {
-	ran, ended := 0, 0
+	var ran, ended atomic.Int32
 	ctx, cancel := background, func() {}
 	if random.IntN(2) == 0 {
 		ctx, cancel = context.WithTimeout(background, time.Duration(random.IntN(100))*time.Microsecond)
@@ -847,8 +844,8 @@ func submitAtRandom(t *testing.T, l *tinyio.Loop, random *rand.Rand) {
 	defer cancel()
 	naps := random.IntN(3)
 	v, err := tinyio.Submit(ctx, l, tinyio.New(func(co *tinyio.Co) (int, error) {
-		ran++
-		defer func() { ended++ }()
+		ran.Add(1)
+		defer ended.Add(1)
 		for range naps {
 			if err := co.Sleep(time.Duration(10) * time.Microsecond); err != nil {
 				return 0, err
@@ -857,12 +854,12 @@ func submitAtRandom(t *testing.T, l *tinyio.Loop, random *rand.Rand) {
 		return 7, nil
 	}))
 	switch {
-	case err == nil && v == 7 && ran == 1 && ended == 1:
-	case err == tinyio.ErrNotRunning && ran == 0:
-	case errors.Is(err, tinyio.ErrCancelled) && ran == ended:
-	case ctx != background && err == context.DeadlineExceeded && ran == ended:
+	case err == nil && v == 7 && ran.Load() == 1 && ended.Load() == 1:
+	case err == tinyio.ErrNotRunning && ran.Load() == 0:
+	case errors.Is(err, tinyio.ErrCancelled) && ran.Load() == ended.Load():
+	case ctx != background && err == context.DeadlineExceeded && ran.Load() <= 1: // it may be on its way to its end
 	default:
-		t.Errorf("Submit returns %d, %v; the coroutine has begun %d times and ended %d times", v, err, ran, ended)
+		t.Errorf("Submit returns %d, %v; the coroutine has begun %d times and ended %d times", v, err, ran.Load(), ended.Load())
 	}
 }
 

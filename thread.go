@@ -146,6 +146,10 @@ func newCallback[T any](begin any, entry uintptr) *Coro[T] {
 }
 
 // A callback is a coroutine's way back from outside the loop.
+//
+// It ends once, by whoever sets called first: done, or a start or cancel function that does not return. That one alone writes
+// the result. If start ends abruptly when done has been called, in another goroutine perhaps and only just, the coroutine
+// waits for that message as always, and then ends as start did: a panic is not lost, and no message is late.
 type callback struct {
 	message
 	c      *coroutine
@@ -153,6 +157,7 @@ type callback struct {
 	simple bool // which cannot panic or exit, and so needs no stack of its own
 	called atomic.Bool
 	cancel func(cause error)
+	abrupt error // how start ended, if it did not return after done had been called
 }
 
 // isSimple reports whether c can begin without a stack.
@@ -177,14 +182,18 @@ func (c *Coro[T]) callBegin() {
 		l.handOver(&Thread{c: &c.c, run: func() { c.inThread(fn, true) }})
 		return
 	}
-	returned := false
-	defer func() {
-		if !returned && b.called.CompareAndSwap(false, true) {
-			l.threads--
-		}
-	}()
 	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
-	returned = true
+}
+
+// endAbruptly ends a callback whose start function has panicked or exited, unless done was called before. It reports
+// whether the coroutine is to finish now.
+func (b *callback) endAbruptly(how error) bool {
+	if !b.called.CompareAndSwap(false, true) {
+		b.abrupt = how
+		return false
+	}
+	b.c.loop.Load().threads--
+	return true
 }
 
 // comeBackWith is the way back from outside: the done function of a callback. It may be called from any goroutine; the first
@@ -203,33 +212,49 @@ func (b *callback) arrive(l *Loop) {
 	if v, ok := l.clock.(*virtualClock); ok {
 		v.waited = false // whoever is left has its time again
 	}
-	if b.c.state == waiting { // and start has not panicked after it called done
-		l.makeReady(b.c)
-	}
+	l.makeReady(b.c)
 }
 
 // comeBack is the last turn of a callback: its result is there, and nothing is left to run.
 func (c *Coro[T]) comeBack() { c.c.endCallback() }
 
 func (c *coroutine) endCallback() {
-	c.outcome, c.wait = returned, onNothing
-	if c.err == errExited {
+	b := &c.annex().callback
+	if b.abrupt != nil {
+		c.err = b.abrupt
+	}
+	b.cancel = nil // what it holds on to is not needed any more
+	c.endWith(c.err)
+}
+
+// endWith takes down that the function of c has ended: with err, or as errExited and a threadPanic say.
+func (c *coroutine) endWith(err error) {
+	c.err, c.outcome, c.wait = err, returned, onNothing
+	if err == errExited {
 		c.outcome = exited
-	} else if p, ok := c.err.(threadPanic); ok {
+	} else if p, ok := err.(threadPanic); ok {
 		c.err, c.outcome = p.PanicError, panicked
 	}
 }
 
-// stop passes on to the outside that the coroutine is being stopped.
+// stop passes on to the outside that the coroutine is being stopped. A cancel function that panics or exits ends the coroutine
+// in this way, for it cannot be relied on to bring about that done is called.
 func (b *callback) stop(l *Loop, cause error) {
 	cancel := b.cancel
 	b.cancel = nil
 	if cancel == nil || b.called.Load() {
 		return
 	}
-	if f := l.beside(func() { cancel(cause) }); f != nil {
-		l.errands.push(*f)
+	f := l.beside(func() { cancel(cause) })
+	if f == nil {
+		return
 	}
+	if b.called.CompareAndSwap(false, true) {
+		b.c.err = f.how()
+		b.arrive(l)
+		return
+	}
+	b.abrupt = f.how()
 }
 
 // An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that
