@@ -916,3 +916,85 @@ func TestEventSetBetweenRuns(t *testing.T) {
 		setters.Wait()
 	})
 }
+
+// R31: a thread submits, with its own context, what waits for the thread. When the run is stopped, Submit returns at once, and with the
+// thread everybody goes on: nobody waits for somebody who waits, outside the loop, for him.
+func TestSubmitByAThreadOfWhatWaitsForThatThread(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := tinyio.NewLoop()
+		var c *tinyio.Coro[int]
+		var submitted error
+		thread := tinyio.RunInThread(func(ctx context.Context) (int, error) {
+			var v int
+			v, submitted = tinyio.Submit(ctx, l, c)
+			return v, submitted
+		})
+		c = tinyio.New(func(co *tinyio.Co) (int, error) { return thread.Await(co) })
+		ctx, cancel := context.WithTimeoutCause(background, time.Second, errBoom)
+		defer cancel()
+		began := time.Now()
+		_, err := tinyio.RunOn(ctx, l, c)
+		if !errors.Is(err, errBoom) || submitted != errBoom || time.Since(began) != time.Second {
+			t.Errorf("Run returns %v after %v, Submit %v", err, time.Since(began), submitted)
+		}
+	})
+}
+
+// R31: Submit returns as soon as its context is done, although the loop is stuck. What was submitted never runs.
+func TestSubmitToALoopThatIsStuck(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := tinyio.NewLoop()
+		_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+			ctx, cancel := context.WithTimeoutCause(background, time.Second, errBoom)
+			defer cancel()
+			began := time.Now()
+			s := submit(ctx, l, tinyio.New(func(*tinyio.Co) (int, error) {
+				t.Error("it runs")
+				return 0, nil
+			}))
+			<-s.done
+			if _, err := s.result(t); err != errBoom || time.Since(began) != time.Second {
+				t.Errorf("Submit returns %v after %v", err, time.Since(began))
+			}
+			return co.Yield()
+		}))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A clock that panics while other goroutines submit: the run ends with the panic, and nobody reads what the loop writes.
+func TestSubmitWhileTheClockPanics(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop(tinyio.WithClock(new(brokenClock)))
+	var over atomic.Bool
+	var submitters sync.WaitGroup
+	for range 2 {
+		submitters.Go(func() {
+			for !over.Load() {
+				tinyio.Submit(background, l, value(0, 1))
+			}
+		})
+	}
+	p := panicErrorOf(t, func() {
+		tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Millisecond) }))
+	})
+	over.Store(true)
+	submitters.Wait()
+	if p.Value != "broken clock" {
+		t.Errorf("Run panics with %v", p.Value)
+	}
+}
+
+// A brokenClock panics when it is asked for the time again.
+type brokenClock struct {
+	manualClock
+}
+
+func (b *brokenClock) Now() time.Time {
+	if b.manualClock.Now(); b.reads > 1 {
+		panic("broken clock")
+	}
+	return time.Now()
+}
