@@ -36,7 +36,7 @@ func TestPartyThatIsStoppedAfterTheBarrierHasOpened(t *testing.T) {
 					return err
 				}
 				// It fails right after the turn in which the barrier opens.
-				r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 					if err := co.Spawn(stopped); err != nil {
 						return err
 					}

@@ -119,7 +119,7 @@ func (s *submission) run(l *Loop) {
 		return
 	}
 	c.loop.Store(l)
-	l.enrol(c, l.root, nil)
+	l.enrol(c, l.root)
 	c.one[0].line = &s.target.awaiters
 	c.state, c.wait, c.outcome = running, onCoroutine, pending
 	l.stopped(c)
@@ -130,15 +130,20 @@ func (s *submission) admit(l *Loop) error {
 	switch {
 	case l.root == nil:
 		return ErrNotRunning
-	case l.root.why != nil:
-		return l.root.why.err
+	case l.root.crash != nil:
+		return l.root.crash.err
 	}
 	return s.target.claim(l)
 }
 
 // comeBack ends the wait: the target has finished, or was left to others.
 func (s *submission) comeBack() {
-	s.c.outcome, s.c.wait = returned, onNothing
+	c := &s.c
+	c.outcome, c.wait = returned, onNothing
+	if r := c.stop; r != nil && r.target == c { // the caller of Submit has gone
+		l := c.loop.Load()
+		l.orphans = append(l.orphans, r.cleanups...)
+	}
 	s.end(s.verdict())
 }
 
@@ -148,14 +153,12 @@ func (s *submission) verdict() error {
 	switch finished := t.state == done; {
 	case finished && t.err == nil:
 		return nil
-	case finished && !(t.stopped && t.why.explains(t.err)):
+	case finished && !(t.stop != nil && t.stop.explains(t.err)):
 		return &Error{Err: t.err, Trace: []Frame{c.entryFrame(), t.entryFrame()}}
-	case !c.stopped:
-		return t.why.err // of an Isolate
-	case c.why.crash:
-		return c.why.err
+	case c.stop == nil:
+		return t.stop.err // of an Isolate, or a Cancel
 	}
-	return c.why.cause
+	return c.stop.err
 }
 
 // end lets the goroutine go on.
@@ -176,7 +179,7 @@ func (w *withdrawal) arrive(l *Loop) { l.errands.push(w) }
 // run halts the submission, and with it the target, unless others want that.
 func (w *withdrawal) run(l *Loop) {
 	if c := &w.of.c; c.state == waiting {
-		l.halt(c, &reason{err: &CancelledError{Cause: w.cause}, cause: w.cause})
+		l.halt(c, &reason{err: &CancelledError{Cause: w.cause}, target: c})
 	}
 }
 

@@ -171,7 +171,7 @@ func (c *Coro[T]) callBegin() {
 	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
 	if l.watch != nil {
-		l.tell(Suspended, &c.c, nil)
+		l.note(Suspended, &c.c, nil)
 	}
 	l.threads++
 	if fn, ok := begin.(func(context.Context) (T, error)); ok {
