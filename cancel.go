@@ -227,6 +227,10 @@ func (l *Loop) endWait(c *coroutine) {
 		l.wake(c)
 	case onThread:
 		c.annex().callback.stop(l, c.stop.cause())
+	case onCall: // it hears of it when the function has returned
+		if a := c.annex(); a != nil && a.call != nil {
+			a.call.stop(l)
+		}
 	case onIsolate: // it hears of it when the scopes are empty
 	}
 }

@@ -197,10 +197,11 @@ const (
 	onBarrier
 	onQueue
 	onThread
+	onCall
 )
 
 var waitNames = [...]string{"nothing", "its turn", "its turn", "a timer", "a coroutine", "one of several coroutines",
-	"an isolated coroutine", "an event", "a permit", "a barrier", "a queue", "a thread or callback"}
+	"an isolated coroutine", "an event", "a permit", "a barrier", "a queue", "a thread or callback", "a call"}
 
 func (w wait) String() string { return waitNames[w] }
 
@@ -265,6 +266,7 @@ type annex struct {
 	inside   shielded      // its place among those who were started in the same Shield
 	kin      *kinship
 	callback callback
+	call     interruptible // that it waits for
 	number   ID  // from 1, when the loop is watched
 	attempts int // to suspend, since it was stopped
 }

@@ -117,7 +117,7 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 		if live == 0 {
 			return fmt.Errorf("%s waits for a scope that is empty", c.label())
 		}
-	case onCompletion, onThread:
+	case onCompletion, onThread, onCall:
 	default:
 		return fmt.Errorf("%s waits for %s", c.label(), c.wait)
 	}

@@ -54,17 +54,19 @@ func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
 func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
 func (t *threadContext) Value(key any) any           { return (*Co)(t).context().Value(key) }
 
-// A Thread is the function of a [RunInThread] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
+// A Thread is the function of a [RunInThread] or a [Call] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
 // returned, Return; or Fail instead of both. All of them may be called from any goroutine.
 type Thread struct {
-	c        *coroutine
-	run      func()
+	c        *coroutine // that waits for it
+	run      func()     // calls the function and keeps the outcome
+	fail     func(err error)
+	back     func() // brings the outcome to the loop
 	begun    atomic.Bool
 	ended    atomic.Bool
 	returned atomic.Bool
 }
 
-// WithThreads makes a loop hand the function of each [RunInThread] to start, instead of running it in a goroutine itself: for
+// WithThreads makes a loop hand the function of each [RunInThread] and [Call] to start, instead of running it in a goroutine itself: for
 // hosts that run threads elsewhere, in a certain order, or not at all, such as tools for tests and for replaying. With functions
 // of [RunInPool], start is called when they have their place in the pool.
 //
@@ -93,8 +95,7 @@ func (t *Thread) Return() {
 		panic("tinyio: Thread.Return: the function of coroutine " + t.c.describe() + " has not returned; call Run first")
 	}
 	if t.returned.CompareAndSwap(false, true) {
-		t.c.annex().callback.called.Store(true)
-		t.c.loop.Load().inbox.post(&t.c.annex().callback.message)
+		t.back()
 	}
 }
 
@@ -105,7 +106,7 @@ func (t *Thread) Fail(err error) {
 		panic("tinyio: Thread.Fail: the error is nil; a thread that does not fail has to Run")
 	}
 	if t.begun.CompareAndSwap(false, true) {
-		t.c.err = err
+		t.fail(err)
 		t.ended.Store(true)
 		t.Return()
 	}
@@ -179,7 +180,15 @@ func (c *Coro[T]) callBegin() {
 			go c.inThread(fn, false)
 			return
 		}
-		l.handOver(&Thread{c: &c.c, run: func() { c.inThread(fn, true) }})
+		l.handOver(&Thread{
+			c:    &c.c,
+			run:  func() { c.inThread(fn, true) },
+			fail: func(err error) { c.c.err = err },
+			back: func() {
+				b.called.Store(true)
+				l.inbox.post(&b.message)
+			},
+		})
 		return
 	}
 	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
@@ -208,11 +217,16 @@ func (c *Coro[T]) comeBackWith(v T, err error) {
 
 // arrive makes the coroutine ready: its last turn, in which it finishes.
 func (b *callback) arrive(l *Loop) {
+	l.threadBack()
+	l.makeReady(b.c)
+}
+
+// threadBack notes that a thread or callback has come back.
+func (l *Loop) threadBack() {
 	l.threads--
 	if v, ok := l.clock.(*virtualClock); ok {
 		v.waited = false // whoever is left has its time again
 	}
-	l.makeReady(b.c)
 }
 
 // comeBack is the last turn of a callback: its result is there, and nothing is left to run.
