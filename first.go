@@ -34,7 +34,7 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 			tries[i] = awaiting(c)
 			tries[i].c.loop.Store(r.loop)
 		}
-		scopes[i] = scope{ctx: caller.scope.ctx, owner: caller, main: &tries[i].c}
+		scopes[i] = scope{owner: caller, main: &tries[i].c}
 		tries[i].c.scope = &scopes[i]
 		if i > 0 {
 			scopes[i-1].sibling = &scopes[i]
