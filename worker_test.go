@@ -75,7 +75,7 @@ func TestUnwindingCostsALoopNothing(t *testing.T) {
 		var before uint64
 		for round := range rounds {
 			if round == 10 {
-				before = used()
+				before, goroutines = used(), runtime.NumGoroutine()
 			}
 			failed := errors.New("failed")
 			r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
@@ -97,13 +97,12 @@ func TestUnwindingCostsALoopNothing(t *testing.T) {
 			if !errors.Is(r.Err, failed) {
 				return fmt.Errorf("Isolate says %v, want %v", r.Err, failed)
 			}
-			goroutines = max(goroutines, runtime.NumGoroutine())
 		}
 		if len(depths) != 1 {
 			return fmt.Errorf("coroutines began so many calls deep, so often: %v; want all equally deep", depths)
 		}
-		if after := runtime.NumGoroutine(); goroutines > after+each {
-			return fmt.Errorf("there were up to %d goroutines, and there are %d now", goroutines, after)
+		if after := runtime.NumGoroutine(); after > goroutines+each {
+			return fmt.Errorf("there were %d goroutines after ten rounds, and there are %d now", goroutines, after)
 		}
 		if after := used(); after > before+allowed {
 			return fmt.Errorf("%d bytes are in use, %d before", after, before)
