@@ -69,7 +69,7 @@ func (co *Co) awaitAll(edges []waiter) error {
 }
 
 // awaitEdges waits until all coroutines to which the edges of the coroutine lead have finished.
-func (co *Co) awaitEdges() error { return co.joined(co.suspend(onCoroutine)) }
+func (co *Co) awaitEdges() error { return co.joined(co.suspend(onTask)) }
 
 // joined is how a wait for coroutines has ended, err being how the suspension has.
 func (co *Co) joined(err error) error {
@@ -80,6 +80,13 @@ func (co *Co) joined(err error) error {
 		return err
 	}
 	return failed
+}
+
+// joinAll makes c wait for the coroutines to which its edges lead.
+func (r *run) joinAll(c *task) {
+	if r.asked.halt != nil || !r.joinFresh(c) {
+		r.join(c)
+	}
 }
 
 // join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened.

@@ -147,5 +147,12 @@ func (k *call[T]) stop(r *run) {
 	}
 }
 
+// interruptCall interrupts what c calls, if it can be. The end of it all is that the function returns.
+func interruptCall(r *run, c *task) {
+	if a := c.annex(); a != nil && a.call != nil {
+		a.call.stop(r)
+	}
+}
+
 // An interruptible is a call that can be interrupted.
 type interruptible interface{ stop(r *run) }

@@ -92,7 +92,7 @@ func (r *run) expose(c *task, why *reason) {
 		}
 	}
 	r.told = append(r.told, c)
-	if c.state == waiting && c.wait == onIsolate {
+	if c.state == waiting && c.wait == onScopes {
 		for s := c.annex().inner; s != nil; s = s.sibling {
 			r.stopScope(s, why)
 		}
@@ -190,7 +190,7 @@ func (r *run) endWaits() {
 // letGo takes back that c wants the coroutines that it waits for. Those that nobody wants any more are told to stop as well,
 // unless there is a crash.
 func (r *run) letGo(c *task) {
-	if c.hasLetGo || c.wait != onCoroutine {
+	if c.hasLetGo || c.wait != onTask {
 		return
 	}
 	c.hasLetGo = true
@@ -214,31 +214,22 @@ func (r *run) endWait(c *task) {
 	case c.state != waiting:
 		return
 	}
-	switch c.wait {
-	case onTimer:
+	waits[c.wait].cancel(r, c)
+}
+
+// waitForStopping makes c, which waits for coroutines, wait for those alone that have been told to stop too: it hears of it when they
+// have finished.
+func (r *run) waitForStopping(c *task) {
+	r.timers.Remove(&c.timer)
+	if c.unmet = c.keepStopping(); c.unmet == 0 {
 		r.wake(c)
-	case onCoroutine, onCompletion:
-		r.timers.Remove(&c.timer)
-		if c.unmet = c.keepStopping(); c.unmet == 0 {
-			r.wake(c) // otherwise it hears of it when they have finished
-		}
-	case onEvent, onPermit, onBarrier, onQueue:
-		c.one[0].leave()
-		r.wake(c)
-	case onThread:
-		c.annex().callback.stop(r, c.stop.cause())
-	case onCall: // it hears of it when the function has returned
-		if a := c.annex(); a != nil && a.call != nil {
-			a.call.stop(r)
-		}
-	case onIsolate: // it hears of it when the scopes are empty
 	}
 }
 
 // keepStopping gives up c's waits for coroutines that have not been told to stop, and returns how many are left.
 func (c *task) keepStopping() (left int32) {
 	var above map[*task]bool // whoever waits for c in turn: then one of them has to be the first
-	if c.wait == onCompletion {
+	if c.wait == onAny {
 		above, _ = c.ancestors()
 	}
 	edges := c.edges()
@@ -279,7 +270,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	why := &reason{err: &CancelledError{Cause: cause}, target: &c.c, from: caller.shield()}
 	caller.more().halting = why
 	caller.run().asked.halt = why
-	stop := co.suspend(onCoroutine)
+	stop := co.suspend(onTask)
 	if err := co.joined(stop); err != nil {
 		co.halted(stop)
 		return err

@@ -92,7 +92,7 @@ func (c *task) attempt(weight int) {
 }
 
 // suspend leaves the coroutine until it is its turn again.
-func (co *Co) suspend(w wait) error {
+func (co *Co) suspend(w waitKind) error {
 	c := co.c
 	r := c.run()
 	c.wait = w

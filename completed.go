@@ -120,11 +120,11 @@ func (g *collector) next(co *Co) (*task, error) {
 	c.more().edges = g.edges
 	r := c.run()
 	r.choosing++
-	err := co.suspend(onCompletion)
+	err := co.suspend(onAny)
 	if c.exposed() && c.keepStopping() > 0 {
 		// One of the group has woken c just before it was stopped. The others are its children all the same: it goes on when
 		// they have finished.
-		_ = co.suspend(onCompletion)
+		_ = co.suspend(onAny)
 	}
 	r.choosing--
 	g.asleep, c.annex().edges = false, nil

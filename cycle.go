@@ -68,24 +68,8 @@ func raise(t, c *task) (met bool) {
 
 // awaits ranges over the coroutines without which c cannot go on.
 func (c *task) awaits(yield func(*task) bool) {
-	if c.state != waiting {
-		return
-	}
-	switch c.wait {
-	case onCoroutine:
-		for i, edges := 0, c.edges(); i < len(edges); i++ {
-			if line := edges[i].line; line != nil && !yield(line.owner) {
-				return
-			}
-		}
-	case onIsolate:
-		for s := c.annex().inner; s != nil; s = s.sibling {
-			for m := s.first; m != nil; m = m.after {
-				if !yield(m) {
-					return
-				}
-			}
-		}
+	if c.wait != onAny {
+		c.targets(yield)
 	}
 }
 
@@ -135,19 +119,6 @@ func (c *task) ancestors() (above map[*task]bool, target *task) {
 	return above, target
 }
 
-// targets ranges over the coroutines that c waits for, all or any of them.
-func (c *task) targets(yield func(*task) bool) {
-	if c.state != waiting || c.wait != onCompletion {
-		c.awaits(yield)
-		return
-	}
-	for i := range c.annex().edges {
-		if line := c.annex().edges[i].line; line != nil && !yield(line.owner) {
-			return
-		}
-	}
-}
-
 // canGoOn reports whether c can go on sometime as far as it depends on other coroutines.
 func (c *task) canGoOn() bool {
 	below := []*task{c}
@@ -174,7 +145,7 @@ func (c *task) canGoOn() bool {
 					ok++
 				}
 			}
-			if ok == total || ok > 0 && u.wait == onCompletion && !u.exposed() { // which waits for all
+			if ok == total || ok > 0 && u.wait == onAny && !u.exposed() { // which waits for all
 				free[u], more = true, true
 			}
 		}

@@ -142,8 +142,9 @@ func (h *hub) drop() bool {
 // had been changed when the wait began, which is even then.
 const outOfTime = 1<<32 - 1
 
-// joinEvent makes c wait at h, unless the event is set.
-func (r *run) joinEvent(c *task, h *hub) {
+// joinEvent makes c wait for the event that it has asked for, unless that is set.
+func (r *run) joinEvent(c *task) {
+	h := r.asked.hub
 	c.answer = h.event.changes.Load()
 	if c.answer&1 == 0 {
 		h.waiters.push(&c.one[0])
@@ -156,6 +157,13 @@ func (r *run) joinEvent(c *task, h *hub) {
 	}
 	c.answer = 0
 	r.wake(c)
+}
+
+// eventExpired is the end of a WaitFor without the event.
+func eventExpired(_ *run, c *task) (ready bool) {
+	c.one[0].leave()
+	c.answer = outOfTime
+	return true
 }
 
 // arrive wakes those who began to wait before the event was set.

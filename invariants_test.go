@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"unsafe"
 )
 
 // TestMain makes every loop in the tests of this package check its invariants after every step, as long as it is small. In
@@ -81,7 +82,7 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 			continue
 		}
 		standing++
-		if t := w.line.owner; t != nil && c.wait == onCoroutine {
+		if t := w.line.owner; t != nil && c.wait == onTask {
 			if t.depth <= c.depth {
 				return fmt.Errorf("%s waits for %s, which is not deeper", c.label(), t.label())
 			}
@@ -101,7 +102,7 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 		if !c.timer.Set() {
 			return fmt.Errorf("%s waits for a timer that is not set", c.label())
 		}
-	case onCoroutine:
+	case onTask:
 		if int(c.unmet) != standing || standing == 0 {
 			return fmt.Errorf("%s waits for %d coroutines with %d edges", c.label(), c.unmet, standing)
 		}
@@ -109,7 +110,7 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 		if standing != 1 {
 			return fmt.Errorf("%s waits for %s and stands in %d lines", c.label(), c.wait, standing)
 		}
-	case onIsolate:
+	case onScopes:
 		live := 0
 		for s := c.annex().inner; s != nil; s = s.sibling {
 			live += s.live
@@ -117,7 +118,7 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 		if live == 0 {
 			return fmt.Errorf("%s waits for a scope that is empty", c.label())
 		}
-	case onCompletion, onThread, onCall:
+	case onAny, onThread, onCall:
 	default:
 		return fmt.Errorf("%s waits for %s", c.label(), c.wait)
 	}
@@ -129,4 +130,33 @@ func KeepWorkers(t *testing.T) {
 	few := spareWorkers
 	spareWorkers = 1024
 	t.Cleanup(func() { spareWorkers = few })
+}
+
+// TestEveryWaitHasWhatItNeeds walks the table of waits: a kind that lacks something would hang silently.
+func TestEveryWaitHasWhatItNeeds(t *testing.T) {
+	names := map[string]waitKind{}
+	for kind, row := range waits {
+		kind := waitKind(kind)
+		if row.name == "" || row.begin == nil {
+			t.Errorf("kind %d, %q, has no name or cannot begin", kind, row.name)
+		}
+		if earlier, known := names[row.name]; known && kind != onSpawn {
+			t.Errorf("kinds %d and %d are both called %q", earlier, kind, row.name)
+		}
+		names[row.name] = kind
+		if kind > onSpawn && row.cancel == nil {
+			t.Errorf("nothing ends %q of one that is stopped", row.name)
+		}
+		if row.line && row.tasks != nil {
+			t.Errorf("%q is for coroutines, and for a line of waiters", row.name)
+		}
+	}
+}
+
+// TestSizeOfATask keeps a task so small that a Coro of a word, with its function and its value, is 256 bytes: the size class above that
+// has 288, and each coroutine that is awaited would cost an eighth more memory, and time to clear it.
+func TestSizeOfATask(t *testing.T) {
+	if size := unsafe.Sizeof(Coro[int]{}); size > 256 && unsafe.Sizeof(uintptr(0)) == 8 {
+		t.Errorf("a Coro[int] has %d bytes", size)
+	}
 }

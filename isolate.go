@@ -47,7 +47,7 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 func (co *Co) isolate(scopes *scope) error {
 	c := co.c
 	c.more().inner = scopes
-	err := co.suspend(onIsolate)
+	err := co.suspend(onScopes)
 	c.annex().inner = nil
 	return err
 }
@@ -80,4 +80,15 @@ func (r *run) scopeEnded(s *scope) {
 		}
 	}
 	r.wake(c)
+}
+
+// innerTasks ranges over the members of the scopes that c waits for.
+func (c *task) innerTasks(yield func(*task) bool) {
+	for s := c.annex().inner; s != nil; s = s.sibling {
+		for m := s.first; m != nil; m = m.after {
+			if !yield(m) {
+				return
+			}
+		}
+	}
 }

@@ -313,9 +313,9 @@ type request struct {
 	line    *waitList
 }
 
-// stopped deals with how c stopped. It holds the only switch over that.
+// stopped deals with how c stopped: it begins to wait, or has finished.
 func (r *run) stopped(c *task) {
-	if c.state != running { // a callback has been started; it waits without a stack, or is on its way back already
+	if c.state != running { // it waits already, or is on its way back
 		return
 	}
 	if c.wait != onNothing {
@@ -325,27 +325,7 @@ func (r *run) stopped(c *task) {
 		}
 		r.limit(c)
 	}
-	switch c.wait {
-	case onNothing:
-		r.finish(c)
-	case onTurn:
-		r.makeReady(c)
-	case onSpawn:
-		r.spawn(c, r.asked.fresh, r.asked.daemons)
-	case onTimer: // which is set
-	case onCoroutine:
-		if r.asked.halt != nil || !r.joinFresh(c) {
-			r.join(c)
-		}
-	case onCompletion:
-		r.joinAny(c)
-	case onIsolate:
-		r.enclose(c)
-	case onEvent:
-		r.joinEvent(c, r.asked.hub)
-	case onPermit, onBarrier, onQueue:
-		r.asked.line.push(&c.one[0])
-	}
+	waits[c.wait].begin(r, c)
 	if c.wait > onTurn {
 		r.asked = request{}
 	}
@@ -436,9 +416,10 @@ func (c *task) keep() {
 	}
 }
 
-// spawn starts those of cs that are fresh, and puts c behind them.
-func (r *run) spawn(c *task, cs []Awaitable, daemons bool) {
-	for _, a := range cs {
+// spawn starts those that c has asked for and that are fresh, and puts c behind them.
+func (r *run) spawn(c *task) {
+	daemons := r.asked.daemons
+	for _, a := range r.asked.fresh {
 		t := a.awaitable()
 		switch {
 		case t.state == fresh:

@@ -90,7 +90,7 @@ func (s *scope) each(yield func(*task) bool) bool {
 
 // isolates is the first of the scopes that c waits for.
 func (c *task) isolates() *scope {
-	if c.state != waiting || c.wait != onIsolate {
+	if c.state != waiting || c.wait != onScopes {
 		return nil
 	}
 	return c.annex().inner

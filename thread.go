@@ -252,6 +252,8 @@ func (c *task) endWith(err error) {
 	}
 }
 
+func cancelCallback(r *run, c *task) { c.annex().callback.stop(r, c.stop.cause()) }
+
 // stop passes on to the outside that the coroutine is being stopped. A cancel function that panics or exits ends the coroutine
 // in this way, for it cannot be relied on to bring about that done is called.
 func (b *callback) stop(r *run, cause error) {

@@ -22,7 +22,7 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	asked := &caller.run().asked
 	asked.pause, asked.limited = d, true
 	caller.more().limit = d
-	stop := co.suspend(onCoroutine)
+	stop := co.suspend(onTask)
 	err := co.joined(stop)
 	cleanups := co.halted(stop)
 	switch {
@@ -59,20 +59,13 @@ func (co *Co) halted(stop error) (errs []error) {
 
 // due ends the wait of c because its time has come.
 func (c *task) due(r *run) {
-	switch c.wait {
-	case onEvent:
-		c.one[0].leave()
-		c.answer = outOfTime
-	case onCoroutine:
-		if r.giveUp(c) {
-			return
-		}
+	if waits[c.wait].expire(r, c) {
+		r.makeReady(c)
 	}
-	r.makeReady(c)
 }
 
 // giveUp ends the wait of c for a coroutine. If nobody else wants that one, it is halted, and c waits on until it has stopped.
-func (r *run) giveUp(c *task) (halting bool) {
+func (r *run) giveUp(c *task) (ready bool) {
 	e := &c.one[0]
 	t := e.line.owner
 	timeout := &TimeoutError{After: c.annex().limit, Coro: t.label(), Trace: r.stuck(t)}
@@ -86,11 +79,11 @@ func (r *run) giveUp(c *task) (halting bool) {
 		r.halt(t, c.annex().halting)
 	}
 	if t.state == done {
-		return true // it had not begun, and c has been woken
+		return false // it had not begun, and c has been woken
 	}
 	if t.wanted == 0 || t.isStopping() {
-		return true
+		return false
 	}
 	e.leave()
-	return false
+	return true
 }

@@ -39,7 +39,7 @@ func (r *run) endTurn(c *task) *stack.Place {
 
 // isBulky reports that what c waits for takes more than a small stack to deal with.
 func (r *run) isBulky(c *task) bool {
-	return c.wait == onIsolate || c.wait == onCoroutine && (r.asked.limited || r.asked.halt != nil || c.waitsForSeveral()) || c.wait == onCompletion
+	return waits[c.wait].large || c.wait == onTask && (r.asked.limited || r.asked.halt != nil || c.waitsForSeveral())
 }
 
 // lastTurn ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who

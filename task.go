@@ -1,0 +1,224 @@
+package tinyio
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
+	"github.com/tinyio-go/tinyio/internal/timers"
+)
+
+// The states of a coroutine, and the functions that lead from one to the next:
+//
+//	        start            resume
+//	fresh --------> ready ----------> running --.
+//	                  ^  ^               |      |
+//	                  |  '---makeReady---+      |
+//	                  |                block    | finish
+//	                wake                 |      |
+//	                  |                  v      v
+//	                  '-------------- waiting  done
+//
+// A coroutine that is stopped before its first turn goes from ready to done (neverRun).
+type state uint8
+
+const (
+	fresh state = iota
+	ready
+	running
+	waiting
+	done
+)
+
+var stateNames = [...]string{"fresh", "ready", "running", "waiting", "done"}
+
+func (s state) String() string { return stateNames[s] }
+
+// An outcome is how the function of a coroutine ended, if it has.
+type outcome uint8
+
+const (
+	notBegun outcome = iota
+	pending          // it is running, or waits, or has come back as a callback
+	returned         // with err, perhaps nil
+	panicked         // err is the *PanicError
+	exited           // by runtime.Goexit
+)
+
+// A coroutine is the part of a [Coro] that does not depend on the type of its value.
+//
+// A turn goes through thousands of these, so what it needs of each, down to began, lies in one cache line, and what few
+// coroutines need at all is in an annex.
+type task struct {
+	co       Co
+	next     *task          // in the ready queue
+	at       *stack.Place   // where its goroutine is parked, while its function runs
+	g        atomic.Uintptr // its goroutine
+	loop     atomic.Pointer[Loop]
+	state    state
+	wait     waitKind
+	outcome  outcome
+	hasLetGo bool // it no longer wants those that it waits for: see cancel.go
+	kept     bool // it is wanted for its own sake: it was spawned, or is the first of its scope
+	daemon   bool // it does not keep its scope up
+
+	stop     *reason // what it is stopped for, nil if it is not
+	finished atomic.Bool
+	timer    timers.Timer
+	unmet    int32  // how many coroutines it still waits for before it wakes
+	wanted   int32  // who needs it to go on: see the invariants of Loop
+	depth    int32  // greater than that of whoever waits for it
+	answer   uint32 // what came of a wait; see who wakes it
+	scope    *scope
+	before   *task // in the list of its scope
+	after    *task
+	awaiters waitList
+	one      [1]waiter // its edge, when it waits for one coroutine or stands in one line
+	err      error     // its result; while it waits, what the wait is going to fail with
+	body     body
+	entry    uintptr // the address of its function
+	ctx      atomic.Pointer[coContext]
+	rare     atomic.Pointer[annex]
+}
+
+// An annex is what only some coroutines need.
+type annex struct {
+	name     string
+	edges    []waiter      // when it waits for several coroutines
+	inner    *scope        // when it isolates
+	race     *race         // when it races
+	halting  *reason       // when it stops another one
+	limit    time.Duration // of a Timeout
+	told     []*reason     // besides stop, what it was told to stop for
+	shield   *shield       // the innermost that it is in
+	inside   shielded      // its place among those who were started in the same Shield
+	kin      *kinship      // its own, if it has spawned others inside a scope
+	starter  *kinship      // of who has spawned it there
+	callback callback
+	call     interruptible // that it waits for
+	number   ID            // from 1, when the loop is watched
+	attempts int           // to suspend, since it was stopped
+}
+
+// more returns the annex of c.
+func (c *task) more() *annex {
+	if c.annex() == nil {
+		c.rare.Store(new(annex))
+	}
+	return c.annex()
+}
+
+// annex is the annex of c, nil if it has none. Whoever meets a coroutine of another loop may want the name in it.
+func (c *task) annex() *annex { return c.rare.Load() }
+
+// shield is the innermost Shield that c is in, and base the one in which it was started.
+func (c *task) shield() *shield {
+	if c.annex() == nil {
+		return nil
+	}
+	return c.annex().shield
+}
+
+// starter is the kinship of who has spawned c.
+func (c *task) starter() *kinship {
+	if c.annex() == nil {
+		return nil
+	}
+	return c.annex().starter
+}
+
+func (c *task) base() *shield { return c.co.shield }
+
+// told is what c was told to stop for, besides what it is stopped for.
+func (c *task) told() []*reason {
+	if c.annex() == nil {
+		return nil
+	}
+	return c.annex().told
+}
+
+// attempts counts how often c has tried to go on, since it was stopped.
+func (c *task) attempts() int {
+	if c.annex() == nil {
+		return 0
+	}
+	return c.annex().attempts
+}
+
+// A body is the [Coro] around a coroutine.
+type body interface {
+	Awaitable
+	call(co *Co) error
+	comeBack() // the last turn of what waits without a stack
+}
+
+func (c *task) init(b body, entry uintptr) {
+	c.body, c.entry, c.co.c = b, entry, c
+	c.one[0].c, c.awaiters.owner = c, c
+}
+
+// execute calls the function, on w, and takes down how it ended.
+func (c *task) execute(w *worker) {
+	c.g.Store(w.id)
+	c.setLabels()
+	c.outcome = exited // unless it comes to say otherwise
+	defer c.caught()
+	err := c.body.call(&c.co)
+	if c.state != running { // a callback, which waits without a stack from here on
+		c.outcome = pending
+		return
+	}
+	c.err, c.outcome, c.wait = err, returned, onNothing
+}
+
+// caught finds out how the function ended if it did not return.
+func (c *task) caught() {
+	if c.outcome != exited {
+		return
+	}
+	how := errExited
+	if p := recover(); p != nil {
+		how = threadPanic{newPanicError(p, debug.Stack())}
+	}
+	if c.state == waiting && !c.annex().callback.endAbruptly(how) {
+		c.outcome = pending
+		return
+	}
+	c.state = running
+	c.endWith(how)
+}
+
+// run is the run that c belongs to: of the loop that it is on, the current one or the last.
+func (c *task) run() *run { return c.loop.Load().run }
+
+// claim makes c belong to l, unless it belongs to another loop.
+func (c *task) claim(l *Loop) error {
+	if c.loop.CompareAndSwap(nil, l) || c.loop.Load() == l {
+		return nil
+	}
+	return &foreignError{c.describe()}
+}
+
+// edges are the places in which c waits.
+func (c *task) edges() []waiter {
+	if c.annex() != nil && c.annex().edges != nil {
+		return c.annex().edges
+	}
+	return c.one[:]
+}
+
+// waitsForSeveral reports that c waits for coroutines and has edges to several of them.
+func (c *task) waitsForSeveral() bool { return c.annex() != nil && c.annex().edges != nil }
+
+// label is the name of c.
+func (c *task) label() string {
+	if c.annex() != nil && c.annex().name != "" {
+		return c.annex().name
+	}
+	if f := runtime.FuncForPC(c.entry); f != nil {
+		return f.Name()
+	}
+	return "unnamed"
+}

@@ -1,0 +1,163 @@
+package tinyio
+
+// What coroutines wait for. All that differs from one kind of wait to another is in its row of the table. To add a kind is to add a
+// constant, a row, and the file with what its users call.
+
+// A waitKind is what a coroutine waits for.
+type waitKind uint8
+
+const (
+	onNothing waitKind = iota // it has finished
+	onTurn
+	onSpawn
+	onTimer
+	onTask
+	onAny    // the next of several coroutines
+	onScopes // of an Isolate or a First
+	onEvent
+	onPermit
+	onBarrier
+	onQueue
+	onThread // or a callback; the coroutine has no stack meanwhile
+	onCall
+	waitKinds
+)
+
+// A waitRow is what is to be known of a kind of wait. The functions are called on the run loop, or on the stack of the coroutine that
+// waits, between two turns.
+type waitRow struct {
+	name string // what errors and tools call it
+
+	// begin makes c wait for what it has asked for, or wakes it if that is there already.
+	begin func(r *run, c *task)
+	// large says that begin takes more than a small stack, and so is left to the run loop.
+	large bool
+	// cancel ends the wait of c, which is exposed, or sees to it that it ends before long.
+	cancel func(r *run, c *task)
+	// expire ends the wait because its time limit has passed, and reports whether c is ready now. It is nil if there are no limits.
+	expire func(r *run, c *task) (ready bool)
+	// tasks ranges over the coroutines that c waits for. It is nil if it waits for none.
+	tasks func(c *task, yield func(*task) bool)
+	// line says that c stands in one line of waiters, by the first of its edges.
+	line bool
+}
+
+// waits is the table. It is filled in when the program starts, because its functions lead back to it.
+var waits [waitKinds]waitRow
+
+func init() {
+	wake := (*run).wake
+	leave := func(r *run, c *task) {
+		c.one[0].leave()
+		r.wake(c)
+	}
+	waits = [waitKinds]waitRow{
+		onNothing: {name: "nothing", begin: (*run).finish},
+		onTurn:    {name: "its turn", begin: (*run).makeReady},
+		onSpawn:   {name: "its turn", begin: (*run).spawn},
+		onTimer:   {name: "a timer", begin: waitsAlready, cancel: wake, expire: expired},
+		onTask:    {name: "a coroutine", begin: (*run).joinAll, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: (*task).edgeTasks},
+		onAny:     {name: "one of several coroutines", begin: (*run).joinAny, large: true, cancel: (*run).waitForStopping, tasks: (*task).edgeTasks},
+		onScopes:  {name: "an isolated coroutine", begin: (*run).enclose, large: true, cancel: waitsAlready, tasks: (*task).innerTasks},
+		onEvent:   {name: "an event", begin: (*run).joinEvent, cancel: leave, expire: eventExpired, line: true},
+		onPermit:  {name: "a permit", begin: (*run).standInLine, cancel: leave, line: true},
+		onBarrier: {name: "a barrier", begin: (*run).standInLine, cancel: leave, line: true},
+		onQueue:   {name: "a queue", begin: (*run).standInLine, cancel: leave, line: true},
+		onThread:  {name: "a thread or callback", begin: waitsAlready, cancel: cancelCallback},
+		onCall:    {name: "a call", begin: waitsAlready, cancel: interruptCall},
+	}
+}
+
+func (w waitKind) String() string { return waits[w].name }
+
+// waitsAlready is for a wait that has begun before the turn ended, and for one that ends by itself.
+func waitsAlready(*run, *task) {}
+
+// expired is for a wait of which the end of the time limit is what is waited for.
+func expired(*run, *task) (ready bool) { return true }
+
+// targets ranges over the coroutines that c waits for, all or any of them.
+func (c *task) targets(yield func(*task) bool) {
+	if tasks := waits[c.wait].tasks; c.state == waiting && tasks != nil {
+		tasks(c, yield)
+	}
+}
+
+// edgeTasks ranges over the coroutines to which the edges of c lead.
+func (c *task) edgeTasks(yield func(*task) bool) {
+	for i, edges := 0, c.edges(); i < len(edges); i++ {
+		if line := edges[i].line; line != nil && !yield(line.owner) {
+			return
+		}
+	}
+}
+
+// A waitList is a line of waiters, first come, first served.
+type waitList struct {
+	head, tail *waiter
+	owner      *task // of a coroutine's awaiters
+	length     int
+}
+
+// A waiter is a place in a line: an edge, when the line is the awaiters of a coroutine.
+type waiter struct {
+	c          *task
+	line       *waitList // nil when it stands in none
+	next, prev *waiter
+	group      *collector // of a coroutine that waits for any of several
+}
+
+// standIn suspends the coroutine until it is granted what those in line wait for.
+func (co *Co) standIn(line *waitList, w waitKind) error {
+	co.c.run().asked.line = line
+	return co.suspend(w)
+}
+
+// grant gives the owner of w, which has left its line, what it was waiting for. It stands, also if the owner is stopped
+// before its turn.
+func (w *waiter) grant(answer uint32) {
+	w.c.answer = answer
+	w.c.run().wake(w.c)
+}
+
+func (l *waitList) push(w *waiter) {
+	l.length++
+	w.line, w.next, w.prev = l, nil, l.tail
+	if l.tail != nil {
+		l.tail.next = w
+	} else {
+		l.head = w
+	}
+	l.tail = w
+}
+
+func (l *waitList) pop() *waiter {
+	w := l.head
+	if w != nil {
+		w.leave()
+	}
+	return w
+}
+
+// leave takes w out of its line, wherever it stands in it.
+func (w *waiter) leave() {
+	l := w.line
+	if l == nil {
+		return
+	}
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		l.head = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		l.tail = w.prev
+	}
+	l.length--
+	w.line, w.next, w.prev = nil, nil, nil
+}
+
+// standInLine makes c wait in the line that it has asked for.
+func (r *run) standInLine(c *task) { r.asked.line.push(&c.one[0]) }
