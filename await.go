@@ -23,6 +23,39 @@ func (c *coroutine) check(op string, a Awaitable) error {
 	return nil
 }
 
+// edgesTo returns edges from c to cs, as edgeTo makes them. If it fails, it leaves no trace.
+func edgesTo[A Awaitable](c *coroutine, op string, cs []A) ([]waiter, error) {
+	l := c.loop.Load()
+	edges := make([]waiter, len(cs))
+	for i, a := range cs {
+		w, t := &edges[i], target(a)
+		w.c = c
+		switch {
+		case t == nil || t.body == nil:
+			unbind(edges)
+			return nil, c.check(op, nil)
+		case t.finished.Load():
+			continue
+		}
+		if err := t.bind(l); err != nil {
+			unbind(edges)
+			return nil, err
+		}
+		w.line = &t.awaiters
+	}
+	return edges, nil
+}
+
+// unbind makes edges lead nowhere, and those fresh coroutines free for any loop again that are not because of edges.
+func unbind(edges []waiter) {
+	for i := range edges {
+		if t := edges[i].to(); t != nil {
+			t.unbind()
+		}
+		edges[i].line = nil
+	}
+}
+
 // edgeTo makes w an edge from c to t, to be joined when c suspends. An edge to one that has finished is left out.
 func (c *coroutine) edgeTo(w *waiter, op string, t *coroutine) error {
 	if t == nil || t.body == nil {
@@ -61,9 +94,11 @@ func (co *Co) awaitAll(edges []waiter) error {
 	if len(edges) == 0 {
 		return co.suspend(onTurn)
 	}
-	a := co.c.more()
+	l, a := co.c.loop.Load(), co.c.more()
 	a.edges = edges
+	l.wide += len(edges)
 	err := co.awaitEdges()
+	l.wide -= len(edges)
 	a.edges = nil
 	return err
 }
@@ -85,8 +120,20 @@ func (co *Co) joined(err error) error {
 // join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened.
 func (l *Loop) join(c *coroutine) {
 	edges := c.edges()
-	if l.refuse(c, edges) {
-		return
+	fit := true
+	for i := range edges {
+		if t := edges[i].to(); t != nil && !fits(c, t) {
+			fit = false
+			break
+		}
+	}
+	if !fit {
+		if err := l.refusal(c); err != nil {
+			unbind(edges)
+			c.err = err
+			l.wake(c)
+			return
+		}
 	}
 	c.unmet, c.gaveUp = 0, false
 	for i := range edges {
@@ -95,23 +142,6 @@ func (l *Loop) join(c *coroutine) {
 	if c.unmet == 0 {
 		l.wake(c)
 	}
-}
-
-// refuse lets the wait of c fail if edges would close a cycle.
-func (l *Loop) refuse(c *coroutine, edges []waiter) bool {
-	err := l.deepen(c, edges)
-	if err == nil {
-		err = l.findStuck(c, edges)
-	}
-	if err == nil {
-		return false
-	}
-	for i := range edges {
-		edges[i].line = nil
-	}
-	c.err = err
-	l.wake(c)
-	return true
 }
 
 // joinFresh makes c, which waits for one coroutine, wait for it, if that is fresh. It is what most do, and what join comes to then:
@@ -123,7 +153,7 @@ func (l *Loop) joinFresh(c *coroutine) bool {
 		return false
 	}
 	t := line.owner
-	t.depth = max(t.depth, c.depth+1)
+	t.level = c.level
 	t.wanted++
 	c.unmet, c.gaveUp = 1, false
 	line.push(w)
@@ -139,6 +169,7 @@ func (l *Loop) joinOne(c *coroutine, w *waiter) {
 		return
 	}
 	t := line.owner
+	t.level = max(t.level, c.level) // it was zero if t is fresh
 	l.startFor(c, t)
 	t.wanted++
 	c.unmet++

@@ -122,16 +122,9 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
-	for _, t := range cs {
-		if err := c.check("Gather", t); err != nil {
-			return nil, err
-		}
-	}
-	edges := make([]waiter, len(cs))
-	for i, t := range cs {
-		if err := c.edgeTo(&edges[i], "Gather", t.awaitable()); err != nil {
-			return nil, err
-		}
+	edges, err := edgesTo(c, "Gather", cs)
+	if err != nil {
+		return nil, err
 	}
 	if err := co.awaitAll(edges); err != nil {
 		return nil, err
@@ -223,13 +216,14 @@ type coroutine struct {
 	doomed  bool // its waits are being ended
 	gaveUp  bool // its edges no longer count in wanted
 	spawned bool
+	side    side // where a search for cycles has met it
 
 	why      *reason // why it is being stopped, for good
 	finished atomic.Bool
 	timer    timers.Timer
 	unmet    int32  // how many coroutines it still waits for before it wakes
 	wanted   int32  // who needs it to go on: see the invariants of Loop
-	depth    int32  // greater than that of whoever waits for it
+	level    int32  // not lower than that of whoever waits for it: see cycle.go
 	answer   uint32 // what came of a wait; see who wakes it
 	scope    *scope
 	before   *coroutine // in the list of its scope
@@ -318,6 +312,22 @@ func (c *coroutine) claim(l *Loop) error {
 		return nil
 	}
 	return &foreignError{c.describe()}
+}
+
+// bind is claim for one of several coroutines. Until it is started, unbind undoes it.
+func (c *coroutine) bind(l *Loop) error {
+	if c.loop.CompareAndSwap(nil, l) {
+		c.side = bound
+		return nil
+	}
+	return c.claim(l)
+}
+
+func (c *coroutine) unbind() {
+	if c.side == bound {
+		c.side = nowhere
+		c.loop.Store(nil)
+	}
 }
 
 // edges are the places in which c waits.

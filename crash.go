@@ -14,8 +14,8 @@ import (
 //   - doom marks a coroutine: from now on its suspensions return an error, its context is done, and it no longer counts
 //     among those who want others to go on;
 //   - endWaits ends the waits of all that were marked together. Whoever waits for coroutines that are being stopped too
-//     goes on waiting for these, and hears of it when they have finished: children first. Everybody else becomes ready,
-//     and finds the error when it resumes;
+//     goes on waiting for these, and hears of it when they have finished: children first (keepChildren). Everybody else
+//     becomes ready, and finds the error when it resumes;
 //   - a timeout marks, besides its coroutine, those that nobody else wants (halt). A crash marks a whole scope.
 
 // A scope is a crash domain: the coroutines of a run, or of one [Isolate]. An error in one of them stops all of them.
@@ -53,7 +53,7 @@ func (s *scope) add(c *coroutine) {
 	s.last = c
 	s.live++
 	if s.owner != nil {
-		c.depth = max(c.depth, s.owner.depth+1)
+		c.level = max(c.level, s.owner.level)
 	}
 }
 
@@ -245,8 +245,14 @@ func (c *coroutine) stopHandles(why *reason) {
 
 // endWaits ends the waits of all that are doomed, and dooms those that nobody wants any more.
 func (l *Loop) endWaits() {
+	ranges := false
 	for i := 0; i < len(l.doomed); i++ { // which grows meanwhile
-		l.unwant(l.doomed[i])
+		c := l.doomed[i]
+		l.unwant(c)
+		ranges = ranges || c.ranges()
+	}
+	if ranges {
+		l.keepChildren()
 	}
 	for _, c := range l.doomed {
 		l.endWait(c)
@@ -304,15 +310,11 @@ func (l *Loop) endWait(c *coroutine) {
 
 // keepStopping gives up c's waits for coroutines that are not being stopped, and returns how many are left.
 func (c *coroutine) keepStopping() (left int32) {
-	var above map[*coroutine]bool // whoever waits for c in turn: then one of them has to be the first
-	if c.wait == onCompletion {
-		above, _ = c.ancestors()
-	}
 	edges := c.edges()
 	for i := range edges {
 		switch line := edges[i].line; {
 		case line == nil:
-		case line.owner.isStopping() && !above[line.owner]:
+		case line.owner.isStopping():
 			left++
 		default:
 			edges[i].leave()

@@ -67,9 +67,50 @@ func (l *Loop) checkInvariants() error {
 	if live != l.live {
 		return fmt.Errorf("%d coroutines are live and %d are counted", live, l.live)
 	}
+	if err := l.checkCycles(); err != nil {
+		return err
+	}
 	for c := range l.root.members {
 		if c.wanted != wanted[c] {
 			return fmt.Errorf("%s is wanted by %d and %d are counted", c.label(), wanted[c], c.wanted)
+		}
+	}
+	return nil
+}
+
+// checkCycles checks that the edges that count make no cycle and lead to no lower level, and that no search has left a trace.
+func (l *Loop) checkCycles() error {
+	above := map[*coroutine]bool{} // on the way, or false if what that one waits for has been checked
+	var check func(c *coroutine) error
+	check = func(c *coroutine) error {
+		if c.side != nowhere {
+			return fmt.Errorf("%s is still marked by a search", c.label())
+		}
+		above[c] = true
+		needs := c.needs()
+		for t, more := needs.next(); more; t, more = needs.next() {
+			if t == nil {
+				continue
+			}
+			if t.level < c.level {
+				return fmt.Errorf("%s, of level %d, waits for %s, of level %d", c.label(), c.level, t.label(), t.level)
+			}
+			if on, seen := above[t]; on {
+				return fmt.Errorf("%s waits for %s in a cycle", c.label(), t.label())
+			} else if !seen {
+				if err := check(t); err != nil {
+					return err
+				}
+			}
+		}
+		above[c] = false
+		return nil
+	}
+	for c := range l.root.members {
+		if _, seen := above[c]; !seen {
+			if err := check(c); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -84,13 +125,8 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 			continue
 		}
 		standing++
-		if t := w.line.owner; t != nil && c.wait == onCoroutine {
-			if t.depth <= c.depth {
-				return fmt.Errorf("%s waits for %s, which is not deeper", c.label(), t.label())
-			}
-			if !c.gaveUp {
-				wanted[t]++
-			}
+		if t := w.line.owner; t != nil && c.wait == onCoroutine && !c.gaveUp {
+			wanted[t]++
 		}
 	}
 	if c.state == ready {
@@ -116,7 +152,23 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 		if c.annex().inner.live == 0 {
 			return fmt.Errorf("%s waits for a scope that is empty", c.label())
 		}
-	case onCompletion, onThread:
+	case onCompletion:
+		g := c.collector()
+		switch want := int32(1); {
+		case !g.begun || !g.asleep:
+			return fmt.Errorf("%s waits for any of several and is not told of them", c.label())
+		case g.all:
+			want = g.standing()
+			fallthrough
+		default:
+			if c.unmet != want || want == 0 {
+				return fmt.Errorf("%s waits for %d of %d coroutines", c.label(), c.unmet, g.standing())
+			}
+		}
+		if !g.all && (g.chosen == nil || g.chosen.line == nil) {
+			return fmt.Errorf("%s waits for any of several and counts on nobody", c.label())
+		}
+	case onThread:
 	default:
 		return fmt.Errorf("%s waits for %s", c.label(), c.wait)
 	}
@@ -128,4 +180,11 @@ func KeepWorkers(t *testing.T) {
 	few := spareWorkers
 	spareWorkers = 1024
 	t.Cleanup(func() { spareWorkers = few })
+}
+
+// KeepLevelsLow makes loops run out of levels (see cycle.go) all the time, until t has ended.
+func KeepLevelsLow(t *testing.T) {
+	before := highest
+	highest = 1
+	t.Cleanup(func() { highest = before })
 }

@@ -23,8 +23,8 @@ import (
 //     say goes through the inbox, which is the only thing they touch.
 //  3. The ready queue is in the order in which its coroutines became ready, wherever that came from: whoever appends
 //     to it takes in the inbox first (makeReady).
-//  4. A coroutine that waits for coroutines has an edge to each of them. The edges make no cycle: an edge goes from a
-//     coroutine to one of greater depth.
+//  4. A coroutine that waits for coroutines has an edge to each of them. The edges that count (cycle.go) make no cycle, and none
+//     of them leads to a lower level.
 //  5. Wanted counts who needs a coroutine to go on: each edge to it whose owner is not itself being stopped, and one
 //     for a coroutine that was spawned or is the first of its scope. Whoever is wanted is not halted.
 //  6. A coroutine is stopped in one way, whatever the reason (crash.go): it is marked, and its wait ends, or goes on for as
@@ -52,7 +52,7 @@ type Loop struct {
 	driver   *stack.Place // where the goroutine is parked that drives the loop
 	aside    *aside
 	probe    *probe
-	choosing int          // coroutines that wait for any of several
+	wide     int          // how many edges those have who wait for several
 	errands  ring[errand] // for between two turns
 
 	inbox    inbox
@@ -74,6 +74,8 @@ type Loop struct {
 	panicked *PanicError // what Run is going to panic with
 	exiting  bool        // Run is going to call runtime.Goexit
 	broken   bool        // the loop itself has panicked
+
+	above, below walk // the searches for a cycle; empty between steps
 }
 
 // An Option sets how a loop works.
@@ -467,6 +469,7 @@ func (l *Loop) enrol(c *coroutine, s *scope, h *shield) {
 // startFor starts t for c, if it is fresh.
 func (l *Loop) startFor(c, t *coroutine) {
 	if t.state == fresh {
+		t.side = nowhere // it is no longer merely bound
 		l.start(t, c.scope, c.shelter())
 	}
 }

@@ -78,6 +78,7 @@ const (
 type modelWait struct {
 	on        []*actor // coroutines, each once
 	any       *collection
+	kept      *collection // any, until it was stopped: on are those of it that it still waits for
 	inside    *domain
 	line      *[]*actor
 	alarm     *alarm
@@ -101,6 +102,7 @@ type watcher struct {
 type collection struct {
 	left  []*actor
 	ended []*actor
+	begun bool
 }
 
 // A domain is a crash domain: the run, or one Isolate.
@@ -121,7 +123,8 @@ type stopReason struct {
 	err   error
 	cause error
 	crash bool
-	from  *cover // the Shield inside which the reason arose
+	of    *domain // that has crashed
+	from  *cover  // the Shield inside which the reason arose
 }
 
 // A cover is one call of Shield.
@@ -324,14 +327,14 @@ func (m *model) finish(a *actor) {
 	a.state = actorDone
 	m.started = slices.DeleteFunc(m.started, func(b *actor) bool { return a == b })
 	if a.why != nil && a.why.crash {
-		a.domain.answerable().cancelled++
+		a.answerable().cancelled++
 	}
 	for _, w := range a.watchers {
 		m.tellOfEnd(w, a)
 	}
 	a.watchers = nil
 	if a.err != nil && !a.stoppedCleanly() {
-		m.crash(a.domain.answerable(), a.err, false)
+		m.crash(a.answerable(), a.err, false)
 	}
 	if d := a.domain; d.owner != nil && !m.alive(d) {
 		m.ready(d.owner)
@@ -342,18 +345,15 @@ func (m *model) tellOfEnd(w watcher, a *actor) {
 	if w.col != nil {
 		w.col.ended = append(w.col.ended, a)
 		w.col.left = slices.DeleteFunc(w.col.left, func(b *actor) bool { return a == b })
-		if w.a.state != actorWaiting || w.a.wait.any != w.col && !slices.Contains(w.a.wait.on, a) {
-			return
-		}
-		if w.a.wait.any == w.col {
+		if w.a.state == actorWaiting && w.a.wait.any == w.col {
 			m.ready(w.a)
 			return
 		}
 	}
 	wait := w.a.wait
-	if w.a.state == actorWaiting && slices.Contains(wait.on, a) {
+	if w.col == wait.kept && slices.Contains(wait.on, a) {
 		wait.on = slices.DeleteFunc(wait.on, func(b *actor) bool { return a == b })
-		if len(wait.on) == 0 {
+		if len(wait.on) == 0 && w.a.state == actorWaiting {
 			m.ready(w.a)
 		}
 	}
@@ -378,6 +378,14 @@ func (d *domain) answerable() *domain {
 	return d
 }
 
+// answerable is the domain that has to do with an error of a: that of the crash for which it is being stopped, or its own (R10).
+func (a *actor) answerable() *domain {
+	if a.why != nil && a.why.crash {
+		return a.why.of.answerable()
+	}
+	return a.domain.answerable()
+}
+
 // crash stops all of d. When nothing has failed, but the run is interrupted, no error of clean-up is made of it.
 func (m *model) crash(d *domain, err error, interruption bool) {
 	if d.crashed {
@@ -387,7 +395,7 @@ func (m *model) crash(d *domain, err error, interruption bool) {
 		return
 	}
 	d.crashed, d.original = true, err
-	r := &stopReason{err: &tinyio.CancelledError{Cause: err}, cause: err, crash: true}
+	r := &stopReason{err: &tinyio.CancelledError{Cause: err}, cause: err, crash: true, of: d}
 	if d.owner != nil {
 		r.from = d.owner.cover
 	}
@@ -442,9 +450,21 @@ func (m *model) hear(a *actor) (told []*actor) {
 	a.settleWhy()
 	if a.stoppedUnder(a.cover) && a.state == actorWaiting && a.wait.inside != nil {
 		a.wait.inside.outside, a.wait.inside.reason = a.why.crash, a.why
-		told = m.tellAll(a.wait.inside, a.why)
+		for _, b := range slices.Clone(m.started) {
+			if b.domain == a.wait.inside {
+				told = append(told, m.tellAgain(b, a.why)...)
+			}
+		}
 	}
 	return told
+}
+
+// tellAgain tells a to stop, or that what a Shield has kept away may come over it now.
+func (m *model) tellAgain(a *actor, r *stopReason) []*actor {
+	if slices.Contains(a.reasons, r) {
+		return append([]*actor{a}, m.hear(a)...)
+	}
+	return m.tell(a, r)
 }
 
 func (a *actor) settleWhy() {
@@ -473,10 +493,39 @@ func (m *model) endWaits(told []*actor) {
 			}
 		}
 	}
+	told = slices.DeleteFunc(told, func(a *actor) bool { return !a.stoppedUnder(a.cover) })
+	m.keepChildren(told)
 	for _, a := range told {
-		if a.stoppedUnder(a.cover) {
-			m.endWait(a)
+		m.endWait(a)
+	}
+}
+
+// keepChildren decides for whom those go on waiting that wait for any of several and are being stopped together: for those that
+// are being stopped too, except for who waits for it in turn by way of the waits that are left (R9).
+func (m *model) keepChildren(stopped []*actor) {
+	type wait struct{ a, t *actor }
+	var inRings []wait
+	var ranging []*actor
+	for _, a := range stopped {
+		if w := a.wait; w != nil && w.any != nil && (a.state == actorWaiting || a.state == actorReady) {
+			ranging = append(ranging, a)
+			for _, t := range w.any.left {
+				if len(t.reasons) > 0 && !slices.Contains(w.on, t) {
+					w.on = append(w.on, t)
+				}
+			}
+			w.any, w.kept = nil, w.any
 		}
+	}
+	for _, a := range ranging {
+		for _, t := range a.wait.on {
+			if m.reaches(t, a) {
+				inRings = append(inRings, wait{a, t})
+			}
+		}
+	}
+	for _, w := range inRings {
+		w.a.wait.on = slices.DeleteFunc(w.a.wait.on, func(t *actor) bool { return t == w.t })
 	}
 }
 
@@ -507,16 +556,10 @@ func (m *model) endWait(a *actor) {
 			cancel(a.why.cause)
 		}
 	case w.inside != nil:
-	case w.any != nil || len(w.on) > 0:
+	case w.kept != nil || len(w.on) > 0:
 		m.drop(w.alarm)
-		ranges := w.any != nil
-		if ranges {
-			w.on, w.any = slices.Clone(w.any.left), nil
-		}
-		// Children first: it goes on waiting for those that have been told to stop, too. Among those that a coroutine ranges
-		// over may be one that waits for it in turn, and is no child of it.
-		for _, t := range slices.Clone(w.on) {
-			if len(t.reasons) == 0 || ranges && m.reaches(t, a) {
+		for _, t := range slices.Clone(w.on) { // children first: it goes on waiting for those that are being stopped too
+			if len(t.reasons) == 0 {
 				m.stopWaiting(a, t)
 			}
 		}
@@ -547,10 +590,18 @@ func (m *model) reaches(t, a *actor) bool {
 	return false
 }
 
+// waitsFor reports whether a waits for b, and goes on doing so if it is being stopped.
 func (a *actor) waitsFor(b *actor) bool {
 	w := a.wait
-	return a.state == actorWaiting && (slices.Contains(w.on, b) || w.inside != nil && b.domain == w.inside ||
-		w.any != nil && slices.Contains(w.any.left, b))
+	switch {
+	case a.state == actorWaiting && w.inside != nil:
+		return b.domain == w.inside
+	case a.state == actorWaiting && w.any != nil:
+		return slices.Contains(w.any.left, b)
+	case a.state == actorWaiting || a.state == actorReady && w != nil && w.kept != nil:
+		return slices.Contains(w.on, b) && (len(b.reasons) > 0 || !a.stoppedUnder(a.cover))
+	}
+	return false
 }
 
 // Shields: R13.
@@ -634,7 +685,7 @@ func (m *model) free(a *actor, free map[*actor]bool) bool {
 	w := a.wait
 	isFree := func(b *actor) bool { return b.state == actorFresh || free[b] }
 	switch {
-	case a.state != actorWaiting:
+	case a.state != actorWaiting && !(a.state == actorReady && w != nil && w.kept != nil):
 		return true
 	case w.inside != nil:
 		return !slices.ContainsFunc(m.started, func(b *actor) bool { return b.domain == w.inside && !free[b] })
@@ -849,18 +900,13 @@ func (h modelHand) collect(js []int, yield func(t *actor, err error) bool) {
 		yield(nil, err)
 		return
 	}
-	m, a := h.a.m, h.a
+	m := h.a.m
 	col := new(collection)
 	for _, j := range js {
 		if t := m.actors[j]; t.state == actorDone {
 			col.ended = append(col.ended, t)
-		}
-	}
-	for _, j := range js {
-		if t := m.actors[j]; t.state != actorDone {
-			h.want(t)
+		} else {
 			col.left = append(col.left, t)
-			t.watchers = append(t.watchers, watcher{a, col})
 		}
 	}
 	defer func() {
@@ -885,30 +931,33 @@ func (h modelHand) next(col *collection) error {
 	if err := h.refused(); err != nil {
 		return err
 	}
-	if len(col.ended) > 0 {
-		return h.childrenFirst(col, h.a.turnOver(h.c))
-	}
+	m, a := h.a.m, h.a
 	w := &modelWait{any: col, gaveUp: true}
-	h.a.state, h.a.wait = actorWaiting, w
-	if h.a.m.stuck(h.a) {
+	a.state, a.wait = actorWaiting, w
+	if m.stuck(a) {
 		return h.cycle()
 	}
-	return h.childrenFirst(col, h.a.pause(h.c, w))
+	h.begin(col)
+	if len(col.ended) > 0 {
+		m.ready(a)
+	}
+	err := a.rest(h.c)
+	if len(w.on) > 0 { // it was stopped when it was ready: it waits for the others that are being stopped
+		err = a.pause(h.c, w)
+	}
+	return err
 }
 
-// childrenFirst goes on waiting, if the coroutine was stopped after one of those that it ranges over had woken it, for the
-// others that are being stopped too (R9).
-func (h modelHand) childrenFirst(col *collection, err error) error {
-	w := &modelWait{gaveUp: true}
+// begin starts those of col that are fresh, the first time.
+func (h modelHand) begin(col *collection) {
+	if col.begun {
+		return
+	}
+	col.begun = true
 	for _, t := range col.left {
-		if len(t.reasons) > 0 && !h.a.m.reaches(t, h.a) && !slices.Contains(w.on, t) {
-			w.on = append(w.on, t)
-		}
+		h.want(t)
+		t.watchers = append(t.watchers, watcher{h.a, col})
 	}
-	if !h.Stopped() || len(w.on) == 0 {
-		return err
-	}
-	return h.a.pause(h.c, w) // whose watchers are those of the collection
 }
 
 func (h modelHand) Shield(grace int, fn func(h hand) error) error {

@@ -69,6 +69,7 @@ func (s *shield) leave() {
 	c := s.owner
 	c.annex().shelter = s.outer
 	s.close(c.loop.Load())
+	c.loop.Load().endWaits()
 	s.over = true
 	s.handle.stop(&reason{cause: context.Canceled})
 }
@@ -76,7 +77,7 @@ func (s *shield) leave() {
 // retired reports that co was the handle of s and is no longer good.
 func (s *shield) retired(co *Co) bool { return s != nil && s.over && s.handle == co }
 
-// close ends the protection. What it kept away comes over those that were started inside.
+// close ends the protection. What it kept away comes over those that were started inside: it marks them, to be stopped together.
 func (s *shield) close(l *Loop) {
 	if !s.open {
 		return
@@ -93,7 +94,6 @@ func (s *shield) close(l *Loop) {
 	if len(s.kept) > 0 && !s.outer.protects(s.owner, s.kept[0]) {
 		s.handle.stop(s.kept[0])
 	}
-	l.endWaits()
 }
 
 // doomAtLast lets come over c what a shield has kept away from it.
