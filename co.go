@@ -1,9 +1,7 @@
 package tinyio
 
 import (
-	"context"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/tinyio-go/tinyio/internal/stack"
@@ -19,20 +17,30 @@ import (
 // finished, with the reason in [context.Cause]. The methods of a context may be called from any goroutine. All others are
 // for the coroutine's own function alone: from another goroutine or coroutine, or when it has finished, they panic.
 type Co struct {
-	c      *coroutine
+	c      *task
 	shield *shield // inside which this handle is good
 }
 
 // enter checks that co is in the right hands.
-func (co *Co) enter(op string) *coroutine {
+func (co *Co) enter(op string) *task {
 	if co == nil {
 		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
 	}
 	c := co.c
-	if c == nil || c.g != stack.ID() || c.state != running || co.shield != nil {
+	if c == nil || c.g.Load() != stack.ID() || c.state != running || co.shield != nil {
 		co.check(op)
 	}
 	return c
+}
+
+// isCaller reports whether c, which has begun, runs on the calling goroutine. It may be called from any goroutine.
+func (c *task) isCaller() bool {
+	g := stack.ID()
+	if g == 0 { // goroutines cannot be told apart here; a thread is at least not on a loop
+		_, onLoop := calledFrom(1)
+		return onLoop
+	}
+	return c.g.Load() == g && !c.finished.Load()
 }
 
 // check panics if co is in the wrong hands.
@@ -41,7 +49,7 @@ func (co *Co) check(op string) {
 	switch {
 	case c == nil:
 		panic("tinyio: " + op + ": the Co is zero; use the one that the coroutine's function is given")
-	case c.g == stack.ID() && c.state == running && !co.shield.retired(co):
+	case c.g.Load() == stack.ID() && c.state == running && !co.shield.retired(co):
 		return
 	}
 	panic("tinyio: " + op + ": the Co of coroutine " + co.c.describe() + " was used outside its own coroutine; " +
@@ -59,7 +67,7 @@ const (
 // refused returns the error of a coroutine that is being stopped and has no shield to wait behind.
 func (co *Co) refused() error {
 	c := co.c
-	if !c.stopped {
+	if c.stop == nil {
 		return nil
 	}
 	return co.refusal()
@@ -67,19 +75,18 @@ func (co *Co) refused() error {
 
 func (co *Co) refusal() error {
 	c := co.c
-	if co.shield.protects(c, c.why) {
+	if co.shield.keepsAway(c, c.stop) {
 		return nil
 	}
 	c.attempt(shieldsAllowed / attemptsAllowed)
-	return c.why.err
+	return c.stop.err
 }
 
 // attempt counts how often c, which is stopped, tries to go on all the same, and in the end unwinds it. Goexit cannot be
 // recovered from, runs the deferred functions, and does not return.
-func (c *coroutine) attempt(weight int) {
+func (c *task) attempt(weight int) {
 	a := c.more()
 	if a.attempts += weight; a.attempts > shieldsAllowed {
-		a.unwound = true
 		runtime.Goexit()
 	}
 }
@@ -87,16 +94,16 @@ func (c *coroutine) attempt(weight int) {
 // suspend leaves the coroutine until it is its turn again.
 func (co *Co) suspend(w wait) error {
 	c := co.c
-	l := c.loop.Load()
+	r := c.run()
 	c.wait = w
-	if p := l.endTurn(c); p != nil {
+	if p := r.endTurn(c); p != nil {
 		if p.Odd = !p.Odd; p.Odd { // p.Change, without the call: see there
 			p.Next()
 		} else {
 			p.Yield(struct{}{})
 		}
-		for l.running != c {
-			l.passOn(&c.at)
+		for r.running != c {
+			r.passOn(&c.at)
 		}
 	}
 	return co.outcome()
@@ -104,8 +111,8 @@ func (co *Co) suspend(w wait) error {
 
 // outcome is how a wait has ended: well, or because the coroutine is being stopped.
 func (co *Co) outcome() error {
-	if c := co.c; c.stopped && !co.shield.protects(c, c.why) {
-		return c.why.err
+	if c := co.c; c.stop != nil && !co.shield.keepsAway(c, c.stop) {
+		return c.stop.err
 	}
 	return nil
 }
@@ -120,19 +127,19 @@ func (co *Co) yield() error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	l := c.loop.Load()
-	if l.quiet() {
+	r := c.run()
+	if r.quiet() {
 		return nil
 	}
 	c.wait = onTurn
-	if p := l.endTurn(c); p != nil {
+	if p := r.endTurn(c); p != nil {
 		if p.Odd = !p.Odd; p.Odd {
 			p.Next()
 		} else {
 			p.Yield(struct{}{})
 		}
-		for l.running != c {
-			l.passOn(&c.at)
+		for r.running != c {
+			r.passOn(&c.at)
 		}
 	}
 	return co.outcome()
@@ -147,8 +154,8 @@ func (co *Co) Sleep(d time.Duration) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	l := c.loop.Load()
-	l.asked.pause, l.asked.limited = d, true
+	r := c.run()
+	r.asked.pause, r.asked.limited = d, true
 	return co.suspend(onTimer)
 }
 
@@ -156,20 +163,27 @@ func (co *Co) Sleep(d time.Duration) error {
 // them. Those that have started already are left as they are, except that from now on they carry on even if whoever
 // awaits them is halted (see [Timeout]). [Run] waits for spawned coroutines, and an error in one crashes the loop like
 // any other.
-func (co *Co) Spawn(cs ...Awaitable) error {
-	c := co.enter("Spawn")
+func (co *Co) Spawn(cs ...Awaitable) error { return co.spawn("Spawn", cs, false) }
+
+// SpawnDaemon is [Co.Spawn] for coroutines that are there for others, such as a heartbeat. A daemon, and what only daemons have
+// started, does not keep its domain up: when nothing else is left in that, the daemons are stopped, children first, and the run, or
+// the [Isolate], ends as it would have without them. An error of a daemon crashes the domain like any other.
+func (co *Co) SpawnDaemon(cs ...Awaitable) error { return co.spawn("SpawnDaemon", cs, true) }
+
+func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
+	c := co.enter(op)
 	if err := co.refused(); err != nil {
 		return err
 	}
-	l := c.loop.Load()
+	r := c.run()
 	for _, a := range cs {
-		if err := c.check("Spawn", a); err != nil {
+		if err := c.check(op, a); err != nil {
 			return err
 		}
 	}
 	for i, a := range cs {
 		if t := a.awaitable(); !t.finished.Load() {
-			if err := t.bind(l); err != nil {
+			if err := t.bind(r.loop); err != nil {
 				for _, a := range cs[:i] {
 					a.awaitable().unbind()
 				}
@@ -177,8 +191,37 @@ func (co *Co) Spawn(cs ...Awaitable) error {
 			}
 		}
 	}
-	l.asked.fresh = cs
+	r.asked.fresh, r.asked.daemons = cs, daemons
 	return co.suspend(onSpawn)
+}
+
+// Go makes a coroutine of fn and starts it, as [Co.Spawn] would, without suspending: the caller goes on, and the new
+// coroutine has its turn when those that are ready have had theirs. If the caller is being stopped, fn never runs: the coroutine has
+// finished, with the caller's error, when Go returns.
+func (co *Co) Go(fn func(co *Co) error) *Coro[Void] {
+	c := Do(fn)
+	co.launch("Go", &c.c)
+	return c
+}
+
+// Go is [Co.Go] for a function with a value.
+func Go[T any](co *Co, fn func(co *Co) (T, error)) *Coro[T] {
+	c := New(fn)
+	co.launch("Go", &c.c)
+	return c
+}
+
+// launch starts t, which is fresh, without suspending.
+func (co *Co) launch(op string, t *task) {
+	c := co.enter(op)
+	r := c.run()
+	t.loop.Store(r.loop)
+	if err := co.refused(); err != nil {
+		t.outcome, t.err, t.state = returned, err, done
+		t.finished.Store(true)
+		return
+	}
+	r.want(c, t)
 }
 
 // Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. Their values are then to be
@@ -205,101 +248,5 @@ func (co *Co) Wait(cs ...Awaitable) error {
 
 // Now returns the time on the loop's clock. It does not suspend.
 func (co *Co) Now() time.Time {
-	return co.enter("Now").loop.Load().clock.Now()
-}
-
-// A coContext is the context that a Co stands for. It is made when somebody asks for it: most coroutines never do.
-type coContext struct {
-	context.Context
-	cancel context.CancelCauseFunc
-}
-
-// newContext returns a context with the values of parent. It ends by the loop's hand alone, also when parent is done, so
-// that its cause is the one that the loop crashed for, and nobody acts on that before the loop does.
-func newContext(parent context.Context) *coContext {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
-	return &coContext{ctx, cancel}
-}
-
-// ctx is where the context of co is kept.
-func (co *Co) ctx() *atomic.Pointer[coContext] {
-	if co == nil || co.c == nil {
-		panic("tinyio: the Co is nil or zero; use the one that the coroutine's function is given")
-	}
-	if s := co.shield; s != nil && s.handle == co {
-		return &s.ctx
-	}
-	return &co.c.ctx
-}
-
-func (co *Co) context() context.Context {
-	if x := co.ctx().Load(); x != nil {
-		return x
-	}
-	x := newContext(co.c.scope.ctx)
-	if !co.ctx().CompareAndSwap(nil, x) {
-		x.cancel(nil)
-		return co.ctx().Load()
-	}
-	if co.c.finished.Load() {
-		x.cancel(nil) // end has come too early to see x
-	}
-	return x
-}
-
-// stop makes the context done because the coroutine is being stopped.
-func (co *Co) stop(why *reason) {
-	ctx := co.ctx()
-	if ctx.Load() == nil && ctx.CompareAndSwap(nil, why.context(co)) {
-		return
-	}
-	ctx.Load().cancel(why.cause)
-}
-
-// end makes the context done because the coroutine has finished, and releases it.
-func (co *Co) end() {
-	if x := co.ctx().Load(); x != nil {
-		x.cancel(nil)
-	}
-}
-
-// Deadline is that of the context given to [Run].
-func (co *Co) Deadline() (deadline time.Time, ok bool) {
-	co.ctx() // for its check
-	return co.c.scope.ctx.Deadline()
-}
-
-// Done is closed when the coroutine is cancelled or halted, or has finished.
-func (co *Co) Done() <-chan struct{} { return co.context().Done() }
-
-// Err is [context.Canceled] once Done is closed. [context.Cause] tells why.
-func (co *Co) Err() error { return co.context().Err() }
-
-// Value is that of the context given to [Run].
-func (co *Co) Value(key any) any {
-	if key == (runningCo{}) && co != nil && co.c != nil {
-		return co
-	}
-	return co.context().Value(key)
-}
-
-// A runningCo is the key by which a context tells of which coroutine it is.
-type runningCo struct{}
-
-// nest returns a context for a run inside the coroutine, and how to let go of it. The loop of co stands still as long as that one
-// runs, and so cannot tell co that its own context is done; a Shield keeps that away for its grace.
-func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
-	outside := co.c.scope.ctx
-	merged, cancel := context.WithCancelCause(ctx)
-	end := func() { cancel(context.Cause(outside)) }
-	var stop func() bool
-	if grace := co.shield.left(co.c.loop.Load()); grace <= 0 {
-		stop = context.AfterFunc(outside, end)
-	} else {
-		timer := time.AfterFunc(grace, end)
-		timer.Stop()
-		unwatch := context.AfterFunc(outside, func() { timer.Reset(grace) })
-		stop = func() bool { unwatch(); return timer.Stop() }
-	}
-	return merged, func() { stop(); cancel(nil) }
+	return co.enter("Now").run().clock.Now()
 }

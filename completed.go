@@ -1,6 +1,7 @@
 package tinyio
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 )
@@ -18,14 +19,16 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 		}
 		defer g.leave()
 		for range cs {
+			var v T
 			t, err := g.next(co)
+			if t != nil && t.err == nil {
+				v = t.body.(*Coro[T]).value
+			}
 			if err != nil {
-				var zero T
-				yield(zero, err)
+				yield(v, err)
 				return
 			}
-			r := t.body.(*Coro[T])
-			if !yield(r.value, t.err) {
+			if !yield(v, t.err) {
 				return
 			}
 		}
@@ -48,17 +51,17 @@ func WaitAny(co *Co, cs ...Awaitable) (int, error) {
 		panic("tinyio: WaitAny: there is no coroutine to wait for, in " + co.c.describe() + "; pass at least one")
 	}
 	t, err := g.next(co)
-	if err != nil {
+	if t == nil {
 		return -1, err
 	}
-	return slices.IndexFunc(cs, func(a Awaitable) bool { return a.awaitable() == t }), t.err
+	return slices.IndexFunc(cs, func(a Awaitable) bool { return a.awaitable() == t }), cmp.Or(err, t.err)
 }
 
 // A collector takes down which of several coroutines have finished, for one that wants to know of each.
 type collector struct {
 	op     string
 	edges  []waiter
-	ended  []*coroutine
+	ended  []*task
 	begun  bool
 	asleep bool    // its owner waits for the next
 	chosen *waiter // the edge that counts, while it does: see cycle.go
@@ -86,12 +89,12 @@ func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 }
 
 // begin spawns those that are fresh and takes its place among the awaiters of all that have not finished.
-func (g *collector) begin(c *coroutine) {
+func (g *collector) begin(c *task) {
 	if g.begun {
 		return
 	}
 	g.begun = true
-	l := c.loop.Load()
+	r := c.run()
 	for i := range g.edges {
 		w := &g.edges[i]
 		if t := w.to(); t != nil {
@@ -99,20 +102,21 @@ func (g *collector) begin(c *coroutine) {
 			if t.state == fresh {
 				t.level = c.level
 			}
-			l.want(c, t)
+			r.want(c, t)
 			t.awaiters.push(w)
 		}
 	}
 }
 
 // note takes down that t has finished and reports whether the owner waits for that.
-func (g *collector) note(t *coroutine) bool {
+func (g *collector) note(t *task) bool {
 	g.ended = append(g.ended, t)
 	return g.asleep
 }
 
-// next waits until another coroutine has finished.
-func (g *collector) next(co *Co) (*coroutine, error) {
+// next waits until another coroutine has finished. If it is interrupted, and one has finished all the same, it returns that beside the
+// error.
+func (g *collector) next(co *Co) (*task, error) {
 	c := co.enter(g.op)
 	if err := co.refused(); err != nil {
 		return nil, err
@@ -128,16 +132,16 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 	if err == nil {
 		err = failed
 	}
-	if err != nil {
+	if len(g.ended) == 0 {
 		return nil, err
 	}
 	t := g.ended[0]
 	g.ended = g.ended[1:]
-	return t, nil
+	return t, err
 }
 
 // joinAny makes c wait for the next coroutine of its group; or refuses that.
-func (l *Loop) joinAny(c *coroutine) {
+func (r *run) joinAny(c *task) {
 	g := c.collector()
 	switch {
 	case g.all:
@@ -145,7 +149,7 @@ func (l *Loop) joinAny(c *coroutine) {
 		return
 	case len(g.ended) > 0:
 		g.begin(c)
-		l.wake(c)
+		r.wake(c)
 		return
 	}
 	if g.chosen == nil || g.chosen.line == nil {
@@ -155,12 +159,12 @@ func (l *Loop) joinAny(c *coroutine) {
 		g.chosen = &g.edges[g.first]
 	}
 	if !fits(c, g.chosen.line.owner) {
-		if err := l.refusal(c); err != nil {
+		if err := r.refusal(c); err != nil {
 			if !g.begun {
 				unbind(g.edges)
 			}
 			c.err, c.wait = err, onTurn
-			l.wake(c)
+			r.wake(c)
 			return
 		}
 	}
@@ -169,10 +173,10 @@ func (l *Loop) joinAny(c *coroutine) {
 }
 
 // collector is what c waits in, if it waits for any of several.
-func (c *coroutine) collector() *collector { return c.annex().edges[0].group }
+func (c *task) collector() *collector { return c.annex().edges[0].group }
 
 // anyOf is what c waits in if it waits for any of several, and goes on as soon as one of them has finished.
-func (c *coroutine) anyOf() *collector {
+func (c *task) anyOf() *collector {
 	if c.state != waiting || c.wait != onCompletion || c.collector().all {
 		return nil
 	}
@@ -180,7 +184,7 @@ func (c *coroutine) anyOf() *collector {
 }
 
 // collects is what c waits in if it waits for any of several, or does so until it is stopped.
-func (c *coroutine) collects() *collector {
+func (c *task) collects() *collector {
 	if c.wait != onCompletion || c.state != waiting && (c.state != ready || !c.collector().all) {
 		return nil
 	}
@@ -215,15 +219,15 @@ func (g *collector) leave() {
 // keepChildren decides for which coroutines those that are stopped together go on waiting (R9): for those that are being stopped,
 // too. But whoever waits for any of several gives up those that wait for it in turn, by way of the waits that are left: in such a
 // ring nobody would be the first to hear. See docs/design/children-first.md.
-func (l *Loop) keepChildren() {
-	for _, c := range l.doomed {
-		if c.state == waiting && c.wait == onCoroutine || c.ranges() {
+func (r *run) keepChildren(stopped []*task) {
+	for _, c := range stopped {
+		if c.exposed() && (c.state == waiting && c.wait == onCoroutine || c.ranges()) {
 			c.keepStopping()
 		}
 	}
-	rings := l.rings()
-	for _, c := range l.doomed {
-		if !c.ranges() {
+	rings := rings(stopped)
+	for _, c := range stopped {
+		if !c.ranges() || !c.exposed() || c.collector().all {
 			continue
 		}
 		g := c.collector()
@@ -235,11 +239,11 @@ func (l *Loop) keepChildren() {
 		if g.all = true; c.state == waiting {
 			c.unmet = g.standing()
 		}
-		l.closesCycle(c) // which it does not
+		r.closesCycle(c) // which it does not
 	}
 }
 
 // ranges reports whether c waits for any of several, or has been woken by one of them and not had its turn.
-func (c *coroutine) ranges() bool {
+func (c *task) ranges() bool {
 	return c.wait == onCompletion && (c.state == waiting || c.state == ready)
 }

@@ -1,6 +1,7 @@
 package tinyio
 
 import (
+	"cmp"
 	"reflect"
 	"runtime"
 	"runtime/debug"
@@ -20,15 +21,15 @@ type Void = struct{}
 //
 // A Coro that nobody wants never runs, and costs nothing but its memory.
 type Coro[T any] struct {
-	c     coroutine
+	c     task
 	value T
 	fn    func(co *Co) (T, error) // nil once it has been called, and of a callback
 }
 
 // An Awaitable is a coroutine of any type: every *Coro[T] is one, and nothing else.
-type Awaitable interface{ awaitable() *coroutine }
+type Awaitable interface{ awaitable() *task }
 
-func (c *Coro[T]) awaitable() *coroutine {
+func (c *Coro[T]) awaitable() *task {
 	if c == nil {
 		return nil
 	}
@@ -81,10 +82,17 @@ func (c *Coro[T]) Named(name string) *Coro[T] {
 // loop can be awaited once it has finished; before that, awaiting it is an error.
 func (c *Coro[T]) Await(co *Co) (T, error) {
 	if err := co.await("Await", c.awaitable()); err != nil {
-		var zero T
-		return zero, err
+		return c.result(err)
 	}
 	return c.value, c.c.err
+}
+
+// result is what an interrupted wait for c returns: err, and the value beside it if c has finished all the same.
+func (c *Coro[T]) result(err error) (v T, _ error) {
+	if c.c.finished.Load() && c.c.err == nil {
+		v = c.value
+	}
+	return v, err
 }
 
 // Value returns the value of a coroutine that has finished, which is what [Co.Wait] is followed by. It panics if c has
@@ -126,17 +134,18 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := co.awaitAll(edges); err != nil {
-		return nil, err
-	}
+	err = co.awaitAll(edges)
 	values := make([]T, len(cs))
 	for i, t := range cs {
+		if !t.c.finished.Load() {
+			return nil, err
+		}
 		if t.c.err != nil {
-			return nil, t.c.err
+			return nil, cmp.Or(err, t.c.err)
 		}
 		values[i] = t.value
 	}
-	return values, nil
+	return values, err
 }
 
 // The states of a coroutine, and the functions that lead from one to the next:
@@ -181,10 +190,11 @@ const (
 	onBarrier
 	onQueue
 	onThread
+	onCall
 )
 
 var waitNames = [...]string{"nothing", "its turn", "its turn", "a timer", "a coroutine", "one of several coroutines",
-	"an isolated coroutine", "an event", "a permit", "a barrier", "a queue", "a thread or callback"}
+	"an isolated coroutine", "an event", "a permit", "a barrier", "a queue", "a thread or callback", "a call"}
 
 func (w wait) String() string { return waitNames[w] }
 
@@ -203,22 +213,21 @@ const (
 //
 // A turn goes through thousands of these, so what it needs of each, down to began, lies in one cache line, and what few
 // coroutines need at all is in an annex.
-type coroutine struct {
-	co      Co
-	next    *coroutine   // in the ready queue
-	at      *stack.Place // where its goroutine is parked, while its function runs
-	g       uintptr      // its goroutine
-	loop    atomic.Pointer[Loop]
-	state   state
-	wait    wait
-	outcome outcome
-	stopped bool // why is set
-	doomed  bool // its waits are being ended
-	gaveUp  bool // its edges no longer count in wanted
-	spawned bool
-	side    side // where a search for cycles has met it
+type task struct {
+	co       Co
+	next     *task          // in the ready queue
+	at       *stack.Place   // where its goroutine is parked, while its function runs
+	g        atomic.Uintptr // its goroutine
+	loop     atomic.Pointer[Loop]
+	state    state
+	wait     wait
+	outcome  outcome
+	hasLetGo bool // it no longer wants those that it waits for: see cancel.go
+	kept     bool // it is wanted for its own sake: it was spawned, or is the first of its scope
+	daemon   bool // it does not keep its scope up
+	side     side // where a search for cycles has met it
 
-	why      *reason // why it is being stopped, for good
+	stop     *reason // what it is stopped for, nil if it is not
 	finished atomic.Bool
 	timer    timers.Timer
 	unmet    int32  // how many coroutines it still waits for before it wakes
@@ -226,8 +235,8 @@ type coroutine struct {
 	level    int32  // not lower than that of whoever waits for it: see cycle.go
 	answer   uint32 // what came of a wait; see who wakes it
 	scope    *scope
-	before   *coroutine // in the list of its scope
-	after    *coroutine
+	before   *task // in the list of its scope
+	after    *task
 	awaiters waitList
 	one      [1]waiter // its edge, when it waits for one coroutine or stands in one line
 	err      error     // its result; while it waits, what the wait is going to fail with
@@ -242,17 +251,22 @@ type annex struct {
 	name     string
 	edges    []waiter      // when it waits for several coroutines
 	inner    *scope        // when it isolates
+	race     *race         // when it races
+	halting  *reason       // when it stops another one
 	limit    time.Duration // of a Timeout
-	told     *reason       // why it is to be stopped as soon as the Shield in which it was started is over
-	shelter  *shield       // the innermost Shield that it is in
+	told     []*reason     // besides stop, what it was told to stop for
+	shield   *shield       // the innermost that it is in
+	inside   shielded      // its place among those who were started in the same Shield
+	kin      *kinship      // its own, if it has spawned others inside a scope
+	starter  *kinship      // of who has spawned it there
 	callback callback
-	number   ID   // from 1, when the loop is watched
-	attempts int  // to suspend, since it was stopped
-	unwound  bool // for ignoring that
+	call     interruptible // that it waits for
+	number   ID            // from 1, when the loop is watched
+	attempts int           // to suspend, since it was stopped
 }
 
 // more returns the annex of c.
-func (c *coroutine) more() *annex {
+func (c *task) more() *annex {
 	if c.annex() == nil {
 		c.rare.Store(new(annex))
 	}
@@ -260,14 +274,40 @@ func (c *coroutine) more() *annex {
 }
 
 // annex is the annex of c, nil if it has none. Whoever meets a coroutine of another loop may want the name in it.
-func (c *coroutine) annex() *annex { return c.rare.Load() }
+func (c *task) annex() *annex { return c.rare.Load() }
 
-// shelter is the innermost Shield that c is in.
-func (c *coroutine) shelter() *shield {
+// shield is the innermost Shield that c is in, and base the one in which it was started.
+func (c *task) shield() *shield {
 	if c.annex() == nil {
 		return nil
 	}
-	return c.annex().shelter
+	return c.annex().shield
+}
+
+// starter is the kinship of who has spawned c.
+func (c *task) starter() *kinship {
+	if c.annex() == nil {
+		return nil
+	}
+	return c.annex().starter
+}
+
+func (c *task) base() *shield { return c.co.shield }
+
+// told is what c was told to stop for, besides what it is stopped for.
+func (c *task) told() []*reason {
+	if c.annex() == nil {
+		return nil
+	}
+	return c.annex().told
+}
+
+// attempts counts how often c has tried to go on, since it was stopped.
+func (c *task) attempts() int {
+	if c.annex() == nil {
+		return 0
+	}
+	return c.annex().attempts
 }
 
 // A body is the [Coro] around a coroutine.
@@ -277,14 +317,15 @@ type body interface {
 	comeBack() // the last turn of what waits without a stack
 }
 
-func (c *coroutine) init(b body, entry uintptr) {
+func (c *task) init(b body, entry uintptr) {
 	c.body, c.entry, c.co.c = b, entry, c
 	c.one[0].c, c.awaiters.owner = c, c
 }
 
-// run calls the function, on w, and takes down how it ended.
-func (c *coroutine) run(w *worker) {
-	c.g, c.outcome = w.id, exited // unless it comes to say otherwise
+// execute calls the function, on w, and takes down how it ended.
+func (c *task) execute(w *worker) {
+	c.g.Store(w.id)
+	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
 	err := c.body.call(&c.co)
 	if c.state != running { // a callback, which waits without a stack from here on
@@ -295,19 +336,27 @@ func (c *coroutine) run(w *worker) {
 }
 
 // caught finds out how the function ended if it did not return.
-func (c *coroutine) caught() {
+func (c *task) caught() {
 	if c.outcome != exited {
 		return
 	}
-	c.err = errExited
+	how := errExited
 	if p := recover(); p != nil {
-		c.err, c.outcome = newPanicError(p, debug.Stack()), panicked
+		how = threadPanic{newPanicError(p, debug.Stack())}
 	}
-	c.state, c.wait = running, onNothing
+	if c.state == waiting && !c.annex().callback.endAbruptly(how) {
+		c.outcome = pending
+		return
+	}
+	c.state = running
+	c.endWith(how)
 }
 
+// run is the run that c belongs to: of the loop that it is on, the current one or the last.
+func (c *task) run() *run { return c.loop.Load().run }
+
 // claim makes c belong to l, unless it belongs to another loop.
-func (c *coroutine) claim(l *Loop) error {
+func (c *task) claim(l *Loop) error {
 	if c.loop.CompareAndSwap(nil, l) || c.loop.Load() == l {
 		return nil
 	}
@@ -315,7 +364,7 @@ func (c *coroutine) claim(l *Loop) error {
 }
 
 // bind is claim for one of several coroutines. Until it is started, unbind undoes it.
-func (c *coroutine) bind(l *Loop) error {
+func (c *task) bind(l *Loop) error {
 	if c.loop.CompareAndSwap(nil, l) {
 		c.side = bound
 		return nil
@@ -323,7 +372,7 @@ func (c *coroutine) bind(l *Loop) error {
 	return c.claim(l)
 }
 
-func (c *coroutine) unbind() {
+func (c *task) unbind() {
 	if c.side == bound {
 		c.side = nowhere
 		c.loop.Store(nil)
@@ -331,7 +380,7 @@ func (c *coroutine) unbind() {
 }
 
 // edges are the places in which c waits.
-func (c *coroutine) edges() []waiter {
+func (c *task) edges() []waiter {
 	if c.annex() != nil && c.annex().edges != nil {
 		return c.annex().edges
 	}
@@ -339,10 +388,10 @@ func (c *coroutine) edges() []waiter {
 }
 
 // waitsForSeveral reports that c waits for coroutines and has edges to several of them.
-func (c *coroutine) waitsForSeveral() bool { return c.annex() != nil && c.annex().edges != nil }
+func (c *task) waitsForSeveral() bool { return c.annex() != nil && c.annex().edges != nil }
 
 // label is the name of c.
-func (c *coroutine) label() string {
+func (c *task) label() string {
 	if c.annex() != nil && c.annex().name != "" {
 		return c.annex().name
 	}
@@ -355,13 +404,13 @@ func (c *coroutine) label() string {
 // A waitList is a line of waiters, first come, first served.
 type waitList struct {
 	head, tail *waiter
-	owner      *coroutine // of a coroutine's awaiters
+	owner      *task // of a coroutine's awaiters
 	length     int
 }
 
 // A waiter is a place in a line: an edge, when the line is the awaiters of a coroutine.
 type waiter struct {
-	c          *coroutine
+	c          *task
 	line       *waitList // nil when it stands in none
 	next, prev *waiter
 	group      *collector // of a coroutine that waits for any of several
@@ -369,7 +418,7 @@ type waiter struct {
 
 // standIn suspends the coroutine until it is granted what those in line wait for.
 func (co *Co) standIn(line *waitList, w wait) error {
-	co.c.loop.Load().asked.line = line
+	co.c.run().asked.line = line
 	return co.suspend(w)
 }
 
@@ -377,7 +426,7 @@ func (co *Co) standIn(line *waitList, w wait) error {
 // before its turn.
 func (w *waiter) grant(answer uint32) {
 	w.c.answer = answer
-	w.c.loop.Load().wake(w.c)
+	w.c.run().wake(w.c)
 }
 
 func (l *waitList) push(w *waiter) {

@@ -27,28 +27,37 @@ import "slices"
 // get too high, all become zero, since an edge may lead to the same level: the order then says nothing, and is not wrong.
 
 // refusal is why c cannot wait for what it has begun to wait for: because it could never go on.
-func (l *Loop) refusal(c *coroutine) error {
-	if l.closesCycle(c) {
-		return l.recount(c)
+func (r *run) refusal(c *task) error {
+	if r.closesCycle(c) {
+		return r.recount(c)
 	}
 	return nil
 }
 
 // closesCycle reports whether the waits of c, which has just begun to wait, or waits for more than before, make a cycle of the edges
 // that count. If not, the levels fit them afterwards.
-func (l *Loop) closesCycle(c *coroutine) bool {
-	searched := &l.below
+func (r *run) closesCycle(c *task) bool {
+	searched := &r.below
 	waits := c.needs()
 	for t, more := waits.next(); more; t, more = waits.next() {
 		if t != nil && t.side == nowhere && !fits(c, t) {
 			searched.add(t, isBelow)
 		}
 	}
-	return len(searched.seen) > 0 && l.search(c)
+	return len(searched.seen) > 0 && r.search(c)
+}
+
+// edgeCloses is closesCycle for one more edge, from c to t.
+func (r *run) edgeCloses(c, t *task) bool {
+	if fits(c, t) {
+		return false
+	}
+	r.below.add(t, isBelow)
+	return r.search(c)
 }
 
 // fits reports whether, for a simple reason, an edge from c to t makes no cycle. The levels then fit it.
-func fits(c, t *coroutine) bool {
+func fits(c, t *task) bool {
 	switch {
 	case t.level > c.level || t.state == fresh || t.state == done:
 	case t == c:
@@ -64,8 +73,8 @@ func fits(c, t *coroutine) bool {
 }
 
 // search is closesCycle for edges that fits says nothing about. The walk down has been given where they lead.
-func (l *Loop) search(c *coroutine) (cycle bool) {
-	below, above := &l.below, &l.above
+func (r *run) search(c *task) (cycle bool) {
+	below, above := &r.below, &r.above
 	cycle = c.side == isBelow // it waits for itself
 	above.add(c, isAbove)
 	top, level := c.level, c.level // the walk down passes those up to top, and in the end they are raised to level
@@ -74,7 +83,7 @@ func (l *Loop) search(c *coroutine) (cycle bool) {
 		t, more := below.down(top)
 		switch {
 		case !more:
-			l.raise(below.seen, level)
+			r.raise(below.seen, level)
 			below.end()
 			above.end()
 			return false
@@ -91,7 +100,7 @@ func (l *Loop) search(c *coroutine) (cycle bool) {
 		case !more: // whoever leads to c from its own level is known
 			goUp = false
 			top--
-		case steps*steps > l.live+l.wide:
+		case steps*steps > r.live+r.wide:
 			goUp = false
 			level++
 		case t == nil:
@@ -107,9 +116,9 @@ func (l *Loop) search(c *coroutine) (cycle bool) {
 }
 
 // raise lifts cs to a level, or, if that would be too high, lets the order say nothing.
-func (l *Loop) raise(cs []*coroutine, level int32) {
+func (r *run) raise(cs []*task, level int32) {
 	if level > highest {
-		for c := range l.root.members {
+		for c := range r.root.members {
 			c.level = 0
 		}
 		return
@@ -134,20 +143,20 @@ const (
 
 // A walk is a search along edges that count, which can be taken step by step. A step passes an edge, also if it does not count.
 type walk struct {
-	seen   []*coroutine // in the order in which it has come to them; it is done with the first at of these
+	seen   []*task // in the order in which it has come to them; it is done with the first at of these
 	at     int
 	inside bool   // it is going through the edges of seen[at]
 	rest   cursor // of these, when it goes down
 	line   *waiter
 }
 
-func (k *walk) add(c *coroutine, s side) {
+func (k *walk) add(c *task, s side) {
 	c.side = s
 	k.seen = append(k.seen, c)
 }
 
 // down takes a step to one that somebody up to the level top waits for. The coroutine is nil if the edge does not count.
-func (k *walk) down(top int32) (c *coroutine, more bool) {
+func (k *walk) down(top int32) (c *task, more bool) {
 	for k.at < len(k.seen) {
 		u := k.seen[k.at]
 		if !k.inside {
@@ -164,7 +173,7 @@ func (k *walk) down(top int32) (c *coroutine, more bool) {
 }
 
 // up takes a step to one who waits.
-func (k *walk) up() (c *coroutine, more bool) {
+func (k *walk) up() (c *task, more bool) {
 	for k.at < len(k.seen) {
 		u := k.seen[k.at]
 		if !k.inside {
@@ -206,11 +215,15 @@ func (w *waiter) counts() bool {
 type cursor struct {
 	edges  []waiter
 	one    *waiter
-	member *coroutine
+	member *task
+	scope  *scope // the members of which come then, and those of its siblings
 }
 
 // next returns nil for each edge to one that has finished.
-func (k *cursor) next() (c *coroutine, more bool) {
+func (k *cursor) next() (c *task, more bool) {
+	for k.member == nil && k.scope != nil {
+		k.member, k.scope = k.scope.first, k.scope.sibling
+	}
 	switch {
 	case len(k.edges) > 0:
 		c, k.edges = k.edges[0].to(), k.edges[1:]
@@ -225,7 +238,7 @@ func (k *cursor) next() (c *coroutine, more bool) {
 }
 
 // to is the coroutine to which the edge w leads, nil if it has finished.
-func (w *waiter) to() *coroutine {
+func (w *waiter) to() *task {
 	if w.line == nil {
 		return nil
 	}
@@ -233,7 +246,7 @@ func (w *waiter) to() *coroutine {
 }
 
 // needs goes through the coroutines to which edges of c lead that count.
-func (c *coroutine) needs() cursor {
+func (c *task) needs() cursor {
 	if g := c.anyOf(); g != nil {
 		return cursor{one: g.chosen}
 	}
@@ -241,7 +254,7 @@ func (c *coroutine) needs() cursor {
 }
 
 // needsOthers reports whether there are any.
-func (c *coroutine) needsOthers() bool {
+func (c *task) needsOthers() bool {
 	switch c.state {
 	case waiting:
 		return c.wait == onCoroutine || c.wait == onCompletion || c.wait == onIsolate
@@ -252,7 +265,7 @@ func (c *coroutine) needsOthers() bool {
 }
 
 // waits goes through the coroutines that c waits for, all or any of them.
-func (c *coroutine) waits() cursor {
+func (c *task) waits() cursor {
 	if g := c.collects(); g != nil {
 		return cursor{edges: g.edges}
 	}
@@ -261,16 +274,14 @@ func (c *coroutine) waits() cursor {
 		case onCoroutine:
 			return cursor{edges: c.edges()}
 		case onIsolate:
-			if inner := c.annex().inner; inner != nil { // otherwise it has just asked for it
-				return cursor{member: inner.first}
-			}
+			return cursor{scope: c.annex().inner}
 		}
 	}
 	return cursor{}
 }
 
 // targets ranges over the coroutines that c waits for, all or any of them.
-func (c *coroutine) targets(yield func(*coroutine) bool) {
+func (c *task) targets(yield func(*task) bool) {
 	waits := c.waits()
 	for t, more := waits.next(); more; t, more = waits.next() {
 		if t != nil && !yield(t) {
@@ -283,8 +294,8 @@ func (c *coroutine) targets(yield func(*coroutine) bool) {
 // who wait for any of several count on somebody who can. It returns an error if c cannot.
 //
 // Only those who wait for c, directly or not, are in doubt: all others could go on before.
-func (l *Loop) recount(c *coroutine) error {
-	doubtful := &l.above
+func (r *run) recount(c *task) error {
+	doubtful := &r.above
 	doubtful.add(c, isAbove)
 	for u, more := doubtful.up(); more; u, more = doubtful.up() {
 		if u != nil && u.side == nowhere {
@@ -292,18 +303,18 @@ func (l *Loop) recount(c *coroutine) error {
 		}
 	}
 	type step struct {
-		c  *coroutine
+		c  *task
 		by *waiter // what it then counts on, if it waits for any of several
 	}
-	var order []step             // in which they can go on
-	left := map[*coroutine]int{} // how many have to go on before that one can
+	var order []step        // in which they can go on
+	left := map[*task]int{} // how many have to go on before that one can
 	for _, u := range doubtful.seen[1:] {
 		n, by := u.doubts()
 		if left[u] = n; n == 0 {
 			order = append(order, step{u, by})
 		}
 	}
-	pass := func(u *coroutine, by *waiter) {
+	pass := func(u *task, by *waiter) {
 		if left[u] > 0 {
 			if left[u]--; left[u] == 0 {
 				order = append(order, step{u, by})
@@ -342,14 +353,14 @@ func (l *Loop) recount(c *coroutine) error {
 		if g := s.c.anyOf(); g != nil {
 			g.chosen = s.by
 		}
-		l.closesCycle(s.c)
+		r.closesCycle(s.c)
 	}
 	return nil
 }
 
 // doubts is how many of those in doubt have to go on before c can. If that is none and c waits for any of several, by is an edge
 // to one that it can count on.
-func (c *coroutine) doubts() (n int, by *waiter) {
+func (c *task) doubts() (n int, by *waiter) {
 	if g := c.anyOf(); g != nil {
 		for i := range g.edges {
 			if t := g.edges[i].to(); t != nil && t.side != isAbove {
@@ -367,9 +378,9 @@ func (c *coroutine) doubts() (n int, by *waiter) {
 }
 
 // doubtfulPath names the coroutines on the shortest way from c, through those in doubt, back to c.
-func (c *coroutine) doubtfulPath() []string {
-	from := map[*coroutine]*coroutine{}
-	for work := []*coroutine{c}; from[c] == nil; work = work[1:] {
+func (c *task) doubtfulPath() []string {
+	from := map[*task]*task{}
+	for work := []*task{c}; from[c] == nil; work = work[1:] {
 		for t := range work[0].targets {
 			if t.side == isAbove && from[t] == nil {
 				from[t] = work[0]
@@ -386,23 +397,23 @@ func (c *coroutine) doubtfulPath() []string {
 	return path
 }
 
-// rings tells who waits for each other, directly or not: those of a ring have the same number. It covers the coroutines that are about
-// to be stopped and wait for any of several, and all that these wait for. Its algorithm is Tarjan's for strongly connected components.
-func (l *Loop) rings() map[*coroutine]int {
+// rings tells who waits for each other, directly or not: those of a ring have the same number. It covers those of cs that wait for any of
+// several, and all that these wait for. Its algorithm is Tarjan's for strongly connected components.
+func rings(cs []*task) map[*task]int {
 	type visit struct {
-		c    *coroutine
+		c    *task
 		n    int    // its place in the order of visits
 		low  int    // the first place to which a way leads from it, as far as is known
 		rest cursor // of those that it waits for
 	}
 	var (
 		path    []visit
-		open    []*coroutine           // those whose ring is not complete
-		numbers = map[*coroutine]int{} // the place of an open one; then its ring, as a negative number
+		open    []*task           // those whose ring is not complete
+		numbers = map[*task]int{} // the place of an open one; then its ring, as a negative number
 	)
-	enter := func(c *coroutine) {
+	enter := func(c *task) {
 		rest := c.waits()
-		if c.doomed && c.ranges() { // it may be ready, and is going to wait
+		if c.ranges() && c.exposed() { // it may be ready, and is going to wait
 			rest = cursor{edges: c.collector().edges}
 		}
 		n := len(numbers) + 1
@@ -410,7 +421,7 @@ func (l *Loop) rings() map[*coroutine]int {
 		open = append(open, c)
 		path = append(path, visit{c, n, n, rest})
 	}
-	for _, c := range l.doomed {
+	for _, c := range cs {
 		if c.ranges() && numbers[c] == 0 {
 			enter(c)
 		}

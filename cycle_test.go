@@ -584,43 +584,6 @@ func TestWhoAwaitsOneOfARingWaitsForIt(t *testing.T) {
 	r.stop(t, []string{"child hears", "child is closed", "a hears", "a is closed", "b hears", "b is closed"}, "a")
 }
 
-// TestRingThatIsBrokenUpIsNone proves R9: when somebody in a ring gives up its wait, because what it waits for is not being stopped, that
-// is no ring any more, and the others wait for their children.
-func TestRingThatIsBrokenUpIsNone(t *testing.T) {
-	noLeaks(t)
-	r := &ring{coros: map[string]*tinyio.Coro[tinyio.Void]{}}
-	r.waitsForAny("any", "awaits")
-	r.coro("awaits", func(co *tinyio.Co) error { return wait(co, r.coros["outside"]) })
-	outside := tinyio.Do(func(co *tinyio.Co) error {
-		if err := co.Sleep(time.Second); err != nil {
-			return err
-		}
-		_, _ = tinyio.WaitAny(co, r.coros["any"], sleeper(time.Hour))
-		r.add("outside goes on")
-		return nil
-	})
-	r.coros["outside"] = outside
-	succeed(t, func(co *tinyio.Co) error {
-		if err := co.Spawn(outside); err != nil {
-			return err
-		}
-		result, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
-			if err := co.Spawn(r.coros["any"]); err != nil {
-				return err
-			}
-			if err := co.Sleep(2 * time.Second); err != nil {
-				return err
-			}
-			return errBoom
-		}))
-		if !errors.Is(result.Err, errBoom) {
-			t.Errorf("inside it fails with %v", result.Err)
-		}
-		return err
-	})
-	r.want(t, "awaits hears", "awaits is closed", "any hears", "any is closed", "outside goes on")
-}
-
 // TestWokenOneWaitsForItsOtherChildren proves R9 and R17: one that was woken by one of several, and stopped before its turn, waits for the
 // others that are being stopped; and it counts as waiting from then on.
 func TestWokenOneWaitsForItsOtherChildren(t *testing.T) {

@@ -17,19 +17,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func checkStep(l *Loop) {
-	if l.live > 100 {
+func checkStep(r *run) {
+	if r.live > 100 {
 		return
 	}
-	if err := l.checkInvariants(); err != nil {
+	if err := r.checkInvariants(); err != nil {
 		panic("tinyio: internal error: " + err.Error() + "; please report this")
 	}
 }
 
 // checkInvariants reports which of the invariants at the top of loop.go does not hold between two turns.
-func (l *Loop) checkInvariants() error {
-	queued := map[*coroutine]bool{}
-	for c := range l.ready.all() {
+func (r *run) checkInvariants() error {
+	queued := map[*task]bool{}
+	for c := range r.ready.all() {
 		if queued[c] {
 			return fmt.Errorf("%s is in the ready queue twice", c.label())
 		}
@@ -38,15 +38,15 @@ func (l *Loop) checkInvariants() error {
 			return fmt.Errorf("%s is %s and in the ready queue", c.label(), c.state)
 		}
 	}
-	if l.running != nil {
-		return fmt.Errorf("%s is running between two turns", l.running.label())
+	if r.running != nil {
+		return fmt.Errorf("%s is running between two turns", r.running.label())
 	}
-	if len(l.doomed) > 0 {
-		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(l.doomed))
+	if len(r.told) > 0 {
+		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(r.told))
 	}
 	live := 0
-	wanted := map[*coroutine]int32{}
-	for c := range l.root.members {
+	wanted := map[*task]int32{}
+	for c := range r.root.members {
 		live++
 		if c.state == ready && !queued[c] {
 			return fmt.Errorf("%s is ready and not in the ready queue", c.label())
@@ -54,23 +54,20 @@ func (l *Loop) checkInvariants() error {
 		if c.state == fresh || c.state == running || c.state == done {
 			return fmt.Errorf("%s is %s and among the live", c.label(), c.state)
 		}
-		if c.spawned {
-			wanted[c]++
-		}
-		if c == c.scope.main {
+		if c.kept {
 			wanted[c]++
 		}
 		if err := c.checkWait(wanted); err != nil {
 			return err
 		}
 	}
-	if live != l.live {
-		return fmt.Errorf("%d coroutines are live and %d are counted", live, l.live)
+	if live != r.live {
+		return fmt.Errorf("%d coroutines are live and %d are counted", live, r.live)
 	}
-	if err := l.checkCycles(); err != nil {
+	if err := r.checkCycles(); err != nil {
 		return err
 	}
-	for c := range l.root.members {
+	for c := range r.root.members {
 		if c.wanted != wanted[c] {
 			return fmt.Errorf("%s is wanted by %d and %d are counted", c.label(), wanted[c], c.wanted)
 		}
@@ -79,10 +76,10 @@ func (l *Loop) checkInvariants() error {
 }
 
 // checkCycles checks that the edges that count make no cycle and lead to no lower level, and that no search has left a trace.
-func (l *Loop) checkCycles() error {
-	above := map[*coroutine]bool{} // on the way, or false if what that one waits for has been checked
-	var check func(c *coroutine) error
-	check = func(c *coroutine) error {
+func (r *run) checkCycles() error {
+	above := map[*task]bool{} // on the way, or false if what that one waits for has been checked
+	var check func(c *task) error
+	check = func(c *task) error {
 		if c.side != nowhere {
 			return fmt.Errorf("%s is still marked by a search", c.label())
 		}
@@ -106,7 +103,7 @@ func (l *Loop) checkCycles() error {
 		above[c] = false
 		return nil
 	}
-	for c := range l.root.members {
+	for c := range r.root.members {
 		if _, seen := above[c]; !seen {
 			if err := check(c); err != nil {
 				return err
@@ -117,7 +114,7 @@ func (l *Loop) checkCycles() error {
 }
 
 // checkWait checks that c stands where its wait says, and adds up whom it wants.
-func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
+func (c *task) checkWait(wanted map[*task]int32) error {
 	standing := 0
 	for i := range c.edges() {
 		w := &c.edges()[i]
@@ -125,7 +122,7 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 			continue
 		}
 		standing++
-		if t := w.line.owner; t != nil && c.wait == onCoroutine && !c.gaveUp {
+		if t := w.line.owner; t != nil && c.wait == onCoroutine && !c.hasLetGo {
 			wanted[t]++
 		}
 	}
@@ -149,7 +146,11 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 			return fmt.Errorf("%s waits for %s and stands in %d lines", c.label(), c.wait, standing)
 		}
 	case onIsolate:
-		if c.annex().inner.live == 0 {
+		live := 0
+		for s := c.annex().inner; s != nil; s = s.sibling {
+			live += s.live
+		}
+		if live == 0 {
 			return fmt.Errorf("%s waits for a scope that is empty", c.label())
 		}
 	case onCompletion:
@@ -168,7 +169,7 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 		if !g.all && (g.chosen == nil || g.chosen.line == nil) {
 			return fmt.Errorf("%s waits for any of several and counts on nobody", c.label())
 		}
-	case onThread:
+	case onThread, onCall:
 	default:
 		return fmt.Errorf("%s waits for %s", c.label(), c.wait)
 	}

@@ -2,37 +2,54 @@ package tinyio
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
-// A shield is one call of Shield.
+// A shield is one call of Shield. It keeps away from its owner, and from those who were started inside, what its owner is told to
+// stop for, until its grace has passed or its function has ended.
 type shield struct {
-	owner   *coroutine
+	owner   *task
 	outer   *shield // the shield around it
-	open    bool    // it protects
-	over    bool    // its function has ended
+	open    bool    // it keeps things away
 	grace   time.Duration
-	until   int64     // when it is over, on the loop's clock, if there is something to keep away
-	kept    []*reason // what has come to its owner, which it keeps away from those inside too
-	timer   timers.Timer
+	timer   timers.Timer // set when there is something to keep away: the end of the grace
 	handle  *Co
 	ctx     atomic.Pointer[coContext] // of the handle
-	members []*coroutine              // started inside
+	members shielded                  // the ring of those who were started inside and have not finished
 }
 
-// add takes down that m has been started inside s.
-func (s *shield) add(m *coroutine) {
-	if len(s.members) == cap(s.members) { // about to grow: forget those that have finished
-		s.members = slices.DeleteFunc(s.members, func(m *coroutine) bool { return m.state == done })
-		if n := len(s.members); 2*n > cap(s.members) {
-			s.members = slices.Grow(s.members, n)
-		}
+// A shielded is a place in the ring of those who were started inside the same Shield.
+type shielded struct {
+	next, prev *shielded
+	c          *task // nil in the shield itself
+}
+
+// add makes c, which has just been started inside, a member.
+func (s *shield) add(c *task) {
+	m, ring := &c.annex().inside, &s.members
+	m.c, m.prev, m.next = c, ring.prev, ring
+	m.prev.next, ring.prev = m, m
+}
+
+// leave takes m out of its ring.
+func (m *shielded) leave() {
+	if m.next != nil {
+		m.prev.next, m.next.prev = m.next, m.prev
+		m.next, m.prev = nil, nil
 	}
-	s.members = append(s.members, m)
+}
+
+// giveTo moves all members to the end of the ring of another one.
+func (m *shielded) giveTo(to *shielded) {
+	if m.next != m {
+		first, last := m.next, m.prev
+		first.prev, to.prev.next = to.prev, first
+		last.next, to.prev = to, last
+		m.next, m.prev = m, m
+	}
 }
 
 // Shield runs fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
@@ -48,106 +65,116 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	if fn == nil {
 		panic("tinyio: Shield: the function is nil, in " + c.describe() + "; pass what is to be protected")
 	}
-	s := &shield{owner: c, outer: c.shelter(), open: true, grace: grace}
+	s := &shield{owner: c, outer: c.shield(), open: true, grace: grace}
+	s.members.next, s.members.prev = &s.members, &s.members
 	s.handle = &Co{c: c, shield: s}
-	if c.stopped {
-		if !co.shield.protects(c, c.why) {
-			c.attempt(1) // or it could go on for ever, from shield to shield
-		}
-		c.doomed = false
+	s.ctx.Store(c.ctx.Load().inherited)
+	if c.stop != nil && !co.shield.keepsAway(c, c.stop) {
+		c.attempt(1) // or it could go on for ever, from shield to shield
 	}
 	if c.isStopping() { // if it is not stopped, it is protected by the Shield in which it was started
-		s.keepAway(c.loop.Load(), c.told())
+		s.startGrace(c.run())
 	}
-	c.more().shelter = s
+	c.more().shield = s
 	defer s.leave()
 	return fn(s.handle)
 }
 
-// leave ends the shield when its function has ended.
+// leave ends the shield when its function has ended. Those who were started inside are inside the shield around it from now on.
 func (s *shield) leave() {
-	c := s.owner
-	c.annex().shelter = s.outer
-	s.close(c.loop.Load())
-	c.loop.Load().endWaits()
-	s.over = true
-	s.handle.stop(&reason{cause: context.Canceled})
+	c, r := s.owner, s.owner.run()
+	c.annex().shield = s.outer
+	s.close(r)
+	r.endWaits()
+	if s.outer != nil {
+		s.members.giveTo(&s.outer.members)
+	}
+	why := &reason{err: context.Canceled}
+	if c.exposed() {
+		why = c.stop
+	}
+	s.handle.stop(why)
 }
 
-// retired reports that co was the handle of s and is no longer good.
-func (s *shield) retired(co *Co) bool { return s != nil && s.over && s.handle == co }
+// due ends the protection when the grace period has passed.
+func (s *shield) due(r *run) {
+	s.owner.more().attempts += shieldsAllowed / attemptsAllowed
+	s.close(r)
+	r.endWaits()
+}
 
-// close ends the protection. What it kept away comes over those that were started inside: it marks them, to be stopped together.
-func (s *shield) close(l *Loop) {
+// close ends the protection. What it has kept away comes over its owner and those inside.
+func (s *shield) close(r *run) {
 	if !s.open {
 		return
 	}
 	s.open = false
-	l.timers.Remove(&s.timer)
-	around := s.outer.stillOpen()
-	for _, m := range s.members {
-		if around != nil && m.state != done {
-			around.add(m)
+	r.timers.Remove(&s.timer)
+	r.comeThrough(s.owner)
+	if d := s.owner.shield(); d != s.outer { // s is still around what its owner does
+		d.comeThrough(r, s.owner, s)
+	} else {
+		s.members.comeThrough(r)
+	}
+}
+
+// comeThrough lets come over those inside the Shields of c, from the outermost, which is from if that is not nil, to s, what these have kept
+// away from them.
+func (s *shield) comeThrough(r *run, c *task, from *shield) {
+	if s == nil || s.owner != c {
+		return
+	}
+	if s != from {
+		s.outer.comeThrough(r, c, from)
+	}
+	s.members.comeThrough(r)
+}
+
+// comeThrough does that for the members of a ring, and for those in the Shields of each right after it.
+func (m *shielded) comeThrough(r *run) {
+	for i := m.next; i != m; i = i.next {
+		r.comeThrough(i.c)
+		i.c.shield().comeThrough(r, i.c, nil)
+	}
+}
+
+// retired reports that co was the handle of s and is no longer good.
+func (s *shield) retired(co *Co) bool {
+	if s == nil || s.handle != co {
+		return false
+	}
+	for o := s.owner.shield(); o != nil; o = o.outer {
+		if o == s {
+			return false
 		}
-		l.doomAtLast(m)
 	}
-	if len(s.kept) > 0 && !s.outer.protects(s.owner, s.kept[0]) {
-		s.handle.stop(s.kept[0])
-	}
+	return true
 }
 
-// doomAtLast lets come over c what a shield has kept away from it.
-func (l *Loop) doomAtLast(c *coroutine) {
-	if c.isStopping() {
-		l.doom(c, nil) // for the reason that it was told
-	}
-}
-
-// stillOpen is s, or the innermost of the shields around it that is open; nil if there is none.
-func (s *shield) stillOpen() *shield {
-	for s != nil && !s.open {
-		s = s.outer
-	}
-	return s
-}
-
-// keepAway starts the grace period, the first time that there is something to keep away from the owner.
-func (s *shield) keepAway(l *Loop, why *reason) {
-	if len(s.kept) == 0 {
-		s.until = l.in(s.grace)
-		l.setTimer(&s.timer, s.grace, s)
-	}
-	if !slices.Contains(s.kept, why) {
-		s.kept = append(s.kept, why)
+// startGrace starts the grace period, the first time that there is something to keep away.
+func (s *shield) startGrace(r *run) {
+	if !s.timer.Set() {
+		r.setTimer(&s.timer, s.grace, s)
 	}
 }
 
 // left is how long s, or a shield around it, is going to protect its owner from here on.
-func (s *shield) left(l *Loop) (left time.Duration) {
+func (s *shield) left(r *run) (left time.Duration) {
 	for ; s != nil; s = s.outer {
 		switch {
 		case !s.open:
-		case len(s.kept) == 0:
-			left = max(left, s.grace)
+		case s.timer.Set():
+			left = max(left, time.Duration(r.timers.When(&s.timer)-r.now()))
 		default:
-			left = max(left, time.Duration(s.until-l.now()))
+			left = max(left, s.grace)
 		}
 	}
 	return left
 }
 
-// due ends the protection when the grace period has passed.
-func (s *shield) due(l *Loop) {
-	s.close(l)
-	s.owner.more().attempts += shieldsAllowed / attemptsAllowed
-	l.doomAtLast(s.owner)
-	l.endWaits()
-}
-
-// protects reports whether s or a shield around it keeps why away from c. A cancellation that comes from inside a shield, such as
-// that of a Timeout there, is not kept away by it.
-func (s *shield) protects(c *coroutine, why *reason) bool {
-	for ; s != nil && !why.aroseInside(s); s = s.outer {
+// keepsAway reports whether s or a shield around it keeps r away from c.
+func (s *shield) keepsAway(c *task, why *reason) bool {
+	for ; s.mayKeep(c, why); s = s.outer {
 		if s.keeps(c, why) {
 			return true
 		}
@@ -155,8 +182,14 @@ func (s *shield) protects(c *coroutine, why *reason) bool {
 	return false
 }
 
-// keeps reports whether s keeps why away from c. Somebody else's shield does so if why has come to its owner too, as a crash
-// always does: who is halted alone, by a Timeout, is not what that shield is there for.
-func (s *shield) keeps(c *coroutine, why *reason) bool {
-	return s.open && (s.owner == c || why.crash || slices.Contains(s.kept, why))
+// mayKeep reports whether s, and the shields around it, can keep r away from c. What arose inside a Shield of another coroutine, such as
+// a Timeout there, is not kept away by that.
+func (s *shield) mayKeep(c *task, why *reason) bool {
+	return s != nil && !(s == why.from && s.owner != c)
+}
+
+// keeps reports whether s keeps r away from c. Somebody else's shield does so if r has come to its owner too: who is halted alone, by
+// a Timeout, is not what that shield is there for.
+func (s *shield) keeps(c *task, why *reason) bool {
+	return s.open && (s.owner == c || s.owner.knows(why))
 }

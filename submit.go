@@ -36,9 +36,9 @@ func (l *Loop) Serve(ctx context.Context) error {
 // failure of c crashes the loop, and Submit returns it too, as an [*Error]. (So let a server submit coroutines that [Isolate]
 // what may fail.) If the loop crashes for another reason, the error is the [*CancelledError] of c.
 //
-// When ctx is done, c is halted, as it would be by a [Timeout], and Submit returns [context.Cause] of ctx when it has stopped; or
-// c's value, if c finished with a nil error all the same. If somebody else waits for c, or it was spawned, Submit returns at
-// once and c carries on. The values and the deadline of ctx are not those of c's [Co].
+// When ctx is done, Submit returns [context.Cause] of ctx at once, even if the loop is stuck. When the loop gets to it, it halts c, as a
+// [Timeout] would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. The values and the
+// deadline of ctx are not those of c's [Co].
 //
 // Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to
 // another loop. It returns an error at once, and c does not run, if the loop is not running, [ErrNotRunning]; if it is
@@ -53,7 +53,7 @@ func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 	return zero, err
 }
 
-func submit(ctx context.Context, l *Loop, t *coroutine) error {
+func submit(ctx context.Context, l *Loop, t *task) error {
 	checkRun(ctx, l, t, "Submit")
 	if t.finished.Load() {
 		return t.pastError()
@@ -72,27 +72,29 @@ func submit(ctx context.Context, l *Loop, t *coroutine) error {
 	}
 	select {
 	case <-s.ended:
+		return s.err
 	case <-ctx.Done():
+		// The loop may be stuck, and may even wait, through what was submitted, for the caller to return: so nobody waits for it
+		// here.
 		w := &withdrawal{of: s, cause: context.Cause(ctx)}
 		w.to = w
 		l.inbox.post(&w.message) // if that is refused, the run is over, and so is the submission
-		<-s.ended
+		return w.cause
 	}
-	return s.err
 }
 
 // A submission stands for a goroutine that waits in Submit. On the loop it is a coroutine that awaits the one that was
 // submitted, so that all the rules of awaiting hold for it; but it has neither a function nor a stack.
 type submission struct {
 	message
-	c      coroutine
+	c      task
 	annex  annex
-	target *coroutine
+	target *task
 	ended  chan struct{}
 	err    error // why the target has no value, once it has ended
 }
 
-func newSubmission(t *coroutine, caller uintptr) *submission {
+func newSubmission(t *task, caller uintptr) *submission {
 	s := &submission{target: t, ended: make(chan struct{})}
 	s.to = s
 	s.c.init(s, caller)
@@ -101,42 +103,47 @@ func newSubmission(t *coroutine, caller uintptr) *submission {
 	return s
 }
 
-func (s *submission) awaitable() *coroutine { return &s.c }
+func (s *submission) awaitable() *task { return &s.c }
 
 func (s *submission) call(*Co) error {
 	panic("tinyio: internal error: a submission is called; please report this")
 }
 
-func (s *submission) arrive(l *Loop) { l.errands.push(s) }
+func (s *submission) arrive(r *run) { r.deferred.push(s) }
 
 // run begins to wait for the target.
-func (s *submission) run(l *Loop) {
+func (s *submission) do(r *run) {
 	c := &s.c
-	if err := s.admit(l); err != nil {
+	if err := s.admit(r); err != nil {
 		s.end(err)
 		return
 	}
-	c.loop.Store(l)
-	l.enrol(c, l.root, nil)
+	c.loop.Store(r.loop)
+	r.enrol(c, r.root, nil)
 	c.one[0].line = &s.target.awaiters
 	c.state, c.wait, c.outcome = running, onCoroutine, pending
-	l.stopped(c)
+	r.stopped(c)
 }
 
 // admit reports why l does not take s.
-func (s *submission) admit(l *Loop) error {
+func (s *submission) admit(r *run) error {
 	switch {
-	case l.root == nil:
+	case r.ended:
 		return ErrNotRunning
-	case l.root.why != nil:
-		return l.root.why.err
+	case r.root.crash != nil:
+		return r.root.crash.err
 	}
-	return s.target.claim(l)
+	return s.target.claim(r.loop)
 }
 
 // comeBack ends the wait: the target has finished, or was left to others.
 func (s *submission) comeBack() {
-	s.c.outcome, s.c.wait = returned, onNothing
+	c := &s.c
+	c.outcome, c.wait = returned, onNothing
+	if why := c.stop; why != nil && why.target == c { // the caller of Submit has gone
+		r := c.run()
+		r.orphans = append(r.orphans, why.cleanups...)
+	}
 	s.end(s.verdict())
 }
 
@@ -146,14 +153,12 @@ func (s *submission) verdict() error {
 	switch finished := t.state == done; {
 	case finished && t.err == nil:
 		return nil
-	case finished && !(t.stopped && t.why.explains(t.err)):
+	case finished && !(t.stop != nil && t.stop.explains(t.err)):
 		return &Error{Err: t.err, Trace: []Frame{c.entryFrame(), t.entryFrame()}}
-	case !c.stopped:
-		return t.why.err // of an Isolate
-	case c.why.crash:
-		return c.why.err
+	case c.stop == nil:
+		return t.stop.err // of an Isolate, or a Cancel
 	}
-	return c.why.cause
+	return c.stop.err
 }
 
 // end lets the goroutine go on.
@@ -169,12 +174,12 @@ type withdrawal struct {
 	cause error
 }
 
-func (w *withdrawal) arrive(l *Loop) { l.errands.push(w) }
+func (w *withdrawal) arrive(r *run) { r.deferred.push(w) }
 
 // run halts the submission, and with it the target, unless others want that.
-func (w *withdrawal) run(l *Loop) {
+func (w *withdrawal) do(r *run) {
 	if c := &w.of.c; c.state == waiting {
-		l.halt(c, &reason{err: &CancelledError{Cause: w.cause}, cause: w.cause})
+		r.halt(c, &reason{err: &CancelledError{Cause: w.cause}, target: c})
 	}
 }
 
@@ -198,8 +203,12 @@ func calledFrom(up int) (place uintptr, onLoop bool) {
 
 // loopFunctions are the functions of this package that call others while a loop stands still: the loop itself, and what runs
 // on the stacks of coroutines.
-var loopFunctions = []uintptr{
-	entryOf((*Loop).loop), entryOf((*run).steps), entryOf(begin), entryOf((*coroutine).run), entryOf((*aside).Work),
+var loopFunctions []uintptr
+
+func init() { // because begin leads to calledFrom
+	loopFunctions = []uintptr{
+		entryOf((*run).turns), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*aside).Work),
+	}
 }
 
 func entryOf(f any) uintptr { return reflect.ValueOf(f).Pointer() }

@@ -9,14 +9,13 @@ import (
 // A worker is a goroutine on which coroutines run, one after another. Making one costs as much as starting a goroutine, so
 // one whose coroutine has finished is worth keeping for the next.
 type worker struct {
-	home   stack.Place  // in which it is parked at first
-	at     *stack.Place // in which it is parked, when it is idle
-	loop   *Loop
-	task   *coroutine // nil when it is idle
-	id     uintptr    // of its goroutine
-	begun  bool       // the task has
-	quit   bool       // it is to end
-	exited bool       // a coroutine has called runtime.Goexit on it
+	home  stack.Place  // in which it is parked at first
+	at    *stack.Place // in which it is parked, when it is idle
+	run   *run
+	task  *task   // nil when it is idle
+	id    uintptr // of its goroutine
+	begun bool    // the task has
+	quit  bool    // it is to end
 }
 
 // spareWorkers is how many idle workers a loop keeps for new coroutines. Beyond that a burst of coroutines gives its
@@ -24,21 +23,21 @@ type worker struct {
 var spareWorkers = 1024 // a variable for the sake of tests
 
 // hire returns an idle worker.
-func (l *Loop) hire() *worker {
-	if n := len(l.idlers); n > 0 {
-		w := l.idlers[n-1]
-		l.idlers[n-1] = nil
-		l.idlers = l.idlers[:n-1]
+func (r *run) hire() *worker {
+	if n := len(r.idlers); n > 0 {
+		w := r.idlers[n-1]
+		r.idlers[n-1] = nil
+		r.idlers = r.idlers[:n-1]
 		return w
 	}
-	w := &worker{loop: l}
+	w := &worker{run: r}
 	w.home.Init(w)
 	w.at = &w.home
 	return w
 }
 
 // give makes c the task of w. It begins when somebody goes on with c.
-func (w *worker) give(c *coroutine) {
+func (w *worker) give(c *task) {
 	w.task, w.begun = c, false
 	c.at, c.outcome = w.at, pending
 }
@@ -50,14 +49,14 @@ func (w *worker) Work() {
 	for !w.quit {
 		switch c := w.task; {
 		case c == nil:
-			w.loop.passOn(&w.at)
+			w.run.passOn(&w.at)
 		case !w.begun:
 			w.begun = true
-			c.run(w)
+			c.execute(w)
 		default:
 			c.at = nil
 			w.task, w.begun = nil, false
-			if p := w.loop.leave(c, w); p != nil {
+			if p := w.run.lastTurn(c, w); p != nil {
 				if p.Odd = !p.Odd; p.Odd { // as in suspend
 					p.Next()
 				} else {
@@ -68,48 +67,73 @@ func (w *worker) Work() {
 	}
 }
 
-// survive goes on with the work after a coroutine has called runtime.Goexit. That cannot be stopped, but it can be put off for as long
-// as there is work to do.
+// survive deals with what ends Work early: a coroutine has called [runtime.Goexit], or the loop itself has panicked.
 func (w *worker) survive() {
 	switch p := recover(); {
-	case p == stack.Exited: // the neighbour has, and has ended
 	case p != nil:
-		w.loop.mishap(p)
+		w.run.mishap(p)
+		w.Work() // nested in this deferred function, once a run: see mishap
 	case !w.quit:
-		w.exited = true
-	case w.exited:
-		panic(stack.Exited)
-	default:
-		return
+		w.exit()
 	}
-	w.Work()
 }
 
+// exit ends the last turn of the task of w, which has called [runtime.Goexit]. Nothing stops that, so the goroutine ends, and w with
+// it. To go on working in this deferred function would cost a stack that is deeper each time.
+//
+// The end of a goroutine resumes whoever is parked in the Place that it began in, and a Goexit would go on there if that one has
+// parked by Next. So somebody else has to be parked there by then: see relief.
+func (w *worker) exit() {
+	r, c := w.run, w.task
+	c.at, w.task, w.quit = nil, nil, true
+	r.running, r.left = nil, c
+	if c == r.carrier {
+		r.carrier = nil
+	}
+	if !w.home.Odd {
+		return
+	}
+	reserve := &relief{at: &w.home}
+	reserve.home.Init(reserve)
+	r.running = &task{at: &reserve.home} // whose turn it is: whoever is resumed switches back to here
+	reserve.home.Change()
+	r.running = nil
+}
+
+// A relief is a goroutine that takes the place of the one that is parked in at, which thereby parks where the relief began. When it is
+// resumed it ends, and resumes that one.
+type relief struct {
+	home stack.Place
+	at   *stack.Place
+}
+
+func (r *relief) Work() { r.at.Change() }
+
 // rest makes w idle, or makes it end if there are idle ones enough.
-func (l *Loop) rest(w *worker) {
-	if len(l.idlers) < spareWorkers || w.exited {
-		l.idlers = append(l.idlers, w)
+func (r *run) rest(w *worker) {
+	if len(r.idlers) < spareWorkers {
+		r.idlers = append(r.idlers, w)
 	} else {
 		w.quit = true
 	}
 }
 
 // dismiss ends all workers. All are idle.
-func (l *Loop) dismiss() {
-	for _, w := range l.idlers {
+func (r *run) dismiss() {
+	for _, w := range r.idlers {
 		w.quit = true
-		l.driver = w.at
-		l.driver.ChangeOrExit()
+		r.changeTo(&r.driver, w.at)
 	}
-	l.idlers = nil
+	r.idlers = nil
 }
 
 // mishap takes down a panic in the loop itself.
-func (l *Loop) mishap(p any) {
+func (r *run) mishap(p any) {
+	r.ending = false
 	// Once is enough to stop everything; twice and that cannot be done.
-	if l.broken {
+	if r.broken {
 		panic(p)
 	}
-	l.broken = true
-	l.errands.push(failure{err: newPanicError(p, debug.Stack()), panic: true})
+	r.broken = true
+	r.deferred.push(failure{err: newPanicError(p, debug.Stack()), panic: true})
 }

@@ -1,0 +1,298 @@
+package tinyio
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// How coroutines are stopped. There is one way, whatever the reason: a crash of the domain, a Timeout, a Cancel, the end of the
+// last coroutine that was no daemon.
+//
+// A reason is told to a coroutine (tell). It may be kept away by a Shield. The first one that is not is what the coroutine is
+// stopped for: from then on its waits return that reason's error, and its context is done. This is sticky. A Shield of its own
+// still lets it wait; without one, it is exposed.
+//
+// The wait of an exposed coroutine ends (endWaits). First it lets go of the coroutines that it waits for: it no longer wants
+// them. Those that nobody wants any more are told too, unless it is a crash, which tells whom it concerns by itself. Then
+// it gets its turn; but whoever waits for coroutines that have been told goes on waiting for those, and hears of it when they
+// have finished: children first (R9, keepChildren).
+//
+// A crash tells all members of a domain, but spares what somebody outside of it waits for (spare).
+//
+// What goes wrong while coroutines stop is kept in the reason, for whoever brought it about (R10).
+
+// A reason is why coroutines are stopped.
+type reason struct {
+	err      error     // what their waits return
+	crash    *scope    // the domain that has crashed; nil if coroutines are stopped one by one
+	target   *task     // whom a Timeout, a Cancel, or the end of the context of a Submit stops, and others with it
+	from     *shield   // inside which the reason arose: neither it nor those around it keep it away from others
+	original failure   // of a crash
+	cleanups []failure // what went wrong in those who were stopped
+	stopped  int       // how many were, in a crash
+
+	dead *coContext // shared by those who had no context when they were stopped
+}
+
+// cause is the reason as a context tells it.
+func (why *reason) cause() error {
+	if c, ok := why.err.(*CancelledError); ok {
+		return c.Cause
+	}
+	return why.err
+}
+
+// context returns the context of a coroutine that is stopped and had none of its own. Those with the same values share one.
+func (why *reason) context(x *coContext) *coContext {
+	if why.dead == nil || why.dead.inherited != x.inherited {
+		why.dead = x.ownContext()
+		why.dead.cancel(why.cause())
+	}
+	return why.dead
+}
+
+// tell tells c to stop because of r. Its wait is left alone until endWaits.
+func (r *run) tell(c *task, why *reason) {
+	if c.state != done && !c.knows(why) {
+		r.learn(c, why)
+		r.expose(c, why)
+	}
+}
+
+// learn notes that c has been told of r.
+func (r *run) learn(c *task, why *reason) {
+	if c.stop == nil && !c.base().keepsAway(c, why) {
+		r.stopFor(c, why)
+	} else {
+		a := c.more()
+		a.told = append(a.told, why)
+	}
+	for s := c.shield(); s.mayKeep(c, why); s = s.outer {
+		if s.keeps(c, why) {
+			s.startGrace(r)
+		}
+	}
+}
+
+// stopFor makes r what c is stopped for.
+func (r *run) stopFor(c *task, why *reason) {
+	c.stop = why
+	c.co.stop(why)
+	if r.watch != nil {
+		r.note(Stopped, c, why.err)
+	}
+}
+
+// expose passes on what has come to c: to the contexts of its Shields, to those whom it isolates, and to endWaits.
+func (r *run) expose(c *task, why *reason) {
+	for s := c.shield(); s != nil && s.owner == c; s = s.outer {
+		if !s.keepsAway(c, why) {
+			s.handle.stop(why)
+		}
+	}
+	r.told = append(r.told, c)
+	if c.state == waiting && c.wait == onIsolate {
+		for s := c.annex().inner; s != nil; s = s.sibling {
+			r.stopScope(s, why)
+		}
+	}
+}
+
+// stopScope tells the members of s, but for those whom somebody outside waits for.
+func (r *run) stopScope(s *scope, why *reason) {
+	if s.owner != nil && (!s.owner.knows(why) || s.owner.exposed()) {
+		r.spare(s, why)
+	}
+	for m := s.first; m != nil; m = m.after {
+		r.tell(m, why)
+	}
+}
+
+// halt tells c, and ends the waits of all that have to stop then.
+func (r *run) halt(c *task, why *reason) {
+	r.tell(c, why)
+	r.endWaits()
+}
+
+// comeThrough lets come over c what it has been told and what no Shield keeps away any more.
+func (r *run) comeThrough(c *task) {
+	if c.stop == nil {
+		for i, why := range c.told() {
+			if !c.base().keepsAway(c, why) {
+				a := c.annex()
+				a.told = slices.Delete(a.told, i, i+1)
+				r.stopFor(c, why)
+				break
+			}
+		}
+	}
+	if c.stop == nil {
+		return
+	}
+	for s := c.shield(); s != nil && s.owner == c; s = s.outer {
+		if s.keeps(c, c.stop) {
+			s.startGrace(r)
+		}
+	}
+	r.expose(c, c.stop)
+}
+
+// exposed reports that c is stopped and has no Shield to wait behind.
+func (c *task) exposed() bool { return c.stop != nil && !c.shield().keepsAway(c, c.stop) }
+
+// isStopping reports that c has been told to stop, be it that a Shield keeps that away for a while.
+func (c *task) isStopping() bool { return c.stop != nil || len(c.told()) > 0 }
+
+// knows reports whether c has been told of r.
+func (c *task) knows(why *reason) bool { return c.stop == why || slices.Contains(c.told(), why) }
+
+// cleansUpFor is the reason whose matter it is if something goes wrong in c; nil if that is a failure of its own domain. It is one, too, if
+// a Shield keeps away from c what it was told, and its domain is inside that Shield.
+func (c *task) cleansUpFor() *reason {
+	why := c.stop
+	if told := c.told(); why == nil && len(told) > 0 {
+		if why = told[0]; c.scope.owner != nil && c.scope.owner.knows(why) {
+			return nil
+		}
+	}
+	if why == nil || why.crash == nil && (why.target == nil || why.target.state == done) {
+		return nil // or nobody is left to hear of it
+	}
+	return why
+}
+
+// endWaits ends the waits of those who were told and are exposed. What it does may lead to others that have to be told, and back here;
+// these then come after the rest.
+func (r *run) endWaits() {
+	if r.ending {
+		return
+	}
+	r.ending = true
+	for left, ended := 0, 0; ended < len(r.told); ended++ {
+		first, ranges := left, false
+		for ; left < len(r.told); left++ { // which grows meanwhile
+			c := r.told[left]
+			if c.state == waiting && c.exposed() {
+				r.letGo(c)
+			}
+			ranges = ranges || c.ranges()
+		}
+		if ranges {
+			r.keepChildren(r.told[first:left])
+		}
+		if c := r.told[ended]; c.state != done && c.exposed() {
+			r.endWait(c)
+		}
+	}
+	r.ending = false
+	if cap(r.told) > 1024 {
+		r.told = nil
+	}
+	clear(r.told)
+	r.told = r.told[:0]
+}
+
+// letGo takes back that c wants the coroutines that it waits for. Those that nobody wants any more are told to stop as well,
+// unless there is a crash.
+func (r *run) letGo(c *task) {
+	if c.hasLetGo || c.wait != onCoroutine {
+		return
+	}
+	c.hasLetGo = true
+	for i, edges := 0, c.edges(); i < len(edges); i++ {
+		if line := edges[i].line; line != nil {
+			t := line.owner
+			if t.wanted--; t.wanted == 0 && c.stop.crash == nil {
+				r.tell(t, c.stop)
+			}
+		}
+	}
+}
+
+// endWait ends the wait of c, which is exposed.
+func (r *run) endWait(c *task) {
+	switch {
+	case c.state == ready && c.outcome == notBegun:
+		c.outcome, c.err, c.wait = returned, c.stop.err, onNothing
+		r.finish(c)
+		return
+	case c.state != waiting:
+		return
+	}
+	switch c.wait {
+	case onTimer:
+		r.wake(c)
+	case onCoroutine, onCompletion:
+		r.timers.Remove(&c.timer)
+		if c.unmet = c.keepStopping(); c.unmet == 0 {
+			r.wake(c) // otherwise it hears of it when they have finished
+		}
+	case onEvent, onPermit, onBarrier, onQueue:
+		c.one[0].leave()
+		r.wake(c)
+	case onThread:
+		c.annex().callback.stop(r, c.stop.cause())
+	case onCall: // it hears of it when the function has returned
+		if a := c.annex(); a != nil && a.call != nil {
+			a.call.stop(r)
+		}
+	case onIsolate: // it hears of it when the scopes are empty
+	}
+}
+
+// keepStopping gives up c's waits for coroutines that have not been told to stop, and returns how many are left.
+func (c *task) keepStopping() (left int32) {
+	edges := c.edges()
+	for i := range edges {
+		switch line := edges[i].line; {
+		case line == nil:
+		case line.owner.isStopping():
+			left++
+		default:
+			edges[i].leave()
+		}
+	}
+	return left
+}
+
+// Cancel stops c, and what only c was waiting for, children first, with a [*CancelledError] of cause, also if others wait for c or it
+// was spawned. It returns when c has stopped: nil, or what went wrong in clean-up, joined, or the caller's own stop. A fresh
+// coroutine never runs; one that has finished is left as it is. If cause is nil, it is [context.Canceled].
+//
+// Others who await c get its result: its value, if it finished with a nil error all the same, and otherwise the [*CancelledError], as a value
+// that crashes nobody by itself. To cancel a coroutine that waits for the caller, directly or not, is a [*CycleError]; one of
+// another loop that has not finished, an error.
+func (c *Coro[T]) Cancel(co *Co, cause error) error {
+	caller := co.enter("Cancel")
+	if err := co.refused(); err != nil {
+		return err
+	}
+	w := &caller.one[0]
+	if err := caller.edgeTo(w, "Cancel", c.awaitable()); err != nil {
+		return err
+	}
+	if w.line == nil {
+		return co.suspend(onTurn)
+	}
+	if cause == nil {
+		cause = context.Canceled
+	}
+	why := &reason{err: &CancelledError{Cause: cause}, target: &c.c, from: caller.shield()}
+	caller.more().halting = why
+	caller.run().asked.halt = why
+	stop := co.suspend(onCoroutine)
+	if err := co.joined(stop); err != nil {
+		co.halted(stop)
+		return err
+	}
+	return errors.Join(co.halted(nil)...)
+}
+
+// haltJoined halts the coroutine that c has joined, in order to stop it. So c waits for it, and does not want it.
+func (r *run) haltJoined(c *task, why *reason) {
+	c.hasLetGo = true
+	why.target.wanted--
+	r.asked.halt = nil
+	r.halt(why.target, why)
+}
