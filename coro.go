@@ -123,18 +123,11 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
-	for _, t := range cs {
-		if err := c.check("Gather", t); err != nil {
-			return nil, err
-		}
+	edges, err := edgesTo(c, "Gather", cs)
+	if err != nil {
+		return nil, err
 	}
-	edges := make([]waiter, len(cs))
-	for i, t := range cs {
-		if err := c.edgeTo(&edges[i], "Gather", t.awaitable()); err != nil {
-			return nil, err
-		}
-	}
-	err := co.awaitAll(edges)
+	err = co.awaitAll(edges)
 	values := make([]T, len(cs))
 	for i, t := range cs {
 		if !t.c.finished.Load() {
