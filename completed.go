@@ -21,7 +21,7 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 		for range cs {
 			var v T
 			t, err := g.next(co)
-			if t != nil && t.err == nil {
+			if t != nil && (err == nil || t.err == nil) {
 				v = t.body.(*Coro[T]).value
 			}
 			if err != nil {
