@@ -23,6 +23,39 @@ func (c *task) check(op string, a Awaitable) error {
 	return nil
 }
 
+// edgesTo returns edges from c to cs, as edgeTo makes them. If it fails, it leaves no trace.
+func edgesTo[A Awaitable](c *task, op string, cs []A) ([]waiter, error) {
+	l := c.loop.Load()
+	edges := make([]waiter, len(cs))
+	for i, a := range cs {
+		w, t := &edges[i], target(a)
+		w.c = c
+		switch {
+		case t == nil || t.body == nil:
+			unbind(edges)
+			return nil, c.check(op, nil)
+		case t.finished.Load():
+			continue
+		}
+		if err := t.bind(l); err != nil {
+			unbind(edges)
+			return nil, err
+		}
+		w.line = &t.awaiters
+	}
+	return edges, nil
+}
+
+// unbind makes edges lead nowhere, and those fresh coroutines free for any loop again that are not because of edges.
+func unbind(edges []waiter) {
+	for i := range edges {
+		if t := edges[i].to(); t != nil {
+			t.unbind()
+		}
+		edges[i].line = nil
+	}
+}
+
 // edgeTo makes w an edge from c to t, to be joined when c suspends. An edge to one that has finished is left out.
 func (c *task) edgeTo(w *waiter, op string, t *task) error {
 	if t == nil || t.body == nil {
@@ -61,9 +94,11 @@ func (co *Co) awaitAll(edges []waiter) error {
 	if len(edges) == 0 {
 		return co.suspend(onTurn)
 	}
-	a := co.c.more()
+	r, a := co.c.run(), co.c.more()
 	a.edges = edges
+	r.wide += len(edges)
 	err := co.awaitEdges()
+	r.wide -= len(edges)
 	a.edges = nil
 	return err
 }
@@ -92,8 +127,20 @@ func (r *run) joinAll(c *task) {
 // join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened.
 func (r *run) join(c *task) {
 	edges := c.edges()
-	if r.refuse(c, edges) {
-		return
+	fit := true
+	for i := range edges {
+		if t := edges[i].to(); t != nil && !fits(c, t) {
+			fit = false
+			break
+		}
+	}
+	if !fit {
+		if err := r.refusal(c); err != nil {
+			unbind(edges)
+			c.err = err
+			r.wake(c)
+			return
+		}
 	}
 	c.unmet, c.hasLetGo = 0, false
 	for i := range edges {
@@ -107,23 +154,6 @@ func (r *run) join(c *task) {
 	}
 }
 
-// refuse lets the wait of c fail if edges would close a cycle.
-func (r *run) refuse(c *task, edges []waiter) bool {
-	err := r.deepen(c, edges)
-	if err == nil {
-		err = r.findStuck(c, edges)
-	}
-	if err == nil {
-		return false
-	}
-	for i := range edges {
-		edges[i].line = nil
-	}
-	c.err = err
-	r.wake(c)
-	return true
-}
-
 // joinFresh makes c, which waits for one coroutine, wait for it, if that is fresh. It is what most do, and what join comes to then:
 // nobody who is fresh can be part of a cycle.
 func (r *run) joinFresh(c *task) bool {
@@ -133,7 +163,7 @@ func (r *run) joinFresh(c *task) bool {
 		return false
 	}
 	t := line.owner
-	t.depth = max(t.depth, c.depth+1)
+	t.level = c.level
 	t.wanted++
 	c.unmet, c.hasLetGo = 1, false
 	line.push(w)
@@ -149,6 +179,7 @@ func (r *run) joinOne(c *task, w *waiter) {
 		return
 	}
 	t := line.owner
+	t.level = max(t.level, c.level) // it was zero if t is fresh
 	r.startFor(c, t)
 	t.wanted++
 	c.unmet++
@@ -165,3 +196,6 @@ func (r *run) resolve(w *waiter, t *task) {
 		r.wake(c)
 	}
 }
+
+// edgeTasks goes through the coroutines to which edges of c lead.
+func edgeTasks(c *task) cursor { return cursor{edges: c.edges()} }

@@ -130,6 +130,133 @@ func BenchmarkGather(b *testing.B) {
 	}, 1, 1_000, 100_000)
 }
 
+// below runs fn at the end of a chain of n coroutines, each of which awaits the next.
+func below(n int, fn func(co *tinyio.Co) error) func(co *tinyio.Co) error {
+	for range n {
+		next := tinyio.Do(fn)
+		fn = func(co *tinyio.Co) error {
+			_, err := next.Await(co)
+			return err
+		}
+	}
+	return fn
+}
+
+// BenchmarkAwaitBelowChain is an await at the end of a chain of awaits: of a coroutine that has started, or that waits for another one
+// itself; and with somebody else who waits for any of several. The chain should make no difference.
+func BenchmarkAwaitBelowChain(b *testing.B) {
+	yield3 := func(co *tinyio.Co) error {
+		for range 3 {
+			if err := co.Yield(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	targets := []struct {
+		name string
+		make func() *tinyio.Coro[tinyio.Void]
+	}{
+		{"started", func() *tinyio.Coro[tinyio.Void] { return tinyio.Do(yield3) }},
+		{"waiting", func() *tinyio.Coro[tinyio.Void] { return tinyio.Do(below(1, yield3)) }},
+	}
+	for _, ranging := range []bool{false, true} {
+		for _, target := range targets {
+			b.Run(fmt.Sprintf("%s/WaitAny=%v", target.name, ranging), func(b *testing.B) {
+				forCounts(b, func(b *testing.B, n int) {
+					inLoop(b, func(co *tinyio.Co) error {
+						var over tinyio.Event
+						defer over.Set()
+						if ranging {
+							other := tinyio.Do(func(co *tinyio.Co) error {
+								_, err := tinyio.WaitAny(co, tinyio.Do(over.Wait))
+								return err
+							})
+							if err := co.Spawn(other); err != nil {
+								return err
+							}
+						}
+						return below(n, func(co *tinyio.Co) error {
+							for b.Loop() {
+								c := target.make()
+								if err := co.Spawn(c); err != nil {
+									return err
+								}
+								if _, err := c.Await(co); err != nil {
+									return err
+								}
+							}
+							return nil
+						})(co)
+					})
+				}, 1, 1_000, 30_000)
+			})
+		}
+	}
+}
+
+// BenchmarkNestedWaitAny is coroutines each of which waits for any of one, the next: until they have ended, or have been stopped.
+func BenchmarkNestedWaitAny(b *testing.B) {
+	for _, outcome := range []error{nil, errBenchmark} {
+		name := "succeeds"
+		if outcome != nil {
+			name = "fails"
+		}
+		b.Run(name, func(b *testing.B) {
+			forCounts(b, func(b *testing.B, n int) {
+				b.ReportAllocs()
+				for b.Loop() {
+					fn := func(co *tinyio.Co) error { return outcome }
+					for range n {
+						next := tinyio.Do(fn)
+						fn = func(co *tinyio.Co) error {
+							_, err := tinyio.WaitAny(co, next)
+							return err
+						}
+					}
+					if _, err := tinyio.Run(context.Background(), tinyio.Do(fn)); !errors.Is(err, outcome) {
+						b.Fatal(err)
+					}
+				}
+				perCoroutine(b, n)
+			}, 100, 1_000, 10_000)
+		})
+	}
+}
+
+// BenchmarkAwaitChainFromChain is a recursion each level of which also waits for the first of a chain as long: it makes the longest
+// searches for cycles there are, and none is to be made twice.
+func BenchmarkAwaitChainFromChain(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var over tinyio.Event
+			chain := tinyio.Do(below(n, over.Wait))
+			level := func(co *tinyio.Co) error {
+				over.Set()
+				return nil
+			}
+			for range n {
+				next := tinyio.Do(level)
+				level = func(co *tinyio.Co) error { return co.Wait(next, chain) }
+			}
+			_, err := tinyio.Run(context.Background(), tinyio.Do(func(co *tinyio.Co) error {
+				if err := co.Spawn(chain); err != nil {
+					return err
+				}
+				if err := co.Sleep(time.Second); err != nil { // until all of the chain waits
+					return err
+				}
+				return level(co)
+			}), tinyio.WithVirtualTime())
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+		perCoroutine(b, n)
+	}, 100, 1_000, 10_000)
+}
+
 func BenchmarkSpawn(b *testing.B) {
 	forCounts(b, func(b *testing.B, n int) {
 		inLoop(b, func(co *tinyio.Co) error {

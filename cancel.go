@@ -16,7 +16,7 @@ import (
 // The wait of an exposed coroutine ends (endWaits). First it lets go of the coroutines that it waits for: it no longer wants
 // them. Those that nobody wants any more are told too, unless it is a crash, which tells whom it concerns by itself. Then
 // it gets its turn; but whoever waits for coroutines that have been told goes on waiting for those, and hears of it when they
-// have finished: children first (R9).
+// have finished: children first (R9, keepChildren).
 //
 // A crash tells all members of a domain, but spares what somebody outside of it waits for (spare).
 //
@@ -170,10 +170,16 @@ func (r *run) endWaits() {
 	}
 	r.ending = true
 	for left, ended := 0, 0; ended < len(r.told); ended++ {
-		for ; left < len(r.told); left++ {
-			if c := r.told[left]; c.state == waiting && c.exposed() {
+		first, ranges := left, false
+		for ; left < len(r.told); left++ { // which grows meanwhile
+			c := r.told[left]
+			if c.state == waiting && c.exposed() {
 				r.letGo(c)
 			}
+			ranges = ranges || c.ranges()
+		}
+		if ranges {
+			r.keepChildren(r.told[first:left])
 		}
 		if c := r.told[ended]; c.state != done && c.exposed() {
 			r.endWait(c)
@@ -228,15 +234,11 @@ func (r *run) waitForStopping(c *task) {
 
 // keepStopping gives up c's waits for coroutines that have not been told to stop, and returns how many are left.
 func (c *task) keepStopping() (left int32) {
-	var above map[*task]bool // whoever waits for c in turn: then one of them has to be the first
-	if c.wait == onAny {
-		above, _ = c.ancestors()
-	}
 	edges := c.edges()
 	for i := range edges {
 		switch line := edges[i].line; {
 		case line == nil:
-		case line.owner.isStopping() && !above[line.owner]:
+		case line.owner.isStopping():
 			left++
 		default:
 			edges[i].leave()

@@ -6,7 +6,7 @@ import "context"
 // is no error. It suspends, for a turn if there is something to receive then. Otherwise a goroutine waits for it, as a
 // coroutine of [RunInThread].
 //
-// An error is the cancellation of the coroutine, and then nothing was received: no value is lost. If the coroutine is stopped
+// An error is the cancellation of the coroutine, and then nothing was received. If the coroutine is stopped
 // when something has been received already, Recv returns that and nil, and the next suspension tells. From a nil channel it
 // waits until then.
 func Recv[T any](co *Co, ch <-chan T) (v T, ok bool, err error) {

@@ -181,9 +181,12 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 			return err
 		}
 	}
-	for _, a := range cs {
+	for i, a := range cs {
 		if t := a.awaitable(); !t.finished.Load() {
-			if err := t.claim(r.loop); err != nil {
+			if err := t.bind(r.loop); err != nil {
+				for _, a := range cs[:i] {
+					a.awaitable().unbind()
+				}
 				return err
 			}
 		}
@@ -228,16 +231,9 @@ func (co *Co) Wait(cs ...Awaitable) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	for _, a := range cs {
-		if err := c.check("Wait", a); err != nil {
-			return err
-		}
-	}
-	edges := make([]waiter, len(cs))
-	for i, a := range cs {
-		if err := c.edgeTo(&edges[i], "Wait", a.awaitable()); err != nil {
-			return err
-		}
+	edges, err := edgesTo(c, "Wait", cs)
+	if err != nil {
+		return err
 	}
 	if err := co.awaitAll(edges); err != nil {
 		return err

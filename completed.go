@@ -21,7 +21,7 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 		for range cs {
 			var v T
 			t, err := g.next(co)
-			if t != nil && t.err == nil {
+			if t != nil && (err == nil || t.err == nil) {
 				v = t.body.(*Coro[T]).value
 			}
 			if err != nil {
@@ -62,44 +62,48 @@ type collector struct {
 	op     string
 	edges  []waiter
 	ended  []*task
-	asleep bool // its owner waits for the next
+	begun  bool
+	asleep bool    // its owner waits for the next
+	chosen *waiter // the edge that counts, while it does: see cycle.go
+	first  int     // those before it have finished
+	all    bool    // its owner is being stopped, and waits for all that are left: see keepChildren
 }
 
-// collect begins to take down which of cs have finished, those that have already in the order of cs.
+// collect prepares to take down which of cs finish, those that have already in the order of cs.
 func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 	c := co.enter(op)
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
-	for _, a := range cs {
-		if err := c.check(op, a); err != nil {
-			return nil, err
-		}
+	edges, err := edgesTo(c, op, cs)
+	if err != nil {
+		return nil, err
 	}
-	g := &collector{op: op, edges: make([]waiter, len(cs))}
+	g := &collector{op: op, edges: edges}
 	for i, a := range cs {
-		t := a.awaitable()
-		if err := c.edgeTo(&g.edges[i], op, t); err != nil {
-			return nil, err
-		}
-		g.edges[i].group = g
-		if t.finished.Load() {
-			g.note(t)
+		if edges[i].group = g; edges[i].line == nil {
+			g.ended = append(g.ended, a.awaitable())
 		}
 	}
-	g.start(c)
 	return g, nil
 }
 
-// start spawns those that are fresh and takes its place among the awaiters of all that have not finished.
-func (g *collector) start(c *task) {
+// begin spawns those that are fresh and takes its place among the awaiters of all that have not finished.
+func (g *collector) begin(c *task) {
+	if g.begun {
+		return
+	}
+	g.begun = true
 	r := c.run()
 	for i := range g.edges {
 		w := &g.edges[i]
-		if line := w.line; line != nil {
+		if t := w.to(); t != nil {
 			w.line = nil
-			r.want(c, line.owner)
-			line.push(w)
+			if t.state == fresh {
+				t.level = c.level
+			}
+			r.want(c, t)
+			t.awaiters.push(w)
 		}
 	}
 }
@@ -118,16 +122,11 @@ func (g *collector) next(co *Co) (*task, error) {
 		return nil, err
 	}
 	c.more().edges = g.edges
-	r := c.run()
-	r.choosing++
 	err := co.suspend(onAny)
-	if c.exposed() && c.keepStopping() > 0 {
-		// One of the group has woken c just before it was stopped. The others are its children all the same: it goes on when
-		// they have finished.
-		_ = co.suspend(onAny)
+	if g.all && g.standing() > 0 {
+		_ = co.suspend(onAny) // one of the group had woken c just before it was stopped: it waits for its other children
 	}
-	r.choosing--
-	g.asleep, c.annex().edges = false, nil
+	g.asleep, g.all, c.annex().edges = false, false, nil
 	failed := c.err
 	c.err = nil
 	if err == nil {
@@ -141,27 +140,110 @@ func (g *collector) next(co *Co) (*task, error) {
 	return t, err
 }
 
-// joinAny makes c wait for the next coroutine of its group.
+// joinAny makes c wait for the next coroutine of its group; or refuses that.
 func (r *run) joinAny(c *task) {
-	g := c.annex().edges[0].group
-	if c.exposed() {
-		g.asleep, c.unmet = true, c.keepStopping()
+	g := c.collector()
+	switch {
+	case g.all:
+		g.asleep, c.unmet = true, g.standing()
 		return
-	}
-	if len(g.ended) > 0 {
+	case len(g.ended) > 0:
+		g.begin(c)
 		r.wake(c)
 		return
 	}
+	if g.chosen == nil || g.chosen.line == nil {
+		for g.edges[g.first].line == nil {
+			g.first++
+		}
+		g.chosen = &g.edges[g.first]
+	}
+	if !fits(c, g.chosen.line.owner) {
+		if err := r.refusal(c); err != nil {
+			if !g.begun {
+				unbind(g.edges)
+			}
+			c.err, c.wait = err, onTurn
+			r.wake(c)
+			return
+		}
+	}
+	g.begin(c)
 	g.asleep, c.unmet = true, 1
-	if err := r.findStuck(c, nil); err != nil {
-		c.err = err
-		r.wake(c)
+}
+
+// collector is what c waits in, if it waits for any of several.
+func (c *task) collector() *collector { return c.annex().edges[0].group }
+
+// anyOf is what c waits in if it waits for any of several, and goes on as soon as one of them has finished.
+func (c *task) anyOf() *collector {
+	if c.state != waiting || c.wait != onAny || c.collector().all {
+		return nil
 	}
+	return c.collector()
+}
+
+// collects is what c waits in if it waits for any of several, or does so until it is stopped.
+func (c *task) collects() *collector {
+	if c.wait != onAny || c.state != waiting && (c.state != ready || !c.collector().all) {
+		return nil
+	}
+	return c.collector()
+}
+
+// pending reports whether the owner waits and goes on as soon as one of the group has finished.
+func (g *collector) pending() bool {
+	c := g.edges[0].c
+	return g.asleep && !g.all && c.state == waiting
+}
+
+// standing is how many of the group have not finished.
+func (g *collector) standing() (n int32) {
+	for i := range g.edges {
+		if g.edges[i].line != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // leave ends the collection.
 func (g *collector) leave() {
 	for i := range g.edges {
-		g.edges[i].leave()
+		if g.begun {
+			g.edges[i].leave()
+		}
 	}
+}
+
+// keepChildren decides for which coroutines those that are stopped together go on waiting (R9): for those that are being stopped,
+// too. But whoever waits for any of several gives up those that wait for it in turn, by way of the waits that are left: in such a
+// ring nobody would be the first to hear. See docs/design/children-first.md.
+func (r *run) keepChildren(stopped []*task) {
+	for _, c := range stopped {
+		if c.exposed() && (c.state == waiting && c.wait == onTask || c.ranges()) {
+			c.keepStopping()
+		}
+	}
+	rings := rings(stopped)
+	for _, c := range stopped {
+		if !c.ranges() || !c.exposed() || c.collector().all {
+			continue
+		}
+		g := c.collector()
+		for i := range g.edges {
+			if t := g.edges[i].to(); t != nil && rings[t] == rings[c] {
+				g.edges[i].leave()
+			}
+		}
+		if g.all = true; c.state == waiting {
+			c.unmet = g.standing()
+		}
+		r.closesCycle(c) // which it does not
+	}
+}
+
+// ranges reports whether c waits for any of several, or has been woken by one of them and not had its turn.
+func (c *task) ranges() bool {
+	return c.wait == onAny && (c.state == waiting || c.state == ready)
 }

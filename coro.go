@@ -103,6 +103,23 @@ func (c *Coro[T]) Value() T {
 	return c.value
 }
 
+// Finished reports whether c has finished, with a value or an error. It may be called from any goroutine.
+func (c *Coro[T]) Finished() bool {
+	if c == nil || c.c.body == nil {
+		panic("tinyio: Finished: the coroutine is nil or zero; make it with New")
+	}
+	return c.c.finished.Load()
+}
+
+// Awaitables returns cs for [Co.Wait], [Co.Spawn] or [WaitAny].
+func Awaitables[T any](cs []*Coro[T]) []Awaitable {
+	as := make([]Awaitable, len(cs))
+	for i, c := range cs {
+		as[i] = c
+	}
+	return as
+}
+
 // call runs the function of c to its end, or, of a callback, its start.
 func (c *Coro[T]) call(co *Co) (err error) {
 	fn := c.fn
@@ -123,18 +140,11 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
-	for _, t := range cs {
-		if err := c.check("Gather", t); err != nil {
-			return nil, err
-		}
+	edges, err := edgesTo(c, "Gather", cs)
+	if err != nil {
+		return nil, err
 	}
-	edges := make([]waiter, len(cs))
-	for i, t := range cs {
-		if err := c.edgeTo(&edges[i], "Gather", t.awaitable()); err != nil {
-			return nil, err
-		}
-	}
-	err := co.awaitAll(edges)
+	err = co.awaitAll(edges)
 	values := make([]T, len(cs))
 	for i, t := range cs {
 		if !t.c.finished.Load() {

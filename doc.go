@@ -30,8 +30,8 @@
 // A [Queue] passes values from coroutines to coroutines. [Recv] and [Send] are for channels, at whose other end is a
 // goroutine, and [Submit] runs a coroutine for a goroutine on a loop that is running.
 //
-// What blocks belongs in a goroutine of its own: [RunInThread] makes a coroutine of a function that blocks. Such a goroutine is
-// called a thread here, to tell it from a coroutine.
+// What blocks belongs in a goroutine of its own: [Call] calls a function there and waits for it, and [RunInThread] makes a coroutine of it. Such a
+// goroutine is called a thread here, to tell it from a coroutine.
 //
 // # Order
 //
@@ -48,23 +48,26 @@
 // not begun never does. The context of a thread is done, with the error as its cause. Then Run returns the error, as an
 // [*Error] that knows who waited for whom.
 //
-// A coroutine that was cancelled has stopped cleanly if it returns nil, a cancellation, or the error that it was cancelled
-// for. Anything else is an error of its own, and Run returns an [*ErrorGroup] with the original error first: see
-// [GroupMode]. Note that [errors.Join] of a cancellation and another error is a cancellation in this sense; return the
-// other error alone.
+// A coroutine that was cancelled has stopped cleanly if it returns nil, or an error that says only that: each of its leaves is a cancellation,
+// or the error that it was cancelled for. Anything else is a clean-up error, and goes to whoever caused the stop: of a crash, Run returns an
+// [*ErrorGroup] with the original error first, see [GroupMode]; of a [Timeout] or a Cancel, it is in the error that this returns.
 //
 // When the context given to Run is done, everything is cancelled with [context.Cause] of it. A panic stops everything, and
 // then Run panics with a [*PanicError]. To wait during clean-up, use [Co.Shield].
 //
-// [Isolate] runs a coroutine as a crash domain of its own and gives its error back as a value. [Timeout] stops a coroutine
-// that takes too long, and whatever only that one was waiting for.
+// Errors of [Call], [Isolate], [First], [Timeout] and [Coro.Cancel] are values, which can be handled where they appear. An error of any
+// other wait means that the coroutine itself is being stopped.
+//
+// [Isolate] runs a coroutine as a crash domain of its own. [First] races several and stops those that have lost. [Timeout] stops a
+// coroutine that takes too long, and [Coro.Cancel] one that is not wanted any more, each with whatever only that one was waiting for.
 //
 // # Guarantees
 //
 //   - One coroutine of a loop runs at a time.
 //   - A coroutine runs at most once, and its result stays with it.
 //   - Run returns when every coroutine and every thread that it started has stopped.
-//   - No error is lost: it comes out of Run or of Isolate, unless [GroupNever] asks for the first one alone.
+//   - No error is lost: it comes out of Run, or of the call that caused or contained it, unless [GroupNever] asks for the first one alone,
+//     or another one has won a [First].
 //   - A coroutine is told to stop only after those that it waits for have stopped.
 //   - A coroutine that ignores this is unwound in the end, so it cannot hang the loop. (A thread that ignores its context
 //     can: nothing in Go stops a goroutine from outside.)

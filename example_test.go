@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -661,38 +663,146 @@ func ExampleIsolate() {
 	// Run: <nil>
 }
 
-// The first answer counts, and the others are stopped: the race is isolated, and ends with an error once it is decided.
-func Example_firstResult() {
-	ask := func(server string, d time.Duration) *tinyio.Coro[string] {
+// The first answer counts, and the others are stopped. One that fails is not an answer.
+func ExampleFirst() {
+	ask := func(server string, d time.Duration, err error) *tinyio.Coro[string] {
 		return tinyio.New(func(co *tinyio.Co) (string, error) {
 			if err := co.Sleep(d); err != nil {
 				fmt.Println(server, "is stopped")
 				return "", err
 			}
-			return "answer from " + server, nil
+			return "answer from " + server, err
 		})
 	}
-	errDecided := errors.New("the race is decided")
-	main := tinyio.New(func(co *tinyio.Co) (answer string, err error) {
-		race := tinyio.Do(func(co *tinyio.Co) error {
-			for a, err := range tinyio.AsCompleted(co, ask("near", 20*time.Millisecond), ask("far", time.Second)) {
-				if err != nil {
-					return err
-				}
-				answer = a
-				break
-			}
-			return errDecided
-		})
-		if _, err := tinyio.Isolate(co, race); !errors.Is(err, errDecided) {
-			return "", err
-		}
-		return answer, nil
+	main := tinyio.New(func(co *tinyio.Co) (string, error) {
+		return tinyio.First(co,
+			ask("broken", 10*time.Millisecond, errors.New("out of order")),
+			ask("near", 20*time.Millisecond, nil),
+			ask("far", time.Second, nil))
 	})
 	fmt.Println(tinyio.Run(context.Background(), main, tinyio.WithVirtualTime()))
 	// Output:
 	// far is stopped
 	// answer from near <nil>
+}
+
+// One coroutine is stopped, and what only that one was waiting for. Others who wait for it get the cancellation as a value.
+func ExampleCoro_Cancel() {
+	download := tinyio.New(func(co *tinyio.Co) (string, error) {
+		defer fmt.Println("download: cleaned up")
+		return "page", co.Sleep(time.Hour)
+	})
+	reader := tinyio.Do(func(co *tinyio.Co) error {
+		_, err := download.Await(co)
+		fmt.Println("reader:", err)
+		return nil
+	})
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Spawn(reader); err != nil {
+			return err
+		}
+		if err := co.Sleep(time.Second); err != nil {
+			return err
+		}
+		err := download.Cancel(co, errors.New("no longer wanted"))
+		fmt.Println("main:", err)
+		return nil
+	})
+	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	// Output:
+	// download: cleaned up
+	// reader: tinyio: cancelled because of: no longer wanted
+	// main: <nil>
+}
+
+// A daemon does not keep the run up. It is stopped when nothing else is left.
+func ExampleCo_SpawnDaemon() {
+	heartbeat := tinyio.Do(func(co *tinyio.Co) error {
+		defer fmt.Println("heartbeat: stopped")
+		for {
+			fmt.Println("beat")
+			if err := co.Sleep(time.Second); err != nil {
+				return err
+			}
+		}
+	})
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.SpawnDaemon(heartbeat); err != nil {
+			return err
+		}
+		return co.Sleep(1500 * time.Millisecond)
+	})
+	_, err := tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	fmt.Println(err)
+	// Output:
+	// beat
+	// beat
+	// heartbeat: stopped
+	// <nil>
+}
+
+// Go starts a coroutine and goes on at once.
+func ExampleGo() {
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		sum := tinyio.Go(co, func(co *tinyio.Co) (int, error) {
+			fmt.Println("the sum is on its way")
+			return 3 + 4, co.Yield()
+		})
+		fmt.Println("main goes on")
+		v, err := sum.Await(co)
+		fmt.Println(v)
+		return err
+	})
+	tinyio.Run(context.Background(), main)
+	// Output:
+	// main goes on
+	// the sum is on its way
+	// 7
+}
+
+// A blocking call whose failure is a value: it can be tried again.
+func ExampleCall() {
+	attempts := 0
+	fetch := func(ctx context.Context) (string, error) { // blocks, in a goroutine of its own
+		if attempts++; attempts < 3 {
+			return "", errors.New("busy")
+		}
+		return "page", nil
+	}
+	main := tinyio.New(func(co *tinyio.Co) (page string, err error) {
+		for range 5 {
+			if page, err = tinyio.Call(co, fetch); err == nil {
+				break
+			}
+			fmt.Println("again, because of:", err)
+			if err := co.Sleep(time.Second); err != nil {
+				return "", err // of a wait: the coroutine itself is being stopped
+			}
+		}
+		return page, err
+	})
+	fmt.Println(tinyio.Run(context.Background(), main, tinyio.WithVirtualTime()))
+	// Output:
+	// again, because of: busy
+	// again, because of: busy
+	// page <nil>
+}
+
+// What takes no context is interrupted another way, here by closing the connection.
+func ExampleCallInterruptible() {
+	near, far := net.Pipe()
+	defer far.Close()
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		read := tinyio.New(func(co *tinyio.Co) (int, error) {
+			return tinyio.CallInterruptible(co, func() { near.Close() }, func() (int, error) { return near.Read(make([]byte, 1)) })
+		})
+		_, err := tinyio.Timeout(co, read, 10*time.Millisecond)
+		fmt.Println("timed out:", errors.Is(err, tinyio.ErrTimeout), "- closed:", errors.Is(err, io.ErrClosedPipe))
+		return nil
+	})
+	tinyio.Run(context.Background(), main)
+	// Output:
+	// timed out: true - closed: true
 }
 
 // A coroutine that was started outside can be awaited inside, and belongs outside.
@@ -1480,4 +1590,29 @@ func TestRetryTakesThreeSeconds(t *testing.T) {
 			t.Errorf("Run = %q, %v after %v, want a page after 3s", page, err, time.Since(start))
 		}
 	})
+}
+
+// A ticker. What it does takes part of each interval.
+func ExampleEvery() {
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		start := co.Now()
+		for now, err := range tinyio.Every(co, time.Minute) {
+			if err != nil {
+				return err
+			}
+			fmt.Println("tick after", now.Sub(start))
+			if err := co.Sleep(20 * time.Second); err != nil {
+				return err
+			}
+			if now.Sub(start) >= 3*time.Minute {
+				break
+			}
+		}
+		return nil
+	})
+	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	// Output:
+	// tick after 1m0s
+	// tick after 2m0s
+	// tick after 3m0s
 }

@@ -65,9 +65,50 @@ func (r *run) checkInvariants() error {
 	if live != r.live {
 		return fmt.Errorf("%d coroutines are live and %d are counted", live, r.live)
 	}
+	if err := r.checkCycles(); err != nil {
+		return err
+	}
 	for c := range r.root.members {
 		if c.wanted != wanted[c] {
 			return fmt.Errorf("%s is wanted by %d and %d are counted", c.label(), wanted[c], c.wanted)
+		}
+	}
+	return nil
+}
+
+// checkCycles checks that the edges that count make no cycle and lead to no lower level, and that no search has left a trace.
+func (r *run) checkCycles() error {
+	above := map[*task]bool{} // on the way, or false if what that one waits for has been checked
+	var check func(c *task) error
+	check = func(c *task) error {
+		if c.side != nowhere {
+			return fmt.Errorf("%s is still marked by a search", c.label())
+		}
+		above[c] = true
+		needs := c.needs()
+		for t, more := needs.next(); more; t, more = needs.next() {
+			if t == nil {
+				continue
+			}
+			if t.level < c.level {
+				return fmt.Errorf("%s, of level %d, waits for %s, of level %d", c.label(), c.level, t.label(), t.level)
+			}
+			if on, seen := above[t]; on {
+				return fmt.Errorf("%s waits for %s in a cycle", c.label(), t.label())
+			} else if !seen {
+				if err := check(t); err != nil {
+					return err
+				}
+			}
+		}
+		above[c] = false
+		return nil
+	}
+	for c := range r.root.members {
+		if _, seen := above[c]; !seen {
+			if err := check(c); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -82,13 +123,8 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 			continue
 		}
 		standing++
-		if t := w.line.owner; t != nil && c.wait == onTask {
-			if t.depth <= c.depth {
-				return fmt.Errorf("%s waits for %s, which is not deeper", c.label(), t.label())
-			}
-			if !c.hasLetGo {
-				wanted[t]++
-			}
+		if t := w.line.owner; t != nil && c.wait == onTask && !c.hasLetGo {
+			wanted[t]++
 		}
 	}
 	if c.state == ready {
@@ -118,7 +154,23 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 		if live == 0 {
 			return fmt.Errorf("%s waits for a scope that is empty", c.label())
 		}
-	case onAny, onThread, onCall:
+	case onAny:
+		g := c.collector()
+		switch want := int32(1); {
+		case !g.begun || !g.asleep:
+			return fmt.Errorf("%s waits for any of several and is not told of them", c.label())
+		case g.all:
+			want = g.standing()
+			fallthrough
+		default:
+			if c.unmet != want || want == 0 {
+				return fmt.Errorf("%s waits for %d of %d coroutines", c.label(), c.unmet, g.standing())
+			}
+		}
+		if !g.all && (g.chosen == nil || g.chosen.line == nil) {
+			return fmt.Errorf("%s waits for any of several and counts on nobody", c.label())
+		}
+	case onThread, onCall:
 	default:
 		return fmt.Errorf("%s waits for %s", c.label(), c.wait)
 	}
@@ -130,6 +182,13 @@ func KeepWorkers(t *testing.T) {
 	few := spareWorkers
 	spareWorkers = 1024
 	t.Cleanup(func() { spareWorkers = few })
+}
+
+// KeepLevelsLow makes loops run out of levels (see cycle.go) all the time, until t has ended.
+func KeepLevelsLow(t *testing.T) {
+	before := highest
+	highest = 1
+	t.Cleanup(func() { highest = before })
 }
 
 // TestEveryWaitHasWhatItNeeds walks the table of waits: a kind that lacks something would hang silently.

@@ -85,13 +85,5 @@ func (r *run) scopeEnded(s *scope) {
 	r.wake(c)
 }
 
-// innerTasks ranges over the members of the scopes that c waits for.
-func (c *task) innerTasks(yield func(*task) bool) {
-	for s := c.annex().inner; s != nil; s = s.sibling {
-		for m := s.first; m != nil; m = m.after {
-			if !yield(m) {
-				return
-			}
-		}
-	}
-}
+// memberTasks goes through the members of the scopes that c waits for.
+func memberTasks(c *task) cursor { return cursor{scope: c.annex().inner} }

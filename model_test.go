@@ -84,6 +84,7 @@ const (
 type modelWait struct {
 	on        []*actor // coroutines, each once
 	any       *collection
+	kept      *collection // any, until it was stopped: on are those of it that it still waits for
 	inside    []*domain
 	racing    bool // it waits for the first of these that succeeds
 	winner    *actor
@@ -110,6 +111,7 @@ type watcher struct {
 type collection struct {
 	left  []*actor
 	ended []*actor
+	begun bool
 }
 
 // A domain is a crash domain: the run, an Isolate, or one of those in a First.
@@ -428,18 +430,15 @@ func (m *model) tellOfEnd(w watcher, a *actor) {
 	if w.col != nil {
 		w.col.ended = append(w.col.ended, a)
 		w.col.left = slices.DeleteFunc(w.col.left, func(b *actor) bool { return a == b })
-		if w.a.state != actorWaiting || w.a.wait.any != w.col && !slices.Contains(w.a.wait.on, a) {
-			return
-		}
-		if w.a.wait.any == w.col {
+		if w.a.state == actorWaiting && w.a.wait.any == w.col {
 			m.ready(w.a)
 			return
 		}
 	}
 	wait := w.a.wait
-	if w.a.state == actorWaiting && slices.Contains(wait.on, a) {
+	if w.col == wait.kept && slices.Contains(wait.on, a) {
 		wait.on = slices.DeleteFunc(wait.on, func(b *actor) bool { return a == b })
-		if len(wait.on) == 0 {
+		if len(wait.on) == 0 && w.a.state == actorWaiting {
 			m.ready(w.a)
 		}
 	}
@@ -605,6 +604,7 @@ func (m *model) endWaits(told []*actor) {
 	}
 	m.ending = true
 	for left, ended := 0, 0; ended < len(m.told); ended++ {
+		first := left
 		for ; left < len(m.told); left++ {
 			a := m.told[left]
 			if !a.exposed() || a.state != actorWaiting || a.wait.letGo {
@@ -617,11 +617,41 @@ func (m *model) endWaits(told []*actor) {
 				}
 			}
 		}
+		m.keepChildren(m.told[first:left])
 		if a := m.told[ended]; a.exposed() {
 			m.endWait(a)
 		}
 	}
 	m.told, m.ending = nil, false
+}
+
+// keepChildren decides for whom those go on waiting that wait for any of several and are being stopped together: for those that
+// are being stopped too, except for who waits for it in turn by way of the waits that are left (R9).
+func (m *model) keepChildren(stopped []*actor) {
+	type wait struct{ a, t *actor }
+	var inRings []wait
+	var ranging []*actor
+	for _, a := range stopped {
+		if w := a.wait; a.exposed() && w != nil && w.any != nil && (a.state == actorWaiting || a.state == actorReady) {
+			ranging = append(ranging, a)
+			for _, t := range w.any.left {
+				if len(t.reasons()) > 0 && !slices.Contains(w.on, t) {
+					w.on = append(w.on, t)
+				}
+			}
+			w.any, w.kept = nil, w.any
+		}
+	}
+	for _, a := range ranging {
+		for _, t := range a.wait.on {
+			if m.reaches(t, a) {
+				inRings = append(inRings, wait{a, t})
+			}
+		}
+	}
+	for _, w := range inRings {
+		w.a.wait.on = slices.DeleteFunc(w.a.wait.on, func(t *actor) bool { return t == w.t })
+	}
 }
 
 // wanted reports whether somebody who is not being stopped waits for t, or nobody needs to.
@@ -648,16 +678,10 @@ func (m *model) endWait(a *actor) {
 			cancel(a.stop.cause)
 		}
 	case w.inside != nil:
-	case w.any != nil || len(w.on) > 0:
+	case w.kept != nil || len(w.on) > 0:
 		m.drop(w.alarm)
-		ranges := w.any != nil
-		if ranges {
-			w.on, w.any = slices.Clone(w.any.left), nil
-		}
-		// Children first: it goes on waiting for those that have been told to stop, too. Among those that a coroutine ranges
-		// over may be one that waits for it in turn, and is no child of it.
-		for _, t := range slices.Clone(w.on) {
-			if len(t.reasons()) == 0 || ranges && m.reaches(t, a) {
+		for _, t := range slices.Clone(w.on) { // children first: it goes on waiting for those that are being stopped too
+			if len(t.reasons()) == 0 {
 				m.stopWaiting(a, t)
 			}
 		}
@@ -688,10 +712,18 @@ func (m *model) reaches(t, a *actor) bool {
 	return false
 }
 
+// waitsFor reports whether a waits for b, and goes on doing so if it is being stopped.
 func (a *actor) waitsFor(b *actor) bool {
 	w := a.wait
-	return a.state == actorWaiting && (slices.Contains(w.on, b) || slices.Contains(w.inside, b.domain) ||
-		w.any != nil && slices.Contains(w.any.left, b))
+	switch {
+	case a.state == actorWaiting && w.inside != nil:
+		return slices.Contains(w.inside, b.domain)
+	case a.state == actorWaiting && w.any != nil:
+		return slices.Contains(w.any.left, b)
+	case a.state == actorWaiting || a.state == actorReady && w != nil && w.kept != nil:
+		return slices.Contains(w.on, b) && (len(b.reasons()) > 0 || !a.exposed())
+	}
+	return false
 }
 
 // Shared work: R19.
@@ -906,7 +938,7 @@ func (m *model) free(a *actor, free map[*actor]bool) bool {
 	w := a.wait
 	isFree := func(b *actor) bool { return b.state == actorFresh || free[b] }
 	switch {
-	case a.state != actorWaiting:
+	case a.state != actorWaiting && !(a.state == actorReady && w != nil && w.kept != nil):
 		return true
 	case w.inside != nil:
 		return !slices.ContainsFunc(m.started, func(b *actor) bool { return slices.Contains(w.inside, b.domain) && !free[b] })
@@ -1247,18 +1279,13 @@ func (h modelHand) collect(js []int, yield func(t *actor, err error) bool) {
 		yield(nil, err)
 		return
 	}
-	m, a := h.a.m, h.a
+	m := h.a.m
 	col := new(collection)
 	for _, j := range js {
 		if t := m.actors[j]; t.state == actorDone {
 			col.ended = append(col.ended, t)
-		}
-	}
-	for _, j := range js {
-		if t := m.actors[j]; t.state != actorDone {
-			h.want(t)
+		} else {
 			col.left = append(col.left, t)
-			t.watchers = append(t.watchers, watcher{a, col})
 		}
 	}
 	defer func() {
@@ -1282,30 +1309,33 @@ func (h modelHand) next(col *collection) error {
 	if err := h.refused(); err != nil {
 		return err
 	}
-	if len(col.ended) > 0 {
-		return h.childrenFirst(col, h.a.turnOver(h.c))
-	}
+	m, a := h.a.m, h.a
 	w := &modelWait{any: col, letGo: true}
-	h.a.state, h.a.wait = actorWaiting, w
-	if h.a.m.stuck(h.a) {
+	a.state, a.wait = actorWaiting, w
+	if m.stuck(a) {
 		return h.cycle()
 	}
-	return h.childrenFirst(col, h.a.pause(h.c, w))
+	h.begin(col)
+	if len(col.ended) > 0 {
+		m.ready(a)
+	}
+	err := a.rest(h.c)
+	if len(w.on) > 0 { // it was stopped when it was ready: it waits for the others that are being stopped
+		err = a.pause(h.c, w)
+	}
+	return err
 }
 
-// childrenFirst goes on waiting, if the coroutine was stopped after one of those that it ranges over had woken it, for the
-// others that are being stopped too (R9).
-func (h modelHand) childrenFirst(col *collection, err error) error {
-	w := &modelWait{letGo: true}
+// begin starts those of col that are fresh, the first time.
+func (h modelHand) begin(col *collection) {
+	if col.begun {
+		return
+	}
+	col.begun = true
 	for _, t := range col.left {
-		if len(t.reasons()) > 0 && !h.a.m.reaches(t, h.a) && !slices.Contains(w.on, t) {
-			w.on = append(w.on, t)
-		}
+		h.want(t)
+		t.watchers = append(t.watchers, watcher{h.a, col})
 	}
-	if !h.Stopped() || len(w.on) == 0 {
-		return err
-	}
-	return h.a.pause(h.c, w) // whose watchers are those of the collection
 }
 
 func (h modelHand) Shield(grace int, fn func(h hand) error) error {

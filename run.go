@@ -21,8 +21,8 @@ import (
 //     say goes through the inbox, which is the only thing they touch.
 //  3. The ready queue is in the order in which its coroutines became ready, wherever that came from: whoever appends
 //     to it takes in the inbox first (makeReady).
-//  4. A coroutine that waits for coroutines has an edge to each of them. The edges make no cycle: an edge goes from a
-//     coroutine to one of greater depth.
+//  4. A coroutine that waits for coroutines has an edge to each of them. The edges that count (cycle.go) make no cycle, and none
+//     of them leads to a lower level.
 //  5. Wanted counts who needs a coroutine to go on: each edge to it whose owner is not itself being stopped, and one
 //     for a coroutine that was spawned or is the first of its scope. Whoever is wanted is not halted.
 //  6. A coroutine is stopped in one way, whatever the reason (cancel.go): it is told, and its wait ends, or goes on for as
@@ -46,7 +46,7 @@ type run struct {
 	ending   bool       // their waits are being ended
 	asked    request
 	deferred ring[deferred] // for between two turns
-	choosing int            // coroutines that wait for any of several
+	wide     int            // how many edges those have who wait for several
 	threads  int            // callbacks and calls that have started and have not come back
 	taking   bool           // what is in the inbox is being taken in
 
@@ -70,11 +70,14 @@ type run struct {
 	orphans []failure // clean-up errors of what was submitted by a goroutine that has not waited
 	exiting bool      // Run is going to call runtime.Goexit
 	broken  bool      // the run loop itself has panicked
-	err     error     // why it could not start
-	ended   bool
-	result  error
-	panics  *PanicError
-	exits   bool
+
+	above, below walk // the searches for a cycle; empty between steps
+
+	err    error // why it could not start
+	ended  bool
+	result error
+	panics *PanicError
+	exits  bool
 }
 
 // begin starts a run of l with c as its first coroutine.
@@ -368,6 +371,9 @@ func (r *run) startIn(c *task, s *scope, starter *task) {
 
 // enrol makes c a live member of s. It inherits from starter, if there is one, the values of its context, a Shield, and what that keeps away.
 func (r *run) enrol(c *task, s *scope, starter *task) {
+	if s.owner != nil {
+		c.level = max(c.level, s.owner.level)
+	}
 	s.add(c)
 	r.live++
 	if r.watch != nil {
@@ -393,6 +399,7 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 // startFor starts t for c, if it is fresh.
 func (r *run) startFor(c, t *task) {
 	if t.state == fresh {
+		t.side = nowhere // it is no longer merely bound
 		r.start(t, c)
 	}
 }
@@ -403,7 +410,7 @@ func (r *run) want(c, t *task) {
 		if k := c.kin(); k != nil {
 			t.more().starter = k
 		}
-		r.start(t, c)
+		r.startFor(c, t)
 	}
 	t.keep()
 }

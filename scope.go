@@ -46,9 +46,6 @@ func (s *scope) add(c *task) {
 	if c.daemon {
 		s.daemons++
 	}
-	if s.owner != nil {
-		c.depth = max(c.depth, s.owner.depth+1)
-	}
 }
 
 func (s *scope) remove(c *task) {
@@ -230,6 +227,9 @@ func (r *run) moveTo(c *task, to *scope, why *reason) {
 	from.remove(c)
 	if told := c.told(); len(told) > 0 {
 		c.annex().told = slices.DeleteFunc(told, func(other *reason) bool { return other == why })
+	}
+	for to.owner != nil && r.edgeCloses(to.owner, c) { // or the two would wait for each other
+		to = to.parent()
 	}
 	to.add(c)
 	r.lost(from)

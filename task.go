@@ -63,13 +63,14 @@ type task struct {
 	hasLetGo bool // it no longer wants those that it waits for: see cancel.go
 	kept     bool // it is wanted for its own sake: it was spawned, or is the first of its scope
 	daemon   bool // it does not keep its scope up
+	side     side // where a search for cycles has met it
 
 	stop     *reason // what it is stopped for, nil if it is not
 	finished atomic.Bool
 	timer    timers.Timer
 	unmet    int32  // how many coroutines it still waits for before it wakes
 	wanted   int32  // who needs it to go on: see the invariants of Loop
-	depth    int32  // greater than that of whoever waits for it
+	level    int32  // not lower than that of whoever waits for it: see cycle.go
 	answer   uint32 // what came of a wait; see who wakes it
 	scope    *scope
 	before   *task // in the list of its scope
@@ -199,6 +200,22 @@ func (c *task) claim(l *Loop) error {
 		return nil
 	}
 	return &foreignError{c.describe()}
+}
+
+// bind is claim for one of several coroutines. Until it is started, unbind undoes it.
+func (c *task) bind(l *Loop) error {
+	if c.loop.CompareAndSwap(nil, l) {
+		c.side = bound
+		return nil
+	}
+	return c.claim(l)
+}
+
+func (c *task) unbind() {
+	if c.side == bound {
+		c.side = nowhere
+		c.loop.Store(nil)
+	}
 }
 
 // edges are the places in which c waits.

@@ -36,8 +36,8 @@ type waitRow struct {
 	cancel func(r *run, c *task)
 	// expire ends the wait because its time limit has passed, and reports whether c is ready now. It is nil if there are no limits.
 	expire func(r *run, c *task) (ready bool)
-	// tasks ranges over the coroutines that c waits for. It is nil if it waits for none.
-	tasks func(c *task, yield func(*task) bool)
+	// tasks goes through the coroutines that c waits for. It is nil if it waits for none.
+	tasks func(c *task) cursor
 	// line says that c stands in one line of waiters, by the first of its edges.
 	line bool
 }
@@ -56,9 +56,9 @@ func init() {
 		onTurn:    {name: "its turn", begin: (*run).makeReady},
 		onSpawn:   {name: "its turn", begin: (*run).spawn},
 		onTimer:   {name: "a timer", begin: waitsAlready, cancel: wake, expire: expired},
-		onTask:    {name: "a coroutine", begin: (*run).joinAll, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: (*task).edgeTasks},
-		onAny:     {name: "one of several coroutines", begin: (*run).joinAny, large: true, cancel: (*run).waitForStopping, tasks: (*task).edgeTasks},
-		onScopes:  {name: "an isolated coroutine", begin: (*run).enclose, large: true, cancel: waitsAlready, tasks: (*task).innerTasks},
+		onTask:    {name: "a coroutine", begin: (*run).joinAll, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: edgeTasks},
+		onAny:     {name: "one of several coroutines", begin: (*run).joinAny, large: true, cancel: (*run).waitForStopping, tasks: edgeTasks},
+		onScopes:  {name: "an isolated coroutine", begin: (*run).enclose, large: true, cancel: waitsAlready, tasks: memberTasks},
 		onEvent:   {name: "an event", begin: (*run).joinEvent, cancel: leave, expire: eventExpired, line: true},
 		onPermit:  {name: "a permit", begin: (*run).standInLine, cancel: leave, line: true},
 		onBarrier: {name: "a barrier", begin: (*run).standInLine, cancel: leave, line: true},
@@ -75,22 +75,6 @@ func waitsAlready(*run, *task) {}
 
 // expired is for a wait of which the end of the time limit is what is waited for.
 func expired(*run, *task) (ready bool) { return true }
-
-// targets ranges over the coroutines that c waits for, all or any of them.
-func (c *task) targets(yield func(*task) bool) {
-	if tasks := waits[c.wait].tasks; c.state == waiting && tasks != nil {
-		tasks(c, yield)
-	}
-}
-
-// edgeTasks ranges over the coroutines to which the edges of c lead.
-func (c *task) edgeTasks(yield func(*task) bool) {
-	for i, edges := 0, c.edges(); i < len(edges); i++ {
-		if line := edges[i].line; line != nil && !yield(line.owner) {
-			return
-		}
-	}
-}
 
 // A waitList is a line of waiters, first come, first served.
 type waitList struct {
