@@ -325,19 +325,15 @@ func TestCancelOfOneThatOthersAwait(t *testing.T) {
 				return co.Sleep(time.Second)
 			})
 			slices.Sort(log.lines)
-			value, gathered, how, cancel := 0, "[]", "cancelled", "Cancel: <nil>"
+			gathered, how, cancel := "[]", "cancelled", "Cancel: <nil>"
 			if last == nil {
-				value, gathered, how = 7, "[7]", "nil"
+				gathered, how = "[7]", "nil"
 			}
 			if last == errCleanup {
 				cancel = "Cancel: clean-up"
 			}
-			awaited := value
-			if last != nil {
-				awaited = 7 // what an Await returns beside an error is what the function did
-			}
-			log.want(t, cancel, "any: 1, "+how, fmt.Sprintf("await: %d, %s", awaited, how), fmt.Sprintf("completed: %d, %s", value, how),
-				"gather: "+gathered+", "+how, fmt.Sprintf("timeout: %d, %s", awaited, how))
+			log.want(t, cancel, "any: 1, "+how, "await: 7, "+how, "completed: 7, "+how, "gather: "+gathered+", "+how,
+				"timeout: 7, "+how) // but for Gather they return what the function did, beside the error
 		})
 	}
 }
@@ -826,4 +822,28 @@ func TestCancelledOneThatReturnsTheCause(t *testing.T) {
 			})
 		})
 	}
+}
+
+// R25, R16: so can be the first coroutine of a run, by one that was spawned; Run returns when that has finished, and tells who was
+// cancelled.
+func TestCancelOfTheFirstCoroutine(t *testing.T) {
+	noLeaks(t)
+	finished := false
+	var root *tinyio.Coro[int]
+	root = tinyio.New(func(co *tinyio.Co) (int, error) {
+		return 1, errors.Join(co.Spawn(tinyio.Do(func(co *tinyio.Co) error {
+			if err := root.Cancel(co, errBoom); err != nil {
+				t.Errorf("Cancel returns %v", err)
+			}
+			err := co.Sleep(time.Second)
+			finished = true
+			return err
+		})), co.Sleep(time.Hour))
+	}).Named("root")
+	_, err := tinyio.Run(background, root, tinyio.WithVirtualTime())
+	e, ok := err.(*tinyio.Error)
+	if !ok || !finished || len(e.Trace) != 1 || e.Trace[0].Coro != "root" {
+		t.Fatalf("Run returns %T %+v", err, err)
+	}
+	wantStopped(t, e.Err, errBoom)
 }
