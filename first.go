@@ -72,7 +72,7 @@ func (co *Co) race(scopes *scope) (winner *task, stop error) {
 // settleRace stops the other scopes of a race if s, which has just become empty, has won it.
 func (r *run) settleRace(s *scope) {
 	c, race := s.owner, s.owner.annex().race
-	if race == nil || race.winner != nil || s.crash != nil || s.main.state != done || s.main.err != nil {
+	if race == nil || race.winner != nil || s.crash != nil || s.main == nil || s.main.state != done || s.main.err != nil {
 		return
 	}
 	race.winner = s.main
