@@ -83,9 +83,15 @@ func (r *run) settleRace(s *scope) {
 	r.endWaits()
 }
 
-// awaiting returns a coroutine that awaits c, in its name.
+// awaiting returns a coroutine that awaits c, in its name. If it is stopped when c has finished, it has finished too (R28).
 func awaiting[T any](c *Coro[T]) *Coro[T] {
-	w := New(c.Await)
+	w := New(func(co *Co) (T, error) {
+		v, err := c.Await(co)
+		if c.c.finished.Load() {
+			err = c.c.err
+		}
+		return v, err
+	})
 	w.c.entry = c.c.entry
 	if a := c.c.annex(); a != nil && a.name != "" {
 		w.c.more().name = a.name

@@ -1222,7 +1222,13 @@ func (h modelHand) First(js []int) (int, error) {
 	for i, j := range js {
 		t := m.actors[j]
 		if t.state != actorFresh || slices.Contains(js[:i], j) {
-			t = &actor{m: m, id: -1, fn: func(h hand) (int, error) { return h.Await(j) }}
+			t = &actor{m: m, id: -1, fn: func(h hand) (int, error) {
+				v, err := h.Await(j)
+				if t := m.actors[j]; t.state == actorDone { // also if this one is stopped
+					err = t.err
+				}
+				return v, err
+			}}
 		}
 		tries = append(tries, t)
 		w.inside = append(w.inside, &domain{owner: a})
