@@ -220,4 +220,3 @@ func TestTimeoutDuringTheCleanUpOfAnother(t *testing.T) {
 		t.Errorf("the inner Timeout returns %v after %v, the outer %v after %v", inner, innerEnds, outer, outerEnds)
 	}
 }
-
