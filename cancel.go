@@ -101,6 +101,7 @@ func (r *run) expose(c *task, why *reason) {
 
 // stopScope tells the members of s, but for those whom somebody outside waits for.
 func (r *run) stopScope(s *scope, why *reason) {
+	s.stopping = why
 	if s.owner != nil && (!s.owner.knows(why) || s.owner.exposed()) {
 		r.spare(s, why)
 	}

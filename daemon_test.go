@@ -378,3 +378,25 @@ func TestDaemonThatIsolates(t *testing.T) {
 	log.want(t, "heartbeat: 1 beats, "+onlyDaemons+" after 2s", "Isolate: <nil> after 2s",
 		"heartbeat: 2 beats, "+onlyDaemons+" after 5s", "Isolate: "+onlyDaemons+" after 5s")
 }
+
+// R27, R19: when daemons are stopped, one of them is nobody outside for whom what another isolates would be spared: in whatever order they
+// hear of it.
+func TestDaemonThatWaitsForWhatAnotherIsolates(t *testing.T) {
+	for _, waiterFirst := range []bool{false, true} {
+		noLeaks(t)
+		var log recorder
+		succeed(t, func(co *tinyio.Co) error {
+			start := startWatch(co)
+			shared := heartbeat(&log, &start, "shared")
+			isolator := isolates(&log, &start, "isolator", shared)
+			waiter := awaits(&log, &start, "waiter", time.Second/4, shared)
+			if waiterFirst {
+				return errors.Join(co.SpawnDaemon(waiter, isolator), co.Sleep(time.Second/2))
+			}
+			return errors.Join(co.SpawnDaemon(isolator, waiter), co.Sleep(time.Second/2))
+		})
+		if len(log.lines) != 3 || log.lines[0] != "shared: 0 beats, "+onlyDaemons+" after 500ms" {
+			log.want(t)
+		}
+	}
+}

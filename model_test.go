@@ -120,6 +120,8 @@ type domain struct {
 	first   *actor
 	members []*actor    // in the order in which they came
 	crash   *stopReason // if it has crashed
+
+	stopping *stopReason // why its members have been told to stop last
 }
 
 // A stopReason is why actors are stopped.
@@ -560,6 +562,7 @@ func (m *model) expose(a *actor, r *stopReason) []*actor {
 // stopDomain tells the members of d, but for those for whom somebody outside waits. If a Shield protects them, that is
 // settled when it no longer does.
 func (m *model) stopDomain(d *domain, r *stopReason) (told []*actor) {
+	d.stopping = r
 	if d.owner != nil && (!d.owner.knows(r) || d.owner.exposed()) {
 		m.spare(d, r)
 	}
@@ -738,6 +741,17 @@ func (d *domain) isIn(e *domain) bool {
 	return true
 }
 
+// isStoppedFor reports whether the members of d, or of a domain around it, are being stopped because of r.
+func (d *domain) isStoppedFor(r *stopReason) bool {
+	for d.stopping != r {
+		if d.owner == nil {
+			return false
+		}
+		d = d.owner.domain
+	}
+	return true
+}
+
 // all are the members of d and of the domains inside it.
 func (d *domain) all() (all []*actor) {
 	for _, a := range d.members {
@@ -763,7 +777,7 @@ func (m *model) spare(d *domain, r *stopReason) {
 		}
 	}
 	outside := func(a *actor) bool {
-		return !a.domain.isIn(d) && !(r.crash != nil && a.domain.isIn(r.crash)) && !a.knows(r) && !a.exposed()
+		return !a.domain.isIn(d) && !a.domain.isStoppedFor(r) && !a.knows(r) && !a.exposed()
 	}
 	for _, a := range d.all() {
 		if i := slices.IndexFunc(a.watchers, func(w watcher) bool { return outside(w.a) }); i >= 0 {

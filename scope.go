@@ -8,14 +8,15 @@ import (
 // A scope is a crash domain: the coroutines of a run, of one Isolate or of one candidate of a First. An error in one of them
 // stops all of them.
 type scope struct {
-	owner   *task  // that waits for it, in Isolate or First; nil if it is the run's
-	sibling *scope // that the owner waits for as well, in First
-	main    *task  // its first, which is wanted; nil when it is empty, or that one belongs elsewhere
-	first   *task  // its live members, in the order in which they came
-	last    *task
-	live    int
-	daemons int     // how many of them are daemons
-	crash   *reason // why its members are being stopped, if it has crashed
+	owner    *task  // that waits for it, in Isolate or First; nil if it is the run's
+	sibling  *scope // that the owner waits for as well, in First
+	main     *task  // its first, which is wanted; nil when it is empty, or that one belongs elsewhere
+	first    *task  // its live members, in the order in which they came
+	last     *task
+	live     int
+	daemons  int     // how many of them are daemons
+	crash    *reason // why its members are being stopped, if it has crashed
+	stopping *reason // why its members have been told to stop last
 }
 
 // parent is the scope around s; nil of that of a run.
@@ -32,6 +33,14 @@ func (s *scope) isIn(t *scope) bool {
 		s = s.parent()
 	}
 	return s == t
+}
+
+// isStoppedFor reports whether the members of s, or of a scope around it, are being stopped because of r. Some may not have been told yet.
+func (s *scope) isStoppedFor(why *reason) bool {
+	for s != nil && s.stopping != why {
+		s = s.parent()
+	}
+	return s != nil
 }
 
 func (s *scope) add(c *task) {
@@ -201,7 +210,7 @@ func (r *run) spare(s *scope, why *reason) {
 
 // isOutside reports whether c, which waits for a member of s, is neither in s nor itself stopped because of r or before.
 func (c *task) isOutside(s *scope, why *reason) bool {
-	return !c.scope.isIn(s) && !(why.crash != nil && c.scope.isIn(why.crash)) && !c.knows(why) && !c.exposed()
+	return !c.scope.isIn(s) && !c.scope.isStoppedFor(why) && !c.knows(why) && !c.exposed()
 }
 
 // reaches reports whether c waits for t, directly or not.
