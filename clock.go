@@ -204,6 +204,43 @@ func (r *run) fireDue() {
 	}
 }
 
+// Where Go has one thread and cannot interrupt a goroutine, one that never blocks keeps all others from running, and timers and
+// contexts from ending: a loop that is busy would. Everywhere else Go sees to that itself, also with one processor.
+const mustLetIn = runtime.GOARCH == "wasm"
+
+// A pace tells a loop how many turns it may take before it lets in Go's scheduler, where it has to. That takes as long as 25 turns of
+// one that yields alone, so it is done about every letInEvery, going by the last time, and at least every maxPace turns. If
+// turns suddenly take long, others can wait for maxPace of them, once.
+type pace struct {
+	turns, period int
+	last          time.Time
+}
+
+const (
+	letInEvery = time.Millisecond
+	maxPace    = 1024
+)
+
+// letIn lets other goroutines run, if it is time for that. It is called between two turns, before the inbox is looked at.
+func (r *run) letIn() {
+	if mustLetIn {
+		if r.pace.turns--; r.pace.turns <= 0 {
+			r.pace.letIn()
+		}
+	}
+}
+
+func (p *pace) letIn() {
+	runtime.Gosched()
+	now := time.Now()
+	if now.Sub(p.last) < letInEvery {
+		p.period = min(2*p.period, maxPace)
+	} else {
+		p.period = 1
+	}
+	p.last, p.turns = now, p.period
+}
+
 // idle waits until there is something to do.
 func (r *run) idle() {
 	if r.threads > 0 && r.kind == realTime {

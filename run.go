@@ -57,6 +57,7 @@ type run struct {
 	turnsLeft int       // until the clock is read again, see fireTimers
 	period    int       // how many turns lie between two readings
 	read      int64     // the last reading
+	pace      pace
 
 	idlers   []*worker
 	driver   *stack.Place // where the goroutine is parked that drives the run
@@ -171,6 +172,7 @@ func (r *run) turns(carrier *task) (done bool) {
 		at = &carrier.at
 	}
 	for r.live > 0 {
+		r.letIn()
 		r.takeIn()
 		r.fireTimers()
 		r.runDeferred()
@@ -293,6 +295,7 @@ func (r *run) runDeferred() {
 // quiet reports that a turn of the running coroutine would come back to it at once: nobody else is ready, nothing has
 // come from outside, and it is not yet time to look at the clock. Hosts and observers are to see every turn.
 func (r *run) quiet() bool {
+	r.letIn()
 	if r.ready.head != nil || !r.loop.inbox.empty() || r.stepwise {
 		return false
 	}

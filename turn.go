@@ -68,6 +68,7 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Place {
 // go on with it directly. That is one switch instead of two: a third of the cost of a turn. If it has not begun, it gets w, the
 // worker of the caller, if that is free, and otherwise an idle one.
 func (r *run) ahead(w *worker) *task {
+	r.letIn()
 	r.takeIn()
 	n := r.ready.head
 	if n == nil || n.state != ready || r.deferred.n > 0 {
