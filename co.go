@@ -41,7 +41,7 @@ func (co *Co) check(op string) {
 	switch {
 	case c == nil:
 		panic("tinyio: " + op + ": the Co is zero; use the one that the coroutine's function is given")
-	case c.g == stack.ID() && c.state == running && !co.shield.retired(co):
+	case c.g == stack.ID() && c.state == running && !co.retired():
 		return
 	}
 	panic("tinyio: " + op + ": the Co of coroutine " + co.c.describe() + " was used outside its own coroutine; " +
@@ -76,7 +76,7 @@ func (co *Co) refusal() error {
 
 // attempt counts how often c, which is stopped, tries to go on all the same, and in the end unwinds it. Goexit cannot be
 // recovered from, runs the deferred functions, and does not return.
-func (c *coroutine) attempt(weight int) {
+func (c *coroutine) attempt(weight int32) {
 	a := c.more()
 	if a.attempts += weight; a.attempts > shieldsAllowed {
 		a.unwound = true
@@ -230,8 +230,8 @@ func (co *Co) ctx() *atomic.Pointer[coContext] {
 	if co == nil || co.c == nil {
 		panic("tinyio: the Co is nil or zero; use the one that the coroutine's function is given")
 	}
-	if s := co.shield; s != nil && s.handle == co {
-		return &s.ctx
+	if co.isHandle() {
+		return &co.shield.ctx
 	}
 	return &co.c.ctx
 }
@@ -287,6 +287,14 @@ func (co *Co) Value(key any) any {
 	return co.context().Value(key)
 }
 
+// graceLeft is how long a Shield is going to protect the coroutine from here on.
+func (co *Co) graceLeft() time.Duration {
+	if co.c.finished.Load() {
+		return 0
+	}
+	return co.shield.left(co.c.loop.Load())
+}
+
 // A runningCo is the key by which a context tells of which coroutine it is.
 type runningCo struct{}
 
@@ -297,7 +305,7 @@ func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
 	merged, cancel := context.WithCancelCause(ctx)
 	end := func() { cancel(context.Cause(outside)) }
 	var stop func() bool
-	if grace := co.shield.left(co.c.loop.Load()); grace <= 0 {
+	if grace := co.graceLeft(); grace <= 0 {
 		stop = context.AfterFunc(outside, end)
 	} else {
 		timer := time.AfterFunc(grace, end)

@@ -114,6 +114,9 @@ func (c *Coro[T]) call(co *Co) (err error) {
 	return err
 }
 
+// skip lets go of the function, which is not going to be called.
+func (c *Coro[T]) skip() { c.fn = nil }
+
 // Gather waits until all of cs have finished and returns their values, in the order of cs. Fresh ones are started, in that
 // order. One may be listed twice; with none, Gather is a [Co.Yield]. The error is one of those of [Coro.Await]: of
 // several coroutines that had failed before, that of the first listed.
@@ -252,9 +255,20 @@ type annex struct {
 	told     *reason       // why it is to be stopped as soon as the Shield in which it was started is over
 	shelter  *shield       // the innermost Shield that it is in
 	callback callback
-	number   ID   // from 1, when the loop is watched
-	attempts int  // to suspend, since it was stopped
-	unwound  bool // for ignoring that
+	member   *member // of a Shield
+	number   ID      // from 1, when the loop is watched
+	attempts int32   // to suspend, since it was stopped
+	unwound  bool    // for ignoring that
+}
+
+// forget lets go of what c, which has finished, does not need for its result.
+func (a *annex) forget(c *coroutine) {
+	if a.member != nil {
+		a.member.leave()
+	}
+	c.co.shield = nil
+	a.edges, a.inner, a.told, a.shelter, a.member = nil, nil, nil, nil, nil
+	a.callback.begin, a.callback.cancel = nil, nil
 }
 
 // more returns the annex of c.
@@ -281,6 +295,7 @@ type body interface {
 	Awaitable
 	call(co *Co) error
 	comeBack() // the last turn of what waits without a stack
+	skip()     // it is not going to be called
 }
 
 func (c *coroutine) init(b body, entry uintptr) {

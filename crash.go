@@ -72,6 +72,9 @@ func (s *scope) remove(c *coroutine) {
 	s.live--
 }
 
+// end lets go of what s knows, when all of its members have finished and what went wrong has been told. They keep it, for its context.
+func (s *scope) end() { *s = scope{ctx: s.ctx} }
+
 // A failure is an error of a coroutine, and who waited for it.
 type failure struct {
 	err     error
@@ -236,10 +239,14 @@ func (l *Loop) doom(c *coroutine, why *reason) {
 
 // stopHandles makes the contexts done of those Shields of c that no longer keep why away.
 func (c *coroutine) stopHandles(why *reason) {
-	for s := c.shelter(); s != nil && s.owner == c && !why.aroseInside(s); s = s.outer {
-		if !s.protects(c, why) {
-			s.handle.stop(why)
+	exposed := c.shelter()
+	for s := exposed; s != nil && !why.aroseInside(s); s = s.outer {
+		if s.keeps(c, why) {
+			exposed = s.outer
 		}
+	}
+	for s := exposed; s != nil && s.owner == c && !why.aroseInside(s); s = s.outer {
+		s.handle.stop(why)
 	}
 }
 
@@ -335,6 +342,7 @@ func (c *coroutine) isStopping() bool { return c.stopped || c.annex() != nil && 
 // neverRun settles c, which was doomed before its first turn.
 func (l *Loop) neverRun(c *coroutine) {
 	c.outcome, c.err, c.wait = returned, c.why.err, onNothing
+	c.body.skip()
 	l.finish(c)
 }
 

@@ -37,10 +37,12 @@ func Isolate[T any](co *Co, c *Coro[T]) (Result[T], error) {
 	err := co.suspend(onIsolate)
 	s := caller.annex().inner
 	caller.annex().inner = nil
+	failed := s.report(l.mode)
+	s.end()
 	if !c.c.finished.Load() || c.c.err != nil {
-		return Result[T]{Err: s.report(l.mode)}, err
+		return Result[T]{Err: failed}, err
 	}
-	return Result[T]{c.value, s.report(l.mode)}, err
+	return Result[T]{c.value, failed}, err
 }
 
 // enclose makes c wait for a scope of its own, in which t is the first.

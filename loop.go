@@ -76,6 +76,10 @@ type Loop struct {
 	broken   bool        // the loop itself has panicked
 }
 
+// noLoop is the loop of a coroutine that has finished: it belongs to nobody any more, and does not keep the loop that it ran on, nor
+// the tools of that.
+var noLoop = NewLoop()
+
 // An Option sets how a loop works.
 type Option func(*Loop)
 
@@ -126,7 +130,7 @@ func runOn[T any](ctx context.Context, l *Loop, c *Coro[T], op string) (T, error
 
 // A run is one call of Run, RunOn or Start: from the first coroutine to the last.
 type run struct {
-	loop   *Loop
+	loop   *Loop // nil, like root and leave, when the run has ended
 	root   *scope
 	leave  func() // lets go of the context
 	err    error  // why it could not start
@@ -225,7 +229,12 @@ func (r *run) over() bool {
 	}
 	l.dismiss()
 	l.dismissAside()
+	r.root.end()
 	l.root, l.panicked, l.exiting, l.broken = nil, nil, false, false
+	l.driver, l.left, l.carrier, l.asked = nil, nil, nil, request{}
+	for l.ready.pop() != nil { // which was stopped before its first turn
+	}
+	r.loop, r.root, r.leave = nil, nil, nil
 	l.shut()
 	defer l.active.Store(false)
 	l.clock.Rest()
@@ -496,10 +505,14 @@ func (l *Loop) finish(c *coroutine) {
 	}
 	c.state = done
 	c.finished.Store(true)
+	c.loop.Store(noLoop)
 	if l.watch != nil {
 		l.tell(Finished, c, c.err)
 	}
 	c.co.end()
+	if a := c.annex(); a != nil {
+		a.forget(c)
+	}
 	l.live--
 	s.remove(c)
 	if c.stopped && c.why.crash && l.mode == GroupAlways {

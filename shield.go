@@ -21,18 +21,45 @@ type shield struct {
 	timer   timers.Timer
 	handle  *Co
 	ctx     atomic.Pointer[coContext] // of the handle
-	members []*coroutine              // started inside
+	members member                    // the ends of the list of those that were started inside and have not finished
 }
 
-// add takes down that m has been started inside s.
+// A member is a coroutine in the list of the innermost open shield inside which it was started. The list is a ring that goes
+// through the shield, so that it can be moved to the shield around that one at no cost, and a member can leave it without
+// knowing whose it is.
+type member struct {
+	c          *coroutine
+	next, prev *member
+}
+
+// add puts m, which is about to start inside s, into its list.
 func (s *shield) add(m *coroutine) {
-	if len(s.members) == cap(s.members) { // about to grow: forget those that have finished
-		s.members = slices.DeleteFunc(s.members, func(m *coroutine) bool { return m.state == done })
-		if n := len(s.members); 2*n > cap(s.members) {
-			s.members = slices.Grow(s.members, n)
-		}
+	end := s.ends()
+	p := &member{m, end, end.prev}
+	p.prev.next, end.prev = p, p
+	m.annex().member = p
+}
+
+// ends returns the ends of the list of s.
+func (s *shield) ends() *member {
+	if s.members.next == nil {
+		s.members.next, s.members.prev = &s.members, &s.members
 	}
-	s.members = append(s.members, m)
+	return &s.members
+}
+
+// leave takes m out of its list.
+func (m *member) leave() { m.prev.next, m.next.prev = m.next, m.prev }
+
+// moveTo puts the members of s behind those of t.
+func (s *shield) moveTo(t *shield) {
+	from, to := s.ends(), t.ends()
+	if from.next == from {
+		return
+	}
+	to.prev.next, from.next.prev = from.next, to.prev
+	from.prev.next, to.prev = to, from.prev
+	from.next, from.prev = from, from
 }
 
 // Shield runs fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
@@ -64,17 +91,24 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	return fn(s.handle)
 }
 
-// leave ends the shield when its function has ended.
+// leave ends the shield when its function has ended. Who was started inside may live on, and keeps it: it keeps nothing in turn.
 func (s *shield) leave() {
 	c := s.owner
 	c.annex().shelter = s.outer
 	s.close(c.loop.Load())
 	s.over = true
 	s.handle.stop(&reason{cause: context.Canceled})
+	s.owner, s.handle, s.kept = nil, nil, nil
+	for s.outer != nil && s.outer.over {
+		s.outer = s.outer.outer
+	}
 }
 
-// retired reports that co was the handle of s and is no longer good.
-func (s *shield) retired(co *Co) bool { return s != nil && s.over && s.handle == co }
+// retired reports that co was the handle of a Shield and is no longer good.
+func (co *Co) retired() bool { return co.isHandle() && co.shield.over }
+
+// isHandle reports that co is the handle of a Shield.
+func (co *Co) isHandle() bool { return co != &co.c.co }
 
 // close ends the protection. What it kept away comes over those that were started inside.
 func (s *shield) close(l *Loop) {
@@ -83,17 +117,28 @@ func (s *shield) close(l *Loop) {
 	}
 	s.open = false
 	l.timers.Remove(&s.timer)
-	around := s.outer.stillOpen()
-	for _, m := range s.members {
-		if around != nil && m.state != done {
-			around.add(m)
+	if !s.relieved() {
+		for m := s.ends().next; m != &s.members; m = m.next {
+			l.doomAtLast(m.c)
 		}
-		l.doomAtLast(m)
+	}
+	if around := s.outer.stillOpen(); around != nil {
+		s.moveTo(around)
 	}
 	if len(s.kept) > 0 && !s.outer.protects(s.owner, s.kept[0]) {
 		s.handle.stop(s.kept[0])
 	}
 	l.endWaits()
+}
+
+// relieved reports that all that s has kept away from its members is kept away from them by the shields around it too.
+func (s *shield) relieved() bool {
+	for _, why := range s.kept {
+		if !s.outer.protectsAll(why) {
+			return false
+		}
+	}
+	return true
 }
 
 // doomAtLast lets come over c what a shield has kept away from it.
@@ -155,8 +200,21 @@ func (s *shield) protects(c *coroutine, why *reason) bool {
 	return false
 }
 
+// protectsAll reports whether s or a shield around it keeps why away from everybody inside.
+func (s *shield) protectsAll(why *reason) bool {
+	for ; s != nil && !why.aroseInside(s); s = s.outer {
+		if s.open && s.keepsFromOthers(why) {
+			return true
+		}
+	}
+	return false
+}
+
 // keeps reports whether s keeps why away from c. Somebody else's shield does so if why has come to its owner too, as a crash
 // always does: who is halted alone, by a Timeout, is not what that shield is there for.
 func (s *shield) keeps(c *coroutine, why *reason) bool {
-	return s.open && (s.owner == c || why.crash || slices.Contains(s.kept, why))
+	return s.open && (s.owner == c || s.keepsFromOthers(why))
 }
+
+// keepsFromOthers reports whether s, which is open, keeps why away from those who are not its owner.
+func (s *shield) keepsFromOthers(why *reason) bool { return why.crash || slices.Contains(s.kept, why) }

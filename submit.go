@@ -107,6 +107,8 @@ func (s *submission) call(*Co) error {
 	panic("tinyio: internal error: a submission is called; please report this")
 }
 
+func (s *submission) skip() {}
+
 func (s *submission) arrive(l *Loop) { l.errands.push(s) }
 
 // run begins to wait for the target.
@@ -130,6 +132,8 @@ func (s *submission) admit(l *Loop) error {
 		return ErrNotRunning
 	case l.root.why != nil:
 		return l.root.why.err
+	case s.target.finished.Load():
+		return nil
 	}
 	return s.target.claim(l)
 }

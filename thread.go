@@ -81,8 +81,10 @@ func WithThreads(start func(t *Thread)) Option {
 // ends that. Run does nothing if it, or Fail, has been called before.
 func (t *Thread) Run() {
 	if t.begun.CompareAndSwap(false, true) {
+		run := t.run
+		t.run = nil
 		defer t.ended.Store(true)
-		t.run()
+		run()
 	}
 }
 
@@ -105,7 +107,7 @@ func (t *Thread) Fail(err error) {
 		panic("tinyio: Thread.Fail: the error is nil; a thread that does not fail has to Run")
 	}
 	if t.begun.CompareAndSwap(false, true) {
-		t.c.err = err
+		t.run, t.c.err = nil, err
 		t.ended.Store(true)
 		t.Return()
 	}
@@ -190,10 +192,10 @@ func (c *Coro[T]) callBegin() {
 // comeBackWith is the way back from outside: the done function of a callback. It may be called from any goroutine; the first
 // call counts.
 func (c *Coro[T]) comeBackWith(v T, err error) {
-	b := &c.c.annex().callback
+	b, l := &c.c.annex().callback, c.c.loop.Load()
 	if b.called.CompareAndSwap(false, true) {
 		c.value, c.c.err = v, err
-		c.c.loop.Load().inbox.post(&b.message)
+		l.inbox.post(&b.message)
 	}
 }
 
@@ -343,7 +345,7 @@ type interruption struct {
 }
 
 func (i *interruption) arrive(l *Loop) {
-	if l.root == i.run.root {
+	if !i.run.ended {
 		l.errands.push(i.run.interruption())
 	}
 }
