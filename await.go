@@ -88,12 +88,15 @@ func (l *Loop) join(c *coroutine) {
 	if l.refuse(c, edges) {
 		return
 	}
-	c.unmet, c.gaveUp = 0, false
+	c.unmet, c.hasLetGo = 0, false
 	for i := range edges {
 		l.joinOne(c, &edges[i])
 	}
-	if c.unmet == 0 {
+	switch r := l.asked.halt; {
+	case c.unmet == 0:
 		l.wake(c)
+	case r != nil:
+		l.haltJoined(c, r)
 	}
 }
 
@@ -125,9 +128,9 @@ func (l *Loop) joinFresh(c *coroutine) bool {
 	t := line.owner
 	t.depth = max(t.depth, c.depth+1)
 	t.wanted++
-	c.unmet, c.gaveUp = 1, false
+	c.unmet, c.hasLetGo = 1, false
 	line.push(w)
-	l.start(t, c.scope, c.shelter())
+	l.start(t, c)
 	return true
 }
 

@@ -15,8 +15,9 @@ func NewBarrier(n int) *Barrier {
 }
 
 // Wait suspends the coroutine until it and n-1 others are waiting. Then all n become ready, in the order of their arrival,
-// and each is given its place in that order, from 0. The barrier is then closed again, for the next n. Whoever is
-// cancelled or halted while it waits has not arrived.
+// and each is given its place in that order, from 0. The barrier is then closed again, for the next n. With an error the
+// coroutine has not arrived: it was cancelled or halted before the barrier opened. One that is stopped between the opening and
+// its turn has arrived, like the others: Wait returns its index and nil, and the next suspension tells.
 func (b *Barrier) Wait(co *Co) (index int, err error) {
 	if b == nil || b.n == 0 {
 		panic("tinyio: Barrier.Wait: the Barrier is nil or zero; make it with NewBarrier")
@@ -29,9 +30,11 @@ func (b *Barrier) Wait(co *Co) (index int, err error) {
 		for i := uint32(0); b.waiters.length > 0; i++ {
 			b.waiters.pop().grant(i)
 		}
-		return b.n - 1, co.suspend(onTurn)
+		_ = co.suspend(onTurn) // it has arrived, whatever comes now
+		return b.n - 1, nil
 	}
-	if err := co.standIn(&b.waiters, onBarrier); err != nil {
+	c.answer = unserved
+	if err := co.standIn(&b.waiters, onBarrier); c.answer == unserved {
 		return 0, err
 	}
 	return int(c.answer), nil

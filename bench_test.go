@@ -315,7 +315,7 @@ func BenchmarkIsolate(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			inLoop(b, func(co *tinyio.Co) error {
 				for b.Loop() {
-					r, err := tinyio.Isolate(co, tinyio.Do(func(*tinyio.Co) error { return outcome }))
+					r, err := isolate(co, tinyio.Do(func(*tinyio.Co) error { return outcome }))
 					if err != nil || !errors.Is(r.Err, outcome) {
 						return fmt.Errorf("got %v, %v; want %v", r.Err, err, outcome)
 					}

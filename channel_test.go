@@ -330,7 +330,7 @@ func TestChannelCancelledInTheSameStep(t *testing.T) {
 						}
 						return errBoom
 					})
-					r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+					r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 						if err := co.Spawn(failing); err != nil {
 							return err
 						}

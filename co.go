@@ -29,10 +29,20 @@ func (co *Co) enter(op string) *coroutine {
 		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
 	}
 	c := co.c
-	if c == nil || c.g != stack.ID() || c.state != running || co.shield != nil {
+	if c == nil || c.g.Load() != stack.ID() || c.state != running || co.shield != nil {
 		co.check(op)
 	}
 	return c
+}
+
+// isCaller reports whether c, which has begun, runs on the calling goroutine. It may be called from any goroutine.
+func (c *coroutine) isCaller() bool {
+	g := stack.ID()
+	if g == 0 { // goroutines cannot be told apart here; a thread is at least not on a loop
+		_, onLoop := calledFrom(1)
+		return onLoop
+	}
+	return c.g.Load() == g && !c.finished.Load()
 }
 
 // check panics if co is in the wrong hands.
@@ -41,7 +51,7 @@ func (co *Co) check(op string) {
 	switch {
 	case c == nil:
 		panic("tinyio: " + op + ": the Co is zero; use the one that the coroutine's function is given")
-	case c.g == stack.ID() && c.state == running && !co.retired():
+	case c.g.Load() == stack.ID() && c.state == running && !co.retired():
 		return
 	}
 	panic("tinyio: " + op + ": the Co of coroutine " + co.c.describe() + " was used outside its own coroutine; " +
@@ -59,7 +69,7 @@ const (
 // refused returns the error of a coroutine that is being stopped and has no shield to wait behind.
 func (co *Co) refused() error {
 	c := co.c
-	if !c.stopped {
+	if c.stop == nil {
 		return nil
 	}
 	return co.refusal()
@@ -67,19 +77,18 @@ func (co *Co) refused() error {
 
 func (co *Co) refusal() error {
 	c := co.c
-	if co.shield.protects(c, c.why) {
+	if co.shield.keepsAway(c, c.stop) {
 		return nil
 	}
 	c.attempt(shieldsAllowed / attemptsAllowed)
-	return c.why.err
+	return c.stop.err
 }
 
 // attempt counts how often c, which is stopped, tries to go on all the same, and in the end unwinds it. Goexit cannot be
 // recovered from, runs the deferred functions, and does not return.
-func (c *coroutine) attempt(weight int32) {
+func (c *coroutine) attempt(weight int) {
 	a := c.more()
 	if a.attempts += weight; a.attempts > shieldsAllowed {
-		a.unwound = true
 		runtime.Goexit()
 	}
 }
@@ -104,8 +113,8 @@ func (co *Co) suspend(w wait) error {
 
 // outcome is how a wait has ended: well, or because the coroutine is being stopped.
 func (co *Co) outcome() error {
-	if c := co.c; c.stopped && !co.shield.protects(c, c.why) {
-		return c.why.err
+	if c := co.c; c.stop != nil && !co.shield.keepsAway(c, c.stop) {
+		return c.stop.err
 	}
 	return nil
 }
@@ -156,14 +165,21 @@ func (co *Co) Sleep(d time.Duration) error {
 // them. Those that have started already are left as they are, except that from now on they carry on even if whoever
 // awaits them is halted (see [Timeout]). [Run] waits for spawned coroutines, and an error in one crashes the loop like
 // any other.
-func (co *Co) Spawn(cs ...Awaitable) error {
-	c := co.enter("Spawn")
+func (co *Co) Spawn(cs ...Awaitable) error { return co.spawn("Spawn", cs, false) }
+
+// SpawnDaemon is [Co.Spawn] for coroutines that are there for others, such as a heartbeat. A daemon, and what only daemons have
+// started, does not keep its domain up: when nothing else is left in that, the daemons are stopped, children first, and the run, or
+// the [Isolate], ends as it would have without them. An error of a daemon crashes the domain like any other.
+func (co *Co) SpawnDaemon(cs ...Awaitable) error { return co.spawn("SpawnDaemon", cs, true) }
+
+func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
+	c := co.enter(op)
 	if err := co.refused(); err != nil {
 		return err
 	}
 	l := c.loop.Load()
 	for _, a := range cs {
-		if err := c.check("Spawn", a); err != nil {
+		if err := c.check(op, a); err != nil {
 			return err
 		}
 	}
@@ -174,8 +190,39 @@ func (co *Co) Spawn(cs ...Awaitable) error {
 			}
 		}
 	}
-	l.asked.fresh = cs
+	l.asked.fresh, l.asked.daemons = cs, daemons
 	return co.suspend(onSpawn)
+}
+
+// Go makes a coroutine of fn and starts it, as [Co.Spawn] would, without suspending: the caller goes on, and the new
+// coroutine has its turn when those that are ready have had theirs. If the caller is being stopped, fn never runs: the coroutine has
+// finished, with the caller's error, when Go returns.
+func (co *Co) Go(fn func(co *Co) error) *Coro[Void] {
+	c := Do(fn)
+	co.launch("Go", &c.c)
+	return c
+}
+
+// Go is [Co.Go] for a function with a value.
+func Go[T any](co *Co, fn func(co *Co) (T, error)) *Coro[T] {
+	c := New(fn)
+	co.launch("Go", &c.c)
+	return c
+}
+
+// launch starts t, which is fresh, without suspending.
+func (co *Co) launch(op string, t *coroutine) {
+	c := co.enter(op)
+	l := c.loop.Load()
+	t.loop.Store(l)
+	if err := co.refused(); err != nil {
+		t.outcome, t.err, t.state = returned, err, done
+		t.body.skip()
+		t.finished.Store(true)
+		t.loop.Store(noLoop)
+		return
+	}
+	l.want(c, t)
 }
 
 // Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. Their values are then to be
@@ -252,12 +299,12 @@ func (co *Co) context() context.Context {
 }
 
 // stop makes the context done because the coroutine is being stopped.
-func (co *Co) stop(why *reason) {
+func (co *Co) stop(r *reason) {
 	ctx := co.ctx()
-	if ctx.Load() == nil && ctx.CompareAndSwap(nil, why.context(co)) {
+	if ctx.Load() == nil && ctx.CompareAndSwap(nil, r.context(co)) {
 		return
 	}
-	ctx.Load().cancel(why.cause)
+	ctx.Load().cancel(r.cause())
 }
 
 // end makes the context done because the coroutine has finished, and releases it.
@@ -287,25 +334,23 @@ func (co *Co) Value(key any) any {
 	return co.context().Value(key)
 }
 
-// graceLeft is how long a Shield is going to protect the coroutine from here on.
-func (co *Co) graceLeft() time.Duration {
-	if co.c.finished.Load() {
-		return 0
-	}
-	return co.shield.left(co.c.loop.Load())
-}
-
 // A runningCo is the key by which a context tells of which coroutine it is.
 type runningCo struct{}
 
 // nest returns a context for a run inside the coroutine, and how to let go of it. The loop of co stands still as long as that one
 // runs, and so cannot tell co that its own context is done; a Shield keeps that away for its grace.
+//
+// In another goroutine, a thread perhaps, co is a context like any other: the loop goes on, and tells it. What a Shield is up to
+// must not be looked at from there.
 func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
+	if co.shield != nil && !co.c.isCaller() {
+		return ctx, func() {}
+	}
 	outside := co.c.scope.ctx
 	merged, cancel := context.WithCancelCause(ctx)
 	end := func() { cancel(context.Cause(outside)) }
 	var stop func() bool
-	if grace := co.graceLeft(); grace <= 0 {
+	if grace := co.shield.left(co.c.loop.Load()); grace <= 0 {
 		stop = context.AfterFunc(outside, end)
 	} else {
 		timer := time.AfterFunc(grace, end)

@@ -1,6 +1,7 @@
 package tinyio
 
 import (
+	"cmp"
 	"iter"
 	"slices"
 )
@@ -18,14 +19,16 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 		}
 		defer g.leave()
 		for range cs {
+			var v T
 			t, err := g.next(co)
+			if t != nil && t.err == nil {
+				v = t.body.(*Coro[T]).value
+			}
 			if err != nil {
-				var zero T
-				yield(zero, err)
+				yield(v, err)
 				return
 			}
-			r := t.body.(*Coro[T])
-			if !yield(r.value, t.err) {
+			if !yield(v, t.err) {
 				return
 			}
 		}
@@ -48,10 +51,10 @@ func WaitAny(co *Co, cs ...Awaitable) (int, error) {
 		panic("tinyio: WaitAny: there is no coroutine to wait for, in " + co.c.describe() + "; pass at least one")
 	}
 	t, err := g.next(co)
-	if err != nil {
+	if t == nil {
 		return -1, err
 	}
-	return slices.IndexFunc(cs, func(a Awaitable) bool { return a.awaitable() == t }), t.err
+	return slices.IndexFunc(cs, func(a Awaitable) bool { return a.awaitable() == t }), cmp.Or(err, t.err)
 }
 
 // A collector takes down which of several coroutines have finished, for one that wants to know of each.
@@ -107,7 +110,8 @@ func (g *collector) note(t *coroutine) bool {
 	return g.asleep
 }
 
-// next waits until another coroutine has finished.
+// next waits until another coroutine has finished. If it is interrupted, and one has finished all the same, it returns that beside the
+// error.
 func (g *collector) next(co *Co) (*coroutine, error) {
 	c := co.enter(g.op)
 	if err := co.refused(); err != nil {
@@ -117,7 +121,7 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 	l := c.loop.Load()
 	l.choosing++
 	err := co.suspend(onCompletion)
-	if c.doomed && c.keepStopping() > 0 {
+	if c.exposed() && c.keepStopping() > 0 {
 		// One of the group has woken c just before it was stopped. The others are its children all the same: it goes on when
 		// they have finished.
 		_ = co.suspend(onCompletion)
@@ -129,18 +133,18 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 	if err == nil {
 		err = failed
 	}
-	if err != nil {
+	if len(g.ended) == 0 {
 		return nil, err
 	}
 	t := g.ended[0]
 	g.ended[0], g.ended = nil, g.ended[1:]
-	return t, nil
+	return t, err
 }
 
 // joinAny makes c wait for the next coroutine of its group.
 func (l *Loop) joinAny(c *coroutine) {
 	g := c.annex().edges[0].group
-	if c.doomed {
+	if c.exposed() {
 		g.asleep, c.unmet = true, c.keepStopping()
 		return
 	}

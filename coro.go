@@ -1,6 +1,7 @@
 package tinyio
 
 import (
+	"cmp"
 	"reflect"
 	"runtime"
 	"runtime/debug"
@@ -81,10 +82,17 @@ func (c *Coro[T]) Named(name string) *Coro[T] {
 // loop can be awaited once it has finished; before that, awaiting it is an error.
 func (c *Coro[T]) Await(co *Co) (T, error) {
 	if err := co.await("Await", c.awaitable()); err != nil {
-		var zero T
-		return zero, err
+		return c.result(err)
 	}
 	return c.value, c.c.err
+}
+
+// result is what an interrupted wait for c returns: err, and the value beside it if c has finished all the same.
+func (c *Coro[T]) result(err error) (v T, _ error) {
+	if c.c.finished.Load() && c.c.err == nil {
+		v = c.value
+	}
+	return v, err
 }
 
 // Value returns the value of a coroutine that has finished, which is what [Co.Wait] is followed by. It panics if c has
@@ -136,17 +144,18 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 			return nil, err
 		}
 	}
-	if err := co.awaitAll(edges); err != nil {
-		return nil, err
-	}
+	err := co.awaitAll(edges)
 	values := make([]T, len(cs))
 	for i, t := range cs {
+		if !t.c.finished.Load() {
+			return nil, err
+		}
 		if t.c.err != nil {
-			return nil, t.c.err
+			return nil, cmp.Or(err, t.c.err)
 		}
 		values[i] = t.value
 	}
-	return values, nil
+	return values, err
 }
 
 // The states of a coroutine, and the functions that lead from one to the next:
@@ -191,10 +200,11 @@ const (
 	onBarrier
 	onQueue
 	onThread
+	onCall
 )
 
 var waitNames = [...]string{"nothing", "its turn", "its turn", "a timer", "a coroutine", "one of several coroutines",
-	"an isolated coroutine", "an event", "a permit", "a barrier", "a queue", "a thread or callback"}
+	"an isolated coroutine", "an event", "a permit", "a barrier", "a queue", "a thread or callback", "a call"}
 
 func (w wait) String() string { return waitNames[w] }
 
@@ -214,20 +224,20 @@ const (
 // A turn goes through thousands of these, so what it needs of each, down to began, lies in one cache line, and what few
 // coroutines need at all is in an annex.
 type coroutine struct {
-	co      Co
-	next    *coroutine   // in the ready queue
-	at      *stack.Place // where its goroutine is parked, while its function runs
-	g       uintptr      // its goroutine
-	loop    atomic.Pointer[Loop]
-	state   state
-	wait    wait
-	outcome outcome
-	stopped bool // why is set
-	doomed  bool // its waits are being ended
-	gaveUp  bool // its edges no longer count in wanted
-	spawned bool
+	co       Co
+	next     *coroutine     // in the ready queue
+	at       *stack.Place   // where its goroutine is parked, while its function runs
+	g        atomic.Uintptr // its goroutine
+	loop     atomic.Pointer[Loop]
+	state    state
+	wait     wait
+	outcome  outcome
+	hasLetGo bool // it no longer wants those that it waits for: see cancel.go
+	kept     bool // it is wanted for its own sake: it was spawned, or is the first of its scope
+	daemon   bool // it does not keep its scope up
+	clean    bool // it was stopped, and its error says only that
 
-	why      *reason // why it is being stopped, for good
+	stop     *reason // what it is stopped for, nil if it is not
 	finished atomic.Bool
 	timer    timers.Timer
 	unmet    int32  // how many coroutines it still waits for before it wakes
@@ -237,6 +247,7 @@ type coroutine struct {
 	scope    *scope
 	before   *coroutine // in the list of its scope
 	after    *coroutine
+	starter  *kinship // of who started it
 	awaiters waitList
 	one      [1]waiter // its edge, when it waits for one coroutine or stands in one line
 	err      error     // its result; while it waits, what the wait is going to fail with
@@ -251,24 +262,17 @@ type annex struct {
 	name     string
 	edges    []waiter      // when it waits for several coroutines
 	inner    *scope        // when it isolates
+	race     *race         // when it races
+	halting  *reason       // when it stops another one
 	limit    time.Duration // of a Timeout
-	told     *reason       // why it is to be stopped as soon as the Shield in which it was started is over
-	shelter  *shield       // the innermost Shield that it is in
+	told     []*reason     // besides stop, what it was told to stop for
+	shield   *shield       // the innermost that it is in
+	inside   shielded      // its place among those who were started in the same Shield
+	kin      *kinship
 	callback callback
-	member   *member // of a Shield
-	number   ID      // from 1, when the loop is watched
-	attempts int32   // to suspend, since it was stopped
-	unwound  bool    // for ignoring that
-}
-
-// forget lets go of what c, which has finished, does not need for its result.
-func (a *annex) forget(c *coroutine) {
-	if a.member != nil {
-		a.member.leave()
-	}
-	c.co.shield = nil
-	a.edges, a.inner, a.told, a.shelter, a.member = nil, nil, nil, nil, nil
-	a.callback.begin, a.callback.cancel = nil, nil
+	call     interruptible // that it waits for
+	number   ID            // from 1, when the loop is watched
+	attempts int           // to suspend, since it was stopped
 }
 
 // more returns the annex of c.
@@ -282,12 +286,30 @@ func (c *coroutine) more() *annex {
 // annex is the annex of c, nil if it has none. Whoever meets a coroutine of another loop may want the name in it.
 func (c *coroutine) annex() *annex { return c.rare.Load() }
 
-// shelter is the innermost Shield that c is in.
-func (c *coroutine) shelter() *shield {
+// shield is the innermost Shield that c is in, and base the one in which it was started.
+func (c *coroutine) shield() *shield {
 	if c.annex() == nil {
 		return nil
 	}
-	return c.annex().shelter
+	return c.annex().shield
+}
+
+func (c *coroutine) base() *shield { return c.co.shield }
+
+// told is what c was told to stop for, besides what it is stopped for.
+func (c *coroutine) told() []*reason {
+	if c.annex() == nil {
+		return nil
+	}
+	return c.annex().told
+}
+
+// attempts counts how often c has tried to go on, since it was stopped.
+func (c *coroutine) attempts() int {
+	if c.annex() == nil {
+		return 0
+	}
+	return c.annex().attempts
 }
 
 // A body is the [Coro] around a coroutine.
@@ -305,7 +327,8 @@ func (c *coroutine) init(b body, entry uintptr) {
 
 // run calls the function, on w, and takes down how it ended.
 func (c *coroutine) run(w *worker) {
-	c.g, c.outcome = w.id, exited // unless it comes to say otherwise
+	c.g.Store(w.id)
+	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
 	err := c.body.call(&c.co)
 	if c.state != running { // a callback, which waits without a stack from here on
@@ -320,11 +343,16 @@ func (c *coroutine) caught() {
 	if c.outcome != exited {
 		return
 	}
-	c.err = errExited
+	how := errExited
 	if p := recover(); p != nil {
-		c.err, c.outcome = newPanicError(p, debug.Stack()), panicked
+		how = threadPanic{newPanicError(p, debug.Stack())}
 	}
-	c.state, c.wait = running, onNothing
+	if c.state == waiting && !c.annex().callback.endAbruptly(how) {
+		c.outcome = pending
+		return
+	}
+	c.state = running
+	c.endWith(how)
 }
 
 // claim makes c belong to l, unless it belongs to another loop.

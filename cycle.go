@@ -79,12 +79,11 @@ func (c *coroutine) awaits(yield func(*coroutine) bool) {
 			}
 		}
 	case onIsolate:
-		if c.annex().inner == nil {
-			return // it has just asked for it
-		}
-		for m := c.annex().inner.first; m != nil; m = m.after {
-			if !yield(m) {
-				return
+		for s := c.annex().inner; s != nil; s = s.sibling {
+			for m := s.first; m != nil; m = m.after {
+				if !yield(m) {
+					return
+				}
 			}
 		}
 	}
@@ -175,7 +174,7 @@ func (c *coroutine) canGoOn() bool {
 					ok++
 				}
 			}
-			if ok == total || ok > 0 && u.wait == onCompletion && !u.doomed { // which waits for all
+			if ok == total || ok > 0 && u.wait == onCompletion && !u.exposed() { // which waits for all
 				free[u], more = true, true
 			}
 		}

@@ -27,7 +27,7 @@ func TestEdgeTimeoutInsideIsolateInsideShield(t *testing.T) {
 				victim := tinyio.Do(func(co *tinyio.Co) error {
 					start := startWatch(co)
 					err := co.Shield(time.Hour, func(co *tinyio.Co) error {
-						r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+						r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 							_, err := tinyio.Timeout(co, sleeper(time.Hour), 2*time.Second)
 							log.add("timeout: %v after %v", err, start.passed(co))
 							return err
@@ -62,7 +62,7 @@ func TestEdgeCrashInsideIsolateInsideShield(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		start := startWatch(co)
 		return co.Shield(time.Second, func(co *tinyio.Co) error {
-			r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 				return co.Wait(sleeper(time.Hour), failer(time.Minute, errBoom))
 			}))
 			if !errors.Is(r.Err, errBoom) || err != nil || start.passed(co) != time.Minute {
@@ -78,7 +78,7 @@ func TestEdgeShieldInsideACrashingIsolate(t *testing.T) {
 	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		start := startWatch(co)
-		r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+		r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 			shielded := tinyio.Do(func(co *tinyio.Co) error {
 				return co.Shield(10*time.Second, func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
 			})
@@ -539,13 +539,12 @@ func TestEdgeAsCompletedOrder(t *testing.T) {
 	})
 }
 
-// Cancelled from outside while crashing inside: the result has the inner failure, the error is the caller's own.
+// R19: cancelled from outside while crashing inside, Isolate returns the failure inside. The caller hears of its own stop at its next wait.
 func TestEdgeIsolateCancelledFromOutsideWhileCrashingInside(t *testing.T) {
 	noLeaks(t)
 	errInside := errors.New("inside")
 	errCleanUp := errors.New("clean-up")
-	var r tinyio.Result[tinyio.Void]
-	var own error
+	var inside, own error
 	err := virtually(func(co *tinyio.Co) error {
 		caller := tinyio.Do(func(co *tinyio.Co) error {
 			slow := tinyio.Do(func(co *tinyio.Co) error {
@@ -553,18 +552,19 @@ func TestEdgeIsolateCancelledFromOutsideWhileCrashingInside(t *testing.T) {
 				co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(10 * time.Second) })
 				return errCleanUp
 			})
-			r, own = tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			_, inside = tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 				return co.Wait(slow, failer(time.Second, errInside))
 			}))
-			return own
+			own = co.Yield()
+			return inside
 		})
 		return co.Wait(caller, failer(2*time.Second, errBoom))
 	})
-	if !errors.Is(r.Err, errInside) || !errors.Is(own, tinyio.ErrCancelled) {
-		t.Errorf("Isolate gives %v, %v", r.Err, own)
+	if !errors.Is(inside, errInside) || !errors.Is(inside, errCleanUp) || errors.Is(inside, errBoom) {
+		t.Errorf("Isolate gives %v", inside)
 	}
-	// What went wrong after the outside was cancelled has to come out of one of the two.
-	if !errors.Is(err, errBoom) || !errors.Is(err, errCleanUp) && !errors.Is(r.Err, errCleanUp) {
+	wantCancelled(t, own, errBoom)
+	if !errors.Is(err, errBoom) || !errors.Is(err, errCleanUp) || !errors.Is(err, errInside) {
 		t.Errorf("Run returns %v", err)
 	}
 }
@@ -601,7 +601,7 @@ func TestEdgeGroupModeInsideIsolateAndNestedRun(t *testing.T) {
 	noLeaks(t)
 	program := func(co *tinyio.Co) error { return co.Wait(sleeper(time.Hour), failer(time.Second, errBoom)) }
 	succeed(t, func(co *tinyio.Co) error {
-		r, err := tinyio.Isolate(co, tinyio.Do(program))
+		r, err := isolate(co, tinyio.Do(program))
 		var group *tinyio.ErrorGroup
 		if err != nil || !errors.As(r.Err, &group) || !slices.Equal(texts(group.Errs), []string{"boom", "cancelled", "cancelled"}) {
 			t.Errorf("Isolate gives %v, %v", r.Err, err)
@@ -680,7 +680,7 @@ func TestEdgeResultsInALaterRun(t *testing.T) {
 		if err := co.Wait(finished, failing, cancelled); !errors.Is(err, errBoom) {
 			t.Errorf("Wait gives %v", err)
 		}
-		if r, err := tinyio.Isolate(co, failing); !errors.Is(r.Err, errBoom) || err != nil {
+		if r, err := isolate(co, failing); !errors.Is(r.Err, errBoom) || err != nil {
 			t.Errorf("Isolate gives %v, %v", r, err)
 		}
 		if v, err := never.Await(co); v != 3 || err != nil {
@@ -808,7 +808,8 @@ func TestEdgeGuestLeftEarlyInEveryState(t *testing.T) {
 					isolated := counted(func(co *tinyio.Co) error {
 						return co.Wait(counted(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }), failer(time.Second, errBoom))
 					})
-					if _, err := tinyio.Isolate(co, isolated); err != nil {
+					tinyio.Isolate(co, isolated)
+					if err := co.Yield(); err != nil {
 						return err
 					}
 					return co.Shield(time.Minute, func(co *tinyio.Co) error {
@@ -1275,7 +1276,7 @@ func TestEdgeCyclesThroughIsolateAndAsCompleted(t *testing.T) {
 		return a.Await(co)
 	}).Named("outside")
 	a = tinyio.New(func(co *tinyio.Co) (int, error) {
-		r, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+		r, err := isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
 			for _, err := range tinyio.AsCompleted(co, value(2*time.Second, 1), outside) {
 				if err != nil {
 					return 0, err
@@ -1435,9 +1436,7 @@ func TestEdgeToolThatPanics(t *testing.T) {
 		_, _ = tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
 			sleeper := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Second) })
 			failing := tinyio.Do(func(co *tinyio.Co) error { return errors.New("boom") })
-			if _, err := tinyio.Isolate(co, failing); err != nil {
-				return err
-			}
+			tinyio.Isolate(co, failing)
 			if _, err := tinyio.Timeout(co, sleeper, time.Millisecond); errors.Is(err, tinyio.ErrCancelled) {
 				return err
 			}
@@ -1507,41 +1506,45 @@ func TestTimeoutOfOneInsideAShieldOfAnother(t *testing.T) {
 		"30s: the owner of the Shield: tinyio: cancelled because of: boom")
 }
 
-// TestFailureInsideAnIsolateThatIsHalted proves R19 for a caller that is halted, by a Timeout or by who submitted it: what goes wrong in
-// clean-up inside is still nobody's affair outside.
+// R10, R19: what goes wrong in clean-up inside an Isolate whose caller is halted is a matter of whoever halted it: of the Timeout; or, if that
+// was the end of a Submit that has not waited, of the run.
 func TestFailureInsideAnIsolateThatIsHalted(t *testing.T) {
 	noLeaks(t)
-	var inside error
 	isolating := func() *tinyio.Coro[tinyio.Void] {
 		return tinyio.Do(func(co *tinyio.Co) error {
-			result, err := tinyio.Isolate(co, tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
+			_, err := tinyio.Isolate(co, tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
 				<-ctx.Done()
 				return tinyio.Void{}, errBoom
 			}))
-			inside = result.Err
 			return err
 		})
 	}
 	succeed(t, func(co *tinyio.Co) error {
-		if _, err := tinyio.Timeout(co, isolating(), time.Second); !errors.Is(err, tinyio.ErrTimeout) {
+		if _, err := tinyio.Timeout(co, isolating(), time.Second); !errors.Is(err, tinyio.ErrTimeout) || !errors.Is(err, errBoom) {
 			return fmt.Errorf("Timeout gives %w", err)
 		}
-		return nil
+		return co.Yield()
 	})
-	if !errors.Is(inside, errBoom) {
-		t.Errorf("the result of Isolate is %v", inside)
-	}
 
-	inside = nil
 	loop := tinyio.NewLoop()
 	ctx, cancel := context.WithCancel(background)
 	_, err := tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
-		c := isolating()
+		begun := new(tinyio.Event)
+		c := tinyio.Do(func(co *tinyio.Co) error {
+			begun.Set()
+			return wait(co, isolating())
+		})
 		submitting := tinyio.RunInThread(func(context.Context) (error, error) {
 			_, err := tinyio.Submit(ctx, loop, c)
 			return err, nil
 		})
 		if err := co.Spawn(submitting); err != nil {
+			return err
+		}
+		if err := begun.Wait(co); err != nil {
+			return err
+		}
+		if err := co.Sleep(time.Millisecond); err != nil { // the thread has begun
 			return err
 		}
 		cancel()
@@ -1551,8 +1554,8 @@ func TestFailureInsideAnIsolateThatIsHalted(t *testing.T) {
 		}
 		return nil
 	}))
-	if err != nil || inside != nil && !errors.Is(inside, errBoom) { // it may have been cancelled before it began
-		t.Errorf("the run gives %v, the result of Isolate is %v", err, inside)
+	if !errors.Is(err, errBoom) {
+		t.Errorf("the run gives %v", err)
 	}
 }
 

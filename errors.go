@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,10 +40,34 @@ func (e *CancelledError) Is(target error) bool {
 // A TimeoutError is what [Timeout] halts a coroutine with and returns. It is ErrTimeout and [context.DeadlineExceeded] to
 // [errors.Is], and a timeout in the sense of net.Error.
 type TimeoutError struct {
-	After time.Duration // the limit that has passed
+	After   time.Duration // the limit that has passed
+	Coro    string        // the name of the coroutine that took longer
+	Trace   []Frame       // from it down to what everything in it was waiting for, when its time had come
+	Cleanup []error       // what went wrong while it stopped
 }
 
-func (e *TimeoutError) Error() string { return fmt.Sprintf("tinyio: timed out after %v", e.After) }
+func (e *TimeoutError) Error() string {
+	var b strings.Builder
+	b.WriteString("tinyio: ")
+	if e.Coro != "" {
+		b.WriteString(e.Coro + " ")
+	}
+	fmt.Fprintf(&b, "timed out after %v", e.After)
+	if n := len(e.Trace); n > 0 {
+		f := e.Trace[n-1]
+		fmt.Fprintf(&b, ", stuck at %s:%d", path.Base(f.File), f.Line)
+		if f.Coro != e.Coro {
+			fmt.Fprintf(&b, " in %s", f.Coro)
+		}
+	}
+	for _, err := range e.Cleanup {
+		fmt.Fprintf(&b, "\nwhile stopping: %v", err)
+	}
+	return b.String()
+}
+
+// Unwrap gives what went wrong while the coroutine stopped.
+func (e *TimeoutError) Unwrap() []error { return e.Cleanup }
 
 // Is reports whether target is ErrTimeout or context.DeadlineExceeded.
 func (e *TimeoutError) Is(target error) bool {
@@ -88,6 +114,21 @@ func newPanicError(value any, stack []byte) *PanicError {
 		return p // it comes from a loop inside this one
 	}
 	return &PanicError{Value: value, Stack: stack}
+}
+
+// with is e, and what else went wrong. Others may hold e itself.
+func (e *PanicError) with(failures []failure) *PanicError {
+	p := *e
+	p.others = slices.Clip(p.others)
+	for _, f := range failures {
+		if !f.exit {
+			p.others = append(p.others, f.error())
+		}
+	}
+	if len(p.others) == len(e.others) {
+		return e
+	}
+	return &p
 }
 
 func (e *PanicError) Error() string {

@@ -572,11 +572,12 @@ func ExampleTimeout() {
 			return "", err
 		}
 		return "page", nil
-	})
+	}).Named("fetch")
 	main := tinyio.Do(func(co *tinyio.Co) error {
 		page, err := tinyio.Timeout(co, fetch, time.Second)
-		if errors.Is(err, tinyio.ErrTimeout) {
-			fmt.Println("main:", err)
+		var late *tinyio.TimeoutError
+		if errors.As(err, &late) {
+			fmt.Println("main:", late.Coro, "has taken longer than", late.After)
 			page, err = "a page from the cache", nil
 		}
 		if err != nil {
@@ -588,7 +589,7 @@ func ExampleTimeout() {
 	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
 	// Output:
 	// fetch: cleaned up
-	// main: tinyio: timed out after 1s
+	// main: fetch has taken longer than 1s
 	// main: a page from the cache
 }
 
@@ -604,8 +605,8 @@ func ExampleTimeout_shared() {
 	})
 	hasty := tinyio.Do(func(co *tinyio.Co) error {
 		_, err := tinyio.Timeout(co, fetch, time.Second)
-		fmt.Println("hasty:", err)
 		if errors.Is(err, tinyio.ErrTimeout) {
+			fmt.Println("hasty: gives up")
 			return nil
 		}
 		return err
@@ -613,7 +614,7 @@ func ExampleTimeout_shared() {
 	main := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(patient, hasty) })
 	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
 	// Output:
-	// hasty: tinyio: timed out after 1s
+	// hasty: gives up
 	// patient: page <nil>
 }
 
@@ -648,12 +649,9 @@ func ExampleIsolate() {
 		return 0, errors.New("a bug in the plugin")
 	})
 	main := tinyio.Do(func(co *tinyio.Co) error {
-		result, err := tinyio.Isolate(co, plugin)
-		if err != nil {
-			return err // main itself is being stopped
-		}
-		fmt.Println("main: the plugin ended with:", result.Err)
-		return nil
+		_, err := tinyio.Isolate(co, plugin)
+		fmt.Println("main: the plugin ended with:", err)
+		return co.Err() // if main itself is being stopped, it says so here
 	})
 	_, err := tinyio.Run(context.Background(), main)
 	fmt.Println("Run:", err)
@@ -686,12 +684,8 @@ func Example_firstResult() {
 			}
 			return errDecided
 		})
-		result, err := tinyio.Isolate(co, race)
-		if err != nil {
+		if _, err := tinyio.Isolate(co, race); !errors.Is(err, errDecided) {
 			return "", err
-		}
-		if !errors.Is(result.Err, errDecided) {
-			return "", result.Err
 		}
 		return answer, nil
 	})
@@ -715,12 +709,9 @@ func ExampleIsolate_outside() {
 		if err := co.Spawn(config); err != nil { // now it belongs to main's loop, not to the plugin
 			return err
 		}
-		result, err := tinyio.Isolate(co, plugin)
-		if err != nil {
-			return err
-		}
-		fmt.Println(result.Err, "/", config.Value())
-		return nil
+		_, err := tinyio.Isolate(co, plugin)
+		fmt.Println(err, "/", config.Value())
+		return co.Err()
 	})
 	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
 	// Output:
@@ -813,13 +804,13 @@ func ExampleFromCallback() {
 		}
 		fmt.Println(text)
 		_, err = tinyio.Timeout(co, after(time.Hour, "too late"), time.Millisecond)
-		fmt.Println(err)
+		fmt.Println("timed out:", errors.Is(err, tinyio.ErrTimeout))
 		return nil
 	})
 	tinyio.Run(context.Background(), main)
 	// Output:
 	// called back
-	// tinyio: timed out after 1ms
+	// timed out: true
 }
 
 // An Event is a flag to wait for.
@@ -1071,10 +1062,10 @@ func ExampleSend() {
 		return err
 	})
 	_, err := tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
-	fmt.Println(err)
+	fmt.Println("timed out:", errors.Is(err, tinyio.ErrTimeout))
 	// Output:
 	// printing the first order
-	// tinyio: timed out after 1s
+	// timed out: true
 }
 
 // Two coroutines produce, and one consumes until the queue is closed. It holds up to two values, so the producers wait for the
@@ -1226,18 +1217,25 @@ func ExampleLoop_Serve() {
 // A server isolates each request: one that fails is stopped, with all that it has started, and the loop goes on.
 func ExampleSubmit_isolate() {
 	loop := tinyio.NewLoop()
-	handle := func(request *tinyio.Coro[string]) *tinyio.Coro[tinyio.Result[string]] {
-		return tinyio.New(func(co *tinyio.Co) (tinyio.Result[string], error) { return tinyio.Isolate(co, request) })
+	type response struct {
+		page string
+		err  error
+	}
+	handle := func(request *tinyio.Coro[string]) *tinyio.Coro[response] {
+		return tinyio.New(func(co *tinyio.Co) (response, error) {
+			page, err := tinyio.Isolate(co, request)
+			return response{page, err}, co.Err() // a failure of the request is a value here
+		})
 	}
 	good := tinyio.New(func(co *tinyio.Co) (string, error) { return "page", co.Sleep(time.Millisecond) })
 	bad := tinyio.New(func(co *tinyio.Co) (string, error) { return "", errors.New("no such page") })
 	server := tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
 		for _, request := range []*tinyio.Coro[string]{bad, good} {
-			result, err := tinyio.Submit(ctx, loop, handle(request))
+			r, err := tinyio.Submit(ctx, loop, handle(request))
 			if err != nil {
 				return tinyio.Void{}, err // the loop is stopping, or the request was withdrawn
 			}
-			fmt.Printf("%q, %v\n", result.Value, result.Err)
+			fmt.Printf("%q, %v\n", r.page, r.err)
 		}
 		return tinyio.Void{}, nil
 	})
@@ -1257,9 +1255,6 @@ func Example_subprocess() {
 			cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 			cmd.WaitDelay = 5 * time.Second
 			out, err := cmd.CombinedOutput()
-			if ctx.Err() != nil {
-				err = context.Cause(ctx) // and not that it was stopped by a signal
-			}
 			return strings.TrimSpace(string(out)), err
 		})
 	}
@@ -1270,14 +1265,17 @@ func Example_subprocess() {
 		}
 		fmt.Println(out)
 		_, err = tinyio.Timeout(co, command("sleep", "3600"), 10*time.Millisecond)
-		fmt.Println(err)
+		var late *tinyio.TimeoutError
+		if errors.As(err, &late) {
+			fmt.Println("too late:", late.Cleanup)
+		}
 		return nil
 	})
 	_, err := tinyio.Run(context.Background(), main)
 	fmt.Println(err)
 	// Output:
 	// hello
-	// tinyio: timed out after 10ms
+	// too late: [signal: terminated]
 	// <nil>
 }
 

@@ -94,7 +94,10 @@ type hand interface {
 	Gather(js []int) ([]int, error)
 	Spawn(js []int) error
 	Timeout(j, d int) (int, error)
-	Isolate(j int) (value int, result, err error)
+	SpawnDaemon(js []int) error
+	Isolate(j int) (int, error)
+	First(js []int) (int, error)
+	Cancel(j int) error
 	AsCompleted(js []int, yield func(int, error) bool)
 	Shield(grace int, fn func(h hand) error) error
 	SetEvent(e int)
@@ -277,12 +280,20 @@ func (x *player) do(h hand, r *role, o instr) ([]any, error) {
 		r.mix(v)
 		return []any{v, h.Now()}, err
 	case "isolate":
-		v, result, err := h.Isolate(o.n)
-		if result != nil {
-			return []any{"failed", describe(result)}, err
-		}
+		v, err := h.Isolate(o.n)
 		r.mix(v)
 		return []any{v}, err
+	case "first":
+		if len(o.list) == 0 {
+			return nil, nil
+		}
+		v, err := h.First(o.list)
+		r.mix(v)
+		return []any{v, h.Now()}, err
+	case "cancel":
+		return []any{h.Now()}, h.Cancel(o.n)
+	case "daemon":
+		return nil, h.SpawnDaemon(o.list)
 	case "completed":
 		return x.completed(h, r, o)
 	case "shield":
@@ -420,33 +431,44 @@ func (x *player) completeOldest() bool {
 
 // describe is the text of an error without what the rules leave open.
 func describe(err error) string {
-	var (
-		group    *tinyio.ErrorGroup
-		cycle    *tinyio.CycleError
-		deadlock *tinyio.DeadlockError
-		timeout  *tinyio.TimeoutError
-	)
-	switch {
-	case err == nil:
+	switch e := err.(type) {
+	case nil:
 		return "ok"
-	case errors.As(err, &group):
-		var all []string
-		for _, e := range group.Errs {
-			all = append(all, describe(e))
+	case *tinyio.Error:
+		return describe(e.Err)
+	case *tinyio.ErrorGroup:
+		return describeAll(e.Errs)
+	case *tinyio.TimeoutError:
+		if len(e.Cleanup) > 0 {
+			return fmt.Sprintf("timeout %v %s", e.After, describeAll(e.Cleanup))
 		}
-		return "[" + strings.Join(all, ", ") + "]"
-	case errors.Is(err, tinyio.ErrCancelled):
+		return fmt.Sprintf("timeout %v", e.After)
+	case *tinyio.CancelledError:
 		return "cancelled"
-	case errors.As(err, &cycle):
+	case *tinyio.CycleError:
 		return "cycle"
-	case errors.As(err, &deadlock):
+	case *tinyio.DeadlockError:
 		return "deadlock"
-	case errors.As(err, &timeout):
-		return fmt.Sprintf("timeout %v", timeout.After)
-	case strings.Contains(err.Error(), errUnwound.Error()):
+	case interface{ Unwrap() error }:
+		if strings.Contains(err.Error(), errUnwound.Error()) {
+			return "unwound"
+		}
+		return describe(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return describeAll(e.Unwrap())
+	}
+	if err == errUnwound {
 		return "unwound"
 	}
 	return err.Error()
+}
+
+func describeAll(errs []error) string {
+	var all []string
+	for _, err := range errs {
+		all = append(all, describe(err))
+	}
+	return "[" + strings.Join(all, ", ") + "]"
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
@@ -524,10 +546,10 @@ func (h stageHand) Timeout(j, d int) (int, error) {
 	return tinyio.Timeout(h.co, h.s.coros[j], seconds(d))
 }
 
-func (h stageHand) Isolate(j int) (int, error, error) {
-	r, err := tinyio.Isolate(h.co, h.s.coros[j])
-	return r.Value, r.Err, err
-}
+func (h stageHand) Isolate(j int) (int, error)  { return tinyio.Isolate(h.co, h.s.coros[j]) }
+func (h stageHand) First(js []int) (int, error) { return tinyio.First(h.co, h.list(js)...) }
+func (h stageHand) Cancel(j int) error          { return h.s.coros[j].Cancel(h.co, errCancel) }
+func (h stageHand) SpawnDaemon(js []int) error  { return h.co.SpawnDaemon(h.awaitables(js)...) }
 
 func (h stageHand) AsCompleted(js []int, yield func(int, error) bool) {
 	tinyio.AsCompleted(h.co, h.list(js)...)(yield)
@@ -778,7 +800,7 @@ var allOperations = []string{
 	"yield", "await", "gather", "spawn", "sleep", "timeout", "isolate", "completed", "shield", "set", "clear", "wait",
 	"waitfor", "acquire", "release", "barrier", "complete", "raise", "oncancel", "sleep", "await", "timeout", "shield",
 	"acquire", "waitfor", "isolate", "gather", "yield", "spawn", "await", "sleep", "interrupt", "put", "get", "put",
-	"get", "tryput", "tryget", "put", "get", "close", "any", "any",
+	"get", "tryput", "tryget", "put", "get", "close", "any", "any", "first", "cancel", "daemon", "first", "isolate", "cancel",
 }
 
 // queueOperations are for programs that are mostly about queues.
@@ -791,9 +813,9 @@ func (d *decoder) ops(n, count, depth int) (ops []instr) {
 	for range count {
 		o := instr{op: d.operations[d.below(len(d.operations))]}
 		switch o.op {
-		case "await", "isolate":
+		case "await", "isolate", "cancel":
 			o.n = d.below(n)
-		case "gather", "spawn", "completed", "any":
+		case "gather", "spawn", "completed", "any", "first", "daemon":
 			o.list = []int{}
 			for range d.below(5) {
 				o.list = append(o.list, d.below(n))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -96,9 +97,14 @@ func wantSentence(t *testing.T, value any, parts ...string) {
 // A recorder is the log of a test: what happened, in order.
 type recorder struct{ lines []string }
 
+// add adds a line. Of a timeout it leaves out what timed out, and where that was stuck.
 func (r *recorder) add(format string, args ...any) {
-	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+	r.lines = append(r.lines, shortTimeout(fmt.Sprintf(format, args...)))
 }
+
+var timeoutText = regexp.MustCompile(`tinyio: \S+ (timed out after [^\s,]+), stuck at [^\s,]+( in [^\s,]+)?`)
+
+func shortTimeout(text string) string { return timeoutText.ReplaceAllString(text, "tinyio: $1") }
 
 func (r *recorder) want(t *testing.T, lines ...string) {
 	t.Helper()
@@ -213,3 +219,18 @@ func (m *manualClock) Idle(deadline time.Time, threads int, wake <-chan struct{}
 }
 
 func (m *manualClock) Rest() {}
+
+// An isolated is how a coroutine ended that was isolated.
+type isolated[T any] struct {
+	Value T
+	Err   error
+}
+
+// isolate is Isolate that tells the failure inside from the caller's own stop.
+func isolate[T any](co *tinyio.Co, c *tinyio.Coro[T]) (isolated[T], error) {
+	v, err := tinyio.Isolate(co, c)
+	if err != nil && co.Err() != nil {
+		return isolated[T]{Value: v}, err
+	}
+	return isolated[T]{v, err}, nil
+}

@@ -41,8 +41,8 @@ func (l *Loop) checkInvariants() error {
 	if l.running != nil {
 		return fmt.Errorf("%s is running between two turns", l.running.label())
 	}
-	if len(l.doomed) > 0 {
-		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(l.doomed))
+	if len(l.told) > 0 {
+		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(l.told))
 	}
 	live := 0
 	wanted := map[*coroutine]int32{}
@@ -54,10 +54,7 @@ func (l *Loop) checkInvariants() error {
 		if c.state == fresh || c.state == running || c.state == done {
 			return fmt.Errorf("%s is %s and among the live", c.label(), c.state)
 		}
-		if c.spawned {
-			wanted[c]++
-		}
-		if c == c.scope.main {
+		if c.kept {
 			wanted[c]++
 		}
 		if err := c.checkWait(wanted); err != nil {
@@ -88,7 +85,7 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 			if t.depth <= c.depth {
 				return fmt.Errorf("%s waits for %s, which is not deeper", c.label(), t.label())
 			}
-			if !c.gaveUp {
+			if !c.hasLetGo {
 				wanted[t]++
 			}
 		}
@@ -113,10 +110,14 @@ func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
 			return fmt.Errorf("%s waits for %s and stands in %d lines", c.label(), c.wait, standing)
 		}
 	case onIsolate:
-		if c.annex().inner.live == 0 {
+		live := 0
+		for s := c.annex().inner; s != nil; s = s.sibling {
+			live += s.live
+		}
+		if live == 0 {
 			return fmt.Errorf("%s waits for a scope that is empty", c.label())
 		}
-	case onCompletion, onThread:
+	case onCompletion, onThread, onCall:
 	default:
 		return fmt.Errorf("%s waits for %s", c.label(), c.wait)
 	}

@@ -1,56 +1,85 @@
 package tinyio
 
-// A Result is how an isolated coroutine ended.
-type Result[T any] struct {
-	Value T
-	Err   error // as [Run] would have returned it
-}
-
-// Isolate runs c as a crash domain of its own: c and all that is first awaited or spawned inside it. If one of these fails,
-// they are cancelled, and only they; Isolate waits until all have stopped and returns the error in the result. It returns the
-// value of c likewise when everything inside has finished. The error that it returns beside the result is the caller's
-// own cancellation, which stops everything inside too, before Isolate returns; or what would be an error of [Coro.Await]
-// beforehand. What then goes wrong in clean-up inside is in the result if the caller is halted, and among the errors of the crash
-// if it is cancelled because of one (see [GroupMode]). Panics are not held back.
+// Isolate runs c as a crash domain of its own: c and all that is first awaited or spawned inside it. It returns the value of c when
+// everything inside has finished. If something inside fails, everything inside is cancelled, and nothing else; Isolate waits
+// until all of it has stopped and returns the failure, as [Run] would have returned it. A panic is such a failure: it is handed back as
+// a [*PanicError].
 //
-// A coroutine that has been started already belongs to where that was; isolating it is awaiting it, and should it fail
-// before then, so does the domain that it belongs to. A coroutine may be awaited inside that was started outside.
-func Isolate[T any](co *Co, c *Coro[T]) (Result[T], error) {
+// What somebody outside waits for is spared when the domain is stopped: it carries on, with what it waits for and what it has
+// started, and belongs from then on to the domain of the first who waits.
+//
+// When the caller is stopped, so is everything inside, and Isolate returns the caller's own error when that has
+// stopped, unless something inside had failed. That error is sticky: every later wait returns it as well. So co.Err() != nil tells that
+// an error, whichever, is no reason to try again.
+//
+// A coroutine that has been started already belongs to the domain in which that was; isolating it is awaiting it. A coroutine may be
+// awaited inside that was started outside.
+func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
+	var zero T
 	caller := co.enter("Isolate")
 	if err := co.refused(); err != nil {
-		return Result[T]{}, err
+		return zero, err
 	}
 	if err := caller.check("Isolate", c); err != nil {
-		return Result[T]{}, err
+		return zero, err
 	}
 	l := caller.loop.Load()
 	if !c.c.finished.Load() {
 		if err := c.c.claim(l); err != nil {
-			return Result[T]{}, err
+			return zero, err
 		}
 	}
 	if c.c.state != fresh {
-		err := co.await("Isolate", &c.c)
-		return Result[T]{c.value, c.c.pastError()}, err
+		if err := co.await("Isolate", &c.c); err != nil {
+			return c.result(err)
+		}
+		return c.value, c.c.pastError()
 	}
-	l.asked.target = &c.c
-	err := co.suspend(onIsolate)
-	s := caller.annex().inner
-	caller.annex().inner = nil
+	s := &scope{ctx: caller.scope.ctx, owner: caller, main: &c.c}
+	err := co.isolate(s)
 	failed := s.report(l.mode)
 	s.end()
-	if !c.c.finished.Load() || c.c.err != nil {
-		return Result[T]{Err: failed}, err
+	if failed != nil {
+		return zero, failed
 	}
-	return Result[T]{c.value, failed}, err
+	return c.result(err)
 }
 
-// enclose makes c wait for a scope of its own, in which t is the first.
-func (l *Loop) enclose(c, t *coroutine) {
-	s := &scope{ctx: c.scope.ctx, parent: c.scope, owner: c}
-	if c.isStopping() { // and protected by a Shield, as are those inside
-		s.why = c.told()
+// isolate runs the first coroutines of scopes, and waits until all scopes are empty.
+func (co *Co) isolate(scopes *scope) error {
+	c := co.c
+	c.more().inner = scopes
+	err := co.suspend(onIsolate)
+	c.annex().inner = nil
+	return err
+}
+
+// enclose begins the scopes that c is going to wait for.
+func (l *Loop) enclose(c *coroutine) {
+	for s := c.annex().inner; s != nil; s = s.sibling {
+		l.begin(s, s.main, c)
 	}
-	c.more().inner = s
-	s.begin(l, t, c.shelter())
+}
+
+// begin starts c as the first coroutine of s, on behalf of starter, if there is one.
+func (l *Loop) begin(s *scope, c, starter *coroutine) {
+	s.main = c
+	c.keep()
+	l.startIn(c, s, starter)
+}
+
+// scopeEnded wakes who waits for s, which has become empty, if it waits for no other.
+func (l *Loop) scopeEnded(s *scope) {
+	l.settleRace(s)
+	c := s.owner
+	s.owner = nil
+	if c.state != waiting {
+		return
+	}
+	for other := c.annex().inner; other != nil; other = other.sibling {
+		if other.live > 0 {
+			return
+		}
+	}
+	l.wake(c)
 }

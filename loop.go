@@ -5,7 +5,6 @@ import (
 	"errors"
 	"iter"
 	"runtime"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +26,7 @@ import (
 //     coroutine to one of greater depth.
 //  5. Wanted counts who needs a coroutine to go on: each edge to it whose owner is not itself being stopped, and one
 //     for a coroutine that was spawned or is the first of its scope. Whoever is wanted is not halted.
-//  6. A coroutine is stopped in one way, whatever the reason (crash.go): it is marked, and its wait ends, or goes on for as
+//  6. A coroutine is stopped in one way, whatever the reason (cancel.go): it is told, and its wait ends, or goes on for as
 //     long as it waits for others that are being stopped.
 //  7. With the same inputs (inbox, clock and picks), the interleaving is the same: nothing here ranges over a map or
 //     depends on an address.
@@ -47,7 +46,8 @@ type Loop struct {
 	period   int // how many turns lie between two readings
 	read     int64
 	asked    request
-	doomed   []*coroutine // being stopped: a work list, empty between steps
+	told     []*coroutine // to stop: a work list, empty between steps
+	ending   bool         // their waits are being ended
 	idlers   []*worker
 	driver   *stack.Place // where the goroutine is parked that drives the loop
 	aside    *aside
@@ -68,12 +68,13 @@ type Loop struct {
 	stepwise bool // every turn goes through the ready queue and the loop
 	watch    *watch
 	mode     GroupMode
+	made     bool // by NewLoop
 
 	startThread func(t *Thread) // nil unless a host runs the threads
 
-	panicked *PanicError // what Run is going to panic with
-	exiting  bool        // Run is going to call runtime.Goexit
-	broken   bool        // the loop itself has panicked
+	orphans []failure // clean-up errors of what was submitted by a goroutine that has not waited
+	exiting bool      // Run is going to call runtime.Goexit
+	broken  bool      // the loop itself has panicked
 }
 
 // noLoop is the loop of a coroutine that has finished: it belongs to nobody any more, and does not keep the loop that it ran on, nor
@@ -90,7 +91,7 @@ func WithErrorGroup(mode GroupMode) Option {
 
 // NewLoop returns a loop with the given options.
 func NewLoop(opts ...Option) *Loop {
-	l := &Loop{clock: new(realClock)}
+	l := &Loop{clock: new(realClock), made: true}
 	l.inbox.head.Store(closed)
 	for _, o := range opts {
 		if o == nil {
@@ -145,7 +146,7 @@ func checkRun(ctx context.Context, l *Loop, c *coroutine, op string) {
 	switch {
 	case ctx == nil:
 		panic("tinyio: " + op + ": the context is nil; pass context.Background() if there is none")
-	case l == nil || l.clock == nil:
+	case l == nil || !l.made:
 		panic("tinyio: " + op + ": the Loop is nil or zero; make one with NewLoop")
 	case c == nil || c.body == nil:
 		panic("tinyio: " + op + ": the coroutine is nil or zero; make it with New")
@@ -183,7 +184,7 @@ func begin(ctx context.Context, l *Loop, c *coroutine, op string) *run {
 	l.epoch, l.steps, l.period, l.read = l.clock.Now(), 0, 1, 0
 	l.root = &scope{ctx: ctx}
 	r.root = l.root
-	l.root.begin(l, c, nil)
+	l.begin(l.root, c, nil)
 	if ctx.Err() != nil {
 		l.fail(l.root, r.interruption())
 	} else if ctx.Done() != nil {
@@ -221,16 +222,13 @@ func (r *run) over() bool {
 	}
 	r.ended = true
 	r.leave()
-	r.result, r.panics, r.exits = r.root.report(l.mode), l.panicked, l.exiting
-	if others := r.root.others(r.panics); r.panics != nil && len(others) > 0 {
-		p := *r.panics // which may be in the hands of a goroutine that has submitted what panicked
-		p.others = append(slices.Clip(p.others), others...)
-		r.panics = &p
-	}
+	r.root.adopt(l.orphans)
+	r.result, r.exits = r.root.report(l.mode), l.exiting
+	r.panics, _ = r.result.(*PanicError)
 	l.dismiss()
 	l.dismissAside()
 	r.root.end()
-	l.root, l.panicked, l.exiting, l.broken = nil, nil, false, false
+	l.root, l.orphans, l.exiting, l.broken = nil, nil, false, false
 	l.driver, l.left, l.carrier, l.asked = nil, nil, nil, request{}
 	for l.ready.pop() != nil { // which was stopped before its first turn
 	}
@@ -255,16 +253,19 @@ func (l *Loop) loop(carrier *coroutine) (done bool) {
 		l.fireTimers()
 		l.runErrands()
 		c := l.pick()
-		if c == nil {
-			if l.hosted {
-				return true
-			}
+		switch {
+		case c != nil:
+		case l.live == 0: // what was done before this turn has finished the last coroutine
+			continue
+		case l.hosted:
+			return true
+		default:
 			l.idle()
 			continue
 		}
 		l.running, c.state = c, running
 		if l.watch != nil {
-			l.tell(Resumed, c, nil)
+			l.note(Resumed, c, nil)
 		}
 		if c != carrier {
 			l.resume(c, at)
@@ -387,9 +388,10 @@ type request struct {
 	pause   time.Duration
 	limited bool // pause is a limit to a wait
 	fresh   []Awaitable
+	daemons bool
+	halt    *reason // that is to stop the coroutine to which the edge leads
 	hub     *hub
 	line    *waitList
-	target  *coroutine
 }
 
 // stopped deals with how c stopped. It holds the only switch over that.
@@ -400,7 +402,7 @@ func (l *Loop) stopped(c *coroutine) {
 	if c.wait != onNothing {
 		c.state = waiting
 		if l.watch != nil {
-			l.tell(Suspended, c, nil)
+			l.note(Suspended, c, nil)
 		}
 		l.limit(c)
 	}
@@ -410,16 +412,16 @@ func (l *Loop) stopped(c *coroutine) {
 	case onTurn:
 		l.makeReady(c)
 	case onSpawn:
-		l.spawn(c, l.asked.fresh)
+		l.spawn(c, l.asked.fresh, l.asked.daemons)
 	case onTimer: // which is set
 	case onCoroutine:
-		if !l.joinFresh(c) {
+		if l.asked.halt != nil || !l.joinFresh(c) {
 			l.join(c)
 		}
 	case onCompletion:
 		l.joinAny(c)
 	case onIsolate:
-		l.enclose(c, l.asked.target)
+		l.enclose(c)
 	case onEvent:
 		l.joinEvent(c, l.asked.hub)
 	case onPermit, onBarrier, onQueue:
@@ -441,7 +443,7 @@ func (l *Loop) limit(c *coroutine) {
 func (l *Loop) makeReady(c *coroutine) {
 	l.takeIn()
 	if l.watch != nil {
-		l.tellWoken(c)
+		l.noteWoken(c)
 	}
 	c.state = ready
 	l.ready.push(c)
@@ -453,46 +455,78 @@ func (l *Loop) wake(c *coroutine) {
 	l.makeReady(c)
 }
 
-// start makes c, which belongs to l and is fresh, ready for its first turn, as a member of s.
-func (l *Loop) start(c *coroutine, s *scope, h *shield) {
-	l.enrol(c, s, h)
+// start makes c, which is fresh, ready for its first turn, on behalf of starter: in its scope, and in the Shield that it is in.
+func (l *Loop) start(c, starter *coroutine) {
+	c.daemon = c.daemon || starter.daemon
+	l.startIn(c, starter.scope, starter)
+}
+
+// startIn is start in another scope.
+func (l *Loop) startIn(c *coroutine, s *scope, starter *coroutine) {
+	l.enrol(c, s)
+	if starter != nil {
+		l.inherit(c, starter)
+	}
 	l.makeReady(c)
 }
 
-// enrol makes c a member of s, inside h, as far as that is still open: what h is no longer there for, the ones around it are.
-func (l *Loop) enrol(c *coroutine, s *scope, h *shield) {
-	c.scope = s
-	if h = h.stillOpen(); h != nil {
-		c.co.shield, c.more().shelter, c.annex().told = h, h, s.why
-		h.add(c)
-	}
+// enrol makes c a live member of s.
+func (l *Loop) enrol(c *coroutine, s *scope) {
 	s.add(c)
 	l.live++
 	if l.watch != nil {
-		l.tell(Started, c, nil)
+		l.note(Started, c, nil)
+	}
+}
+
+// inherit gives c what it has from its starter: a Shield, and what that keeps away.
+func (l *Loop) inherit(c, starter *coroutine) {
+	c.starter = starter.kin()
+	if s := starter.shield(); s != nil {
+		c.co.shield, c.more().shield = s, s
+		s.add(c)
+	}
+	if starter.stop != nil {
+		l.learn(c, starter.stop)
+	}
+	for _, r := range starter.told() {
+		l.learn(c, r)
 	}
 }
 
 // startFor starts t for c, if it is fresh.
 func (l *Loop) startFor(c, t *coroutine) {
 	if t.state == fresh {
-		l.start(t, c.scope, c.shelter())
+		l.start(t, c)
 	}
 }
 
 // want starts t, if it is fresh, for nobody in particular: the loop itself wants it.
 func (l *Loop) want(c, t *coroutine) {
 	l.startFor(c, t)
-	if t.state != done && !t.spawned {
-		t.spawned = true
-		t.wanted++
+	t.keep()
+}
+
+// keep makes c wanted for its own sake.
+func (c *coroutine) keep() {
+	if c.state != done && !c.kept {
+		c.kept = true
+		c.wanted++
 	}
 }
 
 // spawn starts those of cs that are fresh, and puts c behind them.
-func (l *Loop) spawn(c *coroutine, cs []Awaitable) {
+func (l *Loop) spawn(c *coroutine, cs []Awaitable, daemons bool) {
 	for _, a := range cs {
-		l.want(c, a.awaitable())
+		t := a.awaitable()
+		switch {
+		case t.state == fresh:
+			t.daemon = daemons
+		case t.daemon && !daemons && !c.daemon && t.state != done: // it was started by daemons alone
+			t.daemon = false
+			t.scope.daemons--
+		}
+		l.want(c, t)
 	}
 	l.makeReady(c)
 }
@@ -501,36 +535,47 @@ func (l *Loop) spawn(c *coroutine, cs []Awaitable) {
 func (l *Loop) finish(c *coroutine) {
 	s, f := c.scope, c.failure()
 	if f != nil {
-		f.trace = l.chain(c, c.domain().taking(*f))
+		f.trace = l.chain(c, c.answerable())
 	}
+	r := c.cleansUpFor()
 	c.state = done
+	if c.err != nil && c.outcome == returned && c.stop != nil && c.stop.crash == nil {
+		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it
+	}
 	c.finished.Store(true)
 	c.loop.Store(noLoop)
 	if l.watch != nil {
-		l.tell(Finished, c, c.err)
+		l.note(Finished, c, c.err)
 	}
 	c.co.end()
-	if a := c.annex(); a != nil {
-		a.forget(c)
-	}
 	l.live--
 	s.remove(c)
-	if c.stopped && c.why.crash && l.mode == GroupAlways {
-		c.noteCancelled()
+	if c.stop != nil && c.stop.crash != nil {
+		c.stop.stopped++
 	}
+	c.release()
 	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {
 		l.resolve(w, c)
 	}
 	if f != nil {
-		l.fail(c.domain(), *f)
+		l.deal(c, *f, r)
 	}
-	if s.live == 0 {
-		s.main = nil // which whoever keeps another member of s would keep
-		if s.owner != nil {
-			l.wake(s.owner)
-			s.owner = nil
-		}
+	l.lost(s)
+}
+
+// release lets go of what c, which has finished, does not need for its result.
+func (c *coroutine) release() {
+	c.stop, c.starter = nil, nil
+	a := c.annex()
+	if a == nil {
+		return
 	}
+	a.inside.leave()
+	if a.kin != nil {
+		a.kin.of = nil
+	}
+	a.edges, a.inner, a.race, a.halting, a.told, a.shield, a.kin, a.call = nil, nil, nil, nil, nil, nil, nil, nil
+	a.callback.begin, a.callback.cancel = nil, nil
 }
 
 // A queue is the ready coroutines, first in, first out, linked through their next fields: appending allocates nothing

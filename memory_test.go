@@ -54,6 +54,10 @@ func TestWhatHasFinishedKeepsNothing(t *testing.T) {
 		"one that outlived a Shield":             keptOutlived,
 		"one of a run that has crashed":          keptOfACrash,
 		"one inside an Isolate":                  keptIsolated,
+		"those of a First":                       keptOfAFirst,
+		"those that were halted with others":     keptHalted,
+		"one that Go did not start":              keptOfGo,
+		"one that has called":                    keptCaller,
 		"one of a loop with tools":               keptOfTools,
 		"a loop":                                 keptLoop,
 		"a loop with tools":                      keptLoopWithTools,
@@ -251,12 +255,101 @@ func keptIsolated(ws *witnesses) any {
 	kept := value(0, 1)
 	virtually(func(co *tinyio.Co) error {
 		return wait(co, tinyio.New(func(co *tinyio.Co) (*witness, error) {
-			_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			if _, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 				return co.Wait(kept, holder(ws, 0), failer(time.Second, heavyError{ws.new()}))
-			}))
-			return ws.new(), err
+			})); err == nil {
+				return nil, errBoom
+			}
+			return ws.new(), nil
 		}))
 	})
+	return kept
+}
+
+func keptOfAFirst(ws *witnesses) any {
+	winner, loser := value(time.Second, 1), sleeper(time.Hour)
+	virtually(func(co *tinyio.Co) error {
+		w := ws.new()
+		defer w.use()
+		_, err := tinyio.First(co,
+			tinyio.New(func(co *tinyio.Co) (int, error) { return 1, errors.Join(heavyError{ws.new()}, wait(co, holder(ws, 1))) }), winner,
+			tinyio.New(func(co *tinyio.Co) (int, error) {
+				_ = co.Wait(loser, holder(ws, time.Hour))
+				return 0, heavyError{ws.new()}
+			}))
+		return err
+	})
+	return []any{winner, loser}
+}
+
+func keptHalted(ws *witnesses) any {
+	var kept []any
+	virtually(func(co *tinyio.Co) error {
+		for _, cancel := range []bool{false, true} {
+			for _, clean := range []bool{false, true} {
+				below := sleeper(time.Hour)
+				if !cancel { // otherwise its result is the cause
+					kept = append(kept, below)
+				}
+				above := tinyio.New(func(co *tinyio.Co) (*witness, error) {
+					_ = co.Wait(below, holder(ws, time.Hour))
+					if clean {
+						return ws.new(), nil
+					}
+					return ws.new(), heavyError{ws.new()}
+				})
+				if !cancel {
+					_, _ = tinyio.Timeout(co, above, time.Second)
+					continue
+				}
+				if err := co.Spawn(above); err != nil {
+					return err
+				}
+				_ = above.Cancel(co, heavyError{ws.new()})
+			}
+		}
+		return nil
+	})
+	return kept
+}
+
+func keptOfGo(ws *witnesses) any {
+	var kept *tinyio.Coro[tinyio.Void]
+	virtually(func(co *tinyio.Co) error {
+		_, _ = tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			w := ws.new()
+			kept = co.Go(func(*tinyio.Co) error { w.use(); return nil })
+			return err
+		}), time.Second)
+		return nil
+	})
+	return kept
+}
+
+func keptCaller(ws *witnesses) any {
+	var kept []any
+	var threads []*tinyio.Thread
+	for _, opts := range [][]tinyio.Option{nil, {tinyio.WithThreads(func(t *tinyio.Thread) {
+		if threads = append(threads, t); len(threads) == 2 {
+			t.Fail(errBoom)
+		} else {
+			go func() { t.Run(); t.Return() }()
+		}
+	})}} {
+		c := tinyio.Do(func(co *tinyio.Co) error {
+			for range 2 {
+				v, w := ws.new(), ws.new()
+				_, _ = tinyio.CallInterruptible(co, v.use, func() (*witness, error) { w.use(); return ws.new(), nil })
+			}
+			return nil
+		})
+		kept = append(kept, c)
+		tinyio.Run(background, c, opts...)
+	}
+	for _, t := range threads {
+		kept = append(kept, t)
+	}
 	return kept
 }
 
@@ -292,8 +385,8 @@ func useEverything(ws *witnesses) *tinyio.Coro[*witness] {
 		if _, err := tinyio.Timeout(co, holder(ws, time.Hour), time.Second); !errors.Is(err, tinyio.ErrTimeout) {
 			return nil, err
 		}
-		if _, err := tinyio.Isolate(co, tinyio.Do(func(*tinyio.Co) error { return heavyError{ws.new()} })); err != nil {
-			return nil, err
+		if _, err := tinyio.Isolate(co, tinyio.Do(func(*tinyio.Co) error { return heavyError{ws.new()} })); err == nil {
+			return nil, errBoom
 		}
 		w := ws.new()
 		if err := wait(co, tinyio.RunInThread(func(context.Context) (int, error) { w.use(); return 0, nil })); err != nil {

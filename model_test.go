@@ -1,6 +1,7 @@
 package tinyio_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"iter"
@@ -33,7 +34,9 @@ type model struct {
 	barriers    []modelBarrier
 	queues      []modelQueue
 	root        *domain
-	interrupted bool // the context of the run is done
+	told        []*actor // to stop: a work list
+	ending      bool     // their waits are being ended
+	interrupted bool     // the context of the run is done
 	idle        func() bool
 }
 
@@ -44,13 +47,15 @@ type actor struct {
 	state    actorState
 	begun    bool
 	domain   *domain
-	base     *cover // the innermost Shield in which it was started
-	cover    *cover // the innermost Shield in which it is now
-	reasons  []*stopReason
-	why      *stopReason // the first reason that no Shield around it keeps away: the one that sticks
+	base     *cover        // the innermost Shield in which it was started
+	cover    *cover        // the innermost Shield in which it is now
+	stop     *stopReason   // what it is stopped for: the first that no Shield in which it was started keeps away
+	told     []*stopReason // what it was told to stop for besides
 	attempts int
 	unwound  bool
-	spawned  bool
+	kept     bool // it is wanted for its own sake
+	daemon   bool
+	starter  *actor
 	wait     *modelWait
 	watchers []watcher // who waits for it, in the order in which they began to
 	value    int
@@ -78,11 +83,14 @@ const (
 type modelWait struct {
 	on        []*actor // coroutines, each once
 	any       *collection
-	inside    *domain
+	inside    []*domain
+	racing    bool // it waits for the first of these that succeeds
+	winner    *actor
 	line      *[]*actor
 	alarm     *alarm
 	callback  bool
-	gaveUp    bool // it no longer counts as somebody who wants those it waits for
+	letGo     bool        // it no longer counts as somebody who wants those it waits for
+	halting   *stopReason // for which it stops the one that it waits for
 	err       error
 	granted   bool // a permit, or the opening of a barrier
 	index     int
@@ -103,34 +111,34 @@ type collection struct {
 	ended []*actor
 }
 
-// A domain is a crash domain: the run, or one Isolate.
+// A domain is a crash domain: the run, an Isolate, or one of those in a First.
 type domain struct {
-	parent    *domain
-	owner     *actor
-	first     *actor
-	outside   bool        // it is being stopped by a crash outside
-	reason    *stopReason // why it is being stopped, if it is
-	crashed   bool
-	original  error
-	cleanups  []error
-	cancelled int
+	owner   *actor // nil of a run
+	first   *actor
+	members []*actor    // in the order in which they came
+	crash   *stopReason // if it has crashed
 }
 
 // A stopReason is why actors are stopped.
 type stopReason struct {
-	err   error
-	cause error
-	crash bool
-	from  *cover // the Shield inside which the reason arose
+	err      error
+	cause    error
+	crash    *domain // that has crashed; nil if actors are stopped one by one
+	target   *actor  // who is stopped, and others with it
+	from     *cover  // the Shield inside which the reason arose
+	original error   // of a crash
+	cleanups []error
+	stopped  int // how many were, in a crash
 }
 
 // A cover is one call of Shield.
 type cover struct {
-	owner *actor
-	outer *cover
-	open  bool
-	grace int
-	alarm *alarm
+	owner   *actor
+	outer   *cover
+	open    bool
+	grace   int
+	alarm   *alarm
+	members []*actor // who was started inside, or in a Shield inside that is over
 }
 
 type alarm struct {
@@ -162,11 +170,11 @@ type modelQueue struct {
 
 // run runs actor 0 and what it starts to the end.
 func (m *model) run() (int, error) {
-	m.root = &domain{first: m.actors[0]}
-	m.start(m.actors[0], m.root, nil)
+	m.root = &domain{}
+	m.begin(m.root, m.actors[0], nil)
 	for len(m.started) > 0 {
-		if m.interrupted && !m.root.crashed {
-			m.crash(m.root, errInterrupted, true)
+		if m.interrupted && m.root.crash == nil {
+			m.fail(m.root, errInterrupted, true)
 		}
 		m.fire()
 		switch {
@@ -176,19 +184,20 @@ func (m *model) run() (int, error) {
 			if a.state == actorReady {
 				m.turn(a)
 			}
+		case len(m.started) == 0:
 		case m.earliest() != nil:
 			m.now = m.earliest().when
 		case m.idle():
-		case m.root.crashed:
+		case m.root.crash != nil:
 			return 0, errStuck
 		default:
-			m.crash(m.root, new(tinyio.DeadlockError), false)
+			m.fail(m.root, new(tinyio.DeadlockError), false)
 		}
 	}
 	if err := m.report(m.root); err != nil {
 		return 0, err
 	}
-	return m.actors[0].value, nil
+	return m.actors[0].value, m.actors[0].err
 }
 
 // Time: R4.
@@ -221,13 +230,32 @@ func (m *model) drop(a *alarm) {
 
 // Turns: R1, R2.
 
-func (m *model) start(a *actor, d *domain, c *cover) {
-	a.domain, a.base, a.cover = d, c, c
+// start starts a for starter: in its domain, and in the Shield in which it is.
+func (m *model) start(a, starter *actor) {
+	a.daemon = a.daemon || starter.daemon
+	m.enrol(a, starter.domain, starter)
+}
+
+// begin starts a as the first of d.
+func (m *model) begin(d *domain, a, starter *actor) {
+	d.first = a
+	a.kept = true
+	m.enrol(a, d, starter)
+}
+
+func (m *model) enrol(a *actor, d *domain, starter *actor) {
+	a.domain = d
+	d.members = append(d.members, a)
 	m.started = append(m.started, a)
-	m.ready(a)
-	if d.reason != nil { // only somebody behind a Shield can start it, and a is behind it too
-		m.tell(a, d.reason)
+	if a.starter = starter; starter != nil {
+		if a.base, a.cover = starter.cover, starter.cover; a.base != nil {
+			a.base.members = append(a.base.members, a)
+		}
+		for _, r := range starter.reasons() { // which a Shield keeps away from both
+			m.tell(a, r)
+		}
 	}
+	m.ready(a)
 }
 
 // ready puts a at the back of the queue. Whatever it was waiting for is over.
@@ -296,7 +324,7 @@ func (a *actor) turnOver(c *cover) error {
 func (a *actor) rest(c *cover) error {
 	a.yield(struct{}{})
 	if a.stoppedUnder(c) {
-		return a.why.err
+		return a.stop.err
 	}
 	return a.wait.err
 }
@@ -319,22 +347,79 @@ func (m *model) startCallback(a *actor) {
 	a.state, a.wait = actorWaiting, &modelWait{callback: true}
 }
 
-// finish settles a: those who wait for it become ready, an error of its own crashes its domain.
+// finish settles a: those who wait for it become ready, and what went wrong in it is dealt with.
 func (m *model) finish(a *actor) {
+	failed, cleanly, reason := a.err, a.stoppedCleanly(), a.cleansUpFor()
 	a.state = actorDone
-	m.started = slices.DeleteFunc(m.started, func(b *actor) bool { return a == b })
-	if a.why != nil && a.why.crash {
-		a.domain.answerable().cancelled++
+	if a.err != nil && !a.unwound && a.stop != nil && a.stop.crash == nil {
+		a.err = a.stop.err
+	}
+	m.started = without(m.started, a)
+	a.domain.members = without(a.domain.members, a)
+	if a.base != nil {
+		for c := a.base; c != nil; c = c.outer {
+			c.members = without(c.members, a)
+		}
+	}
+	if a.stop != nil && a.stop.crash != nil {
+		a.stop.stopped++
 	}
 	for _, w := range a.watchers {
 		m.tellOfEnd(w, a)
 	}
 	a.watchers = nil
-	if a.err != nil && !a.stoppedCleanly() {
-		m.crash(a.domain.answerable(), a.err, false)
+	switch {
+	case failed == nil || cleanly:
+	case reason != nil:
+		reason.cleanups = append(reason.cleanups, failed)
+	default:
+		m.fail(a.domain, failed, false)
 	}
-	if d := a.domain; d.owner != nil && !m.alive(d) {
-		m.ready(d.owner)
+	m.lost(a.domain)
+}
+
+func without(list []*actor, a *actor) []*actor {
+	return slices.DeleteFunc(slices.Clone(list), func(b *actor) bool { return a == b })
+}
+
+// lost deals with that d has one member fewer.
+func (m *model) lost(d *domain) {
+	switch {
+	case len(d.members) == 0:
+		m.end(d)
+	case d.crash == nil && !slices.ContainsFunc(d.members, func(a *actor) bool { return !a.daemon }):
+		m.endWaits(m.stopDomain(d, newReason(errDaemonsOnly, nil)))
+	}
+}
+
+var (
+	errDaemonsOnly = errors.New("tinyio: only daemons are left")
+	errNotFirst    = errors.New("tinyio: First: another one was first")
+)
+
+// newReason is a reason for which actors are stopped one by one.
+func newReason(cause error, target *actor) *stopReason {
+	return &stopReason{err: &tinyio.CancelledError{Cause: cause}, cause: cause, target: target}
+}
+
+// end wakes who waits for d, if it waits for no other.
+func (m *model) end(d *domain) {
+	if d.owner == nil {
+		return
+	}
+	a := d.owner
+	w := a.wait
+	if w.racing && w.winner == nil && d.crash == nil && d.first.state == actorDone && d.first.err == nil {
+		w.winner = d.first
+		r := newReason(errNotFirst, a)
+		var told []*actor
+		for _, other := range w.inside {
+			told = append(told, m.stopDomain(other, r)...)
+		}
+		m.endWaits(told)
+	}
+	if a.state == actorWaiting && !slices.ContainsFunc(w.inside, func(d *domain) bool { return len(d.members) > 0 }) {
+		m.ready(a)
 	}
 }
 
@@ -359,141 +444,196 @@ func (m *model) tellOfEnd(w watcher, a *actor) {
 	}
 }
 
-func (m *model) alive(d *domain) bool {
-	return slices.ContainsFunc(m.started, func(a *actor) bool { return a.domain == d })
-}
-
 // stoppedCleanly is R10.
 func (a *actor) stoppedCleanly() bool {
-	return a.why != nil && !a.unwound && (errors.Is(a.err, tinyio.ErrCancelled) || errors.Is(a.err, a.why.cause))
+	return a.stop != nil && !a.unwound && a.err != nil && onlySays(a.err, a.stop.cause)
 }
 
-// Failure: R7, R8, R9, R15.
-
-// answerable is the domain that has to do with an error in d: while d is being stopped from outside, the one outside.
-func (d *domain) answerable() *domain {
-	for d.outside {
-		d = d.parent
+// onlySays reports whether every leaf of err is a cancellation or cause.
+func onlySays(err, cause error) bool {
+	if err == cause || err == context.Canceled || err == tinyio.ErrCancelled {
+		return true
 	}
-	return d
+	switch e := err.(type) {
+	case *tinyio.CancelledError:
+		return true
+	case *tinyio.TimeoutError:
+		if _, timeout := cause.(*tinyio.TimeoutError); len(e.Cleanup) == 0 {
+			return timeout
+		}
+		return !slices.ContainsFunc(e.Cleanup, func(err error) bool { return !onlySays(err, cause) })
+	case interface{ Unwrap() error }:
+		return e.Unwrap() != nil && onlySays(e.Unwrap(), cause)
+	case interface{ Unwrap() []error }:
+		return len(e.Unwrap()) > 0 && !slices.ContainsFunc(e.Unwrap(), func(err error) bool { return !onlySays(err, cause) })
+	}
+	return false
 }
 
-// crash stops all of d. When nothing has failed, but the run is interrupted, no error of clean-up is made of it.
-func (m *model) crash(d *domain, err error, interruption bool) {
-	if d.crashed {
+// Failure and stopping: R7 to R10, R15, R18, R19, R25 to R27.
+
+// reasons are all for which a was told to stop.
+func (a *actor) reasons() []*stopReason {
+	if a.stop != nil {
+		return append([]*stopReason{a.stop}, a.told...)
+	}
+	return a.told
+}
+
+func (a *actor) knows(r *stopReason) bool { return slices.Contains(a.reasons(), r) }
+
+// cleansUpFor is the reason whose matter it is if something goes wrong in a.
+func (a *actor) cleansUpFor() *stopReason {
+	r := a.stop
+	if r == nil && len(a.told) > 0 {
+		r = a.told[0]
+		if a.domain.owner != nil && a.domain.owner.knows(r) {
+			return nil // the domain is inside the Shield
+		}
+	}
+	if r == nil || r.crash == nil && (r.target == nil || r.target.state == actorDone) {
+		return nil
+	}
+	return r
+}
+
+// fail crashes d. When nothing has failed, but the run is interrupted, no error of clean-up is made of it.
+func (m *model) fail(d *domain, err error, interruption bool) {
+	if d.crash != nil {
 		if !interruption {
-			d.cleanups = append(d.cleanups, err)
+			d.crash.cleanups = append(d.crash.cleanups, err)
 		}
 		return
 	}
-	d.crashed, d.original = true, err
-	r := &stopReason{err: &tinyio.CancelledError{Cause: err}, cause: err, crash: true}
+	d.crash = &stopReason{err: &tinyio.CancelledError{Cause: err}, cause: err, crash: d, original: err}
 	if d.owner != nil {
-		r.from = d.owner.cover
+		d.crash.from = d.owner.cover
 	}
-	d.reason = r
-	m.endWaits(m.tellAll(d, r))
+	m.endWaits(m.stopDomain(d, d.crash))
 }
 
 func (m *model) report(d *domain) error {
+	r := d.crash
 	switch {
-	case !d.crashed:
+	case r == nil:
 		return nil
-	case m.mode == tinyio.GroupNever || m.mode == tinyio.GroupAuto && len(d.cleanups) == 0:
-		return d.original
+	case m.mode == tinyio.GroupNever || m.mode == tinyio.GroupAuto && len(r.cleanups) == 0:
+		return r.original
 	}
-	g := &tinyio.ErrorGroup{Errs: append([]error{d.original}, d.cleanups...)}
+	g := &tinyio.ErrorGroup{Errs: append([]error{r.original}, r.cleanups...)}
 	if m.mode == tinyio.GroupAlways {
-		for range d.cancelled {
+		for range r.stopped {
 			g.Errs = append(g.Errs, &tinyio.CancelledError{})
 		}
 	}
 	return g
 }
 
-// tellAll tells everybody in d, and inside those who isolate, and returns them.
-func (m *model) tellAll(d *domain, r *stopReason) (told []*actor) {
-	for _, a := range slices.Clone(m.started) {
-		if a.domain == d {
-			told = append(told, m.tell(a, r)...)
-		}
-	}
-	return told
-}
-
 // tell tells a to stop and returns those who were told.
 func (m *model) tell(a *actor, r *stopReason) []*actor {
-	if a.state == actorDone || slices.Contains(a.reasons, r) {
+	if a.state == actorDone || a.knows(r) {
 		return nil
 	}
-	a.reasons = append(a.reasons, r)
-	for c := a.cover; c != nil && !(c == r.from && c.owner != a); c = c.outer {
-		m.keepAway(c, a, r)
+	if a.stop == nil && !a.base.keepsAway(a, r) {
+		a.stop = r
+	} else {
+		a.told = append(a.told, r)
 	}
-	told := append([]*actor{a}, m.hear(a)...)
-	if a.state == actorWaiting && a.wait.inside != nil {
-		told = append(told, m.tellAll(a.wait.inside, r)...) // whoever waits for them is to know, also if a Shield protects them
+	for c := a.cover; c.mayKeep(a, r); c = c.outer {
+		if c.keeps(a, r) {
+			m.startGrace(c)
+		}
+	}
+	return m.expose(a, r)
+}
+
+// expose passes on to those whom a isolates what has come to a.
+func (m *model) expose(a *actor, r *stopReason) []*actor {
+	told := []*actor{a}
+	if a.state == actorWaiting {
+		for _, d := range a.wait.inside {
+			told = append(told, m.stopDomain(d, r)...)
+		}
 	}
 	return told
 }
 
-// hear passes on inside what has come to a, if a isolates.
-func (m *model) hear(a *actor) (told []*actor) {
-	a.settleWhy()
-	if a.stoppedUnder(a.cover) && a.state == actorWaiting && a.wait.inside != nil {
-		a.wait.inside.outside, a.wait.inside.reason = a.why.crash, a.why
-		told = m.tellAll(a.wait.inside, a.why)
+// stopDomain tells the members of d, but for those for whom somebody outside waits. If a Shield protects them, that is
+// settled when it no longer does.
+func (m *model) stopDomain(d *domain, r *stopReason) (told []*actor) {
+	if d.owner != nil && (!d.owner.knows(r) || d.owner.exposed()) {
+		m.spare(d, r)
+	}
+	for _, a := range slices.Clone(d.members) {
+		told = append(told, m.tell(a, r)...)
 	}
 	return told
 }
 
-func (a *actor) settleWhy() {
-	for _, r := range a.reasons {
-		if a.why == nil && !a.base.keepsAway(a, r) {
-			a.why = r
-		}
-	}
-}
-
-// stoppedUnder reports that a suspension through the handle of c fails.
-func (a *actor) stoppedUnder(c *cover) bool { return a.why != nil && !c.keepsAway(a, a.why) }
-
-// endWaits ends the waits of those who were told and have no shield. Those whom nobody wants any more because of a halt are
-// told too (R18).
-func (m *model) endWaits(told []*actor) {
-	for i := 0; i < len(told); i++ {
-		a := told[i]
-		if !a.stoppedUnder(a.cover) || a.state != actorWaiting || a.wait.gaveUp {
-			continue
-		}
-		a.wait.gaveUp = true
-		for _, t := range a.wait.on {
-			if !a.why.crash && !m.wanted(t) {
-				told = append(told, m.tell(t, a.why)...)
+// comeThrough lets come over a what no Shield keeps away any more.
+func (m *model) comeThrough(a *actor) []*actor {
+	if a.stop == nil {
+		for i, r := range a.told {
+			if !a.base.keepsAway(a, r) {
+				a.stop, a.told = r, slices.Delete(slices.Clone(a.told), i, i+1)
+				break
 			}
 		}
 	}
-	for _, a := range told {
-		if a.stoppedUnder(a.cover) {
+	if a.stop == nil {
+		return nil
+	}
+	for c := a.cover; c != nil && c.owner == a; c = c.outer {
+		if c.keeps(a, a.stop) {
+			m.startGrace(c)
+		}
+	}
+	return m.expose(a, a.stop)
+}
+
+// stoppedUnder reports that a suspension through the handle of c fails.
+func (a *actor) stoppedUnder(c *cover) bool { return a.stop != nil && !c.keepsAway(a, a.stop) }
+
+func (a *actor) exposed() bool { return a.stoppedUnder(a.cover) }
+
+// endWaits ends the waits of those who were told and are exposed. Those whom nobody wants any more because of a halt are
+// told too (R18).
+func (m *model) endWaits(told []*actor) {
+	if m.told = append(m.told, told...); m.ending {
+		return
+	}
+	m.ending = true
+	for left, ended := 0, 0; ended < len(m.told); ended++ {
+		for ; left < len(m.told); left++ {
+			a := m.told[left]
+			if !a.exposed() || a.state != actorWaiting || a.wait.letGo {
+				continue
+			}
+			a.wait.letGo = true
+			for _, t := range a.wait.on {
+				if a.stop.crash == nil && !m.wanted(t) {
+					m.told = append(m.told, m.tell(t, a.stop)...)
+				}
+			}
+		}
+		if a := m.told[ended]; a.exposed() {
 			m.endWait(a)
 		}
 	}
+	m.told, m.ending = nil, false
 }
 
 // wanted reports whether somebody who is not being stopped waits for t, or nobody needs to.
 func (m *model) wanted(t *actor) bool {
-	if t.spawned || t == t.domain.first {
-		return true
-	}
-	return slices.ContainsFunc(m.started, func(a *actor) bool {
-		return a.state == actorWaiting && !a.wait.gaveUp && slices.Contains(a.wait.on, t)
+	return t.kept || slices.ContainsFunc(m.started, func(a *actor) bool {
+		return a.state == actorWaiting && !a.wait.letGo && slices.Contains(a.wait.on, t)
 	})
 }
 
 func (m *model) endWait(a *actor) {
 	switch {
 	case a.state == actorReady && !a.begun:
-		a.err = a.why.err
+		a.err = a.stop.err
 		m.finish(a)
 		return
 	case a.state != actorWaiting:
@@ -504,7 +644,7 @@ func (m *model) endWait(a *actor) {
 	case w.callback:
 		if cancel := a.cancel; cancel != nil && !a.called {
 			a.cancel = nil
-			cancel(a.why.cause)
+			cancel(a.stop.cause)
 		}
 	case w.inside != nil:
 	case w.any != nil || len(w.on) > 0:
@@ -516,7 +656,7 @@ func (m *model) endWait(a *actor) {
 		// Children first: it goes on waiting for those that have been told to stop, too. Among those that a coroutine ranges
 		// over may be one that waits for it in turn, and is no child of it.
 		for _, t := range slices.Clone(w.on) {
-			if len(t.reasons) == 0 || ranges && m.reaches(t, a) {
+			if len(t.reasons()) == 0 || ranges && m.reaches(t, a) {
 				m.stopWaiting(a, t)
 			}
 		}
@@ -524,7 +664,7 @@ func (m *model) endWait(a *actor) {
 			m.ready(a)
 		}
 	case w.line != nil:
-		*w.line = slices.DeleteFunc(*w.line, func(b *actor) bool { return a == b })
+		*w.line = without(*w.line, a)
 		m.ready(a)
 	default:
 		m.ready(a)
@@ -549,16 +689,113 @@ func (m *model) reaches(t, a *actor) bool {
 
 func (a *actor) waitsFor(b *actor) bool {
 	w := a.wait
-	return a.state == actorWaiting && (slices.Contains(w.on, b) || w.inside != nil && b.domain == w.inside ||
+	return a.state == actorWaiting && (slices.Contains(w.on, b) || slices.Contains(w.inside, b.domain) ||
 		w.any != nil && slices.Contains(w.any.left, b))
+}
+
+// Shared work: R19.
+
+// isIn reports whether d is e or inside it.
+func (d *domain) isIn(e *domain) bool {
+	for d != e {
+		if d.owner == nil {
+			return false
+		}
+		d = d.owner.domain
+	}
+	return true
+}
+
+// all are the members of d and of the domains inside it.
+func (d *domain) all() (all []*actor) {
+	for _, a := range d.members {
+		all = append(all, a)
+		if a.state == actorWaiting {
+			for _, inner := range a.wait.inside {
+				all = append(all, inner.all()...)
+			}
+		}
+	}
+	return all
+}
+
+// spare moves out of d, which is about to be stopped because of r, for whom somebody outside waits, what these wait for, and what
+// they have started.
+func (m *model) spare(d *domain, r *stopReason) {
+	home := map[*actor]*domain{}
+	var spared []*actor
+	add := func(a *actor, to *domain) {
+		if home[a] == nil && a.stop == nil && a.domain.isIn(d) {
+			home[a] = to
+			spared = append(spared, a)
+		}
+	}
+	outside := func(a *actor) bool {
+		return !a.domain.isIn(d) && !(r.crash != nil && a.domain.isIn(r.crash)) && !a.knows(r) && !a.exposed()
+	}
+	for _, a := range d.all() {
+		if i := slices.IndexFunc(a.watchers, func(w watcher) bool { return outside(w.a) }); i >= 0 {
+			add(a, a.watchers[i].a.domain)
+		}
+	}
+	for i := 0; i < len(spared); i++ {
+		a := spared[i]
+		if a.state == actorWaiting {
+			for _, t := range a.targets() {
+				add(t, home[a])
+			}
+		}
+		for _, b := range d.all() {
+			if b.startedBy() == a {
+				to := home[a]
+				for to.owner != nil && m.reaches(b, to.owner) { // or the two would wait for each other
+					to = to.owner.domain
+				}
+				add(b, to)
+			}
+		}
+	}
+	for _, a := range d.all() {
+		if to, from := home[a], a.domain; to != nil && (from == d || home[from.owner] == nil) {
+			from.members = without(from.members, a)
+			a.told = slices.DeleteFunc(slices.Clone(a.told), func(s *stopReason) bool { return s == r })
+			a.domain = to
+			to.members = append(to.members, a)
+			m.lost(from)
+		}
+	}
+}
+
+// targets are whom a waits for, in the order in which it listed them.
+func (a *actor) targets() []*actor {
+	w := a.wait
+	switch {
+	case w.any != nil:
+		return w.any.left
+	case w.inside != nil:
+		var all []*actor
+		for _, d := range w.inside {
+			all = append(all, d.members...)
+		}
+		return all
+	}
+	return w.on
+}
+
+// startedBy is who has started a; or, if that has finished, who has started that.
+func (a *actor) startedBy() *actor {
+	s := a.starter
+	for s != nil && s.state == actorDone {
+		s = s.starter
+	}
+	return s
 }
 
 // Shields: R13.
 
-// keepsAway reports whether c, or a Shield around it, keeps r away from a. What arose inside a Shield of another coroutine
-// is not kept away by it.
+// keepsAway reports whether c, or a Shield around it, keeps r away from a.
 func (c *cover) keepsAway(a *actor, r *stopReason) bool {
-	for ; c != nil && !(c == r.from && c.owner != a); c = c.outer {
+	for ; c.mayKeep(a, r); c = c.outer {
 		if c.keeps(a, r) {
 			return true
 		}
@@ -566,40 +803,35 @@ func (c *cover) keepsAway(a *actor, r *stopReason) bool {
 	return false
 }
 
-// keeps reports whether c keeps r away from a: from its owner, and from others what has come to its owner as well.
-func (c *cover) keeps(a *actor, r *stopReason) bool {
-	return c.open && (c.owner == a || r.crash || slices.Contains(c.owner.reasons, r))
+// mayKeep reports whether c, and the Shields around it, can keep r away from a. What arose inside a Shield of another coroutine is not
+// kept away by it.
+func (c *cover) mayKeep(a *actor, r *stopReason) bool {
+	return c != nil && !(c == r.from && c.owner != a)
 }
 
-// keepAway starts the grace period of c if it keeps r away from a.
-func (m *model) keepAway(c *cover, a *actor, r *stopReason) {
-	if c.alarm == nil && c.keeps(a, r) {
-		c.alarm = m.after(c.grace, func() {
-			told := append(m.uncover(c), c.owner)
-			m.endWaits(append(told, m.hear(c.owner)...))
-		})
+// keeps reports whether c keeps r away from a: from its owner, and from others what has come to its owner as well.
+func (c *cover) keeps(a *actor, r *stopReason) bool {
+	return c.open && (c.owner == a || c.owner.knows(r))
+}
+
+// startGrace starts the grace period of c, the first time that there is something to keep away.
+func (m *model) startGrace(c *cover) {
+	if c.alarm == nil {
+		c.alarm = m.after(c.grace, func() { m.endWaits(m.uncover(c)) })
 	}
 }
 
-// uncover ends c and returns those inside whom something may come over now.
-func (m *model) uncover(c *cover) []*actor {
+// uncover ends c and returns those over whom something may come now.
+func (m *model) uncover(c *cover) (told []*actor) {
 	if !c.open {
 		return nil
 	}
 	c.open = false
 	m.drop(c.alarm)
-	return m.unprotected(c)
-}
-
-// unprotected lets come over those inside c what c no longer keeps away.
-func (m *model) unprotected(c *cover) (told []*actor) {
-	for _, a := range m.started {
-		if a != c.owner && a.cover.within(c) && len(a.reasons) > 0 {
-			told = append(told, a)
-			told = append(told, m.hear(a)...)
-			for own := a.cover; a.why != nil && own != nil && own.owner == a; own = own.outer {
-				m.keepAway(own, a, a.why)
-			}
+	told = append(m.comeThrough(c.owner), m.comeThroughIn(c)...)
+	for _, d := range c.owner.ownCovers() {
+		if d != c && d.within(c) {
+			told = append(told, m.comeThroughIn(d)...)
 		}
 	}
 	return told
@@ -612,6 +844,26 @@ func (c *cover) within(d *cover) bool {
 		}
 	}
 	return false
+}
+
+// ownCovers are the Shields of a, the outermost first.
+func (a *actor) ownCovers() (own []*cover) {
+	for c := a.cover; c != nil && c.owner == a; c = c.outer {
+		own = append(own, c)
+	}
+	slices.Reverse(own)
+	return own
+}
+
+// comeThroughIn does that for those inside c, and inside the Shields of each right after it.
+func (m *model) comeThroughIn(c *cover) (told []*actor) {
+	for _, a := range slices.Clone(c.members) {
+		told = append(told, m.comeThrough(a)...)
+		for _, d := range a.ownCovers() {
+			told = append(told, m.comeThroughIn(d)...)
+		}
+	}
+	return told
 }
 
 // Cycles: R17.
@@ -637,7 +889,7 @@ func (m *model) free(a *actor, free map[*actor]bool) bool {
 	case a.state != actorWaiting:
 		return true
 	case w.inside != nil:
-		return !slices.ContainsFunc(m.started, func(b *actor) bool { return b.domain == w.inside && !free[b] })
+		return !slices.ContainsFunc(m.started, func(b *actor) bool { return slices.Contains(w.inside, b.domain) && !free[b] })
 	case w.any != nil:
 		return len(w.any.ended) > 0 || slices.ContainsFunc(w.any.left, isFree)
 	}
@@ -658,7 +910,7 @@ func (h modelHand) refused() error {
 	if h.a.attempts++; h.a.attempts > 100 {
 		panic(errUnwound)
 	}
-	return h.a.why.err
+	return h.a.stop.err
 }
 
 func (h modelHand) Stopped() bool { return h.a.stoppedUnder(h.c) }
@@ -687,6 +939,24 @@ func (h modelHand) Spawn(js []int) error {
 		return err
 	}
 	for _, j := range js {
+		t := h.a.m.actors[j]
+		if t.state != actorFresh && !h.a.daemon {
+			t.daemon = false
+		}
+		h.want(t)
+	}
+	return h.a.turnOver(h.c)
+}
+
+// SpawnDaemon is R27.
+func (h modelHand) SpawnDaemon(js []int) error {
+	if err := h.refused(); err != nil {
+		return err
+	}
+	for _, j := range js {
+		if t := h.a.m.actors[j]; t.state == actorFresh {
+			t.daemon = true
+		}
 		h.want(h.a.m.actors[j])
 	}
 	return h.a.turnOver(h.c)
@@ -696,13 +966,13 @@ func (h modelHand) Spawn(js []int) error {
 func (h modelHand) want(t *actor) {
 	h.startFor(t)
 	if t.state != actorDone {
-		t.spawned = true
+		t.kept = true
 	}
 }
 
 func (h modelHand) startFor(t *actor) {
 	if t.state == actorFresh {
-		h.a.m.start(t, h.a.domain, h.a.cover)
+		h.a.m.start(t, h.a)
 	}
 }
 
@@ -751,82 +1021,176 @@ func (h modelHand) cycle() error {
 func (m *model) giveUp(a *actor, d int) {
 	t, w := a.wait.on[0], a.wait
 	timeout := &tinyio.TimeoutError{After: seconds(d)}
-	w.err, w.gaveUp = timeout, true
+	w.err, w.letGo = timeout, true
 	wanted := m.wanted(t)
 	if !wanted {
-		m.endWaits(m.tell(t, &stopReason{err: timeout, cause: timeout, from: a.cover}))
+		w.halting = &stopReason{err: timeout, cause: timeout, target: t, from: a.cover}
+		m.endWaits(m.tell(t, w.halting))
 	}
-	if wanted && len(t.reasons) == 0 {
+	if wanted && len(t.reasons()) == 0 {
 		m.stopWaiting(a, t)
 		m.ready(a)
 	}
 }
 
+// halted is what went wrong in those that a has just halted, if a is not itself being stopped.
+func (h modelHand) halted(w *modelWait) (errs []error) {
+	if w.halting == nil {
+		return nil
+	}
+	if h.Stopped() {
+		h.a.stop.cleanups = append(h.a.stop.cleanups, w.halting.cleanups...)
+		return nil
+	}
+	return w.halting.cleanups
+}
+
 // stopWaiting makes a wait for t no longer. A collection keeps t.
 func (m *model) stopWaiting(a, t *actor) {
-	a.wait.on = slices.DeleteFunc(a.wait.on, func(b *actor) bool { return t == b })
+	a.wait.on = without(a.wait.on, t)
 	t.watchers = slices.DeleteFunc(t.watchers, func(w watcher) bool { return w.a == a && w.col == nil })
 }
 
 func (h modelHand) Await(j int) (int, error) {
-	if err := h.waitFor([]int{j}, -1); err != nil {
-		return 0, err
-	}
 	t := h.a.m.actors[j]
+	if err := h.waitFor([]int{j}, -1); err != nil {
+		return t.result(err)
+	}
 	return t.value, t.err
 }
 
-func (h modelHand) Gather(js []int) ([]int, error) {
-	if err := h.waitFor(js, -1); err != nil {
-		return nil, err
+// result is what an interrupted wait for t returns (R28).
+func (t *actor) result(err error) (int, error) {
+	if t.state == actorDone && t.err == nil {
+		return t.value, err
 	}
+	return 0, err
+}
+
+func (h modelHand) Gather(js []int) ([]int, error) {
+	err := h.waitFor(js, -1)
 	values := []int{}
 	for _, j := range js {
 		t := h.a.m.actors[j]
-		if t.err != nil {
-			return nil, t.err
+		if t.state != actorDone || t.err != nil {
+			if err == nil {
+				err = t.err
+			}
+			return nil, err
 		}
 		values = append(values, t.value)
 	}
-	return values, nil
+	return values, err
 }
 
 func (h modelHand) Timeout(j, d int) (int, error) {
 	t := h.a.m.actors[j]
 	err := h.waitFor([]int{j}, d)
+	var cleanups []error
+	if w := h.a.wait; w != nil {
+		cleanups = h.halted(w)
+	}
 	switch {
 	case err == nil:
 		return t.value, t.err
 	case h.Stopped():
-		return 0, err
+		return t.result(err)
 	case t.state == actorDone && t.err == nil:
 		return t.value, nil
+	}
+	if e, ok := err.(*tinyio.TimeoutError); ok {
+		err = &tinyio.TimeoutError{After: e.After, Cleanup: cleanups}
 	}
 	return 0, err
 }
 
-func (h modelHand) Isolate(j int) (value int, result, err error) {
+// Cancel is R25.
+func (h modelHand) Cancel(j int) error {
+	if err := h.refused(); err != nil {
+		return err
+	}
+	m, a, t := h.a.m, h.a, h.a.m.actors[j]
+	if t.state == actorDone {
+		return a.turnOver(h.c)
+	}
+	w := &modelWait{on: []*actor{t}, letGo: true}
+	a.state, a.wait = actorWaiting, w
+	if m.stuck(a) {
+		return h.cycle()
+	}
+	h.startFor(t)
+	t.watchers = append(t.watchers, watcher{a: a})
+	w.halting = &stopReason{err: &tinyio.CancelledError{Cause: errCancel}, cause: errCancel, target: t, from: a.cover}
+	m.endWaits(m.tell(t, w.halting))
+	err := a.rest(h.c)
+	if cleanups := h.halted(w); err == nil {
+		return errors.Join(cleanups...)
+	}
+	return err
+}
+
+// errCancel is what programs cancel each other for.
+var errCancel = errors.New("no longer wanted")
+
+func (h modelHand) Isolate(j int) (int, error) {
 	m, a, t := h.a.m, h.a, h.a.m.actors[j]
 	if t.state != actorFresh {
-		err := h.waitFor([]int{j}, -1)
-		return t.value, t.err, err
+		return h.Await(j)
 	}
 	if err := h.refused(); err != nil {
-		return 0, nil, err
+		return 0, err
 	}
-	d := &domain{parent: a.domain, owner: a, first: t}
-	if len(a.reasons) > 0 {
-		d.reason = a.reasons[0]
+	d := &domain{owner: a}
+	a.state, a.wait = actorWaiting, &modelWait{inside: []*domain{d}}
+	m.begin(d, t, a)
+	err := a.rest(h.c)
+	if failed := m.report(d); failed != nil {
+		return 0, failed
 	}
-	m.start(t, d, a.cover)
-	err = a.pause(h.c, &modelWait{inside: d})
-	return t.value, m.report(d), err
+	return t.result(err)
+}
+
+// First is R26.
+func (h modelHand) First(js []int) (int, error) {
+	if err := h.refused(); err != nil {
+		return 0, err
+	}
+	m, a := h.a.m, h.a
+	w := &modelWait{racing: true}
+	var tries []*actor
+	for i, j := range js {
+		t := m.actors[j]
+		if t.state != actorFresh || slices.Contains(js[:i], j) {
+			t = &actor{m: m, id: -1, fn: func(h hand) (int, error) { return h.Await(j) }}
+		}
+		tries = append(tries, t)
+		w.inside = append(w.inside, &domain{owner: a})
+	}
+	a.state, a.wait = actorWaiting, w
+	for i, t := range tries {
+		m.begin(w.inside[i], t, a)
+	}
+	err := a.rest(h.c)
+	switch {
+	case w.winner != nil:
+		return w.winner.value, err
+	case err != nil:
+		return 0, err
+	}
+	var errs []error
+	for _, d := range w.inside {
+		errs = append(errs, m.report(d))
+	}
+	return 0, errors.Join(errs...)
 }
 
 func (h modelHand) AsCompleted(js []int, yield func(int, error) bool) {
 	h.collect(js, func(t *actor, err error) bool {
-		if err != nil {
+		switch {
+		case t == nil:
 			return yield(0, err)
+		case err != nil:
+			return yield(t.result(err))
 		}
 		return yield(t.value, t.err)
 	})
@@ -835,15 +1199,18 @@ func (h modelHand) AsCompleted(js []int, yield func(int, error) bool) {
 // WaitAny is the first step of AsCompleted.
 func (h modelHand) WaitAny(js []int) (first int, failed error) {
 	h.collect(js, func(t *actor, err error) bool {
-		if first, failed = -1, err; err == nil {
-			first, failed = slices.IndexFunc(js, func(j int) bool { return h.a.m.actors[j] == t }), t.err
+		if first, failed = -1, err; t != nil {
+			first = slices.IndexFunc(js, func(j int) bool { return h.a.m.actors[j] == t })
+			if err == nil {
+				failed = t.err
+			}
 		}
 		return false
 	})
 	return first, failed
 }
 
-// collect yields js as they finish, or an error of its own and no actor.
+// collect yields js as they finish. The error is its own; beside it is an actor that has finished all the same (R28).
 func (h modelHand) collect(js []int, yield func(t *actor, err error) bool) {
 	if err := h.refused(); err != nil {
 		yield(nil, err)
@@ -869,13 +1236,12 @@ func (h modelHand) collect(js []int, yield func(t *actor, err error) bool) {
 		}
 	}()
 	for range js {
-		if err := h.next(col); err != nil {
-			yield(nil, err)
-			return
+		var t *actor
+		err := h.next(col)
+		if len(col.ended) > 0 {
+			t, col.ended = col.ended[0], col.ended[1:]
 		}
-		t := col.ended[0]
-		col.ended = col.ended[1:]
-		if !yield(t, nil) {
+		if !yield(t, err) || err != nil {
 			return
 		}
 	}
@@ -888,7 +1254,7 @@ func (h modelHand) next(col *collection) error {
 	if len(col.ended) > 0 {
 		return h.childrenFirst(col, h.a.turnOver(h.c))
 	}
-	w := &modelWait{any: col, gaveUp: true}
+	w := &modelWait{any: col, letGo: true}
 	h.a.state, h.a.wait = actorWaiting, w
 	if h.a.m.stuck(h.a) {
 		return h.cycle()
@@ -899,9 +1265,9 @@ func (h modelHand) next(col *collection) error {
 // childrenFirst goes on waiting, if the coroutine was stopped after one of those that it ranges over had woken it, for the
 // others that are being stopped too (R9).
 func (h modelHand) childrenFirst(col *collection, err error) error {
-	w := &modelWait{gaveUp: true}
+	w := &modelWait{letGo: true}
 	for _, t := range col.left {
-		if len(t.reasons) > 0 && !h.a.m.reaches(t, h.a) && !slices.Contains(w.on, t) {
+		if len(t.reasons()) > 0 && !h.a.m.reaches(t, h.a) && !slices.Contains(w.on, t) {
 			w.on = append(w.on, t)
 		}
 	}
@@ -915,12 +1281,16 @@ func (h modelHand) Shield(grace int, fn func(h hand) error) error {
 	m, a := h.a.m, h.a
 	c := &cover{owner: a, outer: a.cover, open: true, grace: grace}
 	a.cover = c
-	if len(a.reasons) > 0 {
-		m.keepAway(c, a, a.reasons[0])
+	if len(a.reasons()) > 0 {
+		m.startGrace(c)
 	}
 	defer func() {
 		a.cover = c.outer
 		m.endWaits(m.uncover(c))
+		if c.outer != nil {
+			c.outer.members = append(c.outer.members, c.members...)
+			c.members = nil
+		}
 	}()
 	return fn(modelHand{a, c})
 }
@@ -999,15 +1369,18 @@ func (h modelHand) Barrier(b int) (int, error) {
 	if len(bar.line)+1 < bar.n {
 		w := &modelWait{line: &bar.line}
 		bar.line = append(bar.line, h.a)
-		err := h.a.pause(h.c, w)
-		return w.index, err
+		if err := h.a.pause(h.c, w); !w.granted {
+			return 0, err
+		}
+		return w.index, nil
 	}
 	for i, a := range bar.line {
-		a.wait.index = i
+		a.wait.index, a.wait.granted = i, true
 		h.a.m.ready(a)
 	}
 	bar.line = nil
-	return bar.n - 1, h.a.turnOver(h.c)
+	_ = h.a.turnOver(h.c)
+	return bar.n - 1, nil
 }
 
 // Put puts at once if there is room, or somebody who waits for a value, and takes a turn; otherwise it stands in line.

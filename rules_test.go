@@ -899,7 +899,8 @@ func TestR10CleanStops(t *testing.T) {
 		{"the cause", func(co *tinyio.Co, _ error) error { return context.Cause(co) }, true},
 		{"the original", func(*tinyio.Co, error) error { return errBoom }, true},
 		{"the original, wrapped", func(*tinyio.Co, error) error { return fmt.Errorf("oh: %w", errBoom) }, true},
-		{"joined with another", func(_ *tinyio.Co, err error) error { return errors.Join(err, errOther) }, true},
+		{"joined with another", func(_ *tinyio.Co, err error) error { return errors.Join(err, errOther) }, false},
+		{"joined with the original", func(_ *tinyio.Co, err error) error { return errors.Join(err, errBoom) }, true},
 		{"another", func(*tinyio.Co, error) error { return errOther }, false},
 		{"ErrTimeout", func(*tinyio.Co, error) error { return tinyio.ErrTimeout }, false},
 		{"the original's text", func(*tinyio.Co, error) error { return errors.New("boom") }, false},
@@ -977,7 +978,7 @@ func TestR11IgnoringCoroutineIsUnwoundAndReported(t *testing.T) {
 	}
 }
 
-// R11: the same for one that is halted by a Timeout: its being unwound is an error of its own.
+// R11: the same for one that is halted by a Timeout: its being unwound is a clean-up error.
 func TestR11IgnoringATimeoutIsReported(t *testing.T) {
 	noLeaks(t)
 	err := virtually(func(co *tinyio.Co) error {
@@ -988,7 +989,8 @@ func TestR11IgnoringATimeoutIsReported(t *testing.T) {
 		}).Named("stubborn"), time.Second)
 		return err
 	})
-	if err == nil || errors.Is(err, tinyio.ErrTimeout) || !strings.Contains(err.Error(), "stubborn") {
+	var timeout *tinyio.TimeoutError
+	if !errors.As(err, &timeout) || len(timeout.Cleanup) != 1 || !strings.Contains(timeout.Cleanup[0].Error(), "coroutine stubborn") {
 		t.Errorf("Run returns %v", err)
 	}
 }
@@ -1249,30 +1251,29 @@ func TestR14PanicCancelsEverybodyAndComesOutOfRun(t *testing.T) {
 
 func panicDeepDown() { panic("deep down") }
 
-// R14: Isolate does not hide panics, and the chain leads through it.
-func TestR14IsolateDoesNotHidePanics(t *testing.T) {
+// R14: Isolate stops what is inside and hands a panic back, with the chain up to the Isolate.
+func TestR14IsolateHandsPanicsBack(t *testing.T) {
 	noLeaks(t)
-	var root, middle, panicking tinyio.Frame
-	p := panicErrorOf(t, func() {
-		tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
-			failing := tinyio.Do(func(co *tinyio.Co) error {
-				panicking = here("failing", -1)
-				panic(errBoom)
-			}).Named("failing")
-			parent := tinyio.Do(func(co *tinyio.Co) error {
-				middle = here("middle", 1)
-				_, err := failing.Await(co)
-				return err
-			}).Named("middle")
-			root = here("root", 1)
-			_, err := tinyio.Isolate(co, parent)
-			return err
-		}).Named("root"))
+	errCleanUp := errors.New("clean-up")
+	var middle, panicking tinyio.Frame
+	succeed(t, func(co *tinyio.Co) error {
+		failing := tinyio.Do(func(co *tinyio.Co) error {
+			panicking = here("failing", -1)
+			panic(errBoom)
+		}).Named("failing")
+		parent := tinyio.Do(func(co *tinyio.Co) error {
+			middle = here("middle", 1)
+			failing.Await(co)
+			return errCleanUp
+		}).Named("middle")
+		_, err := tinyio.Isolate(co, parent)
+		p, ok := err.(*tinyio.PanicError)
+		if !ok || p.Value != error(errBoom) || !errors.Is(err, errCleanUp) || !strings.Contains(string(p.Stack), "TestR14IsolateHandsPanicsBack") {
+			t.Fatalf("Isolate gives %v", err)
+		}
+		wantFrames(t, p.Trace, middle, panicking)
+		return co.Yield() // outside nothing has happened
 	})
-	if p.Value != error(errBoom) || !errors.Is(p, errBoom) {
-		t.Errorf("the value is %v", p.Value)
-	}
-	wantFrames(t, p.Trace, root, middle, panicking)
 }
 
 // R14: a Goexit cleans up everything and then goes on in the goroutine that called Run.
@@ -1665,7 +1666,7 @@ func TestR17CycleIsFoundByTheAwaitThatClosesIt(t *testing.T) {
 		{"Timeout", func(co *tinyio.Co) (int, error) { return tinyio.Timeout(co, b, time.Hour) }, await(&a), nil,
 			[]string{"b", "a", "b"}},
 		{"Isolate", func(co *tinyio.Co) (int, error) {
-			r, err := tinyio.Isolate(co, b)
+			r, err := isolate(co, b)
 			return 0, cmpOr(err, r.Err)
 		}, await(&a), nil, []string{"b", "a", "b"}},
 		{"AsCompleted of one", func(co *tinyio.Co) (int, error) { return 0, firstOf(co, b) }, await(&a), nil,
@@ -1922,20 +1923,26 @@ func TestR18HaltedCoroutineThatFinishesHasFinished(t *testing.T) {
 	})
 }
 
-// R18: an error of its own crashes the loop.
-func TestR18ErrorOfAHaltedCoroutineCrashesTheLoop(t *testing.T) {
+// R10, R18: a clean-up error of a halted coroutine is in the error of the Timeout. It crashes nobody.
+func TestR18CleanUpErrorOfAHaltedCoroutine(t *testing.T) {
 	noLeaks(t)
-	var heard error
-	err := virtually(func(co *tinyio.Co) error {
-		_, heard = tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+	errChild := errors.New("child")
+	succeed(t, func(co *tinyio.Co) error {
+		child := tinyio.Do(func(co *tinyio.Co) error {
 			co.Sleep(time.Hour)
+			return errChild
+		})
+		_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+			wait(co, child)
 			return errBoom
-		}), time.Second)
-		return heard
+		}).Named("slow"), time.Second)
+		var timeout *tinyio.TimeoutError
+		if !errors.As(err, &timeout) || timeout.Coro != "slow" || len(timeout.Cleanup) != 2 || !errors.Is(timeout.Cleanup[0], errChild) ||
+			!errors.Is(timeout.Cleanup[1], errBoom) || !errors.Is(err, tinyio.ErrTimeout) || !errors.Is(err, errBoom) {
+			t.Errorf("Timeout returns %v", err)
+		}
+		return co.Yield()
 	})
-	if !errors.Is(err, errBoom) || !errors.Is(heard, tinyio.ErrCancelled) {
-		t.Errorf("Run returns %v, Timeout %v", err, heard)
-	}
 }
 
 // R18: in time, Timeout is an Await.
@@ -1998,7 +2005,7 @@ func TestR19IsolateKeepsAFailureInside(t *testing.T) {
 			return cmpOr(co.Sleep(time.Second), errBoom)
 		}).Named("failing")
 		start := startWatch(co)
-		r, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+		r, err := isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
 			if err := co.Spawn(spawnedInside); err != nil {
 				return 0, err
 			}
@@ -2024,13 +2031,13 @@ func TestR19IsolateWaitsForEverythingInside(t *testing.T) {
 	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		start := startWatch(co)
-		r, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+		r, err := isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
 			return 7, co.Spawn(sleeper(time.Minute))
 		}))
 		if r.Value != 7 || r.Err != nil || err != nil || start.passed(co) != time.Minute {
 			t.Errorf("Isolate gives %v, %v after %v", r, err, start.passed(co))
 		}
-		r, err = tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+		r, err = isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
 			return 7, co.Spawn(failer(time.Minute, errBoom))
 		}))
 		if !errors.Is(r.Err, errBoom) || err != nil {
@@ -2046,13 +2053,13 @@ func TestR19CancellingTheOutsideCancelsTheInside(t *testing.T) {
 	var log recorder
 	err := virtually(func(co *tinyio.Co) error {
 		caller := tinyio.Do(func(co *tinyio.Co) error {
-			r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 				inner := tinyio.Do(func(co *tinyio.Co) error {
 					err := co.Sleep(time.Hour)
 					log.add("innermost: %v", err)
 					return err
 				})
-				r, err := tinyio.Isolate(co, inner)
+				r, err := isolate(co, inner)
 				log.add("inside: %v, %v", r.Err, err)
 				return err
 			}))
@@ -2076,7 +2083,7 @@ func TestR19CoroutineStartedOutsideMayBeAwaitedInside(t *testing.T) {
 		if err := co.Spawn(outside); err != nil {
 			return err
 		}
-		r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(outside, failer(time.Second, errBoom)) }))
+		r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(outside, failer(time.Second, errBoom)) }))
 		if !errors.Is(r.Err, errBoom) || err != nil {
 			t.Errorf("Isolate gives %v, %v", r.Err, err)
 		}
@@ -2093,7 +2100,7 @@ func TestR19CleanUpErrorsInsideAreInTheResult(t *testing.T) {
 	noLeaks(t)
 	errCleanUp := errors.New("clean-up")
 	succeed(t, func(co *tinyio.Co) error {
-		r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+		r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 			return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
 				co.Sleep(time.Hour)
 				return errCleanUp
@@ -2131,7 +2138,7 @@ func TestR20ThreadComesOutWhereItIsAwaited(t *testing.T) {
 		if err != nil || v[0] != 7 {
 			t.Errorf("got %v, %v", v, err)
 		}
-		r, err := tinyio.Isolate(co, tinyio.RunInThread(failingThread))
+		r, err := isolate(co, tinyio.RunInThread(failingThread))
 		if !errors.Is(r.Err, errBoom) || err != nil {
 			t.Errorf("got %v, %v", r.Err, err)
 		}

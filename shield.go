@@ -2,64 +2,55 @@ package tinyio
 
 import (
 	"context"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
-// A shield is one call of Shield.
+// A shield is one call of Shield. It keeps away from its owner, and from those who were started inside, what its owner is told to
+// stop for, until its grace has passed or its function has ended.
 type shield struct {
 	owner   *coroutine
 	outer   *shield // the shield around it
-	open    bool    // it protects
-	over    bool    // its function has ended
+	open    bool    // it keeps things away
 	grace   time.Duration
-	until   int64     // when it is over, on the loop's clock, if there is something to keep away
-	kept    []*reason // what has come to its owner, which it keeps away from those inside too
-	timer   timers.Timer
+	timer   timers.Timer // set when there is something to keep away: the end of the grace
+	over    bool         // its function has ended
 	handle  *Co
 	ctx     atomic.Pointer[coContext] // of the handle
-	members member                    // the ends of the list of those that were started inside and have not finished
+	members shielded                  // the ring of those who were started inside and have not finished
 }
 
-// A member is a coroutine in the list of the innermost open shield inside which it was started. The list is a ring that goes
-// through the shield, so that it can be moved to the shield around that one at no cost, and a member can leave it without
-// knowing whose it is.
-type member struct {
-	c          *coroutine
-	next, prev *member
+// A shielded is a place in the ring of those who were started inside the same Shield.
+type shielded struct {
+	next, prev *shielded
+	c          *coroutine // nil in the shield itself
 }
 
-// add puts m, which is about to start inside s, into its list.
-func (s *shield) add(m *coroutine) {
-	end := s.ends()
-	p := &member{m, end, end.prev}
-	p.prev.next, end.prev = p, p
-	m.annex().member = p
+// add makes c, which has just been started inside, a member.
+func (s *shield) add(c *coroutine) {
+	m, ring := &c.annex().inside, &s.members
+	m.c, m.prev, m.next = c, ring.prev, ring
+	m.prev.next, ring.prev = m, m
 }
 
-// ends returns the ends of the list of s.
-func (s *shield) ends() *member {
-	if s.members.next == nil {
-		s.members.next, s.members.prev = &s.members, &s.members
+// leave takes m out of its ring.
+func (m *shielded) leave() {
+	if m.next != nil {
+		m.prev.next, m.next.prev = m.next, m.prev
+		m.next, m.prev = nil, nil
 	}
-	return &s.members
 }
 
-// leave takes m out of its list.
-func (m *member) leave() { m.prev.next, m.next.prev = m.next, m.prev }
-
-// moveTo puts the members of s behind those of t.
-func (s *shield) moveTo(t *shield) {
-	from, to := s.ends(), t.ends()
-	if from.next == from {
-		return
+// giveTo moves all members to the end of the ring of another one.
+func (m *shielded) giveTo(to *shielded) {
+	if m.next != m {
+		first, last := m.next, m.prev
+		first.prev, to.prev.next = to.prev, first
+		last.next, to.prev = to, last
+		m.next, m.prev = m, m
 	}
-	to.prev.next, from.next.prev = from.next, to.prev
-	from.prev.next, to.prev = to, from.prev
-	from.next, from.prev = from, from
 }
 
 // Shield runs fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
@@ -75,95 +66,89 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	if fn == nil {
 		panic("tinyio: Shield: the function is nil, in " + c.describe() + "; pass what is to be protected")
 	}
-	s := &shield{owner: c, outer: c.shelter(), open: true, grace: grace}
+	s := &shield{owner: c, outer: c.shield(), open: true, grace: grace}
+	s.members.next, s.members.prev = &s.members, &s.members
 	s.handle = &Co{c: c, shield: s}
-	if c.stopped {
-		if !co.shield.protects(c, c.why) {
-			c.attempt(1) // or it could go on for ever, from shield to shield
-		}
-		c.doomed = false
+	if c.stop != nil && !co.shield.keepsAway(c, c.stop) {
+		c.attempt(1) // or it could go on for ever, from shield to shield
 	}
 	if c.isStopping() { // if it is not stopped, it is protected by the Shield in which it was started
-		s.keepAway(c.loop.Load(), c.told())
+		s.startGrace(c.loop.Load())
 	}
-	c.more().shelter = s
+	c.more().shield = s
 	defer s.leave()
 	return fn(s.handle)
 }
 
-// leave ends the shield when its function has ended. Who was started inside may live on, and keeps it: it keeps nothing in turn.
+// leave ends the shield when its function has ended. Those who were started inside are inside the shield around it from now on.
 func (s *shield) leave() {
-	c := s.owner
-	c.annex().shelter = s.outer
-	s.close(c.loop.Load())
-	s.over = true
-	s.handle.stop(&reason{cause: context.Canceled})
-	s.owner, s.handle, s.kept = nil, nil, nil
-	for s.outer != nil && s.outer.over {
-		s.outer = s.outer.outer
+	c, l := s.owner, s.owner.loop.Load()
+	c.annex().shield = s.outer
+	s.close(l)
+	l.endWaits()
+	if s.outer != nil {
+		s.members.giveTo(&s.outer.members)
 	}
+	why := &reason{err: context.Canceled}
+	if c.exposed() {
+		why = c.stop
+	}
+	s.handle.stop(why)
+	s.over, s.owner, s.handle = true, nil, nil // those who were started inside keep s, and s is to keep nobody
 }
 
-// retired reports that co was the handle of a Shield and is no longer good.
-func (co *Co) retired() bool { return co.isHandle() && co.shield.over }
+// due ends the protection when the grace period has passed.
+func (s *shield) due(l *Loop) {
+	s.owner.more().attempts += shieldsAllowed / attemptsAllowed
+	s.close(l)
+	l.endWaits()
+}
 
-// isHandle reports that co is the handle of a Shield.
-func (co *Co) isHandle() bool { return co != &co.c.co }
-
-// close ends the protection. What it kept away comes over those that were started inside.
+// close ends the protection. What it has kept away comes over its owner and those inside.
 func (s *shield) close(l *Loop) {
 	if !s.open {
 		return
 	}
 	s.open = false
 	l.timers.Remove(&s.timer)
-	if !s.relieved() {
-		for m := s.ends().next; m != &s.members; m = m.next {
-			l.doomAtLast(m.c)
-		}
-	}
-	if around := s.outer.stillOpen(); around != nil {
-		s.moveTo(around)
-	}
-	if len(s.kept) > 0 && !s.outer.protects(s.owner, s.kept[0]) {
-		s.handle.stop(s.kept[0])
-	}
-	l.endWaits()
-}
-
-// relieved reports that all that s has kept away from its members is kept away from them by the shields around it too.
-func (s *shield) relieved() bool {
-	for _, why := range s.kept {
-		if !s.outer.protectsAll(why) {
-			return false
-		}
-	}
-	return true
-}
-
-// doomAtLast lets come over c what a shield has kept away from it.
-func (l *Loop) doomAtLast(c *coroutine) {
-	if c.isStopping() {
-		l.doom(c, nil) // for the reason that it was told
+	l.comeThrough(s.owner)
+	if d := s.owner.shield(); d != s.outer { // s is still around what its owner does
+		d.comeThrough(l, s.owner, s)
+	} else {
+		s.members.comeThrough(l)
 	}
 }
 
-// stillOpen is s, or the innermost of the shields around it that is open; nil if there is none.
-func (s *shield) stillOpen() *shield {
-	for s != nil && !s.open {
-		s = s.outer
+// comeThrough lets come over those inside the Shields of c, from the outermost, which is from if that is not nil, to s, what these have kept
+// away from them.
+func (s *shield) comeThrough(l *Loop, c *coroutine, from *shield) {
+	if s == nil || s.owner != c {
+		return
 	}
-	return s
+	if s != from {
+		s.outer.comeThrough(l, c, from)
+	}
+	s.members.comeThrough(l)
 }
 
-// keepAway starts the grace period, the first time that there is something to keep away from the owner.
-func (s *shield) keepAway(l *Loop, why *reason) {
-	if len(s.kept) == 0 {
-		s.until = l.in(s.grace)
+// comeThrough does that for the members of a ring, and for those in the Shields of each right after it.
+func (m *shielded) comeThrough(l *Loop) {
+	for i := m.next; i != m; i = i.next {
+		l.comeThrough(i.c)
+		i.c.shield().comeThrough(l, i.c, nil)
+	}
+}
+
+// isHandle reports that co is the handle of a Shield.
+func (co *Co) isHandle() bool { return co != &co.c.co }
+
+// retired reports that co was the handle of a Shield and is no longer good.
+func (co *Co) retired() bool { return co.isHandle() && co.shield.over }
+
+// startGrace starts the grace period, the first time that there is something to keep away.
+func (s *shield) startGrace(l *Loop) {
+	if !s.timer.Set() {
 		l.setTimer(&s.timer, s.grace, s)
-	}
-	if !slices.Contains(s.kept, why) {
-		s.kept = append(s.kept, why)
 	}
 }
 
@@ -172,49 +157,33 @@ func (s *shield) left(l *Loop) (left time.Duration) {
 	for ; s != nil; s = s.outer {
 		switch {
 		case !s.open:
-		case len(s.kept) == 0:
-			left = max(left, s.grace)
+		case s.timer.Set():
+			left = max(left, time.Duration(l.timers.When(&s.timer)-l.now()))
 		default:
-			left = max(left, time.Duration(s.until-l.now()))
+			left = max(left, s.grace)
 		}
 	}
 	return left
 }
 
-// due ends the protection when the grace period has passed.
-func (s *shield) due(l *Loop) {
-	s.close(l)
-	s.owner.more().attempts += shieldsAllowed / attemptsAllowed
-	l.doomAtLast(s.owner)
-	l.endWaits()
-}
-
-// protects reports whether s or a shield around it keeps why away from c. A cancellation that comes from inside a shield, such as
-// that of a Timeout there, is not kept away by it.
-func (s *shield) protects(c *coroutine, why *reason) bool {
-	for ; s != nil && !why.aroseInside(s); s = s.outer {
-		if s.keeps(c, why) {
+// keepsAway reports whether s or a shield around it keeps r away from c.
+func (s *shield) keepsAway(c *coroutine, r *reason) bool {
+	for ; s.mayKeep(c, r); s = s.outer {
+		if s.keeps(c, r) {
 			return true
 		}
 	}
 	return false
 }
 
-// protectsAll reports whether s or a shield around it keeps why away from everybody inside.
-func (s *shield) protectsAll(why *reason) bool {
-	for ; s != nil && !why.aroseInside(s); s = s.outer {
-		if s.open && s.keepsFromOthers(why) {
-			return true
-		}
-	}
-	return false
+// mayKeep reports whether s, and the shields around it, can keep r away from c. What arose inside a Shield of another coroutine, such as
+// a Timeout there, is not kept away by that.
+func (s *shield) mayKeep(c *coroutine, r *reason) bool {
+	return s != nil && !(s == r.from && s.owner != c)
 }
 
-// keeps reports whether s keeps why away from c. Somebody else's shield does so if why has come to its owner too, as a crash
-// always does: who is halted alone, by a Timeout, is not what that shield is there for.
-func (s *shield) keeps(c *coroutine, why *reason) bool {
-	return s.open && (s.owner == c || s.keepsFromOthers(why))
+// keeps reports whether s keeps r away from c. Somebody else's shield does so if r has come to its owner too: who is halted alone, by
+// a Timeout, is not what that shield is there for.
+func (s *shield) keeps(c *coroutine, r *reason) bool {
+	return s.open && (s.owner == c || s.owner.knows(r))
 }
-
-// keepsFromOthers reports whether s, which is open, keeps why away from those who are not its owner.
-func (s *shield) keepsFromOthers(why *reason) bool { return why.crash || slices.Contains(s.kept, why) }

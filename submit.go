@@ -36,9 +36,9 @@ func (l *Loop) Serve(ctx context.Context) error {
 // failure of c crashes the loop, and Submit returns it too, as an [*Error]. (So let a server submit coroutines that [Isolate]
 // what may fail.) If the loop crashes for another reason, the error is the [*CancelledError] of c.
 //
-// When ctx is done, c is halted, as it would be by a [Timeout], and Submit returns [context.Cause] of ctx when it has stopped; or
-// c's value, if c finished with a nil error all the same. If somebody else waits for c, or it was spawned, Submit returns at
-// once and c carries on. The values and the deadline of ctx are not those of c's [Co].
+// When ctx is done, Submit returns [context.Cause] of ctx at once, even if the loop is stuck. When the loop gets to it, it halts c, as a
+// [Timeout] would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. The values and the
+// deadline of ctx are not those of c's [Co].
 //
 // Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to
 // another loop. It returns an error at once, and c does not run, if the loop is not running, [ErrNotRunning]; if it is
@@ -72,13 +72,15 @@ func submit(ctx context.Context, l *Loop, t *coroutine) error {
 	}
 	select {
 	case <-s.ended:
+		return s.err
 	case <-ctx.Done():
+		// The loop may be stuck, and may even wait, through what was submitted, for the caller to return: so nobody waits for it
+		// here.
 		w := &withdrawal{of: s, cause: context.Cause(ctx)}
 		w.to = w
 		l.inbox.post(&w.message) // if that is refused, the run is over, and so is the submission
-		<-s.ended
+		return w.cause
 	}
-	return s.err
 }
 
 // A submission stands for a goroutine that waits in Submit. On the loop it is a coroutine that awaits the one that was
@@ -119,7 +121,7 @@ func (s *submission) run(l *Loop) {
 		return
 	}
 	c.loop.Store(l)
-	l.enrol(c, l.root, nil)
+	l.enrol(c, l.root)
 	c.one[0].line = &s.target.awaiters
 	c.state, c.wait, c.outcome = running, onCoroutine, pending
 	l.stopped(c)
@@ -130,8 +132,8 @@ func (s *submission) admit(l *Loop) error {
 	switch {
 	case l.root == nil:
 		return ErrNotRunning
-	case l.root.why != nil:
-		return l.root.why.err
+	case l.root.crash != nil:
+		return l.root.crash.err
 	case s.target.finished.Load():
 		return nil
 	}
@@ -140,7 +142,12 @@ func (s *submission) admit(l *Loop) error {
 
 // comeBack ends the wait: the target has finished, or was left to others.
 func (s *submission) comeBack() {
-	s.c.outcome, s.c.wait = returned, onNothing
+	c := &s.c
+	c.outcome, c.wait = returned, onNothing
+	if r := c.stop; r != nil && r.target == c { // the caller of Submit has gone
+		l := c.loop.Load()
+		l.orphans = append(l.orphans, r.cleanups...)
+	}
 	s.end(s.verdict())
 }
 
@@ -150,14 +157,12 @@ func (s *submission) verdict() error {
 	switch finished := t.state == done; {
 	case finished && t.err == nil:
 		return nil
-	case finished && !(t.stopped && t.why.explains(t.err)):
+	case finished && !t.clean:
 		return &Error{Err: t.err, Trace: []Frame{c.entryFrame(), t.entryFrame()}}
-	case !c.stopped:
-		return t.why.err // of an Isolate
-	case c.why.crash:
-		return c.why.err
+	case c.stop == nil:
+		return t.err // of an Isolate, or a Cancel
 	}
-	return c.why.cause
+	return c.stop.err
 }
 
 // end lets the goroutine go on.
@@ -178,7 +183,7 @@ func (w *withdrawal) arrive(l *Loop) { l.errands.push(w) }
 // run halts the submission, and with it the target, unless others want that.
 func (w *withdrawal) run(l *Loop) {
 	if c := &w.of.c; c.state == waiting {
-		l.halt(c, &reason{err: &CancelledError{Cause: w.cause}, cause: w.cause})
+		l.halt(c, &reason{err: &CancelledError{Cause: w.cause}, target: c})
 	}
 }
 
@@ -202,8 +207,12 @@ func calledFrom(up int) (place uintptr, onLoop bool) {
 
 // loopFunctions are the functions of this package that call others while a loop stands still: the loop itself, and what runs
 // on the stacks of coroutines.
-var loopFunctions = []uintptr{
-	entryOf((*Loop).loop), entryOf((*run).steps), entryOf(begin), entryOf((*coroutine).run), entryOf((*aside).Work),
+var loopFunctions []uintptr
+
+func init() { // because begin leads to calledFrom
+	loopFunctions = []uintptr{
+		entryOf((*Loop).loop), entryOf((*run).steps), entryOf(begin), entryOf((*coroutine).run), entryOf((*aside).Work),
+	}
 }
 
 func entryOf(f any) uintptr { return reflect.ValueOf(f).Pointer() }

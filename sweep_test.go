@@ -43,7 +43,7 @@ type sweep struct {
 
 	mu        sync.Mutex // threads take steps too
 	steps     int
-	caught    bool // an Isolate has handed back the fault
+	caught    bool // an Isolate or a Timeout has handed back the fault
 	inner     bool // the fault was inside a nested Run
 	parts     []*part
 	faults    []string
@@ -233,6 +233,7 @@ func (s *sweep) limits(p *part, seconds int) act {
 			s.childrenFirst(err, p)
 		}
 		if errors.Is(err, tinyio.ErrTimeout) && co.Err() == nil {
+			s.caught = s.caught || errors.Is(err, errFault)
 			return nil
 		}
 		return err
@@ -241,12 +242,15 @@ func (s *sweep) limits(p *part, seconds int) act {
 
 func (s *sweep) isolates(p *part) act {
 	return s.around(func(co *tinyio.Co) error {
-		result, err := tinyio.Isolate(co, p.coro)
+		_, err := tinyio.Isolate(co, p.coro)
 		s.childrenFirst(err, p)
 		if p.running() {
 			s.complain("Isolate has returned before %s has ended", p.name)
 		}
-		s.caught = s.caught || errors.Is(result.Err, errFault)
+		if errors.Is(err, errFault) && co.Err() == nil {
+			s.caught = true
+			return nil
+		}
 		return err
 	})
 }
@@ -705,7 +709,7 @@ func (s *sweep) checkRemains(l *tinyio.Loop) {
 func (s *sweep) checkOutcome(e ending) {
 	p, panicked := e.panic.(*tinyio.PanicError)
 	switch {
-	case s.way == panicking:
+	case s.way == panicking && !s.caught:
 		if !panicked || p.Value != errFault || len(p.Trace) == 0 || !strings.Contains(string(p.Stack), "sweep_test.go") {
 			s.complain("the run ends with the panic %v, want the fault", e.panic)
 		}
@@ -717,7 +721,7 @@ func (s *sweep) checkOutcome(e ending) {
 		}
 	case !e.returned:
 		s.complain("the run has called Goexit")
-	case s.way == noFault || s.way == failing && s.caught && !s.inner:
+	case s.way == noFault || (s.way == failing || s.way == panicking) && s.caught && !s.inner:
 		if e.err != nil {
 			s.complain("the run returns %v, want nil", e.err)
 		}

@@ -54,17 +54,19 @@ func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
 func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
 func (t *threadContext) Value(key any) any           { return (*Co)(t).context().Value(key) }
 
-// A Thread is the function of a [RunInThread] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
+// A Thread is the function of a [RunInThread] or a [Call] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
 // returned, Return; or Fail instead of both. All of them may be called from any goroutine.
 type Thread struct {
-	c        *coroutine
-	run      func()
+	c        *coroutine // that waits for it
+	run      func()     // calls the function and keeps the outcome
+	fail     func(err error)
+	back     func() // brings the outcome to the loop
 	begun    atomic.Bool
 	ended    atomic.Bool
 	returned atomic.Bool
 }
 
-// WithThreads makes a loop hand the function of each [RunInThread] to start, instead of running it in a goroutine itself: for
+// WithThreads makes a loop hand the function of each [RunInThread] and [Call] to start, instead of running it in a goroutine itself: for
 // hosts that run threads elsewhere, in a certain order, or not at all, such as tools for tests and for replaying. With functions
 // of [RunInPool], start is called when they have their place in the pool.
 //
@@ -82,7 +84,7 @@ func WithThreads(start func(t *Thread)) Option {
 func (t *Thread) Run() {
 	if t.begun.CompareAndSwap(false, true) {
 		run := t.run
-		t.run = nil
+		t.run, t.fail = nil, nil
 		defer t.ended.Store(true)
 		run()
 	}
@@ -95,8 +97,9 @@ func (t *Thread) Return() {
 		panic("tinyio: Thread.Return: the function of coroutine " + t.c.describe() + " has not returned; call Run first")
 	}
 	if t.returned.CompareAndSwap(false, true) {
-		t.c.annex().callback.called.Store(true)
-		t.c.loop.Load().inbox.post(&t.c.annex().callback.message)
+		back := t.back
+		t.back = nil
+		back()
 	}
 }
 
@@ -107,7 +110,9 @@ func (t *Thread) Fail(err error) {
 		panic("tinyio: Thread.Fail: the error is nil; a thread that does not fail has to Run")
 	}
 	if t.begun.CompareAndSwap(false, true) {
-		t.run, t.c.err = nil, err
+		fail := t.fail
+		t.run, t.fail = nil, nil
+		fail(err)
 		t.ended.Store(true)
 		t.Return()
 	}
@@ -148,6 +153,10 @@ func newCallback[T any](begin any, entry uintptr) *Coro[T] {
 }
 
 // A callback is a coroutine's way back from outside the loop.
+//
+// It ends once, by whoever sets called first: done, or a start or cancel function that does not return. That one alone writes
+// the result. If start ends abruptly when done has been called, in another goroutine perhaps and only just, the coroutine
+// waits for that message as always, and then ends as start did: a panic is not lost, and no message is late.
 type callback struct {
 	message
 	c      *coroutine
@@ -155,6 +164,7 @@ type callback struct {
 	simple bool // which cannot panic or exit, and so needs no stack of its own
 	called atomic.Bool
 	cancel func(cause error)
+	abrupt error // how start ended, if it did not return after done had been called
 }
 
 // isSimple reports whether c can begin without a stack.
@@ -168,7 +178,7 @@ func (c *Coro[T]) callBegin() {
 	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
 	if l.watch != nil {
-		l.tell(Suspended, &c.c, nil)
+		l.note(Suspended, &c.c, nil)
 	}
 	l.threads++
 	if fn, ok := begin.(func(context.Context) (T, error)); ok {
@@ -176,37 +186,52 @@ func (c *Coro[T]) callBegin() {
 			go c.inThread(fn, false)
 			return
 		}
-		l.handOver(&Thread{c: &c.c, run: func() { c.inThread(fn, true) }})
+		l.handOver(&Thread{
+			c:    &c.c,
+			run:  func() { c.inThread(fn, true) },
+			fail: func(err error) { c.c.err = err },
+			back: func() {
+				b.called.Store(true)
+				l.inbox.post(&b.message)
+			},
+		})
 		return
 	}
-	returned := false
-	defer func() {
-		if !returned && b.called.CompareAndSwap(false, true) {
-			l.threads--
-		}
-	}()
 	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
-	returned = true
+}
+
+// endAbruptly ends a callback whose start function has panicked or exited, unless done was called before. It reports
+// whether the coroutine is to finish now.
+func (b *callback) endAbruptly(how error) bool {
+	if !b.called.CompareAndSwap(false, true) {
+		b.abrupt = how
+		return false
+	}
+	b.c.loop.Load().threads--
+	return true
 }
 
 // comeBackWith is the way back from outside: the done function of a callback. It may be called from any goroutine; the first
 // call counts.
 func (c *Coro[T]) comeBackWith(v T, err error) {
-	b, l := &c.c.annex().callback, c.c.loop.Load()
+	b := &c.c.annex().callback
 	if b.called.CompareAndSwap(false, true) {
 		c.value, c.c.err = v, err
-		l.inbox.post(&b.message)
+		c.c.loop.Load().inbox.post(&b.message)
 	}
 }
 
 // arrive makes the coroutine ready: its last turn, in which it finishes.
 func (b *callback) arrive(l *Loop) {
+	l.threadBack()
+	l.makeReady(b.c)
+}
+
+// threadBack notes that a thread or callback has come back.
+func (l *Loop) threadBack() {
 	l.threads--
 	if v, ok := l.clock.(*virtualClock); ok {
 		v.waited = false // whoever is left has its time again
-	}
-	if b.c.state == waiting { // and start has not panicked after it called done
-		l.makeReady(b.c)
 	}
 }
 
@@ -214,24 +239,42 @@ func (b *callback) arrive(l *Loop) {
 func (c *Coro[T]) comeBack() { c.c.endCallback() }
 
 func (c *coroutine) endCallback() {
-	c.outcome, c.wait = returned, onNothing
-	if c.err == errExited {
+	b := &c.annex().callback
+	if b.abrupt != nil {
+		c.err = b.abrupt
+	}
+	b.cancel = nil // what it holds on to is not needed any more
+	c.endWith(c.err)
+}
+
+// endWith takes down that the function of c has ended: with err, or as errExited and a threadPanic say.
+func (c *coroutine) endWith(err error) {
+	c.err, c.outcome, c.wait = err, returned, onNothing
+	if err == errExited {
 		c.outcome = exited
-	} else if p, ok := c.err.(threadPanic); ok {
+	} else if p, ok := err.(threadPanic); ok {
 		c.err, c.outcome = p.PanicError, panicked
 	}
 }
 
-// stop passes on to the outside that the coroutine is being stopped.
+// stop passes on to the outside that the coroutine is being stopped. A cancel function that panics or exits ends the coroutine
+// in this way, for it cannot be relied on to bring about that done is called.
 func (b *callback) stop(l *Loop, cause error) {
 	cancel := b.cancel
 	b.cancel = nil
 	if cancel == nil || b.called.Load() {
 		return
 	}
-	if f := l.beside(func() { cancel(cause) }); f != nil {
-		l.errands.push(*f)
+	f := l.beside(func() { cancel(cause) })
+	if f == nil {
+		return
 	}
+	if b.called.CompareAndSwap(false, true) {
+		b.c.err = f.how()
+		b.arrive(l)
+		return
+	}
+	b.abrupt = f.how()
 }
 
 // An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that

@@ -3,9 +3,9 @@ package tinyio
 import "time"
 
 // Timeout is [Coro.Await] for at most d. When that has passed and c has not finished, c is halted: its current wait ends with
-// a [*TimeoutError], and every later one, so that it can clean up. Timeout returns when c has stopped, with that error; or
-// with c's value, if c finished with a nil error all the same. An error of its own crashes the loop, as everywhere. If d is not
-// positive, a fresh c never runs.
+// a [*TimeoutError], and every later one, so that it can clean up. Timeout returns when c has stopped: with c's value, if c
+// finished with a nil error all the same, and otherwise with a [*TimeoutError], which says where c was stuck and wraps what went
+// wrong in clean-up. Neither crashes anything. If d is not positive, a fresh c never runs.
 //
 // With c, the coroutines are halted that only c was waiting for, and so on, and they first; those that anybody else
 // waits for, or that were spawned, carry on. If somebody else waits for c itself, or it was spawned, Timeout
@@ -22,15 +22,39 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	asked := &caller.loop.Load().asked
 	asked.pause, asked.limited = d, true
 	caller.more().limit = d
-	err := co.awaitEdges()
+	stop := co.suspend(onCoroutine)
+	err := co.joined(stop)
+	cleanups := co.halted(stop)
 	switch {
 	case err == nil:
 		return c.value, c.c.err
-	case caller.stopped && err == caller.why.err:
 	case c.c.finished.Load() && c.c.err == nil:
-		return c.value, nil
+		return c.value, stop
+	}
+	if t, ok := err.(*TimeoutError); ok && len(cleanups) > 0 {
+		t = &TimeoutError{After: t.After, Coro: t.Coro, Trace: t.Trace, Cleanup: cleanups} // others hold the one without
+		return zero, t
 	}
 	return zero, err
+}
+
+// halted returns what went wrong in those that the coroutine has just halted. If it is itself being stopped, that is a matter of
+// whoever brought that about.
+func (co *Co) halted(stop error) (errs []error) {
+	c := co.c
+	if c.annex() == nil || c.annex().halting == nil {
+		return nil
+	}
+	r := c.annex().halting
+	c.annex().halting = nil
+	if stop != nil {
+		c.stop.cleanups = append(c.stop.cleanups, r.cleanups...)
+		return nil
+	}
+	for _, f := range r.cleanups {
+		errs = append(errs, f.error())
+	}
+	return errs
 }
 
 // due ends the wait of c because its time has come.
@@ -51,14 +75,15 @@ func (c *coroutine) due(l *Loop) {
 func (l *Loop) giveUp(c *coroutine) (halting bool) {
 	e := &c.one[0]
 	t := e.line.owner
-	timeout := &TimeoutError{After: c.annex().limit}
+	timeout := &TimeoutError{After: c.annex().limit, Coro: t.label(), Trace: l.stuck(t)}
 	c.err = timeout
-	if !c.gaveUp {
-		c.gaveUp = true
+	if !c.hasLetGo {
+		c.hasLetGo = true
 		t.wanted--
 	}
 	if t.wanted == 0 {
-		l.halt(t, &reason{err: timeout, cause: timeout, from: c.shelter()})
+		c.annex().halting = &reason{err: timeout, target: t, from: c.shield()}
+		l.halt(t, c.annex().halting)
 	}
 	if t.state == done {
 		return true // it had not begun, and c has been woken

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -106,7 +107,7 @@ func (l *Loop) chain(c *coroutine, s *scope) []Frame {
 	push := func(c *coroutine) {
 		if !seen[c] {
 			seen[c] = true
-			path = append(path, visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope.inside(s)})
+			path = append(path, visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope != s && c.scope.isIn(s)})
 		}
 	}
 	push(c)
@@ -128,6 +129,32 @@ func (l *Loop) chain(c *coroutine, s *scope) []Frame {
 			trace = append(trace, l.where(v.c))
 		}
 		path = path[:len(path)-1]
+	}
+	return trace
+}
+
+// stuckFrames is how many frames tell where a coroutine is stuck, at most.
+const stuckFrames = 100
+
+// stuck returns c and what it waits for, directly or not, in an order in which each comes before what it waits for.
+func (l *Loop) stuck(c *coroutine) []Frame {
+	seen := map[*coroutine]bool{}
+	var order []*coroutine // each behind what it waits for
+	var visit func(c *coroutine)
+	visit = func(c *coroutine) {
+		if seen[c] || len(seen) == stuckFrames {
+			return
+		}
+		seen[c] = true
+		for t := range c.targets {
+			visit(t)
+		}
+		order = append(order, c)
+	}
+	visit(c)
+	trace := make([]Frame, 0, len(order))
+	for _, u := range slices.Backward(order) {
+		trace = append(trace, l.where(u))
 	}
 	return trace
 }
@@ -170,31 +197,6 @@ func (l *Loop) Status() (all []Status) {
 		all = append(all, s)
 	}
 	return all
-}
-
-// members ranges over the live coroutines of s and of the scopes inside it.
-func (s *scope) members(yield func(*coroutine) bool) {
-	s.each(yield)
-}
-
-func (s *scope) each(yield func(*coroutine) bool) bool {
-	for c := s.first; c != nil; c = c.after {
-		if !yield(c) || c.state == waiting && c.wait == onIsolate && !c.annex().inner.each(yield) {
-			return false
-		}
-	}
-	return true
-}
-
-// inside reports whether s is isolated in t, directly or not.
-func (s *scope) inside(t *scope) bool {
-	if s == t {
-		return false
-	}
-	for s != nil && s != t {
-		s = s.parent
-	}
-	return s == t
 }
 
 // describe is the name of c and the place of its function, for messages.

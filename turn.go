@@ -39,7 +39,7 @@ func (l *Loop) endTurn(c *coroutine) *stack.Place {
 
 // isBulky reports that what c waits for takes more than a small stack to deal with.
 func (l *Loop) isBulky(c *coroutine) bool {
-	return c.wait == onIsolate || c.wait == onCoroutine && (l.asked.limited || c.waitsForSeveral()) || c.wait == onCompletion
+	return c.wait == onIsolate || c.wait == onCoroutine && (l.asked.limited || l.asked.halt != nil || c.waitsForSeveral()) || c.wait == onCompletion
 }
 
 // leave ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who

@@ -125,8 +125,8 @@ func (l *Loop) id(c *coroutine) ID {
 	return a.number - 1
 }
 
-// tell tells the observer of l what has happened to c.
-func (l *Loop) tell(what What, c *coroutine, err error) {
+// note tells the observer of l what has happened to c.
+func (l *Loop) note(what What, c *coroutine, err error) {
 	w := l.watch
 	if what == Resumed {
 		w.turn = l.id(c)
@@ -138,10 +138,10 @@ func (l *Loop) tell(what What, c *coroutine, err error) {
 	}
 }
 
-// tellWoken tells that c, which is about to be ready, has been woken, if it has waited for something.
-func (l *Loop) tellWoken(c *coroutine) {
+// noteWoken tells that c, which is about to be ready, has been woken, if it has waited for something.
+func (l *Loop) noteWoken(c *coroutine) {
 	if c.state == waiting && c.wait > onSpawn {
-		l.tell(Woken, c, nil)
+		l.note(Woken, c, nil)
 	}
 }
 

@@ -139,7 +139,7 @@ func TestHostRunsThreads(t *testing.T) {
 		if err := co.Wait(cs...); err != nil {
 			return err
 		}
-		r, err := tinyio.Isolate(co, tinyio.RunInThread(func(context.Context) (string, error) {
+		r, err := isolate(co, tinyio.RunInThread(func(context.Context) (string, error) {
 			t.Error("the function of a thread that fails is run")
 			return "", nil
 		}))

@@ -518,7 +518,7 @@ func TestW15SatisfiedWaitLeavesNoTimer(t *testing.T) {
 		if _, err := tinyio.Timeout(co, value(time.Second, 1), time.Hour); err != nil {
 			return err
 		}
-		r, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(sleeper(time.Hour), failer(0, errBoom)) }))
+		r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(sleeper(time.Hour), failer(0, errBoom)) }))
 		if err != nil || !errors.Is(r.Err, errBoom) {
 			return errors.Join(err, r.Err)
 		}
@@ -606,7 +606,7 @@ func TestW17NoFailureEscapesIsolate(t *testing.T) {
 			return co.Shield(time.Hour, func(co *tinyio.Co) error { return wait(co, failer(time.Second, errBoom)) })
 		},
 		"in an Isolate, handed on": func(co *tinyio.Co) error {
-			r, err := tinyio.Isolate(co, failer(time.Second, errBoom))
+			r, err := isolate(co, failer(time.Second, errBoom))
 			return cmpOr(err, r.Err)
 		},
 		"after the first has finished": func(co *tinyio.Co) error {
@@ -628,7 +628,7 @@ func TestW17NoFailureEscapesIsolate(t *testing.T) {
 				if err := co.Spawn(sleeper(2 * time.Hour)); err != nil {
 					return err
 				}
-				r, err := tinyio.Isolate(co, tinyio.Do(inside))
+				r, err := isolate(co, tinyio.Do(inside))
 				if err != nil || !errors.Is(r.Err, errBoom) {
 					t.Errorf("Isolate gives %v, %v", r.Err, err)
 				}

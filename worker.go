@@ -106,6 +106,7 @@ func (l *Loop) dismiss() {
 
 // mishap takes down a panic in the loop itself.
 func (l *Loop) mishap(p any) {
+	l.ending = false
 	// Once is enough to stop everything; twice and that cannot be done.
 	if l.broken {
 		panic(p)

@@ -88,7 +88,8 @@ func isolateOurs(j *job, outcome error) int {
 	return crowd(j, func(co *tinyio.Co) (sum int) {
 		for i := range j.Reps {
 			c := tinyio.New(func(*tinyio.Co) (int, error) { return one(i), outcome })
-			sum += as(must(tinyio.Isolate(co, c)).Err, outcome)
+			_, err := tinyio.Isolate(co, c)
+			sum += as(err, outcome)
 		}
 		return sum
 	})
@@ -297,7 +298,7 @@ func failingLink(n int) *tinyio.Coro[int] {
 func traceOurs(j *job) int {
 	return runLoop(func(co *tinyio.Co) (int, error) {
 		return repeat(j, func() int {
-			err := must(tinyio.Isolate(co, failingLink(j.N))).Err
+			_, err := tinyio.Isolate(co, failingLink(j.N))
 			var e *tinyio.Error
 			if !errors.As(err, &e) || !errors.Is(err, errWanted) {
 				return 0

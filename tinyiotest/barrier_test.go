@@ -28,7 +28,7 @@ func TestFindsW18CountsWhoHasGone(t *testing.T) {
 				return nil
 			}
 			isolated := named("isolated", func(co *tinyio.Co) error {
-				_, err := tinyio.Isolate(co, named("impatient", func(co *tinyio.Co) error {
+				tinyio.Isolate(co, named("impatient", func(co *tinyio.Co) error {
 					return co.Wait(named("a", party), named("quitter", func(co *tinyio.Co) error {
 						if err := yields(co, 3); err != nil || met {
 							return err
@@ -36,7 +36,7 @@ func TestFindsW18CountsWhoHasGone(t *testing.T) {
 						return errors.New("no patience left")
 					}))
 				}))
-				return err
+				return co.Err()
 			})
 			late := named("b", func(co *tinyio.Co) error {
 				if err := yields(co, 2); err != nil {
@@ -87,13 +87,13 @@ func TestExploreBarrier(t *testing.T) {
 				return impatient(co)
 			}},
 			{"isolated", func(co *tinyio.Co) error {
-				_, err := tinyio.Isolate(co, named("inside", func(co *tinyio.Co) error {
+				tinyio.Isolate(co, named("inside", func(co *tinyio.Co) error {
 					if err := co.Spawn(named("waits", meet)); err != nil {
 						return err
 					}
 					return errBroken
 				}))
-				return err
+				return co.Err()
 			}},
 		}, nil
 	})

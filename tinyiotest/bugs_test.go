@@ -136,8 +136,8 @@ func giveUp(co *tinyio.Co, s semaphore) error {
 	waiter := named("waiter", func(co *tinyio.Co) error { return hold(co, s, 0) })
 	impatient := named("impatient", func(co *tinyio.Co) error { return co.Wait(waiter, quitter) })
 	isolated := named("isolated", func(co *tinyio.Co) error {
-		_, err := tinyio.Isolate(co, impatient)
-		return err
+		tinyio.Isolate(co, impatient)
+		return co.Err()
 	})
 	holder := named("holder", func(co *tinyio.Co) error { return hold(co, s, 6) })
 	if err := co.Wait(holder, isolated); err != nil {

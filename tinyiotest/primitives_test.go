@@ -221,11 +221,11 @@ func TestExploreIsolate(t *testing.T) {
 		_ = co.Spawn(shared) // outside; should that be refused, so will be all that follows
 		isolate := func(want error, inside func(co *tinyio.Co) error) func(co *tinyio.Co) error {
 			return func(co *tinyio.Co) error {
-				result, err := tinyio.Isolate(co, named("inside", inside))
-				if err == nil && !errors.Is(result.Err, want) {
-					return fmt.Errorf("an isolated one ended with %w, and %w was wanted", result.Err, want)
+				_, err := tinyio.Isolate(co, named("inside", inside))
+				if co.Err() == nil && !errors.Is(err, want) {
+					return fmt.Errorf("an isolated one ended with %w, and %w was wanted", err, want)
 				}
-				return err
+				return co.Err()
 			}
 		}
 		fails := func(co *tinyio.Co) error {
@@ -333,14 +333,14 @@ func TestExploreShield(t *testing.T) {
 				return forASecond(co, func(co *tinyio.Co) error { return connect(co, forLong) })
 			}},
 			{"isolated", func(co *tinyio.Co) error {
-				_, err := tinyio.Isolate(co, named("inside", func(co *tinyio.Co) error {
+				tinyio.Isolate(co, named("inside", func(co *tinyio.Co) error {
 					holder := named("holder", func(co *tinyio.Co) error { return connect(co, forLong) })
 					if err := co.Spawn(holder); err != nil {
 						return err
 					}
 					return errBroken
 				}))
-				return err
+				return co.Err()
 			}},
 			{"child", func(co *tinyio.Co) error {
 				return connect(co, func(co *tinyio.Co) error {

@@ -146,12 +146,12 @@ func (c *crawler) fetch(co *tinyio.Co, address string) (*page, error) {
 		}), c.timeout)
 	}))
 	switch {
-	case err != nil:
+	case err == nil:
+		return got, nil
+	case co.Err() != nil:
 		return nil, err
-	case got.Err != nil:
-		return &page{address: address, problem: explain(got.Err)}, nil
 	}
-	return got.Value, nil
+	return &page{address: address, problem: explain(err)}, nil
 }
 
 // isExternal reports whether address is out of the site.

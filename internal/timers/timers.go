@@ -34,6 +34,9 @@ func (h *Heap[V]) Len() int { return len(h.items) }
 // Next returns the earliest deadline. The heap must not be empty.
 func (h *Heap[V]) Next() int64 { return h.items[0].when }
 
+// When returns the deadline of t, which must be set.
+func (h *Heap[V]) When(t *Timer) int64 { return h.items[t.at-1].when }
+
 // Add sets t, which must not be set.
 func (h *Heap[V]) Add(t *Timer, when int64, value V) {
 	h.added++

@@ -48,16 +48,21 @@ func (s *Store) main() *tinyio.Coro[tinyio.Void] {
 // onLoop runs fn as a coroutine of the store's loop, for a goroutine that waits meanwhile; when ctx is done, it is stopped. A
 // failure of fn is a value: no request can make the server crash.
 func onLoop[T any](ctx context.Context, s *Store, name string, fn func(co *tinyio.Co) (T, error)) (T, error) {
-	r, err := tinyio.Submit(ctx, s.loop, tinyio.New(func(co *tinyio.Co) (tinyio.Result[T], error) {
-		return tinyio.Isolate(co, tinyio.New(fn).Named(name))
+	type answer struct {
+		value T
+		err   error
+	}
+	a, err := tinyio.Submit(ctx, s.loop, tinyio.New(func(co *tinyio.Co) (answer, error) {
+		v, err := tinyio.Isolate(co, tinyio.New(fn).Named(name))
+		return answer{v, err}, co.Err()
 	}))
 	switch {
 	case err == nil:
-		return r.Value, r.Err
+		return a.value, a.err
 	case ctx.Err() == nil: // so it is not the client who has gone
 		err = fmt.Errorf("%w: %w", web.ErrStopping, err)
 	}
-	return r.Value, err
+	return a.value, err
 }
 
 // Get implements [web.Store].

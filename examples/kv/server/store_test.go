@@ -81,6 +81,7 @@ func TestNothingIsLeftOfAWatch(t *testing.T) {
 				if err := <-ended; !errors.Is(err, context.Canceled) && !errors.Is(err, errPipe) {
 					t.Errorf("the watch ended with %v", err)
 				}
+				synctest.Wait() // the client does not wait until the loop has stopped what it asked for
 				on(t, s, func() {
 					if n := len(s.watchers); n != 0 {
 						t.Errorf("%d watchers are left", n)

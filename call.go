@@ -1,0 +1,147 @@
+package tinyio
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"sync"
+)
+
+// Call calls fn, which may block, in a goroutine, and returns exactly what fn returns, its error too, as any function call does. Others have
+// their turns meanwhile, and an error crashes nobody.
+//
+// When the caller is stopped meanwhile, the context given to fn is done, with the reason in [context.Cause]. Call waits for fn and still
+// returns what that returns, so a connection that has been opened after all can be closed; the next wait tells of the stop. If the
+// caller is stopped already, and not in a [Co.Shield], Call returns that error and fn does not run. A panic of fn, or a
+// [runtime.Goexit], happens at Call: as a [*PanicError] that has the stack of fn.
+//
+// [RunInThread] is for what goes on beside the caller, or is wanted more than once.
+func Call[T any](co *Co, fn func(ctx context.Context) (T, error)) (T, error) {
+	if fn == nil {
+		panic("tinyio: Call: the function is nil; there is nothing to call")
+	}
+	k := &call[T]{fn: fn}
+	return k.make(co, "Call")
+}
+
+// Call is the function [Call] for one without a value.
+func (co *Co) Call(fn func(ctx context.Context) error) error {
+	if fn == nil {
+		panic("tinyio: Call: the function is nil; there is nothing to call")
+	}
+	k := &call[Void]{fn: func(ctx context.Context) (Void, error) { return Void{}, fn(ctx) }}
+	_, err := k.make(co, "Call")
+	return err
+}
+
+// CallInterruptible is [Call] for what takes no context. When the caller is stopped while fn runs, interrupt is called, once and on the loop, so
+// it must not block; it should make fn return, as closing a connection does. It has returned before CallInterruptible does, and it is
+// never called when fn has returned.
+func CallInterruptible[T any](co *Co, interrupt func(), fn func() (T, error)) (T, error) {
+	if interrupt == nil || fn == nil {
+		panic("tinyio: CallInterruptible: interrupt or the function is nil; use Call for what cannot be interrupted")
+	}
+	k := &call[T]{fn: func(context.Context) (T, error) { return fn() }, interrupt: interrupt}
+	return k.make(co, "CallInterruptible")
+}
+
+// A call is a function that runs in a goroutine while a coroutine waits for it.
+//
+// States: running; returned, when the outcome is there and nothing interrupts it any more; taken in, when its message has arrived. It goes
+// from running to returned with mu held, and is interrupted with mu held.
+type call[T any] struct {
+	message
+	co        *Co
+	fn        func(ctx context.Context) (T, error)
+	interrupt func()
+	mu        sync.Mutex
+	returned  bool
+	value     T
+	err       error
+	how       error // errExited or a threadPanic, if fn has not returned normally
+}
+
+// make calls k.fn on behalf of co.
+func (k *call[T]) make(co *Co, op string) (T, error) {
+	c := co.enter(op)
+	if err := co.refused(); err != nil {
+		return k.value, err
+	}
+	l := c.loop.Load()
+	k.co, k.to = co, k
+	if k.interrupt != nil {
+		c.more().call = k
+	}
+	l.threads++
+	c.state, c.wait = waiting, onCall // from now on it can be woken, though its turn has not ended
+	if l.watch != nil {
+		l.note(Suspended, c, nil)
+	}
+	if l.startThread == nil {
+		go k.run(l)
+	} else {
+		l.handOver(&Thread{c: c, run: k.call, fail: func(err error) { k.err = err }, back: func() { k.comeBack(l) }})
+	}
+	_ = co.suspend(onCall) // what fn returns stands, whatever comes now
+	if k.interrupt != nil {
+		c.annex().call = nil
+	}
+	switch p, panicked := k.how.(threadPanic); {
+	case panicked:
+		panic(p.PanicError)
+	case k.how != nil:
+		runtime.Goexit()
+	}
+	return k.value, k.err
+}
+
+// run is the goroutine.
+func (k *call[T]) run(l *Loop) {
+	defer k.comeBack(l)
+	k.call()
+}
+
+// call calls fn and keeps how that ended.
+func (k *call[T]) call() {
+	k.how = errExited
+	defer func() {
+		if k.how == errExited {
+			if p := recover(); p != nil {
+				k.how = threadPanic{newPanicError(p, debug.Stack())}
+			}
+		}
+	}()
+	k.value, k.err = k.fn((*threadContext)(k.co))
+	k.how = nil
+}
+
+// comeBack brings the outcome to the loop. From then on nothing interrupts it.
+func (k *call[T]) comeBack(l *Loop) {
+	if k.interrupt != nil {
+		k.mu.Lock()
+		k.returned = true
+		k.mu.Unlock()
+	}
+	l.inbox.post(&k.message)
+}
+
+// arrive wakes the caller.
+func (k *call[T]) arrive(l *Loop) {
+	l.threadBack()
+	l.wake(k.co.c)
+}
+
+// stop interrupts fn, because the caller is being stopped. A panic or a Goexit of interrupt happens at the call.
+func (k *call[T]) stop(l *Loop) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.returned {
+		return
+	}
+	if f := l.beside(k.interrupt); f != nil {
+		l.errands.push(*f)
+	}
+}
+
+// An interruptible is a call that can be interrupted.
+type interruptible interface{ stop(l *Loop) }

@@ -1,0 +1,256 @@
+package tinyio_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// R30: Call returns exactly what its function returns, and nothing crashes. Others have their turns meanwhile.
+func TestCallReturnsWhatItsFunctionReturns(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	done := make(chan bool)
+	succeed(t, func(co *tinyio.Co) error {
+		if err := co.Spawn(tinyio.Do(func(co *tinyio.Co) error {
+			defer close(done)
+			for range 3 {
+				log.add("turn")
+				if err := co.Yield(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})); err != nil {
+			return err
+		}
+		v, err := tinyio.Call(co, func(context.Context) (int, error) {
+			<-done
+			return 7, errBoom
+		})
+		log.add("%d, %v, the same: %v", v, err, err == errBoom)
+		err = co.Call(func(context.Context) error { return errBoom })
+		log.add("%v, the same: %v", err, err == errBoom)
+		return co.Yield()
+	})
+	log.want(t, "turn", "turn", "turn", "7, boom, the same: true", "boom, the same: true")
+}
+
+// R30: when the caller is stopped, the context of the function is done, with the cause, and what it returns all the same is returned. The next
+// wait tells.
+func TestCallOfACallerThatIsStopped(t *testing.T) {
+	for name, shielded := range map[string]bool{"exposed": false, "in a Shield": true} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			var log recorder
+			err := virtually(func(co *tinyio.Co) error {
+				caller := tinyio.Do(func(co *tinyio.Co) error {
+					call := func(co *tinyio.Co) error {
+						release := make(chan bool)
+						if shielded {
+							close(release)
+						}
+						v, err := tinyio.Call(co, func(ctx context.Context) (string, error) {
+							select {
+							case <-ctx.Done():
+								return "late", context.Cause(ctx)
+							case <-release:
+								time.Sleep(time.Millisecond) // long enough for the failure
+								return "in time", ctx.Err()
+							}
+						})
+						log.add("%q, %v; then %v", v, err, co.Yield())
+						return nil
+					}
+					if shielded {
+						return co.Shield(time.Hour, call)
+					}
+					return call(co)
+				})
+				return co.Wait(caller, tinyio.Do(func(*tinyio.Co) error { return errBoom }))
+			})
+			if !errors.Is(err, errBoom) {
+				t.Errorf("Run returns %v", err)
+			}
+			if shielded {
+				log.want(t, `"in time", <nil>; then <nil>`)
+			} else {
+				log.want(t, `"late", boom; then tinyio: cancelled because of: boom`)
+			}
+		})
+	}
+}
+
+// R30: a function is not called for one that is stopped already, and is for one in a Shield.
+func TestCallByOneThatIsStoppedAlready(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	err := virtually(func(co *tinyio.Co) error {
+		return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
+			stop := co.Sleep(time.Hour)
+			v, err := tinyio.Call(co, func(context.Context) (int, error) {
+				t.Error("the function is called")
+				return 7, nil
+			})
+			log.add("%d, the caller's own: %v", v, err == stop)
+			err = co.Shield(time.Hour, func(co *tinyio.Co) error {
+				v, err := tinyio.Call(co, func(ctx context.Context) (int, error) { return 7, ctx.Err() })
+				log.add("%d, %v", v, err)
+				return nil
+			})
+			return err
+		}))
+	})
+	if !errors.Is(err, errBoom) {
+		t.Errorf("Run returns %v", err)
+	}
+	log.want(t, "0, the caller's own: true", "7, <nil>")
+}
+
+// R30: a panic of the function happens at Call, with the stack where it happened, and so does a Goexit.
+func TestCallOfAFunctionThatDoesNotReturn(t *testing.T) {
+	noLeaks(t)
+	calls := map[string]func(co *tinyio.Co, f func()){
+		"Call": func(co *tinyio.Co, f func()) {
+			co.Call(func(context.Context) error { f(); return nil })
+		},
+		"CallInterruptible": func(co *tinyio.Co, f func()) {
+			tinyio.CallInterruptible(co, func() {}, func() (int, error) { f(); return 0, nil })
+		},
+	}
+	for name, call := range calls {
+		recovered := false
+		p := panicErrorOf(t, func() {
+			virtually(func(co *tinyio.Co) error {
+				defer func() {
+					p := recover()
+					inner, ok := p.(*tinyio.PanicError)
+					recovered = ok && inner.Value == "ouch"
+					panic(p)
+				}()
+				call(co, func() { panic("ouch") })
+				t.Errorf("%s returns", name)
+				return nil
+			})
+		})
+		if p.Value != "ouch" || !recovered || !strings.Contains(string(p.Stack), "call_test.go") {
+			t.Errorf("%s: the panic is %v", name, p)
+		}
+		exited := make(chan bool)
+		go func() {
+			returned := false
+			defer func() { exited <- !returned }()
+			virtually(func(co *tinyio.Co) error {
+				call(co, runtime.Goexit)
+				t.Errorf("%s returns", name)
+				return nil
+			})
+			returned = true
+		}()
+		if !<-exited {
+			t.Errorf("%s: Run does not exit", name)
+		}
+	}
+}
+
+// R30: interrupt is called once, when the caller is stopped and the function runs, and has returned before CallInterruptible does.
+func TestCallInterruptible(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		for name, test := range map[string]struct {
+			stop time.Duration // when the caller is
+			want int32         // interruptions
+		}{"in time": {2 * time.Second, 0}, "stopped": {time.Second / 2, 1}} {
+			var interruptions atomic.Int32
+			interrupted := make(chan bool)
+			_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+				caller := tinyio.New(func(co *tinyio.Co) (string, error) {
+					v, err := tinyio.CallInterruptible(co, func() {
+						if interruptions.Add(1) == 1 {
+							close(interrupted)
+						}
+					}, func() (string, error) {
+						select {
+						case <-interrupted:
+							return "interrupted", errBoom
+						case <-time.After(time.Second):
+							return "in time", nil
+						}
+					})
+					if (test.want > 0) != (v == "interrupted") || (test.want > 0) != (err == errBoom) {
+						t.Errorf("%s: it returns %q, %v", name, v, err)
+					}
+					return v, nil
+				})
+				_, err := tinyio.Timeout(co, caller, test.stop)
+				if err != nil {
+					return err
+				}
+				return co.Sleep(time.Hour)
+			}))
+			synctest.Wait()
+			if err != nil || interruptions.Load() != test.want {
+				t.Errorf("%s: %v, after %d interruptions", name, err, interruptions.Load())
+			}
+		}
+	})
+}
+
+// R10: a command that is killed because its time is up is a clean-up error like any other. The caller carries on.
+func TestTimeoutOfACommandCanBeSurvived(t *testing.T) {
+	noLeaks(t)
+	if _, err := exec.LookPath("sleep"); err != nil {
+		t.Skip(err)
+	}
+	_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.Timeout(co, tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
+			return tinyio.Void{}, exec.CommandContext(ctx, "sleep", "100").Run()
+		}), 10*time.Millisecond)
+		var killed *exec.ExitError
+		if !errors.Is(err, tinyio.ErrTimeout) || !errors.As(err, &killed) {
+			t.Errorf("Timeout returns %v", err)
+		}
+		return co.Yield()
+	}))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// A result is not lost when its caller is stopped: the file that was opened can be closed.
+func TestCallOpensAFileInACrash(t *testing.T) {
+	noLeaks(t)
+	name := t.TempDir() + "/file"
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	closed := 0
+	_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		var cs []tinyio.Awaitable
+		for range 50 {
+			cs = append(cs, tinyio.Do(func(co *tinyio.Co) error {
+				f, err := tinyio.Call(co, func(context.Context) (*os.File, error) { return os.Open(name) })
+				if err != nil {
+					return err
+				}
+				defer func() { f.Close(); closed++ }()
+				return co.Sleep(time.Hour)
+			}))
+		}
+		if err := co.Spawn(cs...); err != nil {
+			return err
+		}
+		return errBoom
+	}))
+	if !errors.Is(err, errBoom) || closed != 50 {
+		t.Errorf("Run returns %v, %d files were closed", err, closed)
+	}
+}

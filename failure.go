@@ -1,0 +1,231 @@
+package tinyio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// A failure is what went wrong in a coroutine, and who waited for it.
+type failure struct {
+	err     error
+	trace   []Frame
+	panic   bool
+	exit    bool
+	outside bool // nothing failed: the run was told to stop
+}
+
+// run fails the loop, for what no coroutine could return. If everything has stopped by then, there is nothing left to do.
+func (f failure) run(l *Loop) {
+	if l.root != nil {
+		l.fail(l.root, f)
+	}
+}
+
+// how is f as the result of a callback: see endWith.
+func (f failure) how() error {
+	if p, ok := f.err.(*PanicError); ok && f.panic {
+		return threadPanic{p}
+	}
+	return f.err
+}
+
+func (f failure) error() error {
+	if f.panic {
+		return f.err
+	}
+	return &Error{Err: f.err, Trace: f.trace}
+}
+
+// failure is what went wrong in c, which has ended; nil if nothing did.
+func (c *coroutine) failure() *failure {
+	if c.outcome == returned && c.err == nil {
+		return nil
+	}
+	return c.failed()
+}
+
+// failed is failure for a coroutine that did not just end. One that is being stopped may say so in several ways.
+func (c *coroutine) failed() *failure {
+	f := &failure{err: c.err}
+	switch {
+	case c.outcome == panicked:
+		f.panic = true
+	case c.outcome == exited && c.attempts() > shieldsAllowed:
+		c.err = fmt.Errorf("tinyio: coroutine %s ignored its cancellation %d times and was unwound; it should return "+
+			"the error of a suspension: %w", c.describe(), attemptsAllowed, errIgnored)
+		f.err = c.err
+	case c.outcome == exited:
+		f.exit = true
+	case c.err == nil:
+		return nil
+	case c.stop != nil && c.stop.explains(c.err):
+		c.clean = true
+		return nil
+	}
+	return f
+}
+
+// pastError is the error with which c finished, for somebody who hears of it only afterwards.
+func (c *coroutine) pastError() error {
+	if !c.finished.Load() || c.err == nil {
+		return nil
+	}
+	if c.outcome == panicked {
+		return c.err
+	}
+	return &Error{Err: c.err, Trace: []Frame{c.entryFrame()}}
+}
+
+// errIgnored is what a coroutine that was unwound fails with.
+var errIgnored = errors.New("cancellation ignored")
+
+// deal deals with what went wrong in c, which has finished. If c was told to stop for a reason of which somebody hears, that is a
+// matter of whoever brought it about: a clean-up error crashes nobody. A panic does, and a Goexit ends the run.
+func (l *Loop) deal(c *coroutine, f failure, r *reason) {
+	switch {
+	case f.exit:
+		l.fail(l.root, f)
+	case r == nil || f.panic && r.crash == nil:
+		l.fail(c.scope, f)
+	default:
+		r.cleanups = append(r.cleanups, f)
+	}
+}
+
+// answerable is the scope in which a failure of c is reported.
+func (c *coroutine) answerable() *scope {
+	if r := c.cleansUpFor(); r != nil && r.crash != nil {
+		return r.crash
+	}
+	return c.scope
+}
+
+// fail deals with a failure in s: the first one stops the scope.
+func (l *Loop) fail(s *scope, f failure) {
+	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: tell at least where the first one was
+		f.trace = []Frame{l.where(s.main)}
+	}
+	if p, ok := f.err.(*PanicError); ok && f.panic && p.Trace == nil {
+		p.Trace = f.trace
+	}
+	l.exiting = l.exiting || f.exit
+	if s.crash != nil {
+		if !f.outside {
+			s.crash.cleanups = append(s.crash.cleanups, f)
+		}
+		return
+	}
+	s.crash = &reason{err: &CancelledError{Cause: f.err}, crash: s, original: f}
+	if s.owner != nil {
+		s.crash.from = s.owner.shield()
+	}
+	l.stopScope(s, s.crash)
+	l.endWaits()
+}
+
+// interruption is the failure that the context of r is done.
+func (r *run) interruption() failure {
+	return failure{err: context.Cause(r.root.ctx), outside: true}
+}
+
+// deadlocked crashes the loop because nothing can ever happen in it again.
+func (l *Loop) deadlocked() {
+	if l.root.crash != nil { // everything has been stopped, and does not
+		panic("tinyio: internal error: a loop that is being stopped is deadlocked: " + fmt.Sprint(l.Status()) + "; please report this")
+	}
+	d := new(DeadlockError)
+	for _, s := range l.Status() {
+		d.Waits = append(d.Waits, s.String())
+	}
+	l.fail(l.root, failure{err: d})
+}
+
+// explains reports whether err, from a coroutine that was stopped, says only that: whether each of its leaves does. So an error of
+// clean-up that is joined with the stop is seen (R10).
+func (r *reason) explains(err error) (explained bool) {
+	// An error may have methods that panic, or hold values that cannot be compared: what panics here explains nothing.
+	defer func() { _ = recover() }()
+	return r.explainsLeaves(err)
+}
+
+func (r *reason) explainsLeaves(err error) bool {
+	if err == r.err || err == r.cause() || err == bare(r.cause()) {
+		return true
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return r.explainsLeaves(inner)
+		}
+	case interface{ Unwrap() []error }:
+		if all := e.Unwrap(); len(all) > 0 {
+			return !slices.ContainsFunc(all, func(err error) bool { return !r.explainsLeaves(err) })
+		}
+	}
+	_, timeout := r.err.(*TimeoutError)
+	return errors.Is(err, ErrCancelled) || errors.Is(err, context.Canceled) || timeout && errors.Is(err, context.DeadlineExceeded)
+}
+
+// bare is err without the traces that it has got on its way.
+func bare(err error) error {
+	for e, ok := err.(*Error); ok; e, ok = err.(*Error) {
+		err = e.Err
+	}
+	return err
+}
+
+// adopt makes clean-up errors, of which nobody has heard yet, a matter of s.
+func (s *scope) adopt(orphans []failure) {
+	if len(orphans) == 0 {
+		return
+	}
+	if s.crash == nil {
+		s.crash = &reason{original: orphans[0]}
+		orphans = orphans[1:]
+	}
+	s.crash.cleanups = append(s.crash.cleanups, orphans...)
+}
+
+// A GroupMode says what a failed run returns.
+type GroupMode int
+
+const (
+	// GroupAuto returns the original error alone if every other coroutine stopped cleanly, and otherwise an
+	// [*ErrorGroup] of it and of the errors of clean-up.
+	GroupAuto GroupMode = iota
+	// GroupNever returns the original error alone. Errors of clean-up are lost.
+	GroupNever
+	// GroupAlways returns an [*ErrorGroup] of the original error, the errors of clean-up, and the [*CancelledError] of
+	// every coroutine that was cancelled.
+	GroupAlways
+)
+
+// report is what a run, an Isolate or a First returns for s: nil if nothing went wrong in it. A panic has the last word; what else went
+// wrong is told with it.
+func (s *scope) report(mode GroupMode) error {
+	r := s.crash
+	if r == nil {
+		return nil
+	}
+	failures := append([]failure{r.original}, r.cleanups...)
+	for i, f := range failures {
+		if f.panic {
+			return f.err.(*PanicError).with(slices.Delete(failures, i, i+1))
+		}
+	}
+	if mode == GroupNever || mode == GroupAuto && len(failures) == 1 {
+		return r.original.error()
+	}
+	g := new(ErrorGroup)
+	for _, f := range failures {
+		g.Errs = append(g.Errs, f.error())
+	}
+	if mode == GroupAlways {
+		for range r.stopped {
+			g.Errs = append(g.Errs, r.err)
+		}
+	}
+	return g
+}

@@ -1,0 +1,96 @@
+package tinyio
+
+import (
+	"errors"
+)
+
+// First starts several coroutines, each as in [Isolate], and returns the value of the first that succeeds. By then it has stopped the others,
+// unless somebody else waits for them; what these say is of no interest. If all fail, the error joins theirs, in the order given. It
+// panics if there are none.
+//
+// One that has been started already is awaited. If the caller is stopped, so are all of them, and First returns the caller's own error
+// when they have stopped, beside the value of one that has succeeded all the same.
+func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
+	var zero T
+	caller := co.enter("First")
+	if len(cs) == 0 {
+		panic("tinyio: First: there is no coroutine to wait for, in " + caller.describe() + "; pass at least one")
+	}
+	if err := co.refused(); err != nil {
+		return zero, err
+	}
+	for _, c := range cs {
+		if err := caller.check("First", c); err != nil {
+			return zero, err
+		}
+	}
+	l := caller.loop.Load()
+	tries := make([]*Coro[T], len(cs))
+	scopes := make([]scope, len(cs))
+	for i, c := range cs {
+		if t := &c.c; t.state == fresh && t.scope == nil && t.claim(l) == nil {
+			tries[i] = c
+		} else { // it has been started, or is listed before
+			tries[i] = awaiting(c)
+			tries[i].c.loop.Store(l)
+		}
+		scopes[i] = scope{ctx: caller.scope.ctx, owner: caller, main: &tries[i].c}
+		tries[i].c.scope = &scopes[i]
+		if i > 0 {
+			scopes[i-1].sibling = &scopes[i]
+		}
+	}
+	winner, stop := co.race(&scopes[0])
+	errs := make([]error, len(cs))
+	for i := range scopes {
+		errs[i] = scopes[i].report(l.mode)
+		scopes[i].end()
+	}
+	switch {
+	case winner != nil:
+		return winner.body.(*Coro[T]).value, stop
+	case stop != nil:
+		return zero, stop
+	}
+	return zero, errors.Join(errs...)
+}
+
+// A race is the scopes of a First. The first of them whose coroutine has succeeded, and that is empty, wins.
+type race struct{ winner *coroutine }
+
+// race runs the first coroutines of scopes and waits until all are empty. It returns the one that has won.
+func (co *Co) race(scopes *scope) (winner *coroutine, stop error) {
+	r := new(race)
+	a := co.c.more()
+	a.race = r
+	stop = co.isolate(scopes)
+	a.race = nil
+	return r.winner, stop
+}
+
+// settleRace stops the other scopes of a race if s, which has just become empty, has won it.
+func (l *Loop) settleRace(s *scope) {
+	c, r := s.owner, s.owner.annex().race
+	if r == nil || r.winner != nil || s.crash != nil || s.main.state != done || s.main.err != nil {
+		return
+	}
+	r.winner = s.main
+	why := &reason{err: &CancelledError{Cause: errNotFirst}, target: c}
+	for other := c.annex().inner; other != nil; other = other.sibling {
+		l.stopScope(other, why)
+	}
+	l.endWaits()
+}
+
+// awaiting returns a coroutine that awaits c, in its name.
+func awaiting[T any](c *Coro[T]) *Coro[T] {
+	w := New(c.Await)
+	w.c.entry = c.c.entry
+	if a := c.c.annex(); a != nil && a.name != "" {
+		w.c.more().name = a.name
+	}
+	return w
+}
+
+// errNotFirst is what those are stopped for that were not the first.
+var errNotFirst = errors.New("tinyio: First: another one was first")

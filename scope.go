@@ -1,0 +1,238 @@
+package tinyio
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// A scope is a crash domain: the coroutines of a run, of one Isolate or of one candidate of a First. An error in one of them
+// stops all of them.
+type scope struct {
+	ctx     context.Context
+	owner   *coroutine // that waits for it, in Isolate or First; nil if it is the run's
+	sibling *scope     // that the owner waits for as well, in First
+	main    *coroutine // its first; nil when it is empty
+	first   *coroutine // its live members, in the order in which they came
+	last    *coroutine
+	live    int
+	daemons int     // how many of them are daemons
+	crash   *reason // why its members are being stopped, if it has crashed
+}
+
+// parent is the scope around s; nil of that of a run.
+func (s *scope) parent() *scope {
+	if s.owner == nil {
+		return nil
+	}
+	return s.owner.scope
+}
+
+// isIn reports whether s is t, or inside it.
+func (s *scope) isIn(t *scope) bool {
+	for s != nil && s != t {
+		s = s.parent()
+	}
+	return s == t
+}
+
+func (s *scope) add(c *coroutine) {
+	c.scope, c.before = s, s.last
+	if s.last != nil {
+		s.last.after = c
+	} else {
+		s.first = c
+	}
+	s.last = c
+	s.live++
+	if c.daemon {
+		s.daemons++
+	}
+	if s.owner != nil {
+		c.depth = max(c.depth, s.owner.depth+1)
+	}
+}
+
+func (s *scope) remove(c *coroutine) {
+	if c.before != nil {
+		c.before.after = c.after
+	} else {
+		s.first = c.after
+	}
+	if c.after != nil {
+		c.after.before = c.before
+	} else {
+		s.last = c.before
+	}
+	c.before, c.after = nil, nil
+	s.live--
+	if c.daemon {
+		s.daemons--
+	}
+}
+
+// end lets go of what s knows, when all of its members have finished and what went wrong has been told. They keep it, for its context.
+func (s *scope) end() { *s = scope{ctx: s.ctx} }
+
+// members ranges over the members of s, and of the scopes inside it, each after the coroutine that it belongs to.
+func (s *scope) members(yield func(*coroutine) bool) {
+	s.each(yield)
+}
+
+func (s *scope) each(yield func(*coroutine) bool) bool {
+	for c := s.first; c != nil; c = c.after {
+		if !yield(c) {
+			return false
+		}
+		for inner := c.isolates(); inner != nil; inner = inner.sibling {
+			if !inner.each(yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// isolates is the first of the scopes that c waits for.
+func (c *coroutine) isolates() *scope {
+	if c.state != waiting || c.wait != onIsolate {
+		return nil
+	}
+	return c.annex().inner
+}
+
+// lost deals with that s has one member fewer. The last one of an Isolate wakes who waits for it; and daemons do not outlive the
+// others.
+func (l *Loop) lost(s *scope) {
+	switch {
+	case s.live == 0:
+		if s.owner != nil {
+			l.scopeEnded(s)
+		}
+		s.main = nil // which whoever keeps another member of s would keep
+	case s.live == s.daemons && s.crash == nil:
+		l.stopScope(s, &reason{err: &CancelledError{Cause: errDaemonsOnly}})
+		l.endWaits()
+	}
+}
+
+// errDaemonsOnly is what daemons are stopped for.
+var errDaemonsOnly = errors.New("tinyio: only daemons are left")
+
+// Who started whom is known inside a scope that is not a run's: if a coroutine is spared when its domain is stopped, so is what it
+// has started, and what that has, whether or not that has finished meanwhile.
+
+// A kinship stands for a coroutine that has started others. Finished ones are left out of the chain as it grows, so that it is as
+// long as there are live ones, and one more.
+type kinship struct {
+	of     *coroutine // nil when it has finished
+	parent *kinship
+}
+
+// alive is k, or the next of its parents that has not finished.
+func (k *kinship) alive() *kinship {
+	for k != nil && k.of == nil {
+		k = k.parent
+	}
+	return k
+}
+
+// kin is the kinship of c, which starts another one.
+func (c *coroutine) kin() *kinship {
+	if c.scope.owner == nil {
+		return nil
+	}
+	a := c.more()
+	if a.kin == nil {
+		a.kin = &kinship{of: c}
+		if c.starter != nil {
+			c.starter.parent = c.starter.parent.alive()
+			a.kin.parent = c.starter.alive()
+		}
+	}
+	return a.kin
+}
+
+// spare moves those members of s, which is about to be stopped because of r, out of it for whom somebody outside waits, and with
+// them what they wait for and what they have started. They belong from then on to the domain of the first who waits.
+func (l *Loop) spare(s *scope, r *reason) {
+	var spared []*coroutine // a work list
+	var home map[*coroutine]*scope
+	add := func(c *coroutine, to *scope) {
+		if home[c] == nil && c.stop == nil && c.scope.isIn(s) {
+			if home == nil {
+				home = map[*coroutine]*scope{}
+			}
+			home[c] = to
+			spared = append(spared, c)
+		}
+	}
+	for m := range s.members {
+		for w := m.awaiters.head; w != nil; w = w.next {
+			if w.c.isOutside(s, r) {
+				add(m, w.c.scope)
+				break
+			}
+		}
+	}
+	if len(spared) == 0 {
+		return
+	}
+	started := map[*coroutine][]*coroutine{}
+	for m := range s.members {
+		if k := m.starter.alive(); k != nil {
+			started[k.of] = append(started[k.of], m)
+		}
+	}
+	for i := 0; i < len(spared); i++ {
+		c := spared[i]
+		for t := range c.targets {
+			add(t, home[c])
+		}
+		for _, m := range started[c] {
+			to := home[c]
+			for to.owner != nil && m.reaches(to.owner) { // or the two would wait for each other
+				to = to.parent()
+			}
+			add(m, to)
+		}
+	}
+	for _, m := range slices.Collect(s.members) {
+		if to := home[m]; to != nil && (m.scope == s || home[m.scope.owner] == nil) {
+			l.moveTo(m, to, r)
+		}
+	}
+}
+
+// isOutside reports whether c, which waits for a member of s, is neither in s nor itself stopped because of r or before.
+func (c *coroutine) isOutside(s *scope, r *reason) bool {
+	return !c.scope.isIn(s) && !(r.crash != nil && c.scope.isIn(r.crash)) && !c.knows(r) && !c.exposed()
+}
+
+// reaches reports whether c waits for t, directly or not.
+func (c *coroutine) reaches(t *coroutine) bool {
+	seen := map[*coroutine]bool{c: true}
+	for work := []*coroutine{c}; len(work) > 0; work = work[1:] {
+		if work[0] == t {
+			return true
+		}
+		for u := range work[0].targets {
+			if !seen[u] {
+				seen[u] = true
+				work = append(work, u)
+			}
+		}
+	}
+	return false
+}
+
+// moveTo makes c a member of another scope. It need not stop because of r any more.
+func (l *Loop) moveTo(c *coroutine, to *scope, r *reason) {
+	from := c.scope
+	from.remove(c)
+	if told := c.told(); len(told) > 0 {
+		c.annex().told = slices.DeleteFunc(told, func(other *reason) bool { return other == r })
+	}
+	to.add(c)
+	l.lost(from)
+}
