@@ -71,6 +71,9 @@ func (l *Loop) learn(c *coroutine, r *reason) {
 	for s := c.shield(); s.mayKeep(c, r); s = s.outer {
 		if s.keeps(c, r) {
 			s.startGrace(l)
+			if s.owner != c { // who knows of r, and has started those around it
+				break
+			}
 		}
 	}
 }
@@ -86,10 +89,14 @@ func (l *Loop) stopFor(c *coroutine, r *reason) {
 
 // expose passes on what has come to c: to the contexts of its Shields, to those whom it isolates, and to endWaits.
 func (l *Loop) expose(c *coroutine, r *reason) {
-	for s := c.shield(); s != nil && s.owner == c; s = s.outer {
-		if !s.keepsAway(c, r) {
-			s.handle.stop(r)
+	around := c.shield() // the innermost of those outside which nothing keeps r away
+	for s := around; s.mayKeep(c, r); s = s.outer {
+		if s.keeps(c, r) {
+			around = s.outer
 		}
+	}
+	for s := around; s != nil && s.owner == c; s = s.outer {
+		s.handle.stop(r)
 	}
 	l.told = append(l.told, c)
 	if c.state == waiting && c.wait == onIsolate {

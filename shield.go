@@ -112,11 +112,36 @@ func (s *shield) close(l *Loop) {
 	s.open = false
 	l.timers.Remove(&s.timer)
 	l.comeThrough(s.owner)
+	if s.isCovered() {
+		return
+	}
 	if d := s.owner.shield(); d != s.outer { // s is still around what its owner does
 		d.comeThrough(l, s.owner, s)
 	} else {
 		s.members.comeThrough(l)
 	}
+}
+
+// isCovered reports that all that s keeps away from those inside is kept away from them by the Shields around it too. Then nothing comes over
+// them when it ends; so a nest of Shields does not look at all of them again and again.
+func (s *shield) isCovered() bool {
+	c := s.owner
+	for _, r := range c.told() {
+		if !s.outer.keepsFromOthers(r) {
+			return false
+		}
+	}
+	return c.stop == nil || s.outer.keepsFromOthers(c.stop)
+}
+
+// keepsFromOthers reports whether s or a shield around it keeps r away from all those inside that own none of these.
+func (s *shield) keepsFromOthers(r *reason) bool {
+	for ; s != nil && s != r.from; s = s.outer {
+		if s.open && s.owner.knows(r) {
+			return true
+		}
+	}
+	return false
 }
 
 // comeThrough lets come over those inside the Shields of c, from the outermost, which is from if that is not nil, to s, what these have kept
