@@ -15,9 +15,9 @@ type aside struct {
 }
 
 // beside makes a call in an aside, and returns what went wrong there, nil if nothing did.
-func (l *Loop) beside(call func()) *failure {
-	a := l.aside
-	l.aside = nil // a call may lead to another one
+func (r *run) beside(call func()) *failure {
+	a := r.aside
+	r.aside = nil // a call may lead to another one
 	if a == nil {
 		a = new(aside)
 		a.place.Init(a)
@@ -26,8 +26,8 @@ func (l *Loop) beside(call func()) *failure {
 	if a.place.ChangeOrExit() {
 		return &failure{err: errExited, exit: true}
 	}
-	l.dismissAside()
-	l.aside = a
+	r.dismissAside()
+	r.aside = a
 	if a.panic != nil {
 		return &failure{err: a.panic, panic: true}
 	}
@@ -35,9 +35,9 @@ func (l *Loop) beside(call func()) *failure {
 }
 
 // dismissAside ends the aside that is kept.
-func (l *Loop) dismissAside() {
-	if a := l.aside; a != nil {
-		l.aside, a.call = nil, nil
+func (r *run) dismissAside() {
+	if a := r.aside; a != nil {
+		r.aside, a.call = nil, nil
 		a.place.Change()
 	}
 }
@@ -60,9 +60,9 @@ func (a *aside) callOnce() {
 }
 
 // guard calls into a tool. One that panics or exits is dropped, and the loop stops because of it, with its own work done.
-func (l *Loop) guard(drop, call func()) {
-	if f := l.beside(call); f != nil {
+func (r *run) guard(drop, call func()) {
+	if f := r.beside(call); f != nil {
 		drop()
-		l.errands.push(*f)
+		r.deferred.push(*f)
 	}
 }

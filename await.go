@@ -4,7 +4,7 @@ package tinyio
 // are prepared on its own stack, and joined when it has suspended.
 
 // target is the coroutine of a, nil if there is none.
-func target(a Awaitable) *coroutine {
+func target(a Awaitable) *task {
 	if a == nil {
 		return nil
 	}
@@ -12,7 +12,7 @@ func target(a Awaitable) *coroutine {
 }
 
 // check reports why c cannot await a.
-func (c *coroutine) check(op string, a Awaitable) error {
+func (c *task) check(op string, a Awaitable) error {
 	t := target(a)
 	if t == nil || t.body == nil {
 		panic("tinyio: " + op + ": a coroutine is nil or zero, in " + c.describe() + "; make it with New before it is awaited")
@@ -24,7 +24,7 @@ func (c *coroutine) check(op string, a Awaitable) error {
 }
 
 // edgeTo makes w an edge from c to t, to be joined when c suspends. An edge to one that has finished is left out.
-func (c *coroutine) edgeTo(w *waiter, op string, t *coroutine) error {
+func (c *task) edgeTo(w *waiter, op string, t *task) error {
 	if t == nil || t.body == nil {
 		return c.check(op, nil)
 	}
@@ -41,7 +41,7 @@ func (c *coroutine) edgeTo(w *waiter, op string, t *coroutine) error {
 }
 
 // await waits until t has finished.
-func (co *Co) await(op string, t *coroutine) error {
+func (co *Co) await(op string, t *task) error {
 	c := co.enter(op)
 	if err := co.refused(); err != nil {
 		return err
@@ -83,28 +83,28 @@ func (co *Co) joined(err error) error {
 }
 
 // join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened.
-func (l *Loop) join(c *coroutine) {
+func (r *run) join(c *task) {
 	edges := c.edges()
-	if l.refuse(c, edges) {
+	if r.refuse(c, edges) {
 		return
 	}
 	c.unmet, c.hasLetGo = 0, false
 	for i := range edges {
-		l.joinOne(c, &edges[i])
+		r.joinOne(c, &edges[i])
 	}
-	switch r := l.asked.halt; {
+	switch why := r.asked.halt; {
 	case c.unmet == 0:
-		l.wake(c)
-	case r != nil:
-		l.haltJoined(c, r)
+		r.wake(c)
+	case why != nil:
+		r.haltJoined(c, why)
 	}
 }
 
 // refuse lets the wait of c fail if edges would close a cycle.
-func (l *Loop) refuse(c *coroutine, edges []waiter) bool {
-	err := l.deepen(c, edges)
+func (r *run) refuse(c *task, edges []waiter) bool {
+	err := r.deepen(c, edges)
 	if err == nil {
-		err = l.findStuck(c, edges)
+		err = r.findStuck(c, edges)
 	}
 	if err == nil {
 		return false
@@ -113,13 +113,13 @@ func (l *Loop) refuse(c *coroutine, edges []waiter) bool {
 		edges[i].line = nil
 	}
 	c.err = err
-	l.wake(c)
+	r.wake(c)
 	return true
 }
 
 // joinFresh makes c, which waits for one coroutine, wait for it, if that is fresh. It is what most do, and what join comes to then:
 // nobody who is fresh can be part of a cycle.
-func (l *Loop) joinFresh(c *coroutine) bool {
+func (r *run) joinFresh(c *task) bool {
 	w := &c.one[0]
 	line := w.line
 	if line == nil || line.owner.state != fresh || c.waitsForSeveral() {
@@ -130,31 +130,31 @@ func (l *Loop) joinFresh(c *coroutine) bool {
 	t.wanted++
 	c.unmet, c.hasLetGo = 1, false
 	line.push(w)
-	l.start(t, c)
+	r.start(t, c)
 	return true
 }
 
 // joinOne makes c wait for the coroutine to which w leads.
-func (l *Loop) joinOne(c *coroutine, w *waiter) {
+func (r *run) joinOne(c *task, w *waiter) {
 	line := w.line
 	w.line = nil
 	if line == nil || line.owner.state == done {
 		return
 	}
 	t := line.owner
-	l.startFor(c, t)
+	r.startFor(c, t)
 	t.wanted++
 	c.unmet++
 	line.push(w)
 }
 
 // resolve tells the owner of w, which has left its line, that the coroutine there has finished.
-func (l *Loop) resolve(w *waiter, t *coroutine) {
+func (r *run) resolve(w *waiter, t *task) {
 	c := w.c
 	if w.group != nil && !w.group.note(t) {
 		return
 	}
 	if c.unmet--; c.unmet == 0 {
-		l.wake(c)
+		r.wake(c)
 	}
 }

@@ -1,6 +1,7 @@
 package tinyio
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"runtime/debug"
@@ -58,7 +59,8 @@ type call[T any] struct {
 	returned  bool
 	value     T
 	err       error
-	how       error // errExited or a threadPanic, if fn has not returned normally
+	how       error // errExited or a threadPanic, if fn has not returned
+	abrupt    error // the same, if interrupt has not
 }
 
 // make calls k.fn on behalf of co.
@@ -67,37 +69,38 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	if err := co.refused(); err != nil {
 		return k.value, err
 	}
-	l := c.loop.Load()
+	r := c.run()
 	k.co, k.to = co, k
 	if k.interrupt != nil {
 		c.more().call = k
 	}
-	l.threads++
+	r.threads++
 	c.state, c.wait = waiting, onCall // from now on it can be woken, though its turn has not ended
-	if l.watch != nil {
-		l.note(Suspended, c, nil)
+	if r.watch != nil {
+		r.note(Suspended, c, nil)
 	}
-	if l.startThread == nil {
-		go k.run(l)
+	if r.loop.startThread == nil {
+		go k.run(r)
 	} else {
-		l.handOver(&Thread{c: c, run: k.call, fail: func(err error) { k.err = err }, back: func() { k.comeBack(l) }})
+		r.handOver(&Thread{c: c, run: k.call, fail: func(err error) { k.err = err }, back: func() { k.comeBack(r) }})
 	}
 	_ = co.suspend(onCall) // what fn returns stands, whatever comes now
 	if k.interrupt != nil {
 		c.annex().call = nil
 	}
-	switch p, panicked := k.how.(threadPanic); {
-	case panicked:
-		panic(p.PanicError)
-	case k.how != nil:
+	switch how := cmp.Or(k.abrupt, k.how).(type) {
+	case nil:
+	case threadPanic:
+		panic(how.PanicError)
+	default:
 		runtime.Goexit()
 	}
 	return k.value, k.err
 }
 
 // run is the goroutine.
-func (k *call[T]) run(l *Loop) {
-	defer k.comeBack(l)
+func (k *call[T]) run(r *run) {
+	defer k.comeBack(r)
 	k.call()
 }
 
@@ -116,32 +119,32 @@ func (k *call[T]) call() {
 }
 
 // comeBack brings the outcome to the loop. From then on nothing interrupts it.
-func (k *call[T]) comeBack(l *Loop) {
+func (k *call[T]) comeBack(r *run) {
 	if k.interrupt != nil {
 		k.mu.Lock()
 		k.returned = true
 		k.mu.Unlock()
 	}
-	l.inbox.post(&k.message)
+	r.loop.inbox.post(&k.message)
 }
 
 // arrive wakes the caller.
-func (k *call[T]) arrive(l *Loop) {
-	l.threadBack()
-	l.wake(k.co.c)
+func (k *call[T]) arrive(r *run) {
+	r.threadBack()
+	r.wake(k.co.c)
 }
 
 // stop interrupts fn, because the caller is being stopped. A panic or a Goexit of interrupt happens at the call.
-func (k *call[T]) stop(l *Loop) {
+func (k *call[T]) stop(r *run) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.returned {
 		return
 	}
-	if f := l.beside(k.interrupt); f != nil {
-		l.errands.push(*f)
+	if f := r.beside(k.interrupt); f != nil {
+		k.abrupt = f.how()
 	}
 }
 
 // An interruptible is a call that can be interrupted.
-type interruptible interface{ stop(l *Loop) }
+type interruptible interface{ stop(r *run) }

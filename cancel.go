@@ -24,54 +24,54 @@ import (
 
 // A reason is why coroutines are stopped.
 type reason struct {
-	err      error      // what their waits return
-	crash    *scope     // the domain that has crashed; nil if coroutines are stopped one by one
-	target   *coroutine // whom a Timeout, a Cancel, or the end of the context of a Submit stops, and others with it
-	from     *shield    // inside which the reason arose: neither it nor those around it keep it away from others
-	original failure    // of a crash
-	cleanups []failure  // what went wrong in those who were stopped
-	stopped  int        // how many were, in a crash
+	err      error     // what their waits return
+	crash    *scope    // the domain that has crashed; nil if coroutines are stopped one by one
+	target   *task     // whom a Timeout, a Cancel, or the end of the context of a Submit stops, and others with it
+	from     *shield   // inside which the reason arose: neither it nor those around it keep it away from others
+	original failure   // of a crash
+	cleanups []failure // what went wrong in those who were stopped
+	stopped  int       // how many were, in a crash
 
 	dead *coContext // shared by those who had no context when they were stopped
 }
 
 // cause is the reason as a context tells it.
-func (r *reason) cause() error {
-	if c, ok := r.err.(*CancelledError); ok {
+func (why *reason) cause() error {
+	if c, ok := why.err.(*CancelledError); ok {
 		return c.Cause
 	}
-	return r.err
+	return why.err
 }
 
 // context returns the context of a coroutine that is stopped and had none. All of them share one.
-func (r *reason) context(co *Co) *coContext {
-	if r.dead == nil {
-		r.dead = newContext(co.c.scope.ctx)
-		r.dead.cancel(r.cause())
+func (why *reason) context(co *Co) *coContext {
+	if why.dead == nil {
+		why.dead = newContext(co.c.scope.ctx)
+		why.dead.cancel(why.cause())
 	}
-	return r.dead
+	return why.dead
 }
 
 // tell tells c to stop because of r. Its wait is left alone until endWaits.
-func (l *Loop) tell(c *coroutine, r *reason) {
-	if c.state != done && !c.knows(r) {
-		l.learn(c, r)
-		l.expose(c, r)
+func (r *run) tell(c *task, why *reason) {
+	if c.state != done && !c.knows(why) {
+		r.learn(c, why)
+		r.expose(c, why)
 	}
 }
 
 // learn notes that c has been told of r.
-func (l *Loop) learn(c *coroutine, r *reason) {
-	if c.stop == nil && !c.base().keepsAway(c, r) {
-		l.stopFor(c, r)
+func (r *run) learn(c *task, why *reason) {
+	if c.stop == nil && !c.base().keepsAway(c, why) {
+		r.stopFor(c, why)
 	} else {
 		a := c.more()
-		a.told = append(a.told, r)
+		a.told = append(a.told, why)
 	}
-	for s := c.shield(); s.mayKeep(c, r); s = s.outer {
-		if s.keeps(c, r) {
-			s.startGrace(l)
-			if s.owner != c { // who knows of r, and has started those around it
+	for s := c.shield(); s.mayKeep(c, why); s = s.outer {
+		if s.keeps(c, why) {
+			s.startGrace(r)
+			if s.owner != c { // who knows of it, and has started those around it
 				break
 			}
 		}
@@ -79,57 +79,57 @@ func (l *Loop) learn(c *coroutine, r *reason) {
 }
 
 // stopFor makes r what c is stopped for.
-func (l *Loop) stopFor(c *coroutine, r *reason) {
-	c.stop = r
-	c.co.stop(r)
-	if l.watch != nil {
-		l.note(Stopped, c, r.err)
+func (r *run) stopFor(c *task, why *reason) {
+	c.stop = why
+	c.co.stop(why)
+	if r.watch != nil {
+		r.note(Stopped, c, why.err)
 	}
 }
 
 // expose passes on what has come to c: to the contexts of its Shields, to those whom it isolates, and to endWaits.
-func (l *Loop) expose(c *coroutine, r *reason) {
-	around := c.shield() // the innermost of those outside which nothing keeps r away
-	for s := around; s.mayKeep(c, r); s = s.outer {
-		if s.keeps(c, r) {
+func (r *run) expose(c *task, why *reason) {
+	around := c.shield() // the innermost of those outside which nothing keeps it away
+	for s := around; s.mayKeep(c, why); s = s.outer {
+		if s.keeps(c, why) {
 			around = s.outer
 		}
 	}
 	for s := around; s != nil && s.owner == c; s = s.outer {
-		s.handle.stop(r)
+		s.handle.stop(why)
 	}
-	l.told = append(l.told, c)
+	r.told = append(r.told, c)
 	if c.state == waiting && c.wait == onIsolate {
 		for s := c.annex().inner; s != nil; s = s.sibling {
-			l.stopScope(s, r)
+			r.stopScope(s, why)
 		}
 	}
 }
 
 // stopScope tells the members of s, but for those whom somebody outside waits for.
-func (l *Loop) stopScope(s *scope, r *reason) {
-	if s.owner != nil && (!s.owner.knows(r) || s.owner.exposed()) {
-		l.spare(s, r)
+func (r *run) stopScope(s *scope, why *reason) {
+	if s.owner != nil && (!s.owner.knows(why) || s.owner.exposed()) {
+		r.spare(s, why)
 	}
 	for m := s.first; m != nil; m = m.after {
-		l.tell(m, r)
+		r.tell(m, why)
 	}
 }
 
 // halt tells c, and ends the waits of all that have to stop then.
-func (l *Loop) halt(c *coroutine, r *reason) {
-	l.tell(c, r)
-	l.endWaits()
+func (r *run) halt(c *task, why *reason) {
+	r.tell(c, why)
+	r.endWaits()
 }
 
 // comeThrough lets come over c what it has been told and what no Shield keeps away any more.
-func (l *Loop) comeThrough(c *coroutine) {
+func (r *run) comeThrough(c *task) {
 	if c.stop == nil {
-		for i, r := range c.told() {
-			if !c.base().keepsAway(c, r) {
+		for i, why := range c.told() {
+			if !c.base().keepsAway(c, why) {
 				a := c.annex()
 				a.told = slices.Delete(a.told, i, i+1)
-				l.stopFor(c, r)
+				r.stopFor(c, why)
 				break
 			}
 		}
@@ -139,64 +139,64 @@ func (l *Loop) comeThrough(c *coroutine) {
 	}
 	for s := c.shield(); s != nil && s.owner == c; s = s.outer {
 		if s.keeps(c, c.stop) {
-			s.startGrace(l)
+			s.startGrace(r)
 		}
 	}
-	l.expose(c, c.stop)
+	r.expose(c, c.stop)
 }
 
 // exposed reports that c is stopped and has no Shield to wait behind.
-func (c *coroutine) exposed() bool { return c.stop != nil && !c.shield().keepsAway(c, c.stop) }
+func (c *task) exposed() bool { return c.stop != nil && !c.shield().keepsAway(c, c.stop) }
 
 // isStopping reports that c has been told to stop, be it that a Shield keeps that away for a while.
-func (c *coroutine) isStopping() bool { return c.stop != nil || len(c.told()) > 0 }
+func (c *task) isStopping() bool { return c.stop != nil || len(c.told()) > 0 }
 
 // knows reports whether c has been told of r.
-func (c *coroutine) knows(r *reason) bool { return c.stop == r || slices.Contains(c.told(), r) }
+func (c *task) knows(why *reason) bool { return c.stop == why || slices.Contains(c.told(), why) }
 
 // cleansUpFor is the reason whose matter it is if something goes wrong in c; nil if that is a failure of its own domain. It is one, too, if
 // a Shield keeps away from c what it was told, and its domain is inside that Shield.
-func (c *coroutine) cleansUpFor() *reason {
-	r := c.stop
-	if told := c.told(); r == nil && len(told) > 0 {
-		if r = told[0]; c.scope.owner != nil && c.scope.owner.knows(r) {
+func (c *task) cleansUpFor() *reason {
+	why := c.stop
+	if told := c.told(); why == nil && len(told) > 0 {
+		if why = told[0]; c.scope.owner != nil && c.scope.owner.knows(why) {
 			return nil
 		}
 	}
-	if r == nil || r.crash == nil && (r.target == nil || r.target.state == done) {
+	if why == nil || why.crash == nil && (why.target == nil || why.target.state == done) {
 		return nil // or nobody is left to hear of it
 	}
-	return r
+	return why
 }
 
 // endWaits ends the waits of those who were told and are exposed. What it does may lead to others that have to be told, and back here;
 // these then come after the rest.
-func (l *Loop) endWaits() {
-	if l.ending {
+func (r *run) endWaits() {
+	if r.ending {
 		return
 	}
-	l.ending = true
-	for left, ended := 0, 0; ended < len(l.told); ended++ {
-		for ; left < len(l.told); left++ {
-			if c := l.told[left]; c.state == waiting && c.exposed() {
-				l.letGo(c)
+	r.ending = true
+	for left, ended := 0, 0; ended < len(r.told); ended++ {
+		for ; left < len(r.told); left++ {
+			if c := r.told[left]; c.state == waiting && c.exposed() {
+				r.letGo(c)
 			}
 		}
-		if c := l.told[ended]; c.state != done && c.exposed() {
-			l.endWait(c)
+		if c := r.told[ended]; c.state != done && c.exposed() {
+			r.endWait(c)
 		}
 	}
-	l.ending = false
-	if cap(l.told) > 1024 {
-		l.told = nil
+	r.ending = false
+	if cap(r.told) > 1024 {
+		r.told = nil
 	}
-	clear(l.told)
-	l.told = l.told[:0]
+	clear(r.told)
+	r.told = r.told[:0]
 }
 
 // letGo takes back that c wants the coroutines that it waits for. Those that nobody wants any more are told to stop as well,
 // unless there is a crash.
-func (l *Loop) letGo(c *coroutine) {
+func (r *run) letGo(c *task) {
 	if c.hasLetGo || c.wait != onCoroutine {
 		return
 	}
@@ -205,47 +205,47 @@ func (l *Loop) letGo(c *coroutine) {
 		if line := edges[i].line; line != nil {
 			t := line.owner
 			if t.wanted--; t.wanted == 0 && c.stop.crash == nil {
-				l.tell(t, c.stop)
+				r.tell(t, c.stop)
 			}
 		}
 	}
 }
 
 // endWait ends the wait of c, which is exposed.
-func (l *Loop) endWait(c *coroutine) {
+func (r *run) endWait(c *task) {
 	switch {
 	case c.state == ready && c.outcome == notBegun:
 		c.outcome, c.err, c.wait = returned, c.stop.err, onNothing
 		c.body.skip()
-		l.finish(c)
+		r.finish(c)
 		return
 	case c.state != waiting:
 		return
 	}
 	switch c.wait {
 	case onTimer:
-		l.wake(c)
+		r.wake(c)
 	case onCoroutine, onCompletion:
-		l.timers.Remove(&c.timer)
+		r.timers.Remove(&c.timer)
 		if c.unmet = c.keepStopping(); c.unmet == 0 {
-			l.wake(c) // otherwise it hears of it when they have finished
+			r.wake(c) // otherwise it hears of it when they have finished
 		}
 	case onEvent, onPermit, onBarrier, onQueue:
 		c.one[0].leave()
-		l.wake(c)
+		r.wake(c)
 	case onThread:
-		c.annex().callback.stop(l, c.stop.cause())
+		c.annex().callback.stop(r, c.stop.cause())
 	case onCall: // it hears of it when the function has returned
 		if a := c.annex(); a != nil && a.call != nil {
-			a.call.stop(l)
+			a.call.stop(r)
 		}
 	case onIsolate: // it hears of it when the scopes are empty
 	}
 }
 
 // keepStopping gives up c's waits for coroutines that have not been told to stop, and returns how many are left.
-func (c *coroutine) keepStopping() (left int32) {
-	var above map[*coroutine]bool // whoever waits for c in turn: then one of them has to be the first
+func (c *task) keepStopping() (left int32) {
+	var above map[*task]bool // whoever waits for c in turn: then one of them has to be the first
 	if c.wait == onCompletion {
 		above, _ = c.ancestors()
 	}
@@ -284,9 +284,9 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	if cause == nil {
 		cause = context.Canceled
 	}
-	r := &reason{err: &CancelledError{Cause: cause}, target: &c.c, from: caller.shield()}
-	caller.more().halting = r
-	caller.loop.Load().asked.halt = r
+	why := &reason{err: &CancelledError{Cause: cause}, target: &c.c, from: caller.shield()}
+	caller.more().halting = why
+	caller.run().asked.halt = why
 	stop := co.suspend(onCoroutine)
 	if err := co.joined(stop); err != nil {
 		co.halted(stop)
@@ -296,9 +296,9 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 }
 
 // haltJoined halts the coroutine that c has joined, in order to stop it. So c waits for it, and does not want it.
-func (l *Loop) haltJoined(c *coroutine, r *reason) {
+func (r *run) haltJoined(c *task, why *reason) {
 	c.hasLetGo = true
-	r.target.wanted--
-	l.asked.halt = nil
-	l.halt(r.target, r)
+	why.target.wanted--
+	r.asked.halt = nil
+	r.halt(why.target, why)
 }

@@ -109,17 +109,36 @@ func (c *virtualClock) Idle(deadline time.Time, threads int, wake <-chan struct{
 
 func (c *virtualClock) Rest() { c.real.Rest(); c.waited = false }
 
-// setTimer sets t to fire d from now.
-func (l *Loop) setTimer(t *timers.Timer, d time.Duration, what timed) {
-	if l.timers.Len() == 0 || d <= 0 {
-		l.steps = 0 // look at the clock before the next turn
+// A clockKind is whose clock a run goes by: it may take a shorter way with its own.
+type clockKind uint8
+
+const (
+	realTime clockKind = iota
+	virtualTime
+	givenTime
+)
+
+func kindOf(c Clock) clockKind {
+	switch c.(type) {
+	case *realClock:
+		return realTime
+	case *virtualClock:
+		return virtualTime
 	}
-	l.timers.Add(t, l.in(d), what)
+	return givenTime
+}
+
+// setTimer sets t to fire d from now.
+func (r *run) setTimer(t *timers.Timer, d time.Duration, what timed) {
+	if r.timers.Len() == 0 || d <= 0 {
+		r.turnsLeft = 0 // look at the clock before the next turn
+	}
+	r.timers.Add(t, r.in(d), what)
 }
 
 // in is the time d from now.
-func (l *Loop) in(d time.Duration) int64 {
-	now := l.now()
+func (r *run) in(d time.Duration) int64 {
+	now := r.now()
 	if when := now + int64(max(d, 0)); when >= now {
 		return when
 	}
@@ -127,42 +146,42 @@ func (l *Loop) in(d time.Duration) int64 {
 }
 
 // now is the time on the loop's clock, in nanoseconds since its epoch.
-func (l *Loop) now() int64 {
-	if l.real {
-		return int64(time.Since(l.epoch)) // in half the time of time.Now
+func (r *run) now() int64 {
+	if r.kind == realTime {
+		return int64(time.Since(r.epoch)) // in half the time of time.Now
 	}
-	if l.foreign {
-		return l.given()
+	if r.kind == givenTime {
+		return r.given()
 	}
-	return int64(l.clock.Now().Sub(l.epoch))
+	return int64(r.clock.Now().Sub(r.epoch))
 }
 
 // given is now on a clock that the user has given.
-func (l *Loop) given() (now int64) {
-	now = l.read
-	l.guard(l.dropClock, func() { now = int64(l.clock.Now().Sub(l.epoch)) })
+func (r *run) given() (now int64) {
+	now = r.read
+	r.guard(r.dropClock, func() { now = int64(r.clock.Now().Sub(r.epoch)) })
 	return now
 }
 
 // dropClock goes on without the clock, which has panicked.
-func (l *Loop) dropClock() { l.clock = new(realClock) }
+func (r *run) dropClock() { r.clock, r.kind = new(realClock), realTime }
 
 // What a timer is for.
-type timed interface{ due(l *Loop) }
+type timed interface{ due(r *run) }
 
 // fireTimers fires the timers that are due.
 //
 // Reading the real clock costs half as much as a turn, so a loop with timers set reads it every few turns only: as few as take
 // about readEvery together, going by the last ones, and at most maxPeriod. If turns suddenly take long, a timer can be
 // late by maxPeriod of them, once. A loop without timers reads no clock at all.
-func (l *Loop) fireTimers() {
-	if l.timers.Len() == 0 {
+func (r *run) fireTimers() {
+	if r.timers.Len() == 0 {
 		return
 	}
-	if l.steps--; l.steps > 0 {
+	if r.turnsLeft--; r.turnsLeft > 0 {
 		return
 	}
-	l.fireDue()
+	r.fireDue()
 }
 
 const (
@@ -171,55 +190,55 @@ const (
 )
 
 // fireDue reads the clock and fires the timers that are due.
-func (l *Loop) fireDue() {
-	now := l.now()
-	switch passed := now - l.read; {
-	case !l.real || l.hosted || passed >= readEvery:
-		l.period = 1
+func (r *run) fireDue() {
+	now := r.now()
+	switch passed := now - r.read; {
+	case r.kind != realTime || r.hosted || passed >= readEvery:
+		r.period = 1
 	default:
-		l.period = min(2*l.period, maxPeriod)
+		r.period = min(2*r.period, maxPeriod)
 	}
-	l.read, l.steps = now, l.period
-	for l.timers.Len() > 0 && l.timers.Next() <= now {
-		l.timers.Pop().due(l)
+	r.read, r.turnsLeft = now, r.period
+	for r.timers.Len() > 0 && r.timers.Next() <= now {
+		r.timers.Pop().due(r)
 	}
 }
 
 // idle waits until there is something to do.
-func (l *Loop) idle() {
-	if l.threads > 0 && l.real {
+func (r *run) idle() {
+	if r.threads > 0 && r.kind == realTime {
 		// A thread that has just been started gets a chance to finish here, on this processor, before the loop is parked and has to
 		// be woken from another one: the round trip takes 1.0 µs instead of 1.4.
 		runtime.Gosched()
 	}
-	if l.inbox.rest() {
-		if !l.wait() {
-			l.deadlocked()
+	if r.loop.inbox.rest() {
+		if !r.wait() {
+			r.deadlocked()
 		}
-		l.inbox.rise()
+		r.loop.inbox.rise()
 	}
-	l.steps = 0
+	r.turnsLeft = 0
 }
 
 // wait has the clock wait, and reports whether anything can still happen.
-func (l *Loop) wait() (possible bool) {
-	if l.foreign {
-		return l.waitGiven()
+func (r *run) wait() (possible bool) {
+	if r.kind == givenTime {
+		return r.waitGiven()
 	}
-	return l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake)
+	return r.clock.Idle(r.deadline(), r.threads, r.loop.inbox.self.wake)
 }
 
 // waitGiven is wait with a clock that the user has given.
-func (l *Loop) waitGiven() bool {
+func (r *run) waitGiven() bool {
 	possible := true
-	l.guard(l.dropClock, func() { possible = l.clock.Idle(l.deadline(), l.threads, l.inbox.self.wake) })
+	r.guard(r.dropClock, func() { possible = r.clock.Idle(r.deadline(), r.threads, r.loop.inbox.self.wake) })
 	return possible
 }
 
 // deadline is that of the next timer, the zero time if none is set.
-func (l *Loop) deadline() time.Time {
-	if l.timers.Len() == 0 {
+func (r *run) deadline() time.Time {
+	if r.timers.Len() == 0 {
 		return time.Time{}
 	}
-	return l.epoch.Add(time.Duration(l.timers.Next()))
+	return r.epoch.Add(time.Duration(r.timers.Next()))
 }

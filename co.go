@@ -19,12 +19,12 @@ import (
 // finished, with the reason in [context.Cause]. The methods of a context may be called from any goroutine. All others are
 // for the coroutine's own function alone: from another goroutine or coroutine, or when it has finished, they panic.
 type Co struct {
-	c      *coroutine
+	c      *task
 	shield *shield // inside which this handle is good
 }
 
 // enter checks that co is in the right hands.
-func (co *Co) enter(op string) *coroutine {
+func (co *Co) enter(op string) *task {
 	if co == nil {
 		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
 	}
@@ -36,7 +36,7 @@ func (co *Co) enter(op string) *coroutine {
 }
 
 // isCaller reports whether c, which has begun, runs on the calling goroutine. It may be called from any goroutine.
-func (c *coroutine) isCaller() bool {
+func (c *task) isCaller() bool {
 	g := stack.ID()
 	if g == 0 { // goroutines cannot be told apart here; a thread is at least not on a loop
 		_, onLoop := calledFrom(1)
@@ -86,7 +86,7 @@ func (co *Co) refusal() error {
 
 // attempt counts how often c, which is stopped, tries to go on all the same, and in the end unwinds it. Goexit cannot be
 // recovered from, runs the deferred functions, and does not return.
-func (c *coroutine) attempt(weight int) {
+func (c *task) attempt(weight int) {
 	a := c.more()
 	if a.attempts += weight; a.attempts > shieldsAllowed {
 		runtime.Goexit()
@@ -96,16 +96,16 @@ func (c *coroutine) attempt(weight int) {
 // suspend leaves the coroutine until it is its turn again.
 func (co *Co) suspend(w wait) error {
 	c := co.c
-	l := c.loop.Load()
+	r := c.run()
 	c.wait = w
-	if p := l.endTurn(c); p != nil {
+	if p := r.endTurn(c); p != nil {
 		if p.Odd = !p.Odd; p.Odd { // p.Change, without the call: see there
 			p.Next()
 		} else {
 			p.Yield(struct{}{})
 		}
-		for l.running != c {
-			l.passOn(&c.at)
+		for r.running != c {
+			r.passOn(&c.at)
 		}
 	}
 	return co.outcome()
@@ -129,19 +129,19 @@ func (co *Co) yield() error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	l := c.loop.Load()
-	if l.quiet() {
+	r := c.run()
+	if r.quiet() {
 		return nil
 	}
 	c.wait = onTurn
-	if p := l.endTurn(c); p != nil {
+	if p := r.endTurn(c); p != nil {
 		if p.Odd = !p.Odd; p.Odd {
 			p.Next()
 		} else {
 			p.Yield(struct{}{})
 		}
-		for l.running != c {
-			l.passOn(&c.at)
+		for r.running != c {
+			r.passOn(&c.at)
 		}
 	}
 	return co.outcome()
@@ -156,8 +156,8 @@ func (co *Co) Sleep(d time.Duration) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	l := c.loop.Load()
-	l.asked.pause, l.asked.limited = d, true
+	r := c.run()
+	r.asked.pause, r.asked.limited = d, true
 	return co.suspend(onTimer)
 }
 
@@ -177,7 +177,7 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	l := c.loop.Load()
+	r := c.run()
 	for _, a := range cs {
 		if err := c.check(op, a); err != nil {
 			return err
@@ -185,12 +185,12 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 	}
 	for _, a := range cs {
 		if t := a.awaitable(); !t.finished.Load() {
-			if err := t.claim(l); err != nil {
+			if err := t.claim(r.loop); err != nil {
 				return err
 			}
 		}
 	}
-	l.asked.fresh, l.asked.daemons = cs, daemons
+	r.asked.fresh, r.asked.daemons = cs, daemons
 	return co.suspend(onSpawn)
 }
 
@@ -211,10 +211,10 @@ func Go[T any](co *Co, fn func(co *Co) (T, error)) *Coro[T] {
 }
 
 // launch starts t, which is fresh, without suspending.
-func (co *Co) launch(op string, t *coroutine) {
+func (co *Co) launch(op string, t *task) {
 	c := co.enter(op)
-	l := c.loop.Load()
-	t.loop.Store(l)
+	r := c.run()
+	t.loop.Store(r.loop)
 	if err := co.refused(); err != nil {
 		t.outcome, t.err, t.state = returned, err, done
 		t.body.skip()
@@ -222,7 +222,7 @@ func (co *Co) launch(op string, t *coroutine) {
 		t.loop.Store(noLoop)
 		return
 	}
-	l.want(c, t)
+	r.want(c, t)
 }
 
 // Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. Their values are then to be
@@ -256,7 +256,7 @@ func (co *Co) Wait(cs ...Awaitable) error {
 
 // Now returns the time on the loop's clock. It does not suspend.
 func (co *Co) Now() time.Time {
-	return co.enter("Now").loop.Load().clock.Now()
+	return co.enter("Now").run().clock.Now()
 }
 
 // A coContext is the context that a Co stands for. It is made when somebody asks for it: most coroutines never do.
@@ -299,12 +299,12 @@ func (co *Co) context() context.Context {
 }
 
 // stop makes the context done because the coroutine is being stopped.
-func (co *Co) stop(r *reason) {
+func (co *Co) stop(why *reason) {
 	ctx := co.ctx()
-	if ctx.Load() == nil && ctx.CompareAndSwap(nil, r.context(co)) {
+	if ctx.Load() == nil && ctx.CompareAndSwap(nil, why.context(co)) {
 		return
 	}
-	ctx.Load().cancel(r.cause())
+	ctx.Load().cancel(why.cause())
 }
 
 // end makes the context done because the coroutine has finished, and releases it.
@@ -350,7 +350,11 @@ func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
 	merged, cancel := context.WithCancelCause(ctx)
 	end := func() { cancel(context.Cause(outside)) }
 	var stop func() bool
-	if grace := co.shield.left(co.c.loop.Load()); grace <= 0 {
+	grace := time.Duration(0)
+	if co.shield != nil {
+		grace = co.shield.left(co.c.run())
+	}
+	if grace <= 0 {
 		stop = context.AfterFunc(outside, end)
 	} else {
 		timer := time.AfterFunc(grace, end)

@@ -61,7 +61,7 @@ func WaitAny(co *Co, cs ...Awaitable) (int, error) {
 type collector struct {
 	op     string
 	edges  []waiter
-	ended  []*coroutine
+	ended  []*task
 	asleep bool // its owner waits for the next
 }
 
@@ -92,41 +92,41 @@ func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 }
 
 // start spawns those that are fresh and takes its place among the awaiters of all that have not finished.
-func (g *collector) start(c *coroutine) {
-	l := c.loop.Load()
+func (g *collector) start(c *task) {
+	r := c.run()
 	for i := range g.edges {
 		w := &g.edges[i]
 		if line := w.line; line != nil {
 			w.line = nil
-			l.want(c, line.owner)
+			r.want(c, line.owner)
 			line.push(w)
 		}
 	}
 }
 
 // note takes down that t has finished and reports whether the owner waits for that.
-func (g *collector) note(t *coroutine) bool {
+func (g *collector) note(t *task) bool {
 	g.ended = append(g.ended, t)
 	return g.asleep
 }
 
 // next waits until another coroutine has finished. If it is interrupted, and one has finished all the same, it returns that beside the
 // error.
-func (g *collector) next(co *Co) (*coroutine, error) {
+func (g *collector) next(co *Co) (*task, error) {
 	c := co.enter(g.op)
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
 	c.more().edges = g.edges
-	l := c.loop.Load()
-	l.choosing++
+	r := c.run()
+	r.choosing++
 	err := co.suspend(onCompletion)
 	if c.exposed() && c.keepStopping() > 0 {
 		// One of the group has woken c just before it was stopped. The others are its children all the same: it goes on when
 		// they have finished.
 		_ = co.suspend(onCompletion)
 	}
-	l.choosing--
+	r.choosing--
 	g.asleep, c.annex().edges = false, nil
 	failed := c.err
 	c.err = nil
@@ -142,20 +142,20 @@ func (g *collector) next(co *Co) (*coroutine, error) {
 }
 
 // joinAny makes c wait for the next coroutine of its group.
-func (l *Loop) joinAny(c *coroutine) {
+func (r *run) joinAny(c *task) {
 	g := c.annex().edges[0].group
 	if c.exposed() {
 		g.asleep, c.unmet = true, c.keepStopping()
 		return
 	}
 	if len(g.ended) > 0 {
-		l.wake(c)
+		r.wake(c)
 		return
 	}
 	g.asleep, c.unmet = true, 1
-	if err := l.findStuck(c, nil); err != nil {
+	if err := r.findStuck(c, nil); err != nil {
 		c.err = err
-		l.wake(c)
+		r.wake(c)
 	}
 }
 

@@ -21,15 +21,15 @@ type Void = struct{}
 //
 // A Coro that nobody wants never runs, and costs nothing but its memory.
 type Coro[T any] struct {
-	c     coroutine
+	c     task
 	value T
 	fn    func(co *Co) (T, error) // nil once it has been called, and of a callback
 }
 
 // An Awaitable is a coroutine of any type: every *Coro[T] is one, and nothing else.
-type Awaitable interface{ awaitable() *coroutine }
+type Awaitable interface{ awaitable() *task }
 
-func (c *Coro[T]) awaitable() *coroutine {
+func (c *Coro[T]) awaitable() *task {
 	if c == nil {
 		return nil
 	}
@@ -223,9 +223,9 @@ const (
 //
 // A turn goes through thousands of these, so what it needs of each, down to began, lies in one cache line, and what few
 // coroutines need at all is in an annex.
-type coroutine struct {
+type task struct {
 	co       Co
-	next     *coroutine     // in the ready queue
+	next     *task          // in the ready queue
 	at       *stack.Place   // where its goroutine is parked, while its function runs
 	g        atomic.Uintptr // its goroutine
 	loop     atomic.Pointer[Loop]
@@ -245,8 +245,8 @@ type coroutine struct {
 	depth    int32  // greater than that of whoever waits for it
 	answer   uint32 // what came of a wait; see who wakes it
 	scope    *scope
-	before   *coroutine // in the list of its scope
-	after    *coroutine
+	before   *task // in the list of its scope
+	after    *task
 	starter  *kinship // of who started it
 	awaiters waitList
 	one      [1]waiter // its edge, when it waits for one coroutine or stands in one line
@@ -276,7 +276,7 @@ type annex struct {
 }
 
 // more returns the annex of c.
-func (c *coroutine) more() *annex {
+func (c *task) more() *annex {
 	if c.annex() == nil {
 		c.rare.Store(new(annex))
 	}
@@ -284,20 +284,20 @@ func (c *coroutine) more() *annex {
 }
 
 // annex is the annex of c, nil if it has none. Whoever meets a coroutine of another loop may want the name in it.
-func (c *coroutine) annex() *annex { return c.rare.Load() }
+func (c *task) annex() *annex { return c.rare.Load() }
 
 // shield is the innermost Shield that c is in, and base the one in which it was started.
-func (c *coroutine) shield() *shield {
+func (c *task) shield() *shield {
 	if c.annex() == nil {
 		return nil
 	}
 	return c.annex().shield
 }
 
-func (c *coroutine) base() *shield { return c.co.shield }
+func (c *task) base() *shield { return c.co.shield }
 
 // told is what c was told to stop for, besides what it is stopped for.
-func (c *coroutine) told() []*reason {
+func (c *task) told() []*reason {
 	if c.annex() == nil {
 		return nil
 	}
@@ -305,7 +305,7 @@ func (c *coroutine) told() []*reason {
 }
 
 // attempts counts how often c has tried to go on, since it was stopped.
-func (c *coroutine) attempts() int {
+func (c *task) attempts() int {
 	if c.annex() == nil {
 		return 0
 	}
@@ -320,13 +320,13 @@ type body interface {
 	skip()     // it is not going to be called
 }
 
-func (c *coroutine) init(b body, entry uintptr) {
+func (c *task) init(b body, entry uintptr) {
 	c.body, c.entry, c.co.c = b, entry, c
 	c.one[0].c, c.awaiters.owner = c, c
 }
 
-// run calls the function, on w, and takes down how it ended.
-func (c *coroutine) run(w *worker) {
+// execute calls the function, on w, and takes down how it ended.
+func (c *task) execute(w *worker) {
 	c.g.Store(w.id)
 	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
@@ -339,7 +339,7 @@ func (c *coroutine) run(w *worker) {
 }
 
 // caught finds out how the function ended if it did not return.
-func (c *coroutine) caught() {
+func (c *task) caught() {
 	if c.outcome != exited {
 		return
 	}
@@ -355,8 +355,11 @@ func (c *coroutine) caught() {
 	c.endWith(how)
 }
 
+// run is the run that c belongs to: of the loop that it is on, the current one or the last.
+func (c *task) run() *run { return c.loop.Load().run }
+
 // claim makes c belong to l, unless it belongs to another loop.
-func (c *coroutine) claim(l *Loop) error {
+func (c *task) claim(l *Loop) error {
 	if c.loop.CompareAndSwap(nil, l) || c.loop.Load() == l {
 		return nil
 	}
@@ -364,7 +367,7 @@ func (c *coroutine) claim(l *Loop) error {
 }
 
 // edges are the places in which c waits.
-func (c *coroutine) edges() []waiter {
+func (c *task) edges() []waiter {
 	if c.annex() != nil && c.annex().edges != nil {
 		return c.annex().edges
 	}
@@ -372,10 +375,10 @@ func (c *coroutine) edges() []waiter {
 }
 
 // waitsForSeveral reports that c waits for coroutines and has edges to several of them.
-func (c *coroutine) waitsForSeveral() bool { return c.annex() != nil && c.annex().edges != nil }
+func (c *task) waitsForSeveral() bool { return c.annex() != nil && c.annex().edges != nil }
 
 // label is the name of c.
-func (c *coroutine) label() string {
+func (c *task) label() string {
 	if c.annex() != nil && c.annex().name != "" {
 		return c.annex().name
 	}
@@ -388,13 +391,13 @@ func (c *coroutine) label() string {
 // A waitList is a line of waiters, first come, first served.
 type waitList struct {
 	head, tail *waiter
-	owner      *coroutine // of a coroutine's awaiters
+	owner      *task // of a coroutine's awaiters
 	length     int
 }
 
 // A waiter is a place in a line: an edge, when the line is the awaiters of a coroutine.
 type waiter struct {
-	c          *coroutine
+	c          *task
 	line       *waitList // nil when it stands in none
 	next, prev *waiter
 	group      *collector // of a coroutine that waits for any of several
@@ -402,7 +405,7 @@ type waiter struct {
 
 // standIn suspends the coroutine until it is granted what those in line wait for.
 func (co *Co) standIn(line *waitList, w wait) error {
-	co.c.loop.Load().asked.line = line
+	co.c.run().asked.line = line
 	return co.suspend(w)
 }
 
@@ -410,7 +413,7 @@ func (co *Co) standIn(line *waitList, w wait) error {
 // before its turn.
 func (w *waiter) grant(answer uint32) {
 	w.c.answer = answer
-	w.c.loop.Load().wake(w.c)
+	w.c.run().wake(w.c)
 }
 
 func (l *waitList) push(w *waiter) {

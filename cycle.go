@@ -10,7 +10,7 @@ import "math"
 // Depths only tell that there is no cycle; they are raised when an edge needs it, which is rare, for a coroutine is
 // mostly awaited while it is fresh. Most of the rest is a coroutine that nobody awaits: it can go above its target
 // instead.
-func (l *Loop) deepen(c *coroutine, edges []waiter) error {
+func (r *run) deepen(c *task, edges []waiter) error {
 	for i := range edges {
 		if edges[i].line == nil {
 			continue
@@ -36,13 +36,13 @@ func (l *Loop) deepen(c *coroutine, edges []waiter) error {
 
 // raise makes t deeper than c and what t waits for deeper than t, and so on. If it meets c on the way, it reports that and
 // leaves all depths as they were.
-func raise(t, c *coroutine) (met bool) {
+func raise(t, c *task) (met bool) {
 	type step struct {
-		c     *coroutine
+		c     *task
 		depth int32 // before
 	}
 	var raised []step
-	lift := func(u *coroutine, depth int32) {
+	lift := func(u *task, depth int32) {
 		raised = append(raised, step{u, u.depth})
 		u.depth = depth
 	}
@@ -67,7 +67,7 @@ func raise(t, c *coroutine) (met bool) {
 }
 
 // awaits ranges over the coroutines without which c cannot go on.
-func (c *coroutine) awaits(yield func(*coroutine) bool) {
+func (c *task) awaits(yield func(*task) bool) {
 	if c.state != waiting {
 		return
 	}
@@ -92,8 +92,8 @@ func (c *coroutine) awaits(yield func(*coroutine) bool) {
 // findStuck returns an error if c, which waits, can never go on because of a cycle in which a coroutine waits for any of
 // several (AsCompleted). Such a one is stuck only if all of those are, so depths say nothing about it. The search is for the
 // case that there is one and that c waits for somebody who waits for c.
-func (l *Loop) findStuck(c *coroutine, edges []waiter) error {
-	if l.choosing == 0 {
+func (r *run) findStuck(c *task, edges []waiter) error {
+	if r.choosing == 0 {
 		return nil
 	}
 	above, target := c.ancestors()
@@ -109,10 +109,10 @@ func (l *Loop) findStuck(c *coroutine, edges []waiter) error {
 }
 
 // ancestors returns who waits for c, directly or not, and one of them that c waits for, if there is one.
-func (c *coroutine) ancestors() (above map[*coroutine]bool, target *coroutine) {
-	above = map[*coroutine]bool{c: true}
-	work := []*coroutine{c}
-	visit := func(u, v *coroutine) { // v waits for u
+func (c *task) ancestors() (above map[*task]bool, target *task) {
+	above = map[*task]bool{c: true}
+	work := []*task{c}
+	visit := func(u, v *task) { // v waits for u
 		switch {
 		case v == nil:
 		case v == c:
@@ -136,7 +136,7 @@ func (c *coroutine) ancestors() (above map[*coroutine]bool, target *coroutine) {
 }
 
 // targets ranges over the coroutines that c waits for, all or any of them.
-func (c *coroutine) targets(yield func(*coroutine) bool) {
+func (c *task) targets(yield func(*task) bool) {
 	if c.state != waiting || c.wait != onCompletion {
 		c.awaits(yield)
 		return
@@ -149,9 +149,9 @@ func (c *coroutine) targets(yield func(*coroutine) bool) {
 }
 
 // canGoOn reports whether c can go on sometime as far as it depends on other coroutines.
-func (c *coroutine) canGoOn() bool {
-	below := []*coroutine{c}
-	known := map[*coroutine]bool{c: true}
+func (c *task) canGoOn() bool {
+	below := []*task{c}
+	known := map[*task]bool{c: true}
 	for i := 0; i < len(below); i++ {
 		for t := range below[i].targets {
 			if !known[t] {
@@ -160,7 +160,7 @@ func (c *coroutine) canGoOn() bool {
 			}
 		}
 	}
-	free := map[*coroutine]bool{}
+	free := map[*task]bool{}
 	for more := true; more; {
 		more = false
 		for _, u := range below {
@@ -183,9 +183,9 @@ func (c *coroutine) canGoOn() bool {
 }
 
 // cyclePath names the coroutines from c by way of t back to c.
-func cyclePath(c, t *coroutine) []string {
-	from := map[*coroutine]*coroutine{t: c}
-	work := []*coroutine{t}
+func cyclePath(c, t *task) []string {
+	from := map[*task]*task{t: c}
+	work := []*task{t}
 	for len(work) > 0 && from[c] == nil {
 		u := work[0]
 		work = work[1:]

@@ -88,8 +88,8 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 	if err := co.refused(); err != nil {
 		return false, err
 	}
-	l := c.loop.Load()
-	l.asked.hub, l.asked.pause, l.asked.limited = e.hubOf(l), d, limited
+	r := c.run()
+	r.asked.hub, r.asked.pause, r.asked.limited = e.hubOf(r.loop), d, limited
 	if err := co.suspend(onEvent); err != nil {
 		return false, err
 	}
@@ -143,7 +143,7 @@ func (h *hub) drop() bool {
 const outOfTime = 1<<32 - 1
 
 // joinEvent makes c wait at h, unless the event is set.
-func (l *Loop) joinEvent(c *coroutine, h *hub) {
+func (r *run) joinEvent(c *task, h *hub) {
 	c.answer = h.event.changes.Load()
 	if c.answer&1 == 0 {
 		h.waiters.push(&c.one[0])
@@ -155,11 +155,11 @@ func (l *Loop) joinEvent(c *coroutine, h *hub) {
 		c.one[0].leave()
 	}
 	c.answer = 0
-	l.wake(c)
+	r.wake(c)
 }
 
 // arrive wakes those who began to wait before the event was set.
-func (h *hub) arrive(l *Loop) {
+func (h *hub) arrive(r *run) {
 	h.posted.Store(false)
 	now := h.event.changes.Load()
 	var next *waiter
@@ -167,7 +167,7 @@ func (h *hub) arrive(l *Loop) {
 		next = w.next
 		if w.c.answer != now {
 			w.leave()
-			l.wake(w.c)
+			r.wake(w.c)
 		}
 	}
 }

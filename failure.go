@@ -17,9 +17,9 @@ type failure struct {
 }
 
 // run fails the loop, for what no coroutine could return. If everything has stopped by then, there is nothing left to do.
-func (f failure) run(l *Loop) {
-	if l.root != nil {
-		l.fail(l.root, f)
+func (f failure) do(r *run) {
+	if !r.ended {
+		r.fail(r.root, f)
 	}
 }
 
@@ -39,7 +39,7 @@ func (f failure) error() error {
 }
 
 // failure is what went wrong in c, which has ended; nil if nothing did.
-func (c *coroutine) failure() *failure {
+func (c *task) failure() *failure {
 	if c.outcome == returned && c.err == nil {
 		return nil
 	}
@@ -47,7 +47,7 @@ func (c *coroutine) failure() *failure {
 }
 
 // failed is failure for a coroutine that did not just end. One that is being stopped may say so in several ways.
-func (c *coroutine) failed() *failure {
+func (c *task) failed() *failure {
 	f := &failure{err: c.err}
 	switch {
 	case c.outcome == panicked:
@@ -68,7 +68,7 @@ func (c *coroutine) failed() *failure {
 }
 
 // pastError is the error with which c finished, for somebody who hears of it only afterwards.
-func (c *coroutine) pastError() error {
+func (c *task) pastError() error {
 	if !c.finished.Load() || c.err == nil {
 		return nil
 	}
@@ -83,34 +83,34 @@ var errIgnored = errors.New("cancellation ignored")
 
 // deal deals with what went wrong in c, which has finished. If c was told to stop for a reason of which somebody hears, that is a
 // matter of whoever brought it about: a clean-up error crashes nobody. A panic does, and a Goexit ends the run.
-func (l *Loop) deal(c *coroutine, f failure, r *reason) {
+func (r *run) deal(c *task, f failure, why *reason) {
 	switch {
 	case f.exit:
-		l.fail(l.root, f)
-	case r == nil || f.panic && r.crash == nil:
-		l.fail(c.scope, f)
+		r.fail(r.root, f)
+	case why == nil || f.panic && why.crash == nil:
+		r.fail(c.scope, f)
 	default:
-		r.cleanups = append(r.cleanups, f)
+		why.cleanups = append(why.cleanups, f)
 	}
 }
 
 // answerable is the scope in which a failure of c is reported.
-func (c *coroutine) answerable() *scope {
-	if r := c.cleansUpFor(); r != nil && r.crash != nil {
-		return r.crash
+func (c *task) answerable() *scope {
+	if why := c.cleansUpFor(); why != nil && why.crash != nil {
+		return why.crash
 	}
 	return c.scope
 }
 
 // fail deals with a failure in s: the first one stops the scope.
-func (l *Loop) fail(s *scope, f failure) {
+func (r *run) fail(s *scope, f failure) {
 	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: tell at least where the first one was
-		f.trace = []Frame{l.where(s.main)}
+		f.trace = []Frame{r.where(s.main)}
 	}
 	if p, ok := f.err.(*PanicError); ok && f.panic && p.Trace == nil {
 		p.Trace = f.trace
 	}
-	l.exiting = l.exiting || f.exit
+	r.exiting = r.exiting || f.exit
 	if s.crash != nil {
 		if !f.outside {
 			s.crash.cleanups = append(s.crash.cleanups, f)
@@ -121,8 +121,8 @@ func (l *Loop) fail(s *scope, f failure) {
 	if s.owner != nil {
 		s.crash.from = s.owner.shield()
 	}
-	l.stopScope(s, s.crash)
-	l.endWaits()
+	r.stopScope(s, s.crash)
+	r.endWaits()
 }
 
 // interruption is the failure that the context of r is done.
@@ -131,40 +131,40 @@ func (r *run) interruption() failure {
 }
 
 // deadlocked crashes the loop because nothing can ever happen in it again.
-func (l *Loop) deadlocked() {
-	if l.root.crash != nil { // everything has been stopped, and does not
-		panic("tinyio: internal error: a loop that is being stopped is deadlocked: " + fmt.Sprint(l.Status()) + "; please report this")
+func (r *run) deadlocked() {
+	if r.root.crash != nil { // everything has been stopped, and does not
+		panic("tinyio: internal error: a loop that is being stopped is deadlocked: " + fmt.Sprint(r.loop.Status()) + "; please report this")
 	}
 	d := new(DeadlockError)
-	for _, s := range l.Status() {
+	for _, s := range r.loop.Status() {
 		d.Waits = append(d.Waits, s.String())
 	}
-	l.fail(l.root, failure{err: d})
+	r.fail(r.root, failure{err: d})
 }
 
 // explains reports whether err, from a coroutine that was stopped, says only that: whether each of its leaves does. So an error of
 // clean-up that is joined with the stop is seen (R10).
-func (r *reason) explains(err error) (explained bool) {
+func (why *reason) explains(err error) (explained bool) {
 	// An error may have methods that panic, or hold values that cannot be compared: what panics here explains nothing.
 	defer func() { _ = recover() }()
-	return r.explainsLeaves(err)
+	return why.explainsLeaves(err)
 }
 
-func (r *reason) explainsLeaves(err error) bool {
-	if err == r.err || err == r.cause() || err == bare(r.cause()) {
+func (why *reason) explainsLeaves(err error) bool {
+	if err == why.err || err == why.cause() || err == bare(why.cause()) {
 		return true
 	}
 	switch e := err.(type) {
 	case interface{ Unwrap() error }:
 		if inner := e.Unwrap(); inner != nil {
-			return r.explainsLeaves(inner)
+			return why.explainsLeaves(inner)
 		}
 	case interface{ Unwrap() []error }:
 		if all := e.Unwrap(); len(all) > 0 {
-			return !slices.ContainsFunc(all, func(err error) bool { return !r.explainsLeaves(err) })
+			return !slices.ContainsFunc(all, func(err error) bool { return !why.explainsLeaves(err) })
 		}
 	}
-	_, timeout := r.err.(*TimeoutError)
+	_, timeout := why.err.(*TimeoutError)
 	return errors.Is(err, ErrCancelled) || errors.Is(err, context.Canceled) || timeout && errors.Is(err, context.DeadlineExceeded)
 }
 
@@ -205,26 +205,26 @@ const (
 // report is what a run, an Isolate or a First returns for s: nil if nothing went wrong in it. A panic has the last word; what else went
 // wrong is told with it.
 func (s *scope) report(mode GroupMode) error {
-	r := s.crash
-	if r == nil {
+	why := s.crash
+	if why == nil {
 		return nil
 	}
-	failures := append([]failure{r.original}, r.cleanups...)
+	failures := append([]failure{why.original}, why.cleanups...)
 	for i, f := range failures {
 		if f.panic {
 			return f.err.(*PanicError).with(slices.Delete(failures, i, i+1))
 		}
 	}
 	if mode == GroupNever || mode == GroupAuto && len(failures) == 1 {
-		return r.original.error()
+		return why.original.error()
 	}
 	g := new(ErrorGroup)
 	for _, f := range failures {
 		g.Errs = append(g.Errs, f.error())
 	}
 	if mode == GroupAlways {
-		for range r.stopped {
-			g.Errs = append(g.Errs, r.err)
+		for range why.stopped {
+			g.Errs = append(g.Errs, why.err)
 		}
 	}
 	return g

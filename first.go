@@ -24,15 +24,15 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 			return zero, err
 		}
 	}
-	l := caller.loop.Load()
+	r := caller.run()
 	tries := make([]*Coro[T], len(cs))
 	scopes := make([]scope, len(cs))
 	for i, c := range cs {
-		if t := &c.c; t.state == fresh && t.scope == nil && t.claim(l) == nil {
+		if t := &c.c; t.state == fresh && t.scope == nil && t.claim(r.loop) == nil {
 			tries[i] = c
 		} else { // it has been started, or is listed before
 			tries[i] = awaiting(c)
-			tries[i].c.loop.Store(l)
+			tries[i].c.loop.Store(r.loop)
 		}
 		scopes[i] = scope{ctx: caller.scope.ctx, owner: caller, main: &tries[i].c}
 		tries[i].c.scope = &scopes[i]
@@ -43,7 +43,7 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	winner, stop := co.race(&scopes[0])
 	errs := make([]error, len(cs))
 	for i := range scopes {
-		errs[i] = scopes[i].report(l.mode)
+		errs[i] = scopes[i].report(r.loop.mode)
 		scopes[i].end()
 	}
 	switch {
@@ -56,10 +56,10 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 }
 
 // A race is the scopes of a First. The first of them whose coroutine has succeeded, and that is empty, wins.
-type race struct{ winner *coroutine }
+type race struct{ winner *task }
 
 // race runs the first coroutines of scopes and waits until all are empty. It returns the one that has won.
-func (co *Co) race(scopes *scope) (winner *coroutine, stop error) {
+func (co *Co) race(scopes *scope) (winner *task, stop error) {
 	r := new(race)
 	a := co.c.more()
 	a.race = r
@@ -69,17 +69,17 @@ func (co *Co) race(scopes *scope) (winner *coroutine, stop error) {
 }
 
 // settleRace stops the other scopes of a race if s, which has just become empty, has won it.
-func (l *Loop) settleRace(s *scope) {
-	c, r := s.owner, s.owner.annex().race
-	if r == nil || r.winner != nil || s.crash != nil || s.main.state != done || s.main.err != nil {
+func (r *run) settleRace(s *scope) {
+	c, race := s.owner, s.owner.annex().race
+	if race == nil || race.winner != nil || s.crash != nil || s.main.state != done || s.main.err != nil {
 		return
 	}
-	r.winner = s.main
+	race.winner = s.main
 	why := &reason{err: &CancelledError{Cause: errNotFirst}, target: c}
 	for other := c.annex().inner; other != nil; other = other.sibling {
-		l.stopScope(other, why)
+		r.stopScope(other, why)
 	}
-	l.endWaits()
+	r.endWaits()
 }
 
 // awaiting returns a coroutine that awaits c, in its name.

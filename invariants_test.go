@@ -17,19 +17,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func checkStep(l *Loop) {
-	if l.live > 100 {
+func checkStep(r *run) {
+	if r.live > 100 {
 		return
 	}
-	if err := l.checkInvariants(); err != nil {
+	if err := r.checkInvariants(); err != nil {
 		panic("tinyio: internal error: " + err.Error() + "; please report this")
 	}
 }
 
 // checkInvariants reports which of the invariants at the top of loop.go does not hold between two turns.
-func (l *Loop) checkInvariants() error {
-	queued := map[*coroutine]bool{}
-	for c := range l.ready.all() {
+func (r *run) checkInvariants() error {
+	queued := map[*task]bool{}
+	for c := range r.ready.all() {
 		if queued[c] {
 			return fmt.Errorf("%s is in the ready queue twice", c.label())
 		}
@@ -38,15 +38,15 @@ func (l *Loop) checkInvariants() error {
 			return fmt.Errorf("%s is %s and in the ready queue", c.label(), c.state)
 		}
 	}
-	if l.running != nil {
-		return fmt.Errorf("%s is running between two turns", l.running.label())
+	if r.running != nil {
+		return fmt.Errorf("%s is running between two turns", r.running.label())
 	}
-	if len(l.told) > 0 {
-		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(l.told))
+	if len(r.told) > 0 {
+		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(r.told))
 	}
 	live := 0
-	wanted := map[*coroutine]int32{}
-	for c := range l.root.members {
+	wanted := map[*task]int32{}
+	for c := range r.root.members {
 		live++
 		if c.state == ready && !queued[c] {
 			return fmt.Errorf("%s is ready and not in the ready queue", c.label())
@@ -61,10 +61,10 @@ func (l *Loop) checkInvariants() error {
 			return err
 		}
 	}
-	if live != l.live {
-		return fmt.Errorf("%d coroutines are live and %d are counted", live, l.live)
+	if live != r.live {
+		return fmt.Errorf("%d coroutines are live and %d are counted", live, r.live)
 	}
-	for c := range l.root.members {
+	for c := range r.root.members {
 		if c.wanted != wanted[c] {
 			return fmt.Errorf("%s is wanted by %d and %d are counted", c.label(), wanted[c], c.wanted)
 		}
@@ -73,7 +73,7 @@ func (l *Loop) checkInvariants() error {
 }
 
 // checkWait checks that c stands where its wait says, and adds up whom it wants.
-func (c *coroutine) checkWait(wanted map[*coroutine]int32) error {
+func (c *task) checkWait(wanted map[*task]int32) error {
 	standing := 0
 	for i := range c.edges() {
 		w := &c.edges()[i]

@@ -23,9 +23,9 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 	if err := caller.check("Isolate", c); err != nil {
 		return zero, err
 	}
-	l := caller.loop.Load()
+	r := caller.run()
 	if !c.c.finished.Load() {
-		if err := c.c.claim(l); err != nil {
+		if err := c.c.claim(r.loop); err != nil {
 			return zero, err
 		}
 	}
@@ -37,7 +37,7 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 	}
 	s := &scope{ctx: caller.scope.ctx, owner: caller, main: &c.c}
 	err := co.isolate(s)
-	failed := s.report(l.mode)
+	failed := s.report(r.loop.mode)
 	s.end()
 	if failed != nil {
 		return zero, failed
@@ -55,22 +55,22 @@ func (co *Co) isolate(scopes *scope) error {
 }
 
 // enclose begins the scopes that c is going to wait for.
-func (l *Loop) enclose(c *coroutine) {
+func (r *run) enclose(c *task) {
 	for s := c.annex().inner; s != nil; s = s.sibling {
-		l.begin(s, s.main, c)
+		r.begin(s, s.main, c)
 	}
 }
 
 // begin starts c as the first coroutine of s, on behalf of starter, if there is one.
-func (l *Loop) begin(s *scope, c, starter *coroutine) {
+func (r *run) begin(s *scope, c, starter *task) {
 	s.main = c
 	c.keep()
-	l.startIn(c, s, starter)
+	r.startIn(c, s, starter)
 }
 
 // scopeEnded wakes who waits for s, which has become empty, if it waits for no other.
-func (l *Loop) scopeEnded(s *scope) {
-	l.settleRace(s)
+func (r *run) scopeEnded(s *scope) {
+	r.settleRace(s)
 	c := s.owner
 	s.owner = nil
 	if c.state != waiting {
@@ -81,5 +81,5 @@ func (l *Loop) scopeEnded(s *scope) {
 			return
 		}
 	}
-	l.wake(c)
+	r.wake(c)
 }

@@ -183,7 +183,7 @@ func (q *Queue[T]) get() (v T, ok bool) {
 	return v, true
 }
 
-func (q *Queue[T]) enter(co *Co, op string) (*coroutine, error) {
+func (q *Queue[T]) enter(co *Co, op string) (*task, error) {
 	q.check(op)
 	return co.enter(op), co.refused()
 }

@@ -47,9 +47,8 @@ func (r *run) steps(yield func(Pause) bool) {
 	if r.ended {
 		return
 	}
-	l := r.loop
-	if l.running != nil {
-		panic("tinyio: Steps: ranged over by a coroutine of the run itself, " + l.running.describe() +
+	if r.running != nil {
+		panic("tinyio: Steps: ranged over by a coroutine of the run itself, " + r.running.describe() +
 			"; the host must do that, outside the loop")
 	}
 	left := true
@@ -58,8 +57,8 @@ func (r *run) steps(yield func(Pause) bool) {
 			r.abandon()
 		}
 	}()
-	l.setHosted(true)
-	defer l.setHosted(false)
+	r.setHosted(true)
+	defer r.setHosted(false)
 	for r.hostedStep(); !r.over(); r.hostedStep() {
 		p := r.pause()
 		if !yield(p) {
@@ -72,20 +71,19 @@ func (r *run) steps(yield func(Pause) bool) {
 	r.goOn()
 }
 
-// setHosted notes whether a host drives l.
-func (l *Loop) setHosted(hosted bool) {
-	l.hosted, l.stepwise = hosted, hosted || l.watch != nil
+// setHosted notes whether a host drives r.
+func (r *run) setHosted(hosted bool) {
+	r.hosted, r.stepwise = hosted, hosted || r.watch != nil
 }
 
 // hostedStep takes a step for a host. It looks at the context itself, so that a host that ends it between two steps knows at
 // which step that is noticed.
 func (r *run) hostedStep() {
-	l := r.loop
 	if r.toldToStop() {
-		l.fail(l.root, r.interruption())
+		r.fail(r.root, r.interruption())
 	}
-	l.steps = 0 // time is the host's: look at the clock each time
-	l.loop(nil)
+	r.turnsLeft = 0 // time is the host's: look at the clock each time
+	r.turns(nil)
 }
 
 // toldToStop reports whether the context is done and that has not been noticed yet.
@@ -93,24 +91,22 @@ func (r *run) toldToStop() bool { return r.root.crash == nil && r.root.ctx.Err()
 
 // pause describes the loop between two steps.
 func (r *run) pause() Pause {
-	l := r.loop
 	return Pause{
-		Blocked:  l.ready.head == nil && l.errands.n == 0 && !r.toldToStop() && l.inbox.rest(),
-		Deadline: l.deadline(),
-		Wake:     l.inbox.self.wake,
+		Blocked:  r.ready.head == nil && r.deferred.n == 0 && !r.toldToStop() && r.loop.inbox.rest(),
+		Deadline: r.deadline(),
+		Wake:     r.loop.inbox.self.wake,
 	}
 }
 
 // resumeAfter goes on after p. In virtual time it is the loop that lets the time pass.
 func (r *run) resumeAfter(p Pause) {
-	l := r.loop
-	l.inbox.rise()
-	if v, ok := l.clock.(*virtualClock); ok && p.Blocked && l.inbox.empty() {
+	r.loop.inbox.rise()
+	if v, ok := r.clock.(*virtualClock); ok && p.Blocked && r.loop.inbox.empty() {
 		switch {
 		case !p.Deadline.IsZero():
 			v.now = p.Deadline
-		case l.threads == 0:
-			l.deadlocked()
+		case r.threads == 0:
+			r.deadlocked()
 		}
 	}
 }
@@ -120,12 +116,11 @@ func (r *run) abandon() {
 	if r.ended {
 		return
 	}
-	l := r.loop
-	l.setHosted(false)
-	l.inbox.rise()
-	l.fail(l.root, failure{err: errAbandoned, outside: true})
+	r.setHosted(false)
+	r.loop.inbox.rise()
+	r.fail(r.root, failure{err: errAbandoned, outside: true})
 	for !r.over() {
-		l.loop(nil)
+		r.turns(nil)
 	}
 }
 

@@ -10,11 +10,11 @@ import (
 // stops all of them.
 type scope struct {
 	ctx     context.Context
-	owner   *coroutine // that waits for it, in Isolate or First; nil if it is the run's
-	sibling *scope     // that the owner waits for as well, in First
-	main    *coroutine // its first; nil when it is empty
-	first   *coroutine // its live members, in the order in which they came
-	last    *coroutine
+	owner   *task  // that waits for it, in Isolate or First; nil if it is the run's
+	sibling *scope // that the owner waits for as well, in First
+	main    *task  // its first; nil when it is empty
+	first   *task  // its live members, in the order in which they came
+	last    *task
 	live    int
 	daemons int     // how many of them are daemons
 	crash   *reason // why its members are being stopped, if it has crashed
@@ -36,7 +36,7 @@ func (s *scope) isIn(t *scope) bool {
 	return s == t
 }
 
-func (s *scope) add(c *coroutine) {
+func (s *scope) add(c *task) {
 	c.scope, c.before = s, s.last
 	if s.last != nil {
 		s.last.after = c
@@ -53,7 +53,7 @@ func (s *scope) add(c *coroutine) {
 	}
 }
 
-func (s *scope) remove(c *coroutine) {
+func (s *scope) remove(c *task) {
 	if c.before != nil {
 		c.before.after = c.after
 	} else {
@@ -75,11 +75,11 @@ func (s *scope) remove(c *coroutine) {
 func (s *scope) end() { *s = scope{ctx: s.ctx} }
 
 // members ranges over the members of s, and of the scopes inside it, each after the coroutine that it belongs to.
-func (s *scope) members(yield func(*coroutine) bool) {
+func (s *scope) members(yield func(*task) bool) {
 	s.each(yield)
 }
 
-func (s *scope) each(yield func(*coroutine) bool) bool {
+func (s *scope) each(yield func(*task) bool) bool {
 	for c := s.first; c != nil; c = c.after {
 		if !yield(c) {
 			return false
@@ -94,7 +94,7 @@ func (s *scope) each(yield func(*coroutine) bool) bool {
 }
 
 // isolates is the first of the scopes that c waits for.
-func (c *coroutine) isolates() *scope {
+func (c *task) isolates() *scope {
 	if c.state != waiting || c.wait != onIsolate {
 		return nil
 	}
@@ -103,16 +103,16 @@ func (c *coroutine) isolates() *scope {
 
 // lost deals with that s has one member fewer. The last one of an Isolate wakes who waits for it; and daemons do not outlive the
 // others.
-func (l *Loop) lost(s *scope) {
+func (r *run) lost(s *scope) {
 	switch {
 	case s.live == 0:
 		if s.owner != nil {
-			l.scopeEnded(s)
+			r.scopeEnded(s)
 		}
 		s.main = nil // which whoever keeps another member of s would keep
 	case s.live == s.daemons && s.crash == nil:
-		l.stopScope(s, &reason{err: &CancelledError{Cause: errDaemonsOnly}})
-		l.endWaits()
+		r.stopScope(s, &reason{err: &CancelledError{Cause: errDaemonsOnly}})
+		r.endWaits()
 	}
 }
 
@@ -125,7 +125,7 @@ var errDaemonsOnly = errors.New("tinyio: only daemons are left")
 // A kinship stands for a coroutine that has started others. Finished ones are left out of the chain as it grows, so that it is as
 // long as there are live ones, and one more.
 type kinship struct {
-	of     *coroutine // nil when it has finished
+	of     *task // nil when it has finished
 	parent *kinship
 }
 
@@ -138,7 +138,7 @@ func (k *kinship) alive() *kinship {
 }
 
 // kin is the kinship of c, which starts another one.
-func (c *coroutine) kin() *kinship {
+func (c *task) kin() *kinship {
 	if c.scope.owner == nil {
 		return nil
 	}
@@ -155,13 +155,13 @@ func (c *coroutine) kin() *kinship {
 
 // spare moves those members of s, which is about to be stopped because of r, out of it for whom somebody outside waits, and with
 // them what they wait for and what they have started. They belong from then on to the domain of the first who waits.
-func (l *Loop) spare(s *scope, r *reason) {
-	var spared []*coroutine // a work list
-	var home map[*coroutine]*scope
-	add := func(c *coroutine, to *scope) {
+func (r *run) spare(s *scope, why *reason) {
+	var spared []*task // a work list
+	var home map[*task]*scope
+	add := func(c *task, to *scope) {
 		if home[c] == nil && c.stop == nil && c.scope.isIn(s) {
 			if home == nil {
-				home = map[*coroutine]*scope{}
+				home = map[*task]*scope{}
 			}
 			home[c] = to
 			spared = append(spared, c)
@@ -169,7 +169,7 @@ func (l *Loop) spare(s *scope, r *reason) {
 	}
 	for m := range s.members {
 		for w := m.awaiters.head; w != nil; w = w.next {
-			if w.c.isOutside(s, r) {
+			if w.c.isOutside(s, why) {
 				add(m, w.c.scope)
 				break
 			}
@@ -178,7 +178,7 @@ func (l *Loop) spare(s *scope, r *reason) {
 	if len(spared) == 0 {
 		return
 	}
-	started := map[*coroutine][]*coroutine{}
+	started := map[*task][]*task{}
 	for m := range s.members {
 		if k := m.starter.alive(); k != nil {
 			started[k.of] = append(started[k.of], m)
@@ -199,20 +199,20 @@ func (l *Loop) spare(s *scope, r *reason) {
 	}
 	for _, m := range slices.Collect(s.members) {
 		if to := home[m]; to != nil && (m.scope == s || home[m.scope.owner] == nil) {
-			l.moveTo(m, to, r)
+			r.moveTo(m, to, why)
 		}
 	}
 }
 
 // isOutside reports whether c, which waits for a member of s, is neither in s nor itself stopped because of r or before.
-func (c *coroutine) isOutside(s *scope, r *reason) bool {
-	return !c.scope.isIn(s) && !(r.crash != nil && c.scope.isIn(r.crash)) && !c.knows(r) && !c.exposed()
+func (c *task) isOutside(s *scope, why *reason) bool {
+	return !c.scope.isIn(s) && !(why.crash != nil && c.scope.isIn(why.crash)) && !c.knows(why) && !c.exposed()
 }
 
 // reaches reports whether c waits for t, directly or not.
-func (c *coroutine) reaches(t *coroutine) bool {
-	seen := map[*coroutine]bool{c: true}
-	for work := []*coroutine{c}; len(work) > 0; work = work[1:] {
+func (c *task) reaches(t *task) bool {
+	seen := map[*task]bool{c: true}
+	for work := []*task{c}; len(work) > 0; work = work[1:] {
 		if work[0] == t {
 			return true
 		}
@@ -227,12 +227,12 @@ func (c *coroutine) reaches(t *coroutine) bool {
 }
 
 // moveTo makes c a member of another scope. It need not stop because of r any more.
-func (l *Loop) moveTo(c *coroutine, to *scope, r *reason) {
+func (r *run) moveTo(c *task, to *scope, why *reason) {
 	from := c.scope
 	from.remove(c)
 	if told := c.told(); len(told) > 0 {
-		c.annex().told = slices.DeleteFunc(told, func(other *reason) bool { return other == r })
+		c.annex().told = slices.DeleteFunc(told, func(other *reason) bool { return other == why })
 	}
 	to.add(c)
-	l.lost(from)
+	r.lost(from)
 }

@@ -11,7 +11,7 @@ import (
 // A shield is one call of Shield. It keeps away from its owner, and from those who were started inside, what its owner is told to
 // stop for, until its grace has passed or its function has ended.
 type shield struct {
-	owner   *coroutine
+	owner   *task
 	outer   *shield // the shield around it
 	open    bool    // it keeps things away
 	grace   time.Duration
@@ -25,11 +25,11 @@ type shield struct {
 // A shielded is a place in the ring of those who were started inside the same Shield.
 type shielded struct {
 	next, prev *shielded
-	c          *coroutine // nil in the shield itself
+	c          *task // nil in the shield itself
 }
 
 // add makes c, which has just been started inside, a member.
-func (s *shield) add(c *coroutine) {
+func (s *shield) add(c *task) {
 	m, ring := &c.annex().inside, &s.members
 	m.c, m.prev, m.next = c, ring.prev, ring
 	m.prev.next, ring.prev = m, m
@@ -73,7 +73,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 		c.attempt(1) // or it could go on for ever, from shield to shield
 	}
 	if c.isStopping() { // if it is not stopped, it is protected by the Shield in which it was started
-		s.startGrace(c.loop.Load())
+		s.startGrace(c.run())
 	}
 	c.more().shield = s
 	defer s.leave()
@@ -82,10 +82,10 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 
 // leave ends the shield when its function has ended. Those who were started inside are inside the shield around it from now on.
 func (s *shield) leave() {
-	c, l := s.owner, s.owner.loop.Load()
+	c, r := s.owner, s.owner.run()
 	c.annex().shield = s.outer
-	s.close(l)
-	l.endWaits()
+	s.close(r)
+	r.endWaits()
 	if s.outer != nil {
 		s.members.giveTo(&s.outer.members)
 	}
@@ -98,27 +98,27 @@ func (s *shield) leave() {
 }
 
 // due ends the protection when the grace period has passed.
-func (s *shield) due(l *Loop) {
+func (s *shield) due(r *run) {
 	s.owner.more().attempts += shieldsAllowed / attemptsAllowed
-	s.close(l)
-	l.endWaits()
+	s.close(r)
+	r.endWaits()
 }
 
 // close ends the protection. What it has kept away comes over its owner and those inside.
-func (s *shield) close(l *Loop) {
+func (s *shield) close(r *run) {
 	if !s.open {
 		return
 	}
 	s.open = false
-	l.timers.Remove(&s.timer)
-	l.comeThrough(s.owner)
+	r.timers.Remove(&s.timer)
+	r.comeThrough(s.owner)
 	if s.isCovered() {
 		return
 	}
 	if d := s.owner.shield(); d != s.outer { // s is still around what its owner does
-		d.comeThrough(l, s.owner, s)
+		d.comeThrough(r, s.owner, s)
 	} else {
-		s.members.comeThrough(l)
+		s.members.comeThrough(r)
 	}
 }
 
@@ -126,18 +126,18 @@ func (s *shield) close(l *Loop) {
 // them when it ends; so a nest of Shields does not look at all of them again and again.
 func (s *shield) isCovered() bool {
 	c := s.owner
-	for _, r := range c.told() {
-		if !s.outer.keepsFromOthers(r) {
+	for _, why := range c.told() {
+		if !s.outer.keepsFromOthers(why) {
 			return false
 		}
 	}
 	return c.stop == nil || s.outer.keepsFromOthers(c.stop)
 }
 
-// keepsFromOthers reports whether s or a shield around it keeps r away from all those inside that own none of these.
-func (s *shield) keepsFromOthers(r *reason) bool {
-	for ; s != nil && s != r.from; s = s.outer {
-		if s.open && s.owner.knows(r) {
+// keepsFromOthers reports whether s or a shield around it keeps why away from all those inside that own none of these.
+func (s *shield) keepsFromOthers(why *reason) bool {
+	for ; s != nil && s != why.from; s = s.outer {
+		if s.open && s.owner.knows(why) {
 			return true
 		}
 	}
@@ -146,21 +146,21 @@ func (s *shield) keepsFromOthers(r *reason) bool {
 
 // comeThrough lets come over those inside the Shields of c, from the outermost, which is from if that is not nil, to s, what these have kept
 // away from them.
-func (s *shield) comeThrough(l *Loop, c *coroutine, from *shield) {
+func (s *shield) comeThrough(r *run, c *task, from *shield) {
 	if s == nil || s.owner != c {
 		return
 	}
 	if s != from {
-		s.outer.comeThrough(l, c, from)
+		s.outer.comeThrough(r, c, from)
 	}
-	s.members.comeThrough(l)
+	s.members.comeThrough(r)
 }
 
 // comeThrough does that for the members of a ring, and for those in the Shields of each right after it.
-func (m *shielded) comeThrough(l *Loop) {
+func (m *shielded) comeThrough(r *run) {
 	for i := m.next; i != m; i = i.next {
-		l.comeThrough(i.c)
-		i.c.shield().comeThrough(l, i.c, nil)
+		r.comeThrough(i.c)
+		i.c.shield().comeThrough(r, i.c, nil)
 	}
 }
 
@@ -171,19 +171,19 @@ func (co *Co) isHandle() bool { return co != &co.c.co }
 func (co *Co) retired() bool { return co.isHandle() && co.shield.over }
 
 // startGrace starts the grace period, the first time that there is something to keep away.
-func (s *shield) startGrace(l *Loop) {
+func (s *shield) startGrace(r *run) {
 	if !s.timer.Set() {
-		l.setTimer(&s.timer, s.grace, s)
+		r.setTimer(&s.timer, s.grace, s)
 	}
 }
 
 // left is how long s, or a shield around it, is going to protect its owner from here on.
-func (s *shield) left(l *Loop) (left time.Duration) {
+func (s *shield) left(r *run) (left time.Duration) {
 	for ; s != nil; s = s.outer {
 		switch {
 		case !s.open:
 		case s.timer.Set():
-			left = max(left, time.Duration(l.timers.When(&s.timer)-l.now()))
+			left = max(left, time.Duration(r.timers.When(&s.timer)-r.now()))
 		default:
 			left = max(left, s.grace)
 		}
@@ -192,9 +192,9 @@ func (s *shield) left(l *Loop) (left time.Duration) {
 }
 
 // keepsAway reports whether s or a shield around it keeps r away from c.
-func (s *shield) keepsAway(c *coroutine, r *reason) bool {
-	for ; s.mayKeep(c, r); s = s.outer {
-		if s.keeps(c, r) {
+func (s *shield) keepsAway(c *task, why *reason) bool {
+	for ; s.mayKeep(c, why); s = s.outer {
+		if s.keeps(c, why) {
 			return true
 		}
 	}
@@ -203,12 +203,12 @@ func (s *shield) keepsAway(c *coroutine, r *reason) bool {
 
 // mayKeep reports whether s, and the shields around it, can keep r away from c. What arose inside a Shield of another coroutine, such as
 // a Timeout there, is not kept away by that.
-func (s *shield) mayKeep(c *coroutine, r *reason) bool {
-	return s != nil && !(s == r.from && s.owner != c)
+func (s *shield) mayKeep(c *task, why *reason) bool {
+	return s != nil && !(s == why.from && s.owner != c)
 }
 
 // keeps reports whether s keeps r away from c. Somebody else's shield does so if r has come to its owner too: who is halted alone, by
 // a Timeout, is not what that shield is there for.
-func (s *shield) keeps(c *coroutine, r *reason) bool {
-	return s.open && (s.owner == c || s.owner.knows(r))
+func (s *shield) keeps(c *task, why *reason) bool {
+	return s.open && (s.owner == c || s.owner.knows(why))
 }

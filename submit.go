@@ -53,7 +53,7 @@ func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 	return zero, err
 }
 
-func submit(ctx context.Context, l *Loop, t *coroutine) error {
+func submit(ctx context.Context, l *Loop, t *task) error {
 	checkRun(ctx, l, t, "Submit")
 	if t.finished.Load() {
 		return t.pastError()
@@ -87,14 +87,14 @@ func submit(ctx context.Context, l *Loop, t *coroutine) error {
 // submitted, so that all the rules of awaiting hold for it; but it has neither a function nor a stack.
 type submission struct {
 	message
-	c      coroutine
+	c      task
 	annex  annex
-	target *coroutine
+	target *task
 	ended  chan struct{}
 	err    error // why the target has no value, once it has ended
 }
 
-func newSubmission(t *coroutine, caller uintptr) *submission {
+func newSubmission(t *task, caller uintptr) *submission {
 	s := &submission{target: t, ended: make(chan struct{})}
 	s.to = s
 	s.c.init(s, caller)
@@ -103,7 +103,7 @@ func newSubmission(t *coroutine, caller uintptr) *submission {
 	return s
 }
 
-func (s *submission) awaitable() *coroutine { return &s.c }
+func (s *submission) awaitable() *task { return &s.c }
 
 func (s *submission) call(*Co) error {
 	panic("tinyio: internal error: a submission is called; please report this")
@@ -111,42 +111,42 @@ func (s *submission) call(*Co) error {
 
 func (s *submission) skip() {}
 
-func (s *submission) arrive(l *Loop) { l.errands.push(s) }
+func (s *submission) arrive(r *run) { r.deferred.push(s) }
 
 // run begins to wait for the target.
-func (s *submission) run(l *Loop) {
+func (s *submission) do(r *run) {
 	c := &s.c
-	if err := s.admit(l); err != nil {
+	if err := s.admit(r); err != nil {
 		s.end(err)
 		return
 	}
-	c.loop.Store(l)
-	l.enrol(c, l.root)
+	c.loop.Store(r.loop)
+	r.enrol(c, r.root)
 	c.one[0].line = &s.target.awaiters
 	c.state, c.wait, c.outcome = running, onCoroutine, pending
-	l.stopped(c)
+	r.stopped(c)
 }
 
 // admit reports why l does not take s.
-func (s *submission) admit(l *Loop) error {
+func (s *submission) admit(r *run) error {
 	switch {
-	case l.root == nil:
+	case r.ended:
 		return ErrNotRunning
-	case l.root.crash != nil:
-		return l.root.crash.err
+	case r.root.crash != nil:
+		return r.root.crash.err
 	case s.target.finished.Load():
 		return nil
 	}
-	return s.target.claim(l)
+	return s.target.claim(r.loop)
 }
 
 // comeBack ends the wait: the target has finished, or was left to others.
 func (s *submission) comeBack() {
 	c := &s.c
 	c.outcome, c.wait = returned, onNothing
-	if r := c.stop; r != nil && r.target == c { // the caller of Submit has gone
-		l := c.loop.Load()
-		l.orphans = append(l.orphans, r.cleanups...)
+	if why := c.stop; why != nil && why.target == c { // the caller of Submit has gone
+		r := c.run()
+		r.orphans = append(r.orphans, why.cleanups...)
 	}
 	s.end(s.verdict())
 }
@@ -178,12 +178,12 @@ type withdrawal struct {
 	cause error
 }
 
-func (w *withdrawal) arrive(l *Loop) { l.errands.push(w) }
+func (w *withdrawal) arrive(r *run) { r.deferred.push(w) }
 
 // run halts the submission, and with it the target, unless others want that.
-func (w *withdrawal) run(l *Loop) {
+func (w *withdrawal) do(r *run) {
 	if c := &w.of.c; c.state == waiting {
-		l.halt(c, &reason{err: &CancelledError{Cause: w.cause}, target: c})
+		r.halt(c, &reason{err: &CancelledError{Cause: w.cause}, target: c})
 	}
 }
 
@@ -211,7 +211,7 @@ var loopFunctions []uintptr
 
 func init() { // because begin leads to calledFrom
 	loopFunctions = []uintptr{
-		entryOf((*Loop).loop), entryOf((*run).steps), entryOf(begin), entryOf((*coroutine).run), entryOf((*aside).Work),
+		entryOf((*run).turns), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*aside).Work),
 	}
 }
 

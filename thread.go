@@ -57,8 +57,8 @@ func (t *threadContext) Value(key any) any           { return (*Co)(t).context()
 // A Thread is the function of a [RunInThread] or a [Call] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
 // returned, Return; or Fail instead of both. All of them may be called from any goroutine.
 type Thread struct {
-	c        *coroutine // that waits for it
-	run      func()     // calls the function and keeps the outcome
+	c        *task  // that waits for it
+	run      func() // calls the function and keeps the outcome
 	fail     func(err error)
 	back     func() // brings the outcome to the loop
 	begun    atomic.Bool
@@ -119,8 +119,8 @@ func (t *Thread) Fail(err error) {
 }
 
 // handOver gives t to the host. If that panics the loop stops because of it, and t fails unless it has been begun.
-func (l *Loop) handOver(t *Thread) {
-	l.guard(func() { t.Fail(errors.New("tinyio: the function given to WithThreads has panicked")) }, func() { l.startThread(t) })
+func (r *run) handOver(t *Thread) {
+	r.guard(func() { t.Fail(errors.New("tinyio: the function given to WithThreads has panicked")) }, func() { r.loop.startThread(t) })
 }
 
 // FromCallback returns a coroutine that something outside the loop completes: a channel, another event loop, a library
@@ -159,7 +159,7 @@ func newCallback[T any](begin any, entry uintptr) *Coro[T] {
 // waits for that message as always, and then ends as start did: a panic is not lost, and no message is late.
 type callback struct {
 	message
-	c      *coroutine
+	c      *task
 	begin  any  // the start function
 	simple bool // which cannot panic or exit, and so needs no stack of its own
 	called atomic.Bool
@@ -168,31 +168,31 @@ type callback struct {
 }
 
 // isSimple reports whether c can begin without a stack.
-func (c *coroutine) isSimple() bool { return c.annex() != nil && c.annex().callback.simple }
+func (c *task) isSimple() bool { return c.annex() != nil && c.annex().callback.simple }
 
 // callBegin begins a callback. From then on the coroutine waits without a stack.
 func (c *Coro[T]) callBegin() {
-	l := c.c.loop.Load()
+	r := c.c.run()
 	b := &c.c.annex().callback
 	begin := b.begin
 	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
-	if l.watch != nil {
-		l.note(Suspended, &c.c, nil)
+	if r.watch != nil {
+		r.note(Suspended, &c.c, nil)
 	}
-	l.threads++
+	r.threads++
 	if fn, ok := begin.(func(context.Context) (T, error)); ok {
-		if l.startThread == nil {
+		if r.loop.startThread == nil {
 			go c.inThread(fn, false)
 			return
 		}
-		l.handOver(&Thread{
+		r.handOver(&Thread{
 			c:    &c.c,
 			run:  func() { c.inThread(fn, true) },
 			fail: func(err error) { c.c.err = err },
 			back: func() {
 				b.called.Store(true)
-				l.inbox.post(&b.message)
+				r.loop.inbox.post(&b.message)
 			},
 		})
 		return
@@ -207,7 +207,7 @@ func (b *callback) endAbruptly(how error) bool {
 		b.abrupt = how
 		return false
 	}
-	b.c.loop.Load().threads--
+	b.c.run().threads--
 	return true
 }
 
@@ -222,15 +222,15 @@ func (c *Coro[T]) comeBackWith(v T, err error) {
 }
 
 // arrive makes the coroutine ready: its last turn, in which it finishes.
-func (b *callback) arrive(l *Loop) {
-	l.threadBack()
-	l.makeReady(b.c)
+func (b *callback) arrive(r *run) {
+	r.threadBack()
+	r.makeReady(b.c)
 }
 
 // threadBack notes that a thread or callback has come back.
-func (l *Loop) threadBack() {
-	l.threads--
-	if v, ok := l.clock.(*virtualClock); ok {
+func (r *run) threadBack() {
+	r.threads--
+	if v, ok := r.clock.(*virtualClock); ok {
 		v.waited = false // whoever is left has its time again
 	}
 }
@@ -238,7 +238,7 @@ func (l *Loop) threadBack() {
 // comeBack is the last turn of a callback: its result is there, and nothing is left to run.
 func (c *Coro[T]) comeBack() { c.c.endCallback() }
 
-func (c *coroutine) endCallback() {
+func (c *task) endCallback() {
 	b := &c.annex().callback
 	if b.abrupt != nil {
 		c.err = b.abrupt
@@ -248,7 +248,7 @@ func (c *coroutine) endCallback() {
 }
 
 // endWith takes down that the function of c has ended: with err, or as errExited and a threadPanic say.
-func (c *coroutine) endWith(err error) {
+func (c *task) endWith(err error) {
 	c.err, c.outcome, c.wait = err, returned, onNothing
 	if err == errExited {
 		c.outcome = exited
@@ -259,19 +259,19 @@ func (c *coroutine) endWith(err error) {
 
 // stop passes on to the outside that the coroutine is being stopped. A cancel function that panics or exits ends the coroutine
 // in this way, for it cannot be relied on to bring about that done is called.
-func (b *callback) stop(l *Loop, cause error) {
+func (b *callback) stop(r *run, cause error) {
 	cancel := b.cancel
 	b.cancel = nil
 	if cancel == nil || b.called.Load() {
 		return
 	}
-	f := l.beside(func() { cancel(cause) })
+	f := r.beside(func() { cancel(cause) })
 	if f == nil {
 		return
 	}
 	if b.called.CompareAndSwap(false, true) {
 		b.c.err = f.how()
-		b.arrive(l)
+		b.arrive(r)
 		return
 	}
 	b.abrupt = f.how()
@@ -299,8 +299,8 @@ type message struct {
 }
 
 // A receiver is told on the loop that its message has arrived. It may make coroutines ready and must not do more, for it may be
-// called during a coroutine's turn: the rest is an errand.
-type receiver interface{ arrive(l *Loop) }
+// called during a coroutine's turn: the rest is an deferred.
+type receiver interface{ arrive(r *run) }
 
 // closed is the head of an inbox that is closed.
 var closed = new(message)
@@ -349,36 +349,35 @@ func (b *inbox) rest() bool {
 func (b *inbox) rise() { b.sleeper.Store(nil) }
 
 // takeIn deals with what has come from outside.
-func (l *Loop) takeIn() {
-	if !l.inbox.empty() {
-		l.receive(nil)
+func (r *run) takeIn() {
+	if !r.loop.inbox.empty() {
+		r.receive(nil)
 	}
 }
 
 // receive tells the receivers of what is in the inbox, and leaves it open or closed.
-func (l *Loop) receive(leave *message) {
-	if l.taking {
+func (r *run) receive(leave *message) {
+	if r.taking {
 		return // a receiver has made a coroutine ready; what comes now comes after the rest
 	}
-	l.taking = true
+	r.taking = true
 	var first *message
-	for m := l.inbox.head.Swap(leave); m != nil; {
+	for m := r.loop.inbox.head.Swap(leave); m != nil; {
 		m.next, m, first = first, m.next, m
 	}
 	for m := first; m != nil; {
 		next := m.next
 		m.next = nil
-		m.to.arrive(l)
+		m.to.arrive(r)
 		m = next
 	}
-	l.taking = false
+	r.taking = false
 }
 
 // shut closes the inbox at the end of a run. What is in it has come too late, and is told so by there being no root scope.
-func (l *Loop) shut() {
-	l.receive(closed)
-	l.runErrands()
-	l.threads = 0 // a callback that panicked at its start, and calls back only now, does not any more
+func (r *run) shut() {
+	r.receive(closed)
+	r.runDeferred()
 }
 
 // An interruption is the message that the context of a run is done.
@@ -387,9 +386,9 @@ type interruption struct {
 	run *run
 }
 
-func (i *interruption) arrive(l *Loop) {
-	if !i.run.ended {
-		l.errands.push(i.run.interruption())
+func (i *interruption) arrive(r *run) {
+	if r == i.run {
+		r.deferred.push(i.run.interruption())
 	}
 }
 

@@ -19,7 +19,7 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	if err := caller.edgeTo(&caller.one[0], "Timeout", c.awaitable()); err != nil {
 		return zero, err
 	}
-	asked := &caller.loop.Load().asked
+	asked := &caller.run().asked
 	asked.pause, asked.limited = d, true
 	caller.more().limit = d
 	stop := co.suspend(onCoroutine)
@@ -58,24 +58,24 @@ func (co *Co) halted(stop error) (errs []error) {
 }
 
 // due ends the wait of c because its time has come.
-func (c *coroutine) due(l *Loop) {
+func (c *task) due(r *run) {
 	switch c.wait {
 	case onEvent:
 		c.one[0].leave()
 		c.answer = outOfTime
 	case onCoroutine:
-		if l.giveUp(c) {
+		if r.giveUp(c) {
 			return
 		}
 	}
-	l.makeReady(c)
+	r.makeReady(c)
 }
 
 // giveUp ends the wait of c for a coroutine. If nobody else wants that one, it is halted, and c waits on until it has stopped.
-func (l *Loop) giveUp(c *coroutine) (halting bool) {
+func (r *run) giveUp(c *task) (halting bool) {
 	e := &c.one[0]
 	t := e.line.owner
-	timeout := &TimeoutError{After: c.annex().limit, Coro: t.label(), Trace: l.stuck(t)}
+	timeout := &TimeoutError{After: c.annex().limit, Coro: t.label(), Trace: r.stuck(t)}
 	c.err = timeout
 	if !c.hasLetGo {
 		c.hasLetGo = true
@@ -83,7 +83,7 @@ func (l *Loop) giveUp(c *coroutine) (halting bool) {
 	}
 	if t.wanted == 0 {
 		c.annex().halting = &reason{err: timeout, target: t, from: c.shield()}
-		l.halt(t, c.annex().halting)
+		r.halt(t, c.annex().halting)
 	}
 	if t.state == done {
 		return true // it had not begun, and c has been woken

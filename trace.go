@@ -41,21 +41,21 @@ type probe struct {
 func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:]) }
 
 // nobody is the coroutine whose turn it is while a probe is under way.
-var nobody = new(coroutine)
+var nobody = new(task)
 
 // where returns the place at which c waits.
-func (l *Loop) where(c *coroutine) Frame {
+func (r *run) where(c *task) Frame {
 	p := new(probe)
 	switch {
 	case c.at == nil || c.state == running:
 		return c.entryFrame()
-	case c == l.carrier && l.carrying && l.running == nil: // this is its stack
+	case c == r.carrier && r.carrying && r.running == nil: // this is its stack
 		p.take()
 	default:
-		turn := l.running
-		l.probe, l.running = p, nobody
+		turn := r.running
+		r.probe, r.running = p, nobody
 		c.at.Change()
-		l.probe, l.running = nil, turn
+		r.probe, r.running = nil, turn
 	}
 	frames := runtime.CallersFrames(p.callers[:p.n])
 	for {
@@ -70,7 +70,7 @@ func (l *Loop) where(c *coroutine) Frame {
 }
 
 // entryFrame is the function of c.
-func (c *coroutine) entryFrame() Frame {
+func (c *task) entryFrame() Frame {
 	f := runtime.FuncForPC(c.entry)
 	if f == nil {
 		return Frame{Coro: c.label()}
@@ -95,16 +95,16 @@ var sourceDir = func() string {
 }()
 
 // chain returns who waits for c in s, directly or not, in an order in which each comes before what it waits for, and c.
-func (l *Loop) chain(c *coroutine, s *scope) []Frame {
+func (r *run) chain(c *task, s *scope) []Frame {
 	var trace []Frame
 	type visit struct {
-		c    *coroutine
+		c    *task
 		next *waiter
 		top  bool // nobody awaits c: who isolates it, if anybody, is to be visited
 	}
-	seen := map[*coroutine]bool{}
+	seen := map[*task]bool{}
 	var path []visit
-	push := func(c *coroutine) {
+	push := func(c *task) {
 		if !seen[c] {
 			seen[c] = true
 			path = append(path, visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope != s && c.scope.isIn(s)})
@@ -126,7 +126,7 @@ func (l *Loop) chain(c *coroutine, s *scope) []Frame {
 		if v.c == c {
 			trace = append(trace, c.entryFrame())
 		} else {
-			trace = append(trace, l.where(v.c))
+			trace = append(trace, r.where(v.c))
 		}
 		path = path[:len(path)-1]
 	}
@@ -137,11 +137,11 @@ func (l *Loop) chain(c *coroutine, s *scope) []Frame {
 const stuckFrames = 100
 
 // stuck returns c and what it waits for, directly or not, in an order in which each comes before what it waits for.
-func (l *Loop) stuck(c *coroutine) []Frame {
-	seen := map[*coroutine]bool{}
-	var order []*coroutine // each behind what it waits for
-	var visit func(c *coroutine)
-	visit = func(c *coroutine) {
+func (r *run) stuck(c *task) []Frame {
+	seen := map[*task]bool{}
+	var order []*task // each behind what it waits for
+	var visit func(c *task)
+	visit = func(c *task) {
 		if seen[c] || len(seen) == stuckFrames {
 			return
 		}
@@ -154,7 +154,7 @@ func (l *Loop) stuck(c *coroutine) []Frame {
 	visit(c)
 	trace := make([]Frame, 0, len(order))
 	for _, u := range slices.Backward(order) {
-		trace = append(trace, l.where(u))
+		trace = append(trace, r.where(u))
 	}
 	return trace
 }
@@ -183,11 +183,12 @@ func (s Status) String() string {
 // coroutine that isolates them. It may be called by a host between two steps, and by the loop's running coroutine. It
 // is for people who want to see, and not fast.
 func (l *Loop) Status() (all []Status) {
-	if l.root == nil {
+	r := l.run
+	if r == nil || r.ended {
 		return nil
 	}
-	for c := range l.root.members {
-		s := Status{Frame: l.where(c), State: c.state.String()}
+	for c := range r.root.members {
+		s := Status{Frame: r.where(c), State: c.state.String()}
 		if c.state == waiting {
 			s.On = c.wait.String()
 			for t := range c.targets {
@@ -200,7 +201,7 @@ func (l *Loop) Status() (all []Status) {
 }
 
 // describe is the name of c and the place of its function, for messages.
-func (c *coroutine) describe() string {
+func (c *task) describe() string {
 	f := c.entryFrame()
 	return fmt.Sprintf("%s (%s:%d)", f.Coro, f.File, f.Line)
 }

@@ -12,122 +12,122 @@ import "github.com/tinyio-go/tinyio/internal/stack"
 
 // endTurn ends the turn of c, which waits for something. It returns the place in which c is to park, and in which whose turn it is
 // now is parked; or nil if it is c's turn again. What takes more than a small stack to deal with is left to the loop where it runs.
-func (l *Loop) endTurn(c *coroutine) *stack.Place {
-	l.running = nil
-	if l.stepwise || l.isBulky(c) {
-		l.left = c
+func (r *run) endTurn(c *task) *stack.Place {
+	r.running = nil
+	if r.stepwise || r.isBulky(c) {
+		r.left = c
 	} else {
 		if c.wait == onTurn { // what settle comes to then, with three calls fewer
-			l.makeReady(c)
+			r.makeReady(c)
 			if stepped != nil {
-				stepped(l)
+				stepped(r)
 			}
 		} else {
-			l.settle(c)
+			r.settle(c)
 		}
-		if n := l.ahead(nil); n == c {
+		if n := r.ahead(nil); n == c {
 			return nil
 		}
 	}
-	if l.running == nil && !l.stepwise && (l.carrier == nil || l.carrier == c) {
-		l.carry(c)
+	if r.running == nil && !r.stepwise && (r.carrier == nil || r.carrier == c) {
+		r.carry(c)
 		return nil
 	}
-	c.at = l.whereabouts()
+	c.at = r.whereabouts()
 	return c.at
 }
 
 // isBulky reports that what c waits for takes more than a small stack to deal with.
-func (l *Loop) isBulky(c *coroutine) bool {
-	return c.wait == onIsolate || c.wait == onCoroutine && (l.asked.limited || l.asked.halt != nil || c.waitsForSeveral()) || c.wait == onCompletion
+func (r *run) isBulky(c *task) bool {
+	return c.wait == onIsolate || c.wait == onCoroutine && (r.asked.limited || r.asked.halt != nil || c.waitsForSeveral()) || c.wait == onCompletion
 }
 
-// leave ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who
+// lastTurn ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who
 // waited has to be found out then.
-func (l *Loop) leave(c *coroutine, w *worker) *stack.Place {
-	l.running = nil
-	if c == l.carrier {
-		l.carrier = nil
+func (r *run) lastTurn(c *task, w *worker) *stack.Place {
+	r.running = nil
+	if c == r.carrier {
+		r.carrier = nil
 	}
-	if failed := c.state == running && (c.outcome != returned || c.err != nil); l.stepwise || failed {
-		l.left = c
+	if failed := c.state == running && (c.outcome != returned || c.err != nil); r.stepwise || failed {
+		r.left = c
 	} else {
-		l.settle(c)
-		if n := l.ahead(w); n != nil && n == w.task {
+		r.settle(c)
+		if n := r.ahead(w); n != nil && n == w.task {
 			return nil
 		}
 	}
-	if l.rest(w); w.quit {
+	if r.rest(w); w.quit {
 		return nil
 	}
-	w.at = l.whereabouts()
+	w.at = r.whereabouts()
 	return w.at
 }
 
 // ahead makes the next ready coroutine the running one, if there is nothing for the loop to do before, so that the caller can
 // go on with it directly. That is one switch instead of two: a third of the cost of a turn. If it has not begun, it gets w, the
 // worker of the caller, if that is free, and otherwise an idle one.
-func (l *Loop) ahead(w *worker) *coroutine {
-	l.takeIn()
-	n := l.ready.head
-	if n == nil || n.state != ready || l.errands.n > 0 {
+func (r *run) ahead(w *worker) *task {
+	r.takeIn()
+	n := r.ready.head
+	if n == nil || n.state != ready || r.deferred.n > 0 {
 		return nil
 	}
-	if l.timers.Len() > 0 {
-		if l.steps--; l.steps <= 0 {
+	if r.timers.Len() > 0 {
+		if r.turnsLeft--; r.turnsLeft <= 0 {
 			return nil
 		}
 	}
 	if n.at == nil {
-		if n.outcome != notBegun || n.isSimple() || w == nil && len(l.idlers) == 0 {
+		if n.outcome != notBegun || n.isSimple() || w == nil && len(r.idlers) == 0 {
 			return nil
 		}
 		if w == nil {
-			w = l.hire()
+			w = r.hire()
 		}
 		w.give(n)
 	}
-	l.ready.pop()
-	l.running, n.state = n, running
+	r.ready.pop()
+	r.running, n.state = n, running
 	return n
 }
 
 // carry is how a coroutine waits when there is something else for the loop to do than to let another one go on, and no other
 // coroutine waits like this: it stays on its stack and runs the loop there until it is its turn. In most programs that is the
 // first coroutine. It spares the two switches by which others leave and come back.
-func (l *Loop) carry(c *coroutine) {
-	l.carrier, l.carrying = c, true
-	l.settleLeft()
-	for !l.loop(c) {
+func (r *run) carry(c *task) {
+	r.carrier, r.carrying = c, true
+	r.settleLeft()
+	for !r.turns(c) {
 	}
-	l.carrying = false
+	r.carrying = false
 }
 
 // changeTo goes on with whoever is parked in p, and notes in at where that leaves the caller.
-func (l *Loop) changeTo(at **stack.Place, p *stack.Place) {
+func (r *run) changeTo(at **stack.Place, p *stack.Place) {
 	*at = p
 	p.Change()
 }
 
 // passOn goes on with whose turn it is. The caller, whose turn it is not, was parked in *at. If that was a probe, it is told
 // where the caller was.
-func (l *Loop) passOn(at **stack.Place) {
-	if l.probe != nil {
-		l.probe.take()
+func (r *run) passOn(at **stack.Place) {
+	if r.probe != nil {
+		r.probe.take()
 		(*at).Change()
 		return
 	}
-	l.changeTo(at, l.whereabouts())
+	r.changeTo(at, r.whereabouts())
 }
 
 // whereabouts is where whoever is parked whose turn it is.
-func (l *Loop) whereabouts() *stack.Place {
+func (r *run) whereabouts() *stack.Place {
 	switch {
-	case l.running != nil:
-		return l.running.at
-	case l.carrying:
-		return l.carrier.at
+	case r.running != nil:
+		return r.running.at
+	case r.carrying:
+		return r.carrier.at
 	default:
-		return l.driver
+		return r.driver
 	}
 }

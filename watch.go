@@ -75,8 +75,8 @@ type Note struct {
 	// Err is the result of one that has finished, and what the waits of one that was stopped end with.
 	Err error
 
-	loop *Loop
-	c    *coroutine
+	run *run
+	c   *task
 }
 
 // Name is the name of the coroutine.
@@ -88,13 +88,13 @@ func (n Note) On() string { return n.c.wait.String() }
 // For gives the coroutines that it waits for, if it waits for any; it is for Suspended.
 func (n Note) For() (ids []ID) {
 	for t := range n.c.targets {
-		ids = append(ids, n.loop.id(t))
+		ids = append(ids, n.run.id(t))
 	}
 	return ids
 }
 
 // Place is where the coroutine waits; it is for Suspended. It takes some microseconds.
-func (n Note) Place() Frame { return n.loop.where(n.c) }
+func (n Note) Place() Frame { return n.run.where(n.c) }
 
 // A watch is the picker and the observer of a loop.
 type watch struct {
@@ -102,7 +102,7 @@ type watch struct {
 	observer Observer
 	met      ID // how many coroutines
 	turn     ID // whose turn it is, or was last
-	ready    []*coroutine
+	ready    []*task
 	ids      []ID
 }
 
@@ -110,63 +110,62 @@ type watch struct {
 func (l *Loop) watched() *watch {
 	if l.watch == nil {
 		l.watch = &watch{turn: Nobody}
-		l.stepwise = true
 	}
 	return l.watch
 }
 
 // id returns the number of c, and gives it one if it has none.
-func (l *Loop) id(c *coroutine) ID {
+func (r *run) id(c *task) ID {
 	a := c.more()
 	if a.number == 0 {
-		l.watch.met++
-		a.number = l.watch.met
+		r.watch.met++
+		a.number = r.watch.met
 	}
 	return a.number - 1
 }
 
 // note tells the observer of l what has happened to c.
-func (l *Loop) note(what What, c *coroutine, err error) {
-	w := l.watch
+func (r *run) note(what What, c *task, err error) {
+	w := r.watch
 	if what == Resumed {
-		w.turn = l.id(c)
+		w.turn = r.id(c)
 	}
 	if w.observer != nil {
-		l.guard(func() { w.observer = nil }, func() {
-			w.observer.Observe(Note{What: what, Coro: l.id(c), By: w.turn, Err: err, loop: l, c: c})
+		r.guard(func() { w.observer = nil }, func() {
+			w.observer.Observe(Note{What: what, Coro: r.id(c), By: w.turn, Err: err, run: r, c: c})
 		})
 	}
 }
 
 // noteWoken tells that c, which is about to be ready, has been woken, if it has waited for something.
-func (l *Loop) noteWoken(c *coroutine) {
+func (r *run) noteWoken(c *task) {
 	if c.state == waiting && c.wait > onSpawn {
-		l.note(Woken, c, nil)
+		r.note(Woken, c, nil)
 	}
 }
 
 // choose takes the coroutine that the picker wants out of the ready queue.
-func (l *Loop) choose() *coroutine {
-	w := l.watch
+func (r *run) choose() *task {
+	w := r.watch
 	w.ready, w.ids = w.ready[:0], w.ids[:0]
-	for c := range l.ready.all() {
+	for c := range r.ready.all() {
 		if c.state == ready {
-			w.ready, w.ids = append(w.ready, c), append(w.ids, l.id(c))
+			w.ready, w.ids = append(w.ready, c), append(w.ids, r.id(c))
 		}
 	}
 	if len(w.ready) == 0 {
-		l.ready = queue{}
+		r.ready = queue{}
 		return nil
 	}
 	chosen := 0
 	if len(w.ready) > 1 && w.picker != nil {
-		l.guard(func() { w.picker = nil }, func() { chosen = w.picker.Pick(w.ids) })
+		r.guard(func() { w.picker = nil }, func() { chosen = w.picker.Pick(w.ids) })
 	}
 	if chosen < 0 || chosen >= len(w.ready) {
 		panic("tinyio: the Picker chose a coroutine that is not there; it must return an index of the slice it is given")
 	}
 	c := w.ready[chosen]
-	l.ready.remove(c)
+	r.ready.remove(c)
 	clear(w.ready) // or it would keep what has finished
 	return c
 }

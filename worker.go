@@ -11,12 +11,12 @@ import (
 type worker struct {
 	home   stack.Place  // in which it is parked at first
 	at     *stack.Place // in which it is parked, when it is idle
-	loop   *Loop
-	task   *coroutine // nil when it is idle
-	id     uintptr    // of its goroutine
-	begun  bool       // the task has
-	quit   bool       // it is to end
-	exited bool       // a coroutine has called runtime.Goexit on it
+	run    *run
+	task   *task   // nil when it is idle
+	id     uintptr // of its goroutine
+	begun  bool    // the task has
+	quit   bool    // it is to end
+	exited bool    // a coroutine has called runtime.Goexit on it
 }
 
 // spareWorkers is how many idle workers a loop keeps for new coroutines. Beyond that a burst of coroutines gives its
@@ -24,21 +24,21 @@ type worker struct {
 var spareWorkers = 1024 // a variable for the sake of tests
 
 // hire returns an idle worker.
-func (l *Loop) hire() *worker {
-	if n := len(l.idlers); n > 0 {
-		w := l.idlers[n-1]
-		l.idlers[n-1] = nil
-		l.idlers = l.idlers[:n-1]
+func (r *run) hire() *worker {
+	if n := len(r.idlers); n > 0 {
+		w := r.idlers[n-1]
+		r.idlers[n-1] = nil
+		r.idlers = r.idlers[:n-1]
 		return w
 	}
-	w := &worker{loop: l}
+	w := &worker{run: r}
 	w.home.Init(w)
 	w.at = &w.home
 	return w
 }
 
 // give makes c the task of w. It begins when somebody goes on with c.
-func (w *worker) give(c *coroutine) {
+func (w *worker) give(c *task) {
 	w.task, w.begun = c, false
 	c.at, c.outcome = w.at, pending
 }
@@ -50,14 +50,14 @@ func (w *worker) Work() {
 	for !w.quit {
 		switch c := w.task; {
 		case c == nil:
-			w.loop.passOn(&w.at)
+			w.run.passOn(&w.at)
 		case !w.begun:
 			w.begun = true
-			c.run(w)
+			c.execute(w)
 		default:
 			c.at = nil
 			w.task, w.begun = nil, false
-			if p := w.loop.leave(c, w); p != nil {
+			if p := w.run.lastTurn(c, w); p != nil {
 				if p.Odd = !p.Odd; p.Odd { // as in suspend
 					p.Next()
 				} else {
@@ -74,7 +74,7 @@ func (w *worker) survive() {
 	switch p := recover(); {
 	case p == stack.Exited: // the neighbour has, and has ended
 	case p != nil:
-		w.loop.mishap(p)
+		w.run.mishap(p)
 	case !w.quit:
 		w.exited = true
 	case w.exited:
@@ -86,31 +86,31 @@ func (w *worker) survive() {
 }
 
 // rest makes w idle, or makes it end if there are idle ones enough.
-func (l *Loop) rest(w *worker) {
-	if len(l.idlers) < spareWorkers || w.exited {
-		l.idlers = append(l.idlers, w)
+func (r *run) rest(w *worker) {
+	if len(r.idlers) < spareWorkers || w.exited {
+		r.idlers = append(r.idlers, w)
 	} else {
 		w.quit = true
 	}
 }
 
 // dismiss ends all workers. All are idle.
-func (l *Loop) dismiss() {
-	for _, w := range l.idlers {
+func (r *run) dismiss() {
+	for _, w := range r.idlers {
 		w.quit = true
-		l.driver = w.at
-		l.driver.ChangeOrExit()
+		r.driver = w.at
+		r.driver.ChangeOrExit()
 	}
-	l.idlers = nil
+	r.idlers = nil
 }
 
 // mishap takes down a panic in the loop itself.
-func (l *Loop) mishap(p any) {
-	l.ending = false
+func (r *run) mishap(p any) {
+	r.ending = false
 	// Once is enough to stop everything; twice and that cannot be done.
-	if l.broken {
+	if r.broken {
 		panic(p)
 	}
-	l.broken = true
-	l.errands.push(failure{err: newPanicError(p, debug.Stack()), panic: true})
+	r.broken = true
+	r.deferred.push(failure{err: newPanicError(p, debug.Stack()), panic: true})
 }

@@ -1,0 +1,546 @@
+package tinyio
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"runtime"
+	"time"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
+	"github.com/tinyio-go/tinyio/internal/timers"
+)
+
+// The invariants of a loop. checkInvariants tests those that can be tested, after every step, in the tests.
+//
+//  1. A coroutine is in exactly one state (see the diagram in coro.go), and in the place that goes with it: a ready one
+//     is in the ready queue, a waiting one in what it waits for, a running one on its stack. It goes through the
+//     states in order, settles once and keeps its result.
+//  2. One goroutine of a loop runs at a time, that of the coroutine whose turn it is or, when it is nobody's, the one that runs
+//     the loop; the others are parked (turn.go). It alone touches the loop's state. What goroutines from outside have to
+//     say goes through the inbox, which is the only thing they touch.
+//  3. The ready queue is in the order in which its coroutines became ready, wherever that came from: whoever appends
+//     to it takes in the inbox first (makeReady).
+//  4. A coroutine that waits for coroutines has an edge to each of them. The edges make no cycle: an edge goes from a
+//     coroutine to one of greater depth.
+//  5. Wanted counts who needs a coroutine to go on: each edge to it whose owner is not itself being stopped, and one
+//     for a coroutine that was spawned or is the first of its scope. Whoever is wanted is not halted.
+//  6. A coroutine is stopped in one way, whatever the reason (cancel.go): it is told, and its wait ends, or goes on for as
+//     long as it waits for others that are being stopped.
+//  7. With the same inputs (inbox, clock and picks), the interleaving is the same: nothing here ranges over a map or
+//     depends on an address.
+
+// A run is one call of Run, RunOn or Start, from the first coroutine to the last, and all that dies with it.
+type run struct {
+	loop     *Loop
+	ready    queue
+	running  *task   // whose turn it is; nil when it is the loop's
+	left     *task   // whose turn has ended, if that is to be dealt with where the run loop runs
+	carrier  *task   // the run loop runs on its stack while it waits; see carry
+	carrying bool    // it does so now
+	live     int     // coroutines that have been started and have not finished, in all scopes
+	root     *scope  // of all of them
+	told     []*task // to stop: a work list, empty between steps
+	ending   bool    // their waits are being ended
+	asked    request
+	deferred ring[deferred] // for between two turns
+	choosing int            // coroutines that wait for any of several
+	threads  int            // callbacks and calls that have started and have not come back
+	taking   bool           // what is in the inbox is being taken in
+
+	timers    timers.Heap[timed]
+	clock     Clock
+	kind      clockKind
+	epoch     time.Time // what the run counts its nanoseconds from
+	turnsLeft int       // until the clock is read again, see fireTimers
+	period    int       // how many turns lie between two readings
+	read      int64     // the last reading
+
+	idlers   []*worker
+	driver   *stack.Place // where the goroutine is parked that drives the run
+	aside    *aside
+	probe    *probe
+	hosted   bool // a host takes the steps
+	stepwise bool // every turn goes through the ready queue and the run loop
+	watch    *watch
+
+	detach  func()    // lets go of the context
+	orphans []failure // clean-up errors of what was submitted by a goroutine that has not waited
+	exiting bool      // Run is going to call runtime.Goexit
+	broken  bool      // the run loop itself has panicked
+	err     error     // why it could not start
+	ended   bool
+	result  error
+	panics  *PanicError
+	exits   bool
+}
+
+// begin starts a run of l with c as its first coroutine.
+func begin(ctx context.Context, l *Loop, c *task, op string) *run {
+	checkRun(ctx, l, c, op)
+	r := &run{loop: l}
+	if c.finished.Load() {
+		r.ended, r.err = true, c.pastError()
+		r.panics, _ = c.err.(*PanicError)
+		return r
+	}
+	if !l.active.CompareAndSwap(false, true) {
+		r.ended, r.err = true, errors.New("tinyio: "+op+": the loop is running already; await the coroutine "+
+			"from inside it, or run it on a loop of its own")
+		return r
+	}
+	if err := c.claim(l); err != nil {
+		l.active.Store(false)
+		r.ended, r.err = true, err
+		return r
+	}
+	r.detach = func() {}
+	if co, ok := ctx.Value(runningCo{}).(*Co); ok {
+		ctx, r.detach = co.nest(ctx)
+	}
+	r.clock, r.kind = l.clock, kindOf(l.clock)
+	r.epoch, r.period = r.clock.Now(), 1
+	if r.watch = l.watch; r.watch != nil {
+		r.stepwise = true
+	}
+	l.run = r
+	l.inbox.self = &sleeper{make(chan struct{}, 1)}
+	l.inbox.head.Store(nil)
+	r.root = &scope{ctx: ctx}
+	r.begin(r.root, c, nil)
+	if ctx.Err() != nil {
+		r.fail(r.root, r.interruption())
+	} else if ctx.Done() != nil {
+		i := &interruption{run: r}
+		i.to = i
+		detach, unwatch := r.detach, context.AfterFunc(ctx, func() { l.inbox.post(&i.message) })
+		r.detach = func() { unwatch(); detach() }
+	}
+	return r
+}
+
+// drive takes steps until the run has ended.
+func (r *run) drive() {
+	for !r.over() {
+		r.turns(nil)
+	}
+	r.goOn()
+}
+
+// goOn does in the goroutine of the run what a panic or a Goexit asks for, once everything has stopped.
+func (r *run) goOn() {
+	if r.panics != nil {
+		panic(r.panics)
+	}
+	if r.exits {
+		runtime.Goexit()
+	}
+}
+
+// over reports whether everything has finished, and if so ends the run.
+func (r *run) over() bool {
+	if r.ended || r.live > 0 {
+		return r.ended
+	}
+	r.ended = true
+	r.detach()
+	r.root.adopt(r.orphans)
+	r.result, r.exits = r.root.report(r.loop.mode), r.exiting
+	r.panics, _ = r.result.(*PanicError)
+	r.root.end()
+	r.dismiss()
+	r.dismissAside()
+	r.shut()
+	for r.ready.pop() != nil { // which was stopped before its first turn
+	}
+	l, clock := r.loop, r.clock
+	*r = run{ended: true, result: r.result, panics: r.panics, exits: r.exits}
+	l.run = nil
+	defer l.active.Store(false)
+	clock.Rest()
+	return true
+}
+
+// turns is the run loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, let it go
+// on, and deal with how it stopped; when nobody is ready, wait. It returns when everything has finished, when it is the turn
+// of carrier, on whose stack it runs then, and for a host after each turn.
+func (r *run) turns(carrier *task) (done bool) {
+	defer r.survive(&done)
+	at := &r.driver
+	if carrier != nil {
+		at = &carrier.at
+	}
+	for r.live > 0 {
+		r.takeIn()
+		r.fireTimers()
+		r.runDeferred()
+		c := r.pick()
+		switch {
+		case c != nil:
+		case r.live == 0: // what was done before this turn has finished the last coroutine
+			continue
+		case r.hosted:
+			return true
+		default:
+			r.idle()
+			continue
+		}
+		r.running, c.state = c, running
+		if r.watch != nil {
+			r.note(Resumed, c, nil)
+		}
+		if c != carrier {
+			r.resume(c, at)
+		}
+		if r.running != nil { // the carrier
+			return true
+		}
+		r.settleLeft() // c, or whoever ran last: see ahead
+		if r.hosted {
+			return true
+		}
+	}
+	return true
+}
+
+// pick takes the next coroutine out of the ready queue. One that was stopped before its first turn has finished while it
+// stood there, and is passed over.
+func (r *run) pick() *task {
+	if r.watch != nil {
+		return r.choose()
+	}
+	c := r.ready.pop()
+	for c != nil && c.state != ready {
+		c = r.ready.pop()
+	}
+	return c
+}
+
+// resume lets c go on until it is the loop's turn again, or the carrier's. The loop is parked in *at meanwhile. A callback needs no
+// goroutine for its first turn and its last.
+func (r *run) resume(c *task, at **stack.Place) {
+	switch {
+	case c.at != nil:
+	case c.outcome != notBegun:
+		c.body.comeBack()
+		r.running, r.left = nil, c
+		return
+	case c.isSimple():
+		c.outcome = pending
+		c.body.call(&c.co)
+		r.running, r.left = nil, c
+		return
+	default:
+		r.hire().give(c)
+	}
+	r.changeTo(at, c.at)
+	for r.whereabouts() != *at {
+		r.passOn(at)
+	}
+}
+
+// settleLeft deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
+func (r *run) settleLeft() {
+	c := r.left
+	if c != nil {
+		r.left = nil
+	}
+	r.settle(c)
+}
+
+// settle deals with how c stopped, if it is not nil, and ends the step.
+func (r *run) settle(c *task) {
+	if c != nil {
+		r.takeIn()
+		r.stopped(c)
+	}
+	if r.stepwise || stepped != nil {
+		r.endStep()
+	}
+}
+
+// endStep is the end of a step, for those who watch.
+func (r *run) endStep() {
+	if r.watch != nil {
+		r.watch.turn = Nobody
+	}
+	if stepped != nil {
+		stepped(r)
+	}
+}
+
+// stepped is called after every step, in the tests of this package.
+var stepped func(*run)
+
+// survive goes on after a panic in the loop itself, which must not unwind the coroutine on whose stack it happened to run. What
+// panics in a clock, a picker or an observer does not get this far: see guard.
+func (r *run) survive(done *bool) {
+	if !*done {
+		r.mishap(recover())
+	}
+}
+
+// An deferred is what has come up during a turn and can be done only between two: a failure that no coroutine can return, or what
+// another goroutine wants of the loop.
+type deferred interface{ do(r *run) }
+
+func (r *run) runDeferred() {
+	for r.deferred.n > 0 {
+		r.deferred.pop().do(r)
+	}
+}
+
+// quiet reports that a turn of the running coroutine would come back to it at once: nobody else is ready, nothing has
+// come from outside, and it is not yet time to look at the clock. Hosts and observers are to see every turn.
+func (r *run) quiet() bool {
+	if r.ready.head != nil || !r.loop.inbox.empty() || r.stepwise {
+		return false
+	}
+	if r.timers.Len() == 0 {
+		return true
+	}
+	r.turnsLeft--
+	return r.turnsLeft > 0
+}
+
+// A request is what a coroutine that suspends asks of its loop. It is put into the loop's one request, not onto the
+// coroutine, because only one coroutine at a time can ask; what it asks for is then done on the loop's own stack, so
+// that the coroutines' stacks stay small.
+type request struct {
+	pause   time.Duration
+	limited bool // pause is a limit to a wait
+	fresh   []Awaitable
+	daemons bool
+	halt    *reason // that is to stop the coroutine to which the edge leads
+	hub     *hub
+	line    *waitList
+}
+
+// stopped deals with how c stopped. It holds the only switch over that.
+func (r *run) stopped(c *task) {
+	if c.state != running { // a callback has been started; it waits without a stack, or is on its way back already
+		return
+	}
+	if c.wait != onNothing {
+		c.state = waiting
+		if r.watch != nil {
+			r.note(Suspended, c, nil)
+		}
+		r.limit(c)
+	}
+	switch c.wait {
+	case onNothing:
+		r.finish(c)
+	case onTurn:
+		r.makeReady(c)
+	case onSpawn:
+		r.spawn(c, r.asked.fresh, r.asked.daemons)
+	case onTimer: // which is set
+	case onCoroutine:
+		if r.asked.halt != nil || !r.joinFresh(c) {
+			r.join(c)
+		}
+	case onCompletion:
+		r.joinAny(c)
+	case onIsolate:
+		r.enclose(c)
+	case onEvent:
+		r.joinEvent(c, r.asked.hub)
+	case onPermit, onBarrier, onQueue:
+		r.asked.line.push(&c.one[0])
+	}
+	if c.wait > onTurn {
+		r.asked = request{}
+	}
+}
+
+// limit sets the timer of c, which waits, if it asked for one.
+func (r *run) limit(c *task) {
+	if r.asked.limited {
+		r.setTimer(&c.timer, r.asked.pause, c)
+	}
+}
+
+// makeReady puts c at the back of the ready queue.
+func (r *run) makeReady(c *task) {
+	r.takeIn()
+	if r.watch != nil {
+		r.noteWoken(c)
+	}
+	c.state = ready
+	r.ready.push(c)
+}
+
+// wake makes a waiting coroutine ready; what it was waiting for has let go of it.
+func (r *run) wake(c *task) {
+	r.timers.Remove(&c.timer)
+	r.makeReady(c)
+}
+
+// start makes c, which is fresh, ready for its first turn, on behalf of starter: in its scope, and in the Shield that it is in.
+func (r *run) start(c, starter *task) {
+	c.daemon = c.daemon || starter.daemon
+	r.startIn(c, starter.scope, starter)
+}
+
+// startIn is start in another scope.
+func (r *run) startIn(c *task, s *scope, starter *task) {
+	r.enrol(c, s)
+	if starter != nil {
+		r.inherit(c, starter)
+	}
+	r.makeReady(c)
+}
+
+// enrol makes c a live member of s.
+func (r *run) enrol(c *task, s *scope) {
+	s.add(c)
+	r.live++
+	if r.watch != nil {
+		r.note(Started, c, nil)
+	}
+}
+
+// inherit gives c what it has from its starter: a Shield, and what that keeps away.
+func (r *run) inherit(c, starter *task) {
+	c.starter = starter.kin()
+	if s := starter.shield(); s != nil {
+		c.co.shield, c.more().shield = s, s
+		s.add(c)
+	}
+	if starter.stop != nil {
+		r.learn(c, starter.stop)
+	}
+	for _, why := range starter.told() {
+		r.learn(c, why)
+	}
+}
+
+// startFor starts t for c, if it is fresh.
+func (r *run) startFor(c, t *task) {
+	if t.state == fresh {
+		r.start(t, c)
+	}
+}
+
+// want starts t, if it is fresh, for nobody in particular: the loop itself wants it.
+func (r *run) want(c, t *task) {
+	r.startFor(c, t)
+	t.keep()
+}
+
+// keep makes c wanted for its own sake.
+func (c *task) keep() {
+	if c.state != done && !c.kept {
+		c.kept = true
+		c.wanted++
+	}
+}
+
+// spawn starts those of cs that are fresh, and puts c behind them.
+func (r *run) spawn(c *task, cs []Awaitable, daemons bool) {
+	for _, a := range cs {
+		t := a.awaitable()
+		switch {
+		case t.state == fresh:
+			t.daemon = daemons
+		case t.daemon && !daemons && !c.daemon && t.state != done: // it was started by daemons alone
+			t.daemon = false
+			t.scope.daemons--
+		}
+		r.want(c, t)
+	}
+	r.makeReady(c)
+}
+
+// finish settles c and tells those who wait for it.
+func (r *run) finish(c *task) {
+	s, f := c.scope, c.failure()
+	if f != nil {
+		f.trace = r.chain(c, c.answerable())
+	}
+	why := c.cleansUpFor()
+	c.state = done
+	if c.err != nil && c.outcome == returned && c.stop != nil && c.stop.crash == nil {
+		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it
+	}
+	c.finished.Store(true)
+	c.loop.Store(noLoop)
+	if r.watch != nil {
+		r.note(Finished, c, c.err)
+	}
+	c.co.end()
+	r.live--
+	s.remove(c)
+	if c.stop != nil && c.stop.crash != nil {
+		c.stop.stopped++
+	}
+	c.release()
+	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {
+		r.resolve(w, c)
+	}
+	if f != nil {
+		r.deal(c, *f, why)
+	}
+	r.lost(s)
+}
+
+// release lets go of what c, which has finished, does not need for its result.
+func (c *task) release() {
+	c.stop, c.starter = nil, nil
+	a := c.annex()
+	if a == nil {
+		return
+	}
+	a.inside.leave()
+	if a.kin != nil {
+		a.kin.of = nil
+	}
+	a.edges, a.inner, a.race, a.halting, a.told, a.shield, a.kin, a.call = nil, nil, nil, nil, nil, nil, nil, nil
+	a.callback.begin, a.callback.cancel = nil, nil
+}
+
+// A queue is the ready coroutines, first in, first out, linked through their next fields: appending allocates nothing
+// and a long queue leaves nothing behind.
+type queue struct{ head, tail *task }
+
+func (q *queue) push(c *task) {
+	if q.head == nil {
+		q.head = c
+	} else {
+		q.tail.next = c
+	}
+	q.tail = c
+}
+
+func (q *queue) pop() *task {
+	c := q.head
+	if c != nil {
+		q.head, c.next = c.next, nil
+		if q.head == nil {
+			q.tail = nil
+		}
+	}
+	return c
+}
+
+// remove takes c out of the queue, wherever it stands.
+func (q *queue) remove(c *task) {
+	var rest queue
+	for d := q.pop(); d != nil; d = q.pop() {
+		if d != c {
+			rest.push(d)
+		}
+	}
+	*q = rest
+}
+
+func (q *queue) all() iter.Seq[*task] {
+	return func(yield func(*task) bool) {
+		for c := q.head; c != nil; c = c.next {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
