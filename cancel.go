@@ -43,10 +43,10 @@ func (why *reason) cause() error {
 	return why.err
 }
 
-// context returns the context of a coroutine that is stopped and had none. All of them share one.
-func (why *reason) context(co *Co) *coContext {
-	if why.dead == nil {
-		why.dead = newContext(co.c.scope.ctx)
+// context returns the context of a coroutine that is stopped and had none of its own. Those with the same values share one.
+func (why *reason) context(x *coContext) *coContext {
+	if why.dead == nil || why.dead.inherited != x.inherited {
+		why.dead = x.ownContext()
 		why.dead.cancel(why.cause())
 	}
 	return why.dead

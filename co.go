@@ -1,9 +1,7 @@
 package tinyio
 
 import (
-	"context"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/tinyio-go/tinyio/internal/stack"
@@ -257,110 +255,4 @@ func (co *Co) Wait(cs ...Awaitable) error {
 // Now returns the time on the loop's clock. It does not suspend.
 func (co *Co) Now() time.Time {
 	return co.enter("Now").run().clock.Now()
-}
-
-// A coContext is the context that a Co stands for. It is made when somebody asks for it: most coroutines never do.
-type coContext struct {
-	context.Context
-	cancel context.CancelCauseFunc
-}
-
-// newContext returns a context with the values of parent. It ends by the loop's hand alone, also when parent is done, so
-// that its cause is the one that the loop crashed for, and nobody acts on that before the loop does.
-func newContext(parent context.Context) *coContext {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(parent))
-	return &coContext{ctx, cancel}
-}
-
-// ctx is where the context of co is kept.
-func (co *Co) ctx() *atomic.Pointer[coContext] {
-	if co == nil || co.c == nil {
-		panic("tinyio: the Co is nil or zero; use the one that the coroutine's function is given")
-	}
-	if co.isHandle() {
-		return &co.shield.ctx
-	}
-	return &co.c.ctx
-}
-
-func (co *Co) context() context.Context {
-	if x := co.ctx().Load(); x != nil {
-		return x
-	}
-	x := newContext(co.c.scope.ctx)
-	if !co.ctx().CompareAndSwap(nil, x) {
-		x.cancel(nil)
-		return co.ctx().Load()
-	}
-	if co.c.finished.Load() {
-		x.cancel(nil) // end has come too early to see x
-	}
-	return x
-}
-
-// stop makes the context done because the coroutine is being stopped.
-func (co *Co) stop(why *reason) {
-	ctx := co.ctx()
-	if ctx.Load() == nil && ctx.CompareAndSwap(nil, why.context(co)) {
-		return
-	}
-	ctx.Load().cancel(why.cause())
-}
-
-// end makes the context done because the coroutine has finished, and releases it.
-func (co *Co) end() {
-	if x := co.ctx().Load(); x != nil {
-		x.cancel(nil)
-	}
-}
-
-// Deadline is that of the context given to [Run].
-func (co *Co) Deadline() (deadline time.Time, ok bool) {
-	co.ctx() // for its check
-	return co.c.scope.ctx.Deadline()
-}
-
-// Done is closed when the coroutine is cancelled or halted, or has finished.
-func (co *Co) Done() <-chan struct{} { return co.context().Done() }
-
-// Err is [context.Canceled] once Done is closed. [context.Cause] tells why.
-func (co *Co) Err() error { return co.context().Err() }
-
-// Value is that of the context given to [Run].
-func (co *Co) Value(key any) any {
-	if key == (runningCo{}) && co != nil && co.c != nil {
-		return co
-	}
-	return co.context().Value(key)
-}
-
-// A runningCo is the key by which a context tells of which coroutine it is.
-type runningCo struct{}
-
-// nest returns a context for a run inside the coroutine, and how to let go of it. The loop of co stands still as long as that one
-// runs, and so cannot tell co that its own context is done; a Shield keeps that away for its grace.
-//
-// In another goroutine, a thread perhaps, co is a context like any other: the loop goes on, and tells it. What a Shield is up to
-// must not be looked at from there.
-func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
-	if co.shield != nil && !co.c.isCaller() {
-		return ctx, func() {}
-	}
-	outside := co.c.scope.ctx
-	merged, cancel := context.WithCancelCause(ctx)
-	end := func() { cancel(context.Cause(outside)) }
-	var stop func() bool
-	grace := time.Duration(0)
-	if co.shield != nil {
-		grace = co.shield.left(co.c.run())
-	}
-	if grace <= 0 {
-		stop = context.AfterFunc(outside, end)
-	} else {
-		timer := time.AfterFunc(grace, end)
-		timer.Stop()
-		unwatch := context.AfterFunc(outside, func() { timer.Reset(grace) })
-		stop = func() bool { unwatch(); return timer.Stop() }
-	}
-	return merged, func() { stop(); cancel(nil) }
 }

@@ -247,7 +247,6 @@ type task struct {
 	scope    *scope
 	before   *task // in the list of its scope
 	after    *task
-	starter  *kinship // of who started it
 	awaiters waitList
 	one      [1]waiter // its edge, when it waits for one coroutine or stands in one line
 	err      error     // its result; while it waits, what the wait is going to fail with
@@ -268,7 +267,8 @@ type annex struct {
 	told     []*reason     // besides stop, what it was told to stop for
 	shield   *shield       // the innermost that it is in
 	inside   shielded      // its place among those who were started in the same Shield
-	kin      *kinship
+	kin      *kinship      // its own, if it has spawned others inside a scope
+	starter  *kinship      // of who has spawned it there
 	callback callback
 	call     interruptible // that it waits for
 	number   ID            // from 1, when the loop is watched
@@ -292,6 +292,14 @@ func (c *task) shield() *shield {
 		return nil
 	}
 	return c.annex().shield
+}
+
+// starter is the kinship of who has spawned c.
+func (c *task) starter() *kinship {
+	if c.annex() == nil {
+		return nil
+	}
+	return c.annex().starter
 }
 
 func (c *task) base() *shield { return c.co.shield }

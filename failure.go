@@ -127,7 +127,7 @@ func (r *run) fail(s *scope, f failure) {
 
 // interruption is the failure that the context of r is done.
 func (r *run) interruption() failure {
-	return failure{err: context.Cause(r.root.ctx), outside: true}
+	return failure{err: context.Cause(r.ctx), outside: true}
 }
 
 // deadlocked crashes the loop because nothing can ever happen in it again.

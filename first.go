@@ -34,23 +34,22 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 			tries[i] = awaiting(c)
 			tries[i].c.loop.Store(r.loop)
 		}
-		scopes[i] = scope{ctx: caller.scope.ctx, owner: caller, main: &tries[i].c}
+		scopes[i] = scope{owner: caller, main: &tries[i].c}
 		tries[i].c.scope = &scopes[i]
 		if i > 0 {
 			scopes[i-1].sibling = &scopes[i]
 		}
 	}
 	winner, stop := co.race(&scopes[0])
-	errs := make([]error, len(cs))
-	for i := range scopes {
-		errs[i] = scopes[i].report(r.loop.mode)
-		scopes[i].end()
-	}
 	switch {
 	case winner != nil:
 		return winner.body.(*Coro[T]).value, stop
 	case stop != nil:
 		return zero, stop
+	}
+	errs := make([]error, len(cs))
+	for i := range scopes {
+		errs[i] = scopes[i].report(r.loop.mode)
 	}
 	return zero, errors.Join(errs...)
 }

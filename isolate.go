@@ -35,11 +35,9 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 		}
 		return c.value, c.c.pastError()
 	}
-	s := &scope{ctx: caller.scope.ctx, owner: caller, main: &c.c}
+	s := &scope{owner: caller, main: &c.c}
 	err := co.isolate(s)
-	failed := s.report(r.loop.mode)
-	s.end()
-	if failed != nil {
+	if failed := s.report(r.loop.mode); failed != nil {
 		return zero, failed
 	}
 	return c.result(err)

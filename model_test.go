@@ -55,7 +55,8 @@ type actor struct {
 	unwound  bool
 	kept     bool // it is wanted for its own sake
 	daemon   bool
-	starter  *actor
+	starter  *actor // who has spawned it
+	elder    *actor // who that is for what it spawns itself: its own starter, or who waits for it
 	wait     *modelWait
 	watchers []watcher // who waits for it, in the order in which they began to
 	value    int
@@ -247,7 +248,7 @@ func (m *model) enrol(a *actor, d *domain, starter *actor) {
 	a.domain = d
 	d.members = append(d.members, a)
 	m.started = append(m.started, a)
-	if a.starter = starter; starter != nil {
+	if starter != nil {
 		if a.base, a.cover = starter.cover, starter.cover; a.base != nil {
 			a.base.members = append(a.base.members, a)
 		}
@@ -782,11 +783,30 @@ func (a *actor) targets() []*actor {
 	return w.on
 }
 
-// startedBy is who has started a; or, if that has finished, who has started that.
+// settleElder settles, when a spawns another one for the first time, to whom that belongs after a.
+func (a *actor) settleElder() {
+	if a.domain.owner == nil || a.elder != nil {
+		return
+	}
+	switch {
+	case a.starter != nil:
+		a.elder = a.starter
+	case len(a.watchers) > 0:
+		a.elder = a.watchers[0].a
+		a.elder.settleElder()
+	default:
+		a.elder = a
+	}
+}
+
+// startedBy is who has spawned a; or, if that has finished, to whom it belongs then.
 func (a *actor) startedBy() *actor {
 	s := a.starter
 	for s != nil && s.state == actorDone {
-		s = s.starter
+		if s.elder == s {
+			return nil
+		}
+		s = s.elder
 	}
 	return s
 }
@@ -964,6 +984,10 @@ func (h modelHand) SpawnDaemon(js []int) error {
 
 // want starts t, if it is fresh, for nobody in particular.
 func (h modelHand) want(t *actor) {
+	if t.state == actorFresh && h.a.domain.owner != nil {
+		h.a.settleElder()
+		t.starter = h.a
+	}
 	h.startFor(t)
 	if t.state != actorDone {
 		t.kept = true

@@ -34,14 +34,16 @@ import (
 type run struct {
 	loop     *Loop
 	ready    queue
-	running  *task   // whose turn it is; nil when it is the loop's
-	left     *task   // whose turn has ended, if that is to be dealt with where the run loop runs
-	carrier  *task   // the run loop runs on its stack while it waits; see carry
-	carrying bool    // it does so now
-	live     int     // coroutines that have been started and have not finished, in all scopes
-	root     *scope  // of all of them
-	told     []*task // to stop: a work list, empty between steps
-	ending   bool    // their waits are being ended
+	running  *task  // whose turn it is; nil when it is the loop's
+	left     *task  // whose turn has ended, if that is to be dealt with where the run loop runs
+	carrier  *task  // the run loop runs on its stack while it waits; see carry
+	carrying bool   // it does so now
+	live     int    // coroutines that have been started and have not finished, in all scopes
+	root     *scope // of all of them
+	ctx      context.Context
+	values   *coContext // what the first coroutine inherits
+	told     []*task    // to stop: a work list, empty between steps
+	ending   bool       // their waits are being ended
 	asked    request
 	deferred ring[deferred] // for between two turns
 	choosing int            // coroutines that wait for any of several
@@ -106,7 +108,8 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 	l.run = r
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
 	l.inbox.head.Store(nil)
-	r.root = &scope{ctx: ctx}
+	r.ctx, r.values = ctx, inheritable(ctx)
+	r.root = new(scope)
 	r.begin(r.root, c, nil)
 	if ctx.Err() != nil {
 		r.fail(r.root, r.interruption())
@@ -147,7 +150,6 @@ func (r *run) over() bool {
 	r.root.adopt(r.orphans)
 	r.result, r.exits = r.root.report(r.loop.mode), r.exiting
 	r.panics, _ = r.result.(*PanicError)
-	r.root.end()
 	r.dismiss()
 	r.dismissAside()
 	r.shut()
@@ -385,25 +387,22 @@ func (r *run) start(c, starter *task) {
 
 // startIn is start in another scope.
 func (r *run) startIn(c *task, s *scope, starter *task) {
-	r.enrol(c, s)
-	if starter != nil {
-		r.inherit(c, starter)
-	}
+	r.enrol(c, s, starter)
 	r.makeReady(c)
 }
 
-// enrol makes c a live member of s.
-func (r *run) enrol(c *task, s *scope) {
+// enrol makes c a live member of s. It inherits from starter, if there is one, the values of its context, a Shield, and what that keeps away.
+func (r *run) enrol(c *task, s *scope, starter *task) {
 	s.add(c)
 	r.live++
 	if r.watch != nil {
 		r.note(Started, c, nil)
 	}
-}
-
-// inherit gives c what it has from its starter: a Shield, and what that keeps away.
-func (r *run) inherit(c, starter *task) {
-	c.starter = starter.kin()
+	if starter == nil {
+		c.ctx.Store(r.values)
+		return
+	}
+	c.ctx.Store(starter.ctx.Load().inherited)
 	if s := starter.shield(); s != nil {
 		c.co.shield, c.more().shield = s, s
 		s.add(c)
@@ -425,7 +424,12 @@ func (r *run) startFor(c, t *task) {
 
 // want starts t, if it is fresh, for nobody in particular: the loop itself wants it.
 func (r *run) want(c, t *task) {
-	r.startFor(c, t)
+	if t.state == fresh {
+		if k := c.kin(); k != nil {
+			t.more().starter = k
+		}
+		r.start(t, c)
+	}
 	t.keep()
 }
 
@@ -482,12 +486,13 @@ func (r *run) finish(c *task) {
 	if f != nil {
 		r.deal(c, *f, why)
 	}
+	c.scope = nil
 	r.lost(s)
 }
 
 // release lets go of what c, which has finished, does not need for its result.
 func (c *task) release() {
-	c.stop, c.starter = nil, nil
+	c.stop = nil
 	a := c.annex()
 	if a == nil {
 		return
@@ -496,7 +501,7 @@ func (c *task) release() {
 	if a.kin != nil {
 		a.kin.of = nil
 	}
-	a.edges, a.inner, a.race, a.halting, a.told, a.shield, a.kin, a.call = nil, nil, nil, nil, nil, nil, nil, nil
+	a.edges, a.inner, a.race, a.halting, a.told, a.shield, a.kin, a.starter, a.call = nil, nil, nil, nil, nil, nil, nil, nil, nil
 	a.callback.begin, a.callback.cancel = nil, nil
 }
 

@@ -87,7 +87,7 @@ func (r *run) hostedStep() {
 }
 
 // toldToStop reports whether the context is done and that has not been noticed yet.
-func (r *run) toldToStop() bool { return r.root.crash == nil && r.root.ctx.Err() != nil }
+func (r *run) toldToStop() bool { return r.root.crash == nil && r.ctx.Err() != nil }
 
 // pause describes the loop between two steps.
 func (r *run) pause() Pause {

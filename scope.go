@@ -1,7 +1,6 @@
 package tinyio
 
 import (
-	"context"
 	"errors"
 	"slices"
 )
@@ -9,7 +8,6 @@ import (
 // A scope is a crash domain: the coroutines of a run, of one Isolate or of one candidate of a First. An error in one of them
 // stops all of them.
 type scope struct {
-	ctx     context.Context
 	owner   *task  // that waits for it, in Isolate or First; nil if it is the run's
 	sibling *scope // that the owner waits for as well, in First
 	main    *task  // its first; nil when it is empty
@@ -71,9 +69,6 @@ func (s *scope) remove(c *task) {
 	}
 }
 
-// end lets go of what s knows, when all of its members have finished and what went wrong has been told. They keep it, for its context.
-func (s *scope) end() { *s = scope{ctx: s.ctx} }
-
 // members ranges over the members of s, and of the scopes inside it, each after the coroutine that it belongs to.
 func (s *scope) members(yield func(*task) bool) {
 	s.each(yield)
@@ -119,7 +114,7 @@ func (r *run) lost(s *scope) {
 // errDaemonsOnly is what daemons are stopped for.
 var errDaemonsOnly = errors.New("tinyio: only daemons are left")
 
-// Who started whom is known inside a scope that is not a run's: if a coroutine is spared when its domain is stopped, so is what it
+// Who has spawned whom is known inside a scope that is not a run's: if a coroutine is spared when its domain is stopped, so is what it
 // has started, and what that has, whether or not that has finished meanwhile.
 
 // A kinship stands for a coroutine that has started others. Finished ones are left out of the chain as it grows, so that it is as
@@ -145,9 +140,12 @@ func (c *task) kin() *kinship {
 	a := c.more()
 	if a.kin == nil {
 		a.kin = &kinship{of: c}
-		if c.starter != nil {
-			c.starter.parent = c.starter.parent.alive()
-			a.kin.parent = c.starter.alive()
+		switch starter := a.starter; {
+		case starter != nil:
+			starter.parent = starter.parent.alive()
+			a.kin.parent = starter.alive()
+		case c.awaiters.head != nil: // who has started it waits for it
+			a.kin.parent = c.awaiters.head.c.kin()
 		}
 	}
 	return a.kin
@@ -180,7 +178,7 @@ func (r *run) spare(s *scope, why *reason) {
 	}
 	started := map[*task][]*task{}
 	for m := range s.members {
-		if k := m.starter.alive(); k != nil {
+		if k := m.starter().alive(); k != nil {
 			started[k.of] = append(started[k.of], m)
 		}
 	}

@@ -69,6 +69,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	s := &shield{owner: c, outer: c.shield(), open: true, grace: grace}
 	s.members.next, s.members.prev = &s.members, &s.members
 	s.handle = &Co{c: c, shield: s}
+	s.ctx.Store(c.ctx.Load().inherited)
 	if c.stop != nil && !co.shield.keepsAway(c, c.stop) {
 		c.attempt(1) // or it could go on for ever, from shield to shield
 	}

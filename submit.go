@@ -121,7 +121,7 @@ func (s *submission) do(r *run) {
 		return
 	}
 	c.loop.Store(r.loop)
-	r.enrol(c, r.root)
+	r.enrol(c, r.root, nil)
 	c.one[0].line = &s.target.awaiters
 	c.state, c.wait, c.outcome = running, onCoroutine, pending
 	r.stopped(c)
