@@ -1,7 +1,9 @@
 package tinyio
 
 import (
+	"context"
 	"runtime/debug"
+	"runtime/pprof"
 
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
@@ -12,6 +14,8 @@ type aside struct {
 	place stack.Place
 	call  func() // nil when there will be no more
 	panic *PanicError
+
+	labels context.Context
 }
 
 // beside makes a call in an aside, and returns what went wrong there, nil if nothing did.
@@ -19,7 +23,7 @@ func (r *run) beside(call func()) *failure {
 	a := r.aside
 	r.aside = nil // a call may lead to another one
 	if a == nil {
-		a = new(aside)
+		a = &aside{labels: r.values.labels}
 		a.place.Init(a)
 	}
 	a.call, a.panic = call, nil
@@ -44,6 +48,7 @@ func (r *run) dismissAside() {
 
 // Work is what the goroutine of a does.
 func (a *aside) Work() {
+	pprof.SetGoroutineLabels(a.labels) // or it would have those of the coroutine that happened to start it
 	for a.call != nil {
 		a.callOnce()
 		a.place.Change()

@@ -114,6 +114,7 @@ func (k *call[T]) call() {
 			}
 		}
 	}()
+	k.co.c.setLabels()
 	k.value, k.err = k.fn((*threadContext)(k.co))
 	k.how = nil
 }

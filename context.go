@@ -16,13 +16,14 @@ import (
 type coContext struct {
 	inherited *coContext
 	values    context.Context
+	labels    context.Context // the profiler labels of values, and nothing else
 	own       context.Context // nil in one that is inherited
 	cancel    context.CancelCauseFunc
 }
 
 // inheritable returns a context to be inherited, with the values of ctx.
 func inheritable(ctx context.Context) *coContext {
-	x := &coContext{values: ctx}
+	x := &coContext{values: ctx, labels: labelsOf(ctx)}
 	x.inherited = x
 	return x
 }
@@ -30,7 +31,7 @@ func inheritable(ctx context.Context) *coContext {
 // ownContext returns a context for one coroutine.
 func (x *coContext) ownContext() *coContext {
 	own, cancel := context.WithCancelCause(context.WithoutCancel(x.values))
-	return &coContext{x.inherited, x.values, own, cancel}
+	return &coContext{x.inherited, x.values, x.labels, own, cancel}
 }
 
 // ctx is where the context of co is kept.

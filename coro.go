@@ -336,6 +336,7 @@ func (c *task) init(b body, entry uintptr) {
 // execute calls the function, on w, and takes down how it ended.
 func (c *task) execute(w *worker) {
 	c.g.Store(w.id)
+	c.setLabels()
 	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
 	err := c.body.call(&c.co)

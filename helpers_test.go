@@ -26,16 +26,24 @@ func noLeaks(t *testing.T) {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
-		for range 1000 {
-			if runtime.NumGoroutine() <= before {
-				return
-			}
-			time.Sleep(time.Millisecond)
+		if fallsTo(before) {
+			return
 		}
 		stacks := make([]byte, 1<<16)
 		stacks = stacks[:runtime.Stack(stacks, true)]
 		t.Errorf("%d goroutines before the test, %d after it:\n%s", before, runtime.NumGoroutine(), stacks)
 	})
+}
+
+// fallsTo reports whether there are at most so many goroutines before long.
+func fallsTo(goroutines int) bool {
+	for range 1000 {
+		if runtime.NumGoroutine() <= goroutines {
+			return true
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return false
 }
 
 // within calls f on a goroutine of its own and fails the test if it does not return: for what would hang if it were wrong.

@@ -51,6 +51,8 @@ func NewLoop(opts ...Option) *Loop {
 // When ctx is done, the loop crashes with [context.Cause] of it. If a coroutine panics, everything is cancelled and
 // cleaned up and then Run panics with a [*PanicError]; if one calls [runtime.Goexit], Run does so in the end.
 //
+// Coroutines and threads begin with the profiler labels of ctx (see [runtime/pprof.WithLabels]), whatever others have set.
+//
 // Run may be called from any goroutine, and from inside a coroutine, which blocks that coroutine's loop. Coroutines run
 // on stacks of their own: a goroutine that is locked to its thread may call Run, but a coroutine must not suspend, return
 // or call [Loop.Status] between [runtime.LockOSThread] and its unlocking.

@@ -26,6 +26,7 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 // inThread calls fn in the goroutine that is c's thread, and hands on how it ended, whichever way that was; or keeps it, if it
 // is a host that hands it on.
 func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), kept bool) {
+	c.c.setLabels()
 	var v T
 	err := errExited
 	defer func() {

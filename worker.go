@@ -9,14 +9,13 @@ import (
 // A worker is a goroutine on which coroutines run, one after another. Making one costs as much as starting a goroutine, so
 // one whose coroutine has finished is worth keeping for the next.
 type worker struct {
-	home   stack.Place  // in which it is parked at first
-	at     *stack.Place // in which it is parked, when it is idle
-	run    *run
-	task   *task   // nil when it is idle
-	id     uintptr // of its goroutine
-	begun  bool    // the task has
-	quit   bool    // it is to end
-	exited bool    // a coroutine has called runtime.Goexit on it
+	home  stack.Place  // in which it is parked at first
+	at    *stack.Place // in which it is parked, when it is idle
+	run   *run
+	task  *task   // nil when it is idle
+	id    uintptr // of its goroutine
+	begun bool    // the task has
+	quit  bool    // it is to end
 }
 
 // spareWorkers is how many idle workers a loop keeps for new coroutines. Beyond that a burst of coroutines gives its
@@ -68,26 +67,51 @@ func (w *worker) Work() {
 	}
 }
 
-// survive goes on with the work after a coroutine has called runtime.Goexit. That cannot be stopped, but it can be put off for as long
-// as there is work to do.
+// survive deals with what ends Work early: a coroutine has called [runtime.Goexit], or the loop itself has panicked.
 func (w *worker) survive() {
 	switch p := recover(); {
-	case p == stack.Exited: // the neighbour has, and has ended
 	case p != nil:
 		w.run.mishap(p)
+		w.Work() // nested in this deferred function, once a run: see mishap
 	case !w.quit:
-		w.exited = true
-	case w.exited:
-		panic(stack.Exited)
-	default:
+		w.exit()
+	}
+}
+
+// exit ends the last turn of the task of w, which has called [runtime.Goexit]. Nothing stops that, so the goroutine ends, and w with
+// it. To go on working in this deferred function would cost a stack that is deeper each time.
+//
+// The end of a goroutine resumes whoever is parked in the Place that it began in, and a Goexit would go on there if that one has
+// parked by Next. So somebody else has to be parked there by then: see relief.
+func (w *worker) exit() {
+	r, c := w.run, w.task
+	c.at, w.task, w.quit = nil, nil, true
+	r.running, r.left = nil, c
+	if c == r.carrier {
+		r.carrier = nil
+	}
+	if !w.home.Odd {
 		return
 	}
-	w.Work()
+	reserve := &relief{at: &w.home}
+	reserve.home.Init(reserve)
+	r.running = &task{at: &reserve.home} // whose turn it is: whoever is resumed switches back to here
+	reserve.home.Change()
+	r.running = nil
 }
+
+// A relief is a goroutine that takes the place of the one that is parked in at, which thereby parks where the relief began. When it is
+// resumed it ends, and resumes that one.
+type relief struct {
+	home stack.Place
+	at   *stack.Place
+}
+
+func (r *relief) Work() { r.at.Change() }
 
 // rest makes w idle, or makes it end if there are idle ones enough.
 func (r *run) rest(w *worker) {
-	if len(r.idlers) < spareWorkers || w.exited {
+	if len(r.idlers) < spareWorkers {
 		r.idlers = append(r.idlers, w)
 	} else {
 		w.quit = true
@@ -98,8 +122,7 @@ func (r *run) rest(w *worker) {
 func (r *run) dismiss() {
 	for _, w := range r.idlers {
 		w.quit = true
-		r.driver = w.at
-		r.driver.ChangeOrExit()
+		r.changeTo(&r.driver, w.at)
 	}
 	r.idlers = nil
 }

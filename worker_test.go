@@ -1,6 +1,7 @@
 package tinyio_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -44,6 +45,118 @@ func TestWorkersOfABurstEnd(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// ignorer is a coroutine that ignores its cancellation until it is unwound. It tells begun how many calls it is in when it begins.
+func ignorer(begun func(depth int)) *tinyio.Coro[tinyio.Void] {
+	return tinyio.Do(func(co *tinyio.Co) error {
+		var callers [256]uintptr
+		begun(runtime.Callers(0, callers[:]))
+		for {
+			_ = co.Sleep(1) // in virtual time, which would stand still for one that yields
+		}
+	})
+}
+
+// TestUnwindingCostsALoopNothing proves that a loop can unwind coroutines (R11) for ever: no goroutine is left of one, no
+// memory, and no stack on which those that come later are deeper. Each that is unwound has been resumed by others than the one that
+// made its goroutine, so that whoever is parked where it began is somebody else each time.
+func TestUnwindingCostsALoopNothing(t *testing.T) {
+	noLeaks(t)
+	const rounds, each, allowed = 1000, 3, 1 << 20 // a goroutine that goes on after each would take 1.8 kB
+	used := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.StackInuse + m.HeapAlloc
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		depths, goroutines := map[int]int{}, 0
+		var before uint64
+		for round := range rounds {
+			if round == 10 {
+				before, goroutines = used(), runtime.NumGoroutine()
+			}
+			failed := errors.New("failed")
+			r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				for range each {
+					if err := co.Spawn(ignorer(func(depth int) { depths[depth]++ })); err != nil {
+						return err
+					}
+				}
+				for range round % 4 {
+					if err := co.Yield(); err != nil {
+						return err
+					}
+				}
+				return failed
+			}))
+			if err != nil {
+				return err
+			}
+			if !errors.Is(r.Err, failed) {
+				return fmt.Errorf("Isolate says %v, want %v", r.Err, failed)
+			}
+		}
+		if len(depths) != 1 {
+			return fmt.Errorf("coroutines began so many calls deep, so often: %v; want all equally deep", depths)
+		}
+		if after := runtime.NumGoroutine(); after > goroutines+each {
+			return fmt.Errorf("there were %d goroutines after ten rounds, and there are %d now", goroutines, after)
+		}
+		if after := used(); after > before+allowed {
+			return fmt.Errorf("%d bytes are in use, %d before", after, before)
+		}
+		return nil
+	})
+}
+
+// TestUnwindingDisturbsNobody proves that a worker can end wherever it and all others are parked by then (R11): coroutines sleep at
+// random and are resumed in an order that changes all the time, while others among them are unwound.
+func TestUnwindingDisturbsNobody(t *testing.T) {
+	noLeaks(t)
+	const n, rounds = 30, 20
+	random := rand.New(rand.NewPCG(3, 4))
+	turns, unwound := make([]int, n), 0
+	sleep := func(co *tinyio.Co) error { return co.Sleep(time.Duration(random.IntN(n))) }
+	succeed(t, func(co *tinyio.Co) error {
+		all := make([]tinyio.Awaitable, n)
+		for i := range all {
+			all[i] = tinyio.Do(func(co *tinyio.Co) error {
+				for range rounds {
+					if err := sleep(co); err != nil {
+						return err
+					}
+					if turns[i]++; i%2 == 0 {
+						continue
+					}
+					failed := fmt.Errorf("failed in round %d of %d", turns[i], i)
+					r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+						if err := co.Spawn(ignorer(func(int) { unwound++ })); err != nil {
+							return err
+						}
+						if err := sleep(co); err != nil {
+							return err
+						}
+						return failed
+					}))
+					if err != nil || !errors.Is(r.Err, failed) {
+						return fmt.Errorf("Isolate says %v, %v, want %v", r.Err, err, failed)
+					}
+				}
+				return nil
+			})
+		}
+		return co.Wait(all...)
+	})
+	for i, got := range turns {
+		if got != rounds {
+			t.Errorf("coroutine %d had %d turns, want %d", i, got, rounds)
+		}
+	}
+	if want := n / 2 * rounds; unwound != want {
+		t.Errorf("%d were unwound, want %d", unwound, want)
+	}
 }
 
 // TestExitsAreNobodyElsesAffair proves R14 for a Goexit on a goroutine in whose place anybody may be parked: it ends the run, and no

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// A goroutineWatch finds the goroutines that a run has left behind. Goroutines inherit the profiler labels of the one that starts
-// them, so those of a run can be told from all others, such as those of tests that run at the same time.
+// A goroutineWatch finds the goroutines that a run has left behind. Those of a run have the profiler labels of the context given to
+// it, and goroutines inherit the labels of the one that starts them; so those of a run can be told from all others, such as those
+// of tests that run at the same time. Those of a run inside it can if that is given the context of a coroutine.
 type goroutineWatch struct {
 	bubble bool
 	number string

@@ -124,7 +124,7 @@ func (r *trial) host() {
 	}
 	r.countEnds()
 	for _, check := range r.checks {
-		r.apart(watch, func() {
+		r.apart(watch, func(context.Context) {
 			if err := check(); err != nil {
 				r.fails(leavesUndone, err)
 			}
@@ -137,8 +137,8 @@ func (r *trial) host() {
 }
 
 // apart calls f on a goroutine of its own, which may panic, or end by a Goexit, without harm to the test: then the run has failed.
-// It returns when that has ended, or false when the run can never end.
-func (r *trial) apart(watch goroutineWatch, f func()) bool {
+// It returns when that has ended, or false when the run can never end. The context has the label of watch, as the goroutine has.
+func (r *trial) apart(watch goroutineWatch, f func(ctx context.Context)) bool {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -150,7 +150,7 @@ func (r *trial) apart(watch goroutineWatch, f func()) bool {
 				r.fails(exits, errSeeAbove)
 			}
 		}()
-		pprof.Do(context.Background(), watch.label(), func(context.Context) { f() })
+		pprof.Do(context.Background(), watch.label(), f)
 		returned = true
 	}()
 	select {
@@ -171,8 +171,8 @@ func (r *trial) fails(f flaw, err error) {
 }
 
 // drive takes the steps of the run.
-func (r *trial) drive() {
-	ctx, cancel := context.WithCancelCause(context.WithValue(context.Background(), trialKey{}, r))
+func (r *trial) drive(ctx context.Context) {
+	ctx, cancel := context.WithCancelCause(context.WithValue(ctx, trialKey{}, r))
 	defer cancel(nil)
 	r.cancel = cancel
 	l := tinyio.NewLoop(tinyio.WithClock(hostClock{r}), tinyio.WithPicker(hostPicker{r}),

@@ -27,9 +27,13 @@ func (p *Place) Init(w Worker) {
 		returned := false
 		// A Goexit would go on in the one that is parked in p: iter.Pull sees to that. A panic can be stopped there.
 		defer func() {
-			if !returned {
-				panic(Exited)
+			if returned {
+				return
 			}
+			if r := recover(); r != nil {
+				panic(r)
+			}
+			panic(Exited)
 		}()
 		p.Yield = yield
 		w.Work()

@@ -1,0 +1,169 @@
+package tinyio_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"runtime/pprof"
+	"strings"
+	"testing"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// labelsHere returns the profiler labels of the goroutine that calls it, as the goroutine profile has them.
+//
+//go:noinline
+func labelsHere() string {
+	var profile bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&profile, 1)
+	for part := range strings.SplitSeq(profile.String(), "\n\n") {
+		if !strings.Contains(part, "tinyio_test.labelsHere") {
+			continue
+		}
+		_, labels, _ := strings.Cut(part, "# labels: ")
+		labels, _, _ = strings.Cut(labels, "\n")
+		return labels
+	}
+	return "not found"
+}
+
+// leaveLabels sets a label on the calling goroutine and does not take it back.
+func leaveLabels(value string) {
+	pprof.SetGoroutineLabels(pprof.WithLabels(background, pprof.Labels("left by", value)))
+}
+
+// TestLabelsAreThoseOfTheRun proves R29 for profiler labels: wherever code of a coroutine begins, it has those of the context
+// given to the run and none that another coroutine has set, whichever goroutine it runs on and whoever started that.
+func TestLabelsAreThoseOfTheRun(t *testing.T) {
+	run := pprof.WithLabels(background, pprof.Labels("run", "this", "of", "the test"))
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		want string
+	}{
+		"some": {run, `{"of":"the test", "run":"this"}`},
+		"none": {background, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			check := func(where string) {
+				if got := labelsHere(); got != test.want {
+					t.Errorf("%s has the labels %s, want %s", where, got, test.want)
+				}
+			}
+			show := func(where string) *tinyio.Coro[tinyio.Void] {
+				return tinyio.Do(func(co *tinyio.Co) error {
+					check(where)
+					leaveLabels(where)
+					return co.Yield()
+				})
+			}
+			thread := func(where string) *tinyio.Coro[tinyio.Void] {
+				return tinyio.RunInThread(func(context.Context) (tinyio.Void, error) {
+					check(where)
+					return tinyio.Void{}, nil
+				})
+			}
+			start := func(where string) *tinyio.Coro[tinyio.Void] {
+				return tinyio.FromCallback(func(done func(tinyio.Void, error)) func(error) {
+					check(where)
+					leaveLabels(where)
+					done(tinyio.Void{}, nil)
+					return nil
+				})
+			}
+			all := func(co *tinyio.Co, where string) error {
+				// The first of them has a worker that another coroutine has left. The others have workers that are started now.
+				err := co.Wait(show(where+": a coroutine"), show(where+": a second one"), show(where+": a third one"))
+				return errors.Join(err, wait(co, thread(where+": a thread")), wait(co, start(where+": a start function")))
+			}
+			_, err := tinyio.Run(test.ctx, tinyio.Do(func(co *tinyio.Co) error {
+				check("the first coroutine")
+				err := all(co, "started by the first")
+				leaveLabels("the first coroutine")
+				own := labelsHere()
+				err = errors.Join(err, all(co, "started by one with labels"))
+				pprof.Do(co, pprof.Labels("only", "for a while"), func(context.Context) {
+					err = errors.Join(err, all(co, "inside pprof.Do"))
+				})
+				check("the first coroutine after pprof.Do")
+				leaveLabels("the first coroutine")
+				_, err2 := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return all(co, "isolated") }))
+				if got := labelsHere(); got != own {
+					t.Errorf("a coroutine that set %s has %s after it has waited", own, got)
+				}
+				return errors.Join(err, err2)
+			}))
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestLabelsOfTheCallerOfRun proves that a run leaves the labels of the goroutine alone that called it, and does not take them
+// for its own; and that a run inside another has those of its own context (R29).
+func TestLabelsOfTheCallerOfRun(t *testing.T) {
+	noLeaks(t)
+	defer pprof.SetGoroutineLabels(background)
+	leaveLabels("the caller")
+	before := labelsHere()
+	inner := pprof.WithLabels(background, pprof.Labels("run", "inner"))
+	var log recorder
+	err := virtually(func(co *tinyio.Co) error {
+		log.add("outer: %s", labelsHere())
+		_, err := tinyio.Run(inner, tinyio.Do(func(co *tinyio.Co) error {
+			defer leaveLabels("the inner run")
+			log.add("inner: %s", labelsHere())
+			return co.Sleep(1)
+		}), tinyio.WithVirtualTime())
+		log.add("outer: %s", labelsHere())
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	log.want(t, "outer: ", `inner: {"run":"inner"}`, "outer: ")
+	if after := labelsHere(); after != before {
+		t.Errorf("the caller of Run had %s and now has %s", before, after)
+	}
+}
+
+// TestLabelsOfThreadsOfAHost proves R29 where a host runs the threads, and of what is called in a tool: an observer that happens to
+// be called in the turn of a coroutine has the labels of the run.
+func TestLabelsOfThreadsOfAHost(t *testing.T) {
+	noLeaks(t)
+	ctx := pprof.WithLabels(background, pprof.Labels("run", "hosted"))
+	const want = `{"run":"hosted"}`
+	seen := map[string]int{}
+	see := func(who string) { seen[fmt.Sprintf("%s: %s", who, labelsHere())]++ }
+	ended := make(chan bool)
+	host := tinyio.WithThreads(func(th *tinyio.Thread) {
+		go func() {
+			defer close(ended)
+			leaveLabels("the host")
+			th.Run()
+			th.Return()
+		}()
+	})
+	observer := observe(func(n tinyio.Note) {
+		if n.What == tinyio.Woken {
+			see("observer")
+		}
+	})
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		leaveLabels("the first coroutine")
+		return wait(co, tinyio.RunInThread(func(context.Context) (tinyio.Void, error) {
+			see("thread")
+			return tinyio.Void{}, nil
+		}))
+	}), host, tinyio.WithObserver(observer))
+	<-ended
+	if err != nil {
+		t.Error(err)
+	}
+	if len(seen) != 2 || seen["thread: "+want] != 1 || seen["observer: "+want] == 0 {
+		t.Errorf("seen: %v", seen)
+	}
+}
