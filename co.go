@@ -49,7 +49,7 @@ func (co *Co) check(op string) {
 	switch {
 	case c == nil:
 		panic("tinyio: " + op + ": the Co is zero; use the one that the coroutine's function is given")
-	case c.g.Load() == stack.ID() && c.state == running && !co.shield.retired(co):
+	case c.g.Load() == stack.ID() && c.state == running && !co.retired():
 		return
 	}
 	panic("tinyio: " + op + ": the Co of coroutine " + co.c.describe() + " was used outside its own coroutine; " +
@@ -218,7 +218,9 @@ func (co *Co) launch(op string, t *task) {
 	t.loop.Store(r.loop)
 	if err := co.refused(); err != nil {
 		t.outcome, t.err, t.state = returned, err, done
+		t.body.skip()
 		t.finished.Store(true)
+		t.loop.Store(noLoop)
 		return
 	}
 	r.want(c, t)

@@ -136,7 +136,7 @@ func (g *collector) next(co *Co) (*task, error) {
 		return nil, err
 	}
 	t := g.ended[0]
-	g.ended = g.ended[1:]
+	g.ended[0], g.ended = nil, g.ended[1:]
 	return t, err
 }
 

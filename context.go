@@ -39,8 +39,8 @@ func (co *Co) ctx() *atomic.Pointer[coContext] {
 	if co == nil || co.c == nil {
 		panic("tinyio: the Co is nil or zero; use the one that the coroutine's function is given")
 	}
-	if s := co.shield; s != nil && s.handle == co {
-		return &s.ctx
+	if co.isHandle() {
+		return &co.shield.ctx
 	}
 	return &co.c.ctx
 }

@@ -58,7 +58,10 @@ func (c *task) failed() *failure {
 		f.err = c.err
 	case c.outcome == exited:
 		f.exit = true
-	case c.err == nil || c.stop != nil && c.stop.explains(c.err):
+	case c.err == nil:
+		return nil
+	case c.stop != nil && c.stop.explains(c.err):
+		c.clean = true
 		return nil
 	}
 	return f

@@ -109,6 +109,8 @@ func (s *submission) call(*Co) error {
 	panic("tinyio: internal error: a submission is called; please report this")
 }
 
+func (s *submission) skip() {}
+
 func (s *submission) arrive(r *run) { r.deferred.push(s) }
 
 // run begins to wait for the target.
@@ -132,6 +134,8 @@ func (s *submission) admit(r *run) error {
 		return ErrNotRunning
 	case r.root.crash != nil:
 		return r.root.crash.err
+	case s.target.finished.Load():
+		return nil
 	}
 	return s.target.claim(r.loop)
 }
@@ -153,10 +157,10 @@ func (s *submission) verdict() error {
 	switch finished := t.state == done; {
 	case finished && t.err == nil:
 		return nil
-	case finished && !(t.stop != nil && t.stop.explains(t.err)):
+	case finished && !t.clean:
 		return &Error{Err: t.err, Trace: []Frame{c.entryFrame(), t.entryFrame()}}
 	case c.stop == nil:
-		return t.stop.err // of an Isolate, or a Cancel
+		return t.err // of an Isolate, or a Cancel
 	}
 	return c.stop.err
 }

@@ -64,6 +64,7 @@ type task struct {
 	kept     bool // it is wanted for its own sake: it was spawned, or is the first of its scope
 	daemon   bool // it does not keep its scope up
 	side     side // where a search for cycles has met it
+	clean    bool // it was stopped, and its error says only that
 
 	stop     *reason // what it is stopped for, nil if it is not
 	finished atomic.Bool
@@ -153,6 +154,7 @@ type body interface {
 	Awaitable
 	call(co *Co) error
 	comeBack() // the last turn of what waits without a stack
+	skip()     // it is not going to be called
 }
 
 func (c *task) init(b body, entry uintptr) {

@@ -84,8 +84,10 @@ func WithThreads(start func(t *Thread)) Option {
 // ends that. Run does nothing if it, or Fail, has been called before.
 func (t *Thread) Run() {
 	if t.begun.CompareAndSwap(false, true) {
+		run := t.run
+		t.run, t.fail = nil, nil
 		defer t.ended.Store(true)
-		t.run()
+		run()
 	}
 }
 
@@ -96,7 +98,9 @@ func (t *Thread) Return() {
 		panic("tinyio: Thread.Return: the function of coroutine " + t.c.describe() + " has not returned; call Run first")
 	}
 	if t.returned.CompareAndSwap(false, true) {
-		t.back()
+		back := t.back
+		t.back = nil
+		back()
 	}
 }
 
@@ -107,7 +111,9 @@ func (t *Thread) Fail(err error) {
 		panic("tinyio: Thread.Fail: the error is nil; a thread that does not fail has to Run")
 	}
 	if t.begun.CompareAndSwap(false, true) {
-		t.fail(err)
+		fail := t.fail
+		t.run, t.fail = nil, nil
+		fail(err)
 		t.ended.Store(true)
 		t.Return()
 	}
