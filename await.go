@@ -104,7 +104,10 @@ func (co *Co) awaitAll(edges []waiter) error {
 }
 
 // awaitEdges waits until all coroutines to which the edges of the coroutine lead have finished.
-func (co *Co) awaitEdges() error { return co.joined(co.suspend(onTask)) }
+func (co *Co) awaitEdges() error {
+	co.hand(co.c.run())
+	return co.joined(co.suspend(onTask))
+}
 
 // joined is how a wait for coroutines has ended, err being how the suspension has.
 func (co *Co) joined(err error) error {

@@ -114,7 +114,7 @@ func (k *call[T]) call() {
 			}
 		}
 	}()
-	k.co.c.setLabels()
+	setLabels(k.co.inherited())
 	k.value, k.err = k.fn((*threadContext)(k.co))
 	k.how = nil
 }

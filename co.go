@@ -192,6 +192,7 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 		}
 	}
 	r.asked.fresh, r.asked.daemons = cs, daemons
+	co.hand(r)
 	return co.suspend(onSpawn)
 }
 
@@ -223,7 +224,9 @@ func (co *Co) launch(op string, t *task) {
 		t.loop.Store(noLoop)
 		return
 	}
+	co.hand(r)
 	r.want(c, t)
+	r.asked.inherit = nil
 }
 
 // Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. Their values are then to be

@@ -122,6 +122,7 @@ func (g *collector) next(co *Co) (*task, error) {
 		return nil, err
 	}
 	c.more().edges = g.edges
+	co.hand(c.run())
 	err := co.suspend(onAny)
 	if g.all && g.standing() > 0 {
 		_ = co.suspend(onAny) // one of the group had woken c just before it was stopped: it waits for its other children

@@ -319,7 +319,8 @@ type request struct {
 	limited bool // pause is a limit to a wait
 	fresh   []Awaitable
 	daemons bool
-	halt    *reason // that is to stop the coroutine to which the edge leads
+	inherit *coContext // what those inherit who are started for it, if it is not what the coroutine itself has
+	halt    *reason    // that is to stop the coroutine to which the edge leads
 	hub     *hub
 	line    *waitList
 }
@@ -391,7 +392,9 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 		c.ctx.Store(r.values)
 		return
 	}
-	c.ctx.Store(starter.ctx.Load().inherited)
+	if c.ctx.Store(starter.ctx.Load().inherited); r.asked.inherit != nil {
+		c.ctx.Store(r.asked.inherit)
+	}
 	if s := starter.shield(); s != nil {
 		c.co.shield, c.more().shield = s, s
 		s.add(c)

@@ -18,6 +18,7 @@ type shield struct {
 	timer   timers.Timer // set when there is something to keep away: the end of the grace
 	over    bool         // its function has ended
 	handle  *Co
+	of      *Co                       // what WithValues was called of, if this is no Shield but the frame of its handle
 	ctx     atomic.Pointer[coContext] // of the handle
 	members shielded                  // the ring of those who were started inside and have not finished
 }
@@ -69,7 +70,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	s := &shield{owner: c, outer: c.shield(), open: true, grace: grace}
 	s.members.next, s.members.prev = &s.members, &s.members
 	s.handle = &Co{c: c, shield: s}
-	s.ctx.Store(c.ctx.Load().inherited)
+	s.ctx.Store(co.inherited())
 	if c.stop != nil && !co.shield.keepsAway(c, c.stop) {
 		c.attempt(1) // or it could go on for ever, from shield to shield
 	}
@@ -169,7 +170,12 @@ func (m *shielded) comeThrough(r *run) {
 func (co *Co) isHandle() bool { return co != &co.c.co }
 
 // retired reports that co was the handle of a Shield and is no longer good.
-func (co *Co) retired() bool { return co.isHandle() && co.shield.over }
+func (co *Co) retired() bool {
+	if co.isView() {
+		return co.shield.of.retired()
+	}
+	return co.isHandle() && co.shield.over
+}
 
 // startGrace starts the grace period, the first time that there is something to keep away.
 func (s *shield) startGrace(r *run) {

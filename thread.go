@@ -53,7 +53,7 @@ type threadContext Co
 func (t *threadContext) Deadline() (time.Time, bool) { return (*Co)(t).Deadline() }
 func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
 func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
-func (t *threadContext) Value(key any) any           { return (*Co)(t).context().Value(key) }
+func (t *threadContext) Value(key any) any           { return (*Co)(t).value(key) }
 
 // A Thread is the function of a [RunInThread] or a [Call] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
 // returned, Return; or Fail instead of both. All of them may be called from any goroutine.
