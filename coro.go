@@ -103,6 +103,23 @@ func (c *Coro[T]) Value() T {
 	return c.value
 }
 
+// Finished reports whether c has finished, with a value or an error. It may be called from any goroutine.
+func (c *Coro[T]) Finished() bool {
+	if c == nil || c.c.body == nil {
+		panic("tinyio: Finished: the coroutine is nil or zero; make it with New")
+	}
+	return c.c.finished.Load()
+}
+
+// Awaitables returns cs for [Co.Wait], [Co.Spawn] or [WaitAny].
+func Awaitables[T any](cs []*Coro[T]) []Awaitable {
+	as := make([]Awaitable, len(cs))
+	for i, c := range cs {
+		as[i] = c
+	}
+	return as
+}
+
 // call runs the function of c to its end, or, of a callback, its start.
 func (c *Coro[T]) call(co *Co) (err error) {
 	fn := c.fn

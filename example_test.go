@@ -1591,3 +1591,28 @@ func TestRetryTakesThreeSeconds(t *testing.T) {
 		}
 	})
 }
+
+// A ticker. What it does takes part of each interval.
+func ExampleEvery() {
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		start := co.Now()
+		for now, err := range tinyio.Every(co, time.Minute) {
+			if err != nil {
+				return err
+			}
+			fmt.Println("tick after", now.Sub(start))
+			if err := co.Sleep(20 * time.Second); err != nil {
+				return err
+			}
+			if now.Sub(start) >= 3*time.Minute {
+				break
+			}
+		}
+		return nil
+	})
+	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	// Output:
+	// tick after 1m0s
+	// tick after 2m0s
+	// tick after 3m0s
+}

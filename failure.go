@@ -104,6 +104,9 @@ func (r *run) fail(s *scope, f failure) {
 	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: tell at least where the first one was
 		f.trace = []Frame{r.where(s.main)}
 	}
+	if r.isInterrupted(f) {
+		s, f = r.root, r.interruption()
+	}
 	if p, ok := f.err.(*PanicError); ok && f.panic && p.Trace == nil {
 		p.Trace = f.trace
 	}
@@ -120,6 +123,16 @@ func (r *run) fail(s *scope, f failure) {
 	}
 	r.stopScope(s, s.crash)
 	r.endWaits()
+}
+
+// isInterrupted reports whether f says only that the context of the run is done, which the run has not noticed yet: somebody has closed over
+// the context. Then it is no failure, and the run is interrupted (R12).
+func (r *run) isInterrupted(f failure) (so bool) {
+	if f.outside || f.panic || f.exit || r.root.crash != nil || r.ctx.Err() == nil {
+		return false
+	}
+	defer func() { _ = recover() }() // of a method of the error
+	return errors.Is(f.err, r.ctx.Err())
 }
 
 // interruption is the failure that the context of r is done.

@@ -3,6 +3,7 @@ package tinyio_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,5 +102,32 @@ func TestRunInAThreadWithTheContextOfAShield(t *testing.T) {
 		if !errors.Is(err, errBoom) {
 			t.Fatalf("Run returns %v", err)
 		}
+	}
+}
+
+// R12: a coroutine that fails with the error of the context of the run, before the run has noticed that this is done, has not failed: the
+// run is interrupted, and returns the cause. So it is inside an Isolate, too.
+func TestFailureThatSaysOnlyThatTheContextIsDone(t *testing.T) {
+	for name, isolated := range map[string]bool{"in the run": false, "isolated": true} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			ctx, cancel := context.WithCancelCause(background)
+			_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+				fails := tinyio.Do(func(*tinyio.Co) error {
+					cancel(errBoom)
+					return fmt.Errorf("the request: %w", ctx.Err())
+				})
+				if !isolated {
+					return wait(co, fails)
+				}
+				_, err := tinyio.Isolate(co, fails)
+				wantCancelled(t, err, errBoom)
+				return err
+			}), tinyio.WithVirtualTime())
+			var e *tinyio.Error
+			if !errors.As(err, &e) || e.Err != errBoom {
+				t.Errorf("Run returns %v", err)
+			}
+		})
 	}
 }

@@ -1,0 +1,82 @@
+package tinyio_test
+
+import (
+	"errors"
+	"iter"
+	"testing"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// Every ticks at multiples of its interval, whatever the range does meanwhile: what takes longer gets one tick late, and loses the others.
+func TestEveryDropsLateTicks(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		pauses := []time.Duration{0, time.Second / 2, 2500 * time.Millisecond, 0, 0}
+		for now, err := range tinyio.Every(co, time.Second) {
+			if err != nil {
+				return err
+			}
+			log.add("%v", now.Sub(start.start))
+			if len(pauses) == 0 {
+				break
+			}
+			pause := pauses[0]
+			pauses = pauses[1:]
+			if err := co.Sleep(pause); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	log.want(t, "1s", "2s", "3s", "5.5s", "6s", "7s")
+}
+
+// The range ends with the stop of the coroutine. On another goroutine it is a clear panic.
+func TestEveryEnds(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		_, err := tinyio.Timeout(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+			ticks := 0
+			for _, err := range tinyio.Every(co, time.Second) {
+				if err != nil {
+					return ticks, err
+				}
+				ticks++
+			}
+			return ticks, errors.New("the range ends without an error")
+		}), 3500*time.Millisecond)
+		if !errors.Is(err, tinyio.ErrTimeout) || errors.As(err, new(interface{ Unwrap() []error })) && len(err.(*tinyio.TimeoutError).Cleanup) > 0 {
+			t.Errorf("Timeout returns %v", err)
+		}
+		wantSentence(t, panicOf(func() { tinyio.Every(co, 0) }), "Every", "must be positive")
+		next, stop := iter.Pull2(tinyio.Every(co, time.Second))
+		defer stop()
+		wantSentence(t, panicOf(func() { next() }), "was used outside its own coroutine")
+		return nil
+	})
+}
+
+// Finished tells from any goroutine whether a coroutine has finished.
+func TestFinished(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		cs := []*tinyio.Coro[int]{value(time.Second, 1), value(2*time.Second, 2)}
+		if cs[0].Finished() {
+			t.Error("a fresh one has finished")
+		}
+		if err := co.Spawn(tinyio.Awaitables(cs)...); err != nil {
+			return err
+		}
+		if err := co.Sleep(1500 * time.Millisecond); err != nil {
+			return err
+		}
+		if !cs[0].Finished() || cs[1].Finished() {
+			t.Errorf("after 1.5 s: %v, %v", cs[0].Finished(), cs[1].Finished())
+		}
+		return co.Wait(tinyio.Awaitables(cs)...)
+	})
+}
