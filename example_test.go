@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -1314,6 +1315,7 @@ func ExampleLoop_Serve() {
 
 	sum, err := 0, tinyio.ErrNotRunning
 	for errors.Is(err, tinyio.ErrNotRunning) {
+		runtime.Gosched() // until it has begun
 		sum, err = tinyio.Submit(ctx, loop, slowAddOne(2))
 	}
 	fmt.Println(sum, err)

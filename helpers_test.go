@@ -46,6 +46,14 @@ func fallsTo(goroutines int) bool {
 	return false
 }
 
+// needsProcesses skips the test where a program can neither start another one nor get a signal.
+func needsProcesses(t *testing.T) {
+	t.Helper()
+	if runtime.GOARCH == "wasm" {
+		t.Skipf("there are no processes and no signals on %s/%s", runtime.GOOS, runtime.GOARCH)
+	}
+}
+
 // within calls f on a goroutine of its own and fails the test if it does not return: for what would hang if it were wrong.
 // A panic of f is an error of the test.
 func within(t *testing.T, f func()) {

@@ -76,7 +76,11 @@ func TestLabelsAreThoseOfTheRun(t *testing.T) {
 			all := func(co *tinyio.Co, where string) error {
 				// The first of them has a worker that another coroutine has left. The others have workers that are started now.
 				err := co.Wait(show(where+": a coroutine"), show(where+": a second one"), show(where+": a third one"))
-				return errors.Join(err, wait(co, thread(where+": a thread")), wait(co, start(where+": a start function")))
+				_, call := tinyio.Call(co, func(context.Context) (tinyio.Void, error) {
+					check(where + ": a call")
+					return tinyio.Void{}, nil
+				})
+				return errors.Join(err, call, wait(co, thread(where+": a thread")), wait(co, start(where+": a start function")))
 			}
 			_, err := tinyio.Run(test.ctx, tinyio.Do(func(co *tinyio.Co) error {
 				check("the first coroutine")

@@ -777,6 +777,7 @@ func TestMisuseCoroutineThatWaitsWithItsThreadLocked(t *testing.T) {
 		})
 		return
 	}
+	needsProcesses(t)
 	noLeaks(t)
 	self := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 	self.Env = append(os.Environ(), "TINYIO_TEST_LOCKED=1")

@@ -783,6 +783,7 @@ func TestW21ResultThatRefersToItsCoroutineIsFreed(t *testing.T) {
 
 // W22: SIGTERM cleans up everything, an endless background task included.
 func TestW22SignalCleansUpEverything(t *testing.T) {
+	needsProcesses(t)
 	signal.Notify(make(chan os.Signal, 1)) // the first call starts a goroutine of package signal that stays
 	signal.Reset()
 	noLeaks(t)
