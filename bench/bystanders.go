@@ -12,6 +12,7 @@ type bystanders struct {
 	name  string
 	about string // what each of them does
 	busy  bool   // they take turns: then what is measured is one of their turns, while the operator does its own
+	past  bool   // there are none, but the operation has been done as often before, or for a while
 	spoil bool   // nothing ends their waits but an error
 	// around, if there is one, runs fn, in which all coroutines are started, the operator too.
 	around func(co *tinyio.Co, fn func(co *tinyio.Co) error) error
@@ -125,6 +126,8 @@ func kindsOfBystanders() []bystanders {
 		return err
 	}
 	return []bystanders{
+		{name: "past", about: "is past: the operation has been done as often before", past: true,
+			start: func(s *stage, _ *tinyio.Co) error { s.all.Set(); return nil }},
 		{name: "ready", about: "yields, again and again; the figure is one of these turns", busy: true,
 			start: each(func(s *stage, co *tinyio.Co) error {
 				s.arrive()
