@@ -49,7 +49,9 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	}
 	errs := make([]error, len(cs))
 	for i := range scopes {
-		errs[i] = scopes[i].report(r.loop.mode)
+		if errs[i] = scopes[i].report(r.loop.mode); errs[i] == nil {
+			errs[i] = tries[i].c.err // nothing failed in it, but somebody has cancelled it
+		}
 	}
 	return zero, errors.Join(errs...)
 }

@@ -40,6 +40,9 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 	if failed := s.report(r.loop.mode); failed != nil {
 		return zero, failed
 	}
+	if err == nil {
+		return c.value, c.c.err // nothing failed, but it may have been cancelled by somebody
+	}
 	return c.result(err)
 }
 

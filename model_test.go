@@ -1203,6 +1203,9 @@ func (h modelHand) Isolate(j int) (int, error) {
 	if failed := m.report(d); failed != nil {
 		return 0, failed
 	}
+	if err == nil {
+		return t.value, t.err
+	}
 	return t.result(err)
 }
 
@@ -1234,8 +1237,12 @@ func (h modelHand) First(js []int) (int, error) {
 		return 0, err
 	}
 	var errs []error
-	for _, d := range w.inside {
-		errs = append(errs, m.report(d))
+	for i, d := range w.inside {
+		err := m.report(d)
+		if err == nil {
+			err = tries[i].err
+		}
+		errs = append(errs, err)
 	}
 	return 0, errors.Join(errs...)
 }

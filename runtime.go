@@ -139,5 +139,5 @@ func (r *Runtime[T]) Result() (T, error) {
 	case r.run.result != nil:
 		return zero, r.run.result
 	}
-	return r.coro.value, r.coro.c.err
+	return r.coro.value, r.coro.c.pastError()
 }
