@@ -453,11 +453,10 @@ func (r *run) spawn(c *task) {
 
 // finish settles c and tells those who wait for it.
 func (r *run) finish(c *task) {
-	s, f := c.scope, c.failure()
+	s, f, why := c.scope, c.failure(), c.cleansUpFor()
 	if f != nil {
-		f.trace = r.chain(c, c.answerable())
+		r.tellChain(f, c, why)
 	}
-	why := c.cleansUpFor()
 	c.state = done
 	if c.err != nil && c.outcome == returned && c.stop != nil && c.stop.crash == nil {
 		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it

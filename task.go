@@ -173,6 +173,8 @@ func (c *task) execute(w *worker) {
 		c.outcome = pending
 		return
 	}
+	// While this still counts as an exit: a method of the error may call runtime.Goexit.
+	c.clean = err != nil && c.stop != nil && c.stop.explains(err)
 	c.err, c.outcome, c.wait = err, returned, onNothing
 }
 

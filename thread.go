@@ -244,7 +244,12 @@ func (c *task) endCallback() {
 	if b.abrupt != nil {
 		c.err = b.abrupt
 	}
-	b.cancel = nil // what it holds on to is not needed any more
+	b.cancel = nil                     // what it holds on to is not needed any more
+	if c.err != nil && c.stop != nil { // there is no stack that a method of the error could end, but the loop's
+		if f := c.run().beside(func() { c.clean = c.stop.explains(c.err) }); f != nil {
+			c.err = f.how()
+		}
+	}
 	c.endWith(c.err)
 }
 
