@@ -61,7 +61,7 @@ type task struct {
 	wait     waitKind
 	outcome  outcome
 	hasLetGo bool // it no longer wants those that it waits for: see cancel.go
-	kept     bool // it is wanted for its own sake: it was spawned, or is the first of its scope
+	kept     bool // it is wanted for its own sake: it was spawned
 	daemon   bool // it does not keep its scope up
 	side     side // where a search for cycles has met it
 	clean    bool // it was stopped, and its error says only that
