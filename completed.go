@@ -102,6 +102,7 @@ func (g *collector) start(c *task) {
 			line.push(w)
 		}
 	}
+	r.report()
 }
 
 // note takes down that t has finished and reports whether the owner waits for that.
@@ -117,17 +118,7 @@ func (g *collector) next(co *Co) (*task, error) {
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
-	c.more().edges = g.edges
-	r := c.run()
-	r.choosing++
-	err := co.suspend(onCompletion)
-	if c.exposed() && c.keepStopping() > 0 {
-		// One of the group has woken c just before it was stopped. The others are its children all the same: it goes on when
-		// they have finished.
-		_ = co.suspend(onCompletion)
-	}
-	r.choosing--
-	g.asleep, c.annex().edges = false, nil
+	err := g.wait(co)
 	failed := c.err
 	c.err = nil
 	if err == nil {
@@ -139,6 +130,25 @@ func (g *collector) next(co *Co) (*task, error) {
 	t := g.ended[0]
 	g.ended[0], g.ended = nil, g.ended[1:]
 	return t, err
+}
+
+// wait waits until another coroutine has finished, or the caller is to stop and those that stop with it have.
+func (g *collector) wait(co *Co) error {
+	c := co.c
+	c.more().edges = g.edges
+	r := c.run()
+	r.choosing++
+	defer func() { // also if c exits
+		r.choosing--
+		g.asleep, c.annex().edges = false, nil
+	}()
+	err := co.suspend(onCompletion)
+	if c.exposed() && c.keepStopping() > 0 {
+		// One of the group has woken c just before it was stopped. The others are its children all the same: it goes on when
+		// they have finished.
+		_ = co.suspend(onCompletion)
+	}
+	return err
 }
 
 // joinAny makes c wait for the next coroutine of its group.

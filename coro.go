@@ -339,6 +339,9 @@ func (c *task) execute(w *worker) {
 	c.setLabels()
 	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
+	if w.run.watched {
+		w.run.report()
+	}
 	err := c.body.call(&c.co)
 	if c.state != running { // a callback, which waits without a stack from here on
 		c.outcome = pending
@@ -422,7 +425,9 @@ func (co *Co) standIn(line *waitList, w wait) error {
 // before its turn.
 func (w *waiter) grant(answer uint32) {
 	w.c.answer = answer
-	w.c.run().wake(w.c)
+	r := w.c.run()
+	r.wake(w.c)
+	r.report()
 }
 
 func (l *waitList) push(w *waiter) {

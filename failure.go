@@ -125,9 +125,9 @@ func (r *run) fail(s *scope, f failure) {
 	r.endWaits()
 }
 
-// interruption is the failure that the context of r is done.
-func (r *run) interruption() failure {
-	return failure{err: context.Cause(r.ctx), outside: true}
+// interrupted is the failure that ctx, of a run, is done.
+func interrupted(ctx context.Context) failure {
+	return failure{err: context.Cause(ctx), outside: true}
 }
 
 // deadlocked crashes the loop because nothing can ever happen in it again.

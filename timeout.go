@@ -19,8 +19,7 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	if err := caller.edgeTo(&caller.one[0], "Timeout", c.awaitable()); err != nil {
 		return zero, err
 	}
-	asked := &caller.run().asked
-	asked.pause, asked.limited = d, true
+	caller.run().askFor(d)
 	caller.more().limit = d
 	stop := co.suspend(onCoroutine)
 	err := co.joined(stop)
