@@ -109,7 +109,7 @@ func (r *run) fail(s *scope, f failure) {
 		f.trace = []Frame{r.where(s.main)}
 	}
 	if r.isInterrupted(f) {
-		s, f = r.root, r.interruption()
+		s, f = r.root, interrupted(r.ctx)
 	}
 	if p, ok := f.err.(*PanicError); ok && f.panic && p.Trace == nil {
 		p.Trace = f.trace
@@ -142,9 +142,9 @@ func (r *run) isInterrupted(f failure) (so bool) {
 	return so
 }
 
-// interruption is the failure that the context of r is done.
-func (r *run) interruption() failure {
-	return failure{err: context.Cause(r.ctx), outside: true}
+// interrupted is the failure that ctx, of a run, is done.
+func interrupted(ctx context.Context) failure {
+	return failure{err: context.Cause(ctx), outside: true}
 }
 
 // deadlocked crashes the loop because nothing can ever happen in it again.

@@ -133,7 +133,7 @@ func (s *submission) do(r *run) {
 // admit reports why l does not take s.
 func (s *submission) admit(r *run) error {
 	switch {
-	case r.ended:
+	case r.live == 0:
 		return ErrNotRunning
 	case r.root.crash != nil:
 		return r.root.crash.err
@@ -214,7 +214,7 @@ var loopFunctions []uintptr
 
 func init() { // because begin leads to calledFrom
 	loopFunctions = []uintptr{
-		entryOf((*run).turns), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*aside).Work),
+		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*aside).Work),
 	}
 }
 

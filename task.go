@@ -168,6 +168,9 @@ func (c *task) execute(w *worker) {
 	c.setLabels()
 	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
+	if w.run.watched {
+		w.run.report()
+	}
 	err := c.body.call(&c.co)
 	if c.state != running { // a callback, which waits without a stack from here on
 		c.outcome = pending

@@ -198,6 +198,7 @@ func (c *Coro[T]) callBegin() {
 		})
 		return
 	}
+	r.report()
 	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
 }
 
@@ -391,12 +392,13 @@ func (r *run) shut() {
 // An interruption is the message that the context of a run is done.
 type interruption struct {
 	message
-	run *run
+	run     *run
+	failure failure
 }
 
 func (i *interruption) arrive(r *run) {
 	if r == i.run {
-		r.deferred.push(i.run.interruption())
+		r.deferred.push(i.failure)
 	}
 }
 

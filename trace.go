@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // A Frame is a coroutine in a trace, and a place in it: where it was waiting, or, of the one that failed, its function.
@@ -47,13 +49,20 @@ func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:]) }
 // nobody is the coroutine whose turn it is while a probe is under way.
 var nobody = new(task)
 
-// where returns the place at which c waits.
+// where returns the place in which c is: where it waits, or its function, if it has no stack or that cannot be looked at now.
+//
+// Whose turn it is is not parked; nor is the carrier while it runs the loop. If this is its stack, it tells by itself. It is not if c is a
+// callback without a stack, or if something of the user's is called on another one meanwhile: a cancel function in an aside, or a run
+// inside c.
 func (r *run) where(c *task) Frame {
 	p := new(probe)
 	switch {
-	case c.at == nil || c.state == running:
+	case c.at == nil:
 		return c.entryFrame()
-	case c == r.carrier && r.carrying && r.running == nil: // this is its stack
+	case c == r.running || r.running == nil && r.carrying && c == r.carrier:
+		if r.away > 0 || c.g.Load() != stack.ID() {
+			return c.entryFrame()
+		}
 		p.take()
 	default:
 		turn := r.running
@@ -61,17 +70,24 @@ func (r *run) where(c *task) Frame {
 		c.at.Change()
 		r.probe, r.running = nil, turn
 	}
-	frames := runtime.CallersFrames(p.callers[:p.n])
-	for {
+	at := c.entryFrame()
+	found := false
+	for frames := runtime.CallersFrames(p.callers[:p.n]); ; {
 		f, more := frames.Next()
-		if f.Function != "" && !internalFrame(f) {
-			return Frame{c.label(), f.Function, f.File, f.Line}
+		switch {
+		case f.Function == observing: // what is above is the observer, which asks
+			at, found = c.entryFrame(), false
+		case !found && f.Function != "" && !internalFrame(f):
+			at, found = Frame{c.label(), f.Function, f.File, f.Line}, true
 		}
 		if !more {
-			return c.entryFrame()
+			return at
 		}
 	}
 }
+
+// observing is the name of the function that calls an observer.
+var observing = runtime.FuncForPC(entryOf((*run).tellObserver)).Name()
 
 // entryFrame is the function of c.
 func (c *task) entryFrame() Frame {
