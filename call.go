@@ -57,6 +57,7 @@ type call[T any] struct {
 	interrupt func()
 	mu        sync.Mutex
 	returned  bool
+	stopped   bool // interrupt has been called: once, though the caller may be told to stop again
 	value     T
 	err       error
 	how       error // errExited or a threadPanic, if fn has not returned
@@ -114,7 +115,7 @@ func (k *call[T]) call() {
 			}
 		}
 	}()
-	k.co.c.setLabels()
+	setLabels(k.co.inherited())
 	k.value, k.err = k.fn((*threadContext)(k.co))
 	k.how = nil
 }
@@ -139,9 +140,10 @@ func (k *call[T]) arrive(r *run) {
 func (k *call[T]) stop(r *run) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.returned {
+	if k.returned || k.stopped {
 		return
 	}
+	k.stopped = true
 	if f := r.beside(k.interrupt); f != nil {
 		k.abrupt = f.how()
 	}

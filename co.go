@@ -49,7 +49,7 @@ func (co *Co) check(op string) {
 	switch {
 	case c == nil:
 		panic("tinyio: " + op + ": the Co is zero; use the one that the coroutine's function is given")
-	case c.g.Load() == stack.ID() && c.state == running && !co.shield.retired(co):
+	case c.g.Load() == stack.ID() && c.state == running && !co.retired():
 		return
 	}
 	panic("tinyio: " + op + ": the Co of coroutine " + co.c.describe() + " was used outside its own coroutine; " +
@@ -192,6 +192,7 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 		}
 	}
 	r.asked.fresh, r.asked.daemons = cs, daemons
+	co.hand(r)
 	return co.suspend(onSpawn)
 }
 
@@ -218,10 +219,14 @@ func (co *Co) launch(op string, t *task) {
 	t.loop.Store(r.loop)
 	if err := co.refused(); err != nil {
 		t.outcome, t.err, t.state = returned, err, done
+		t.body.skip()
 		t.finished.Store(true)
+		t.loop.Store(noLoop)
 		return
 	}
+	co.hand(r)
 	r.want(c, t)
+	r.asked.inherit = nil
 }
 
 // Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. Their values are then to be

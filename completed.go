@@ -122,6 +122,7 @@ func (g *collector) next(co *Co) (*task, error) {
 		return nil, err
 	}
 	c.more().edges = g.edges
+	co.hand(c.run())
 	err := co.suspend(onAny)
 	if g.all && g.standing() > 0 {
 		_ = co.suspend(onAny) // one of the group had woken c just before it was stopped: it waits for its other children
@@ -136,7 +137,7 @@ func (g *collector) next(co *Co) (*task, error) {
 		return nil, err
 	}
 	t := g.ended[0]
-	g.ended = g.ended[1:]
+	g.ended[0], g.ended = nil, g.ended[1:]
 	return t, err
 }
 

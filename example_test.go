@@ -1618,3 +1618,20 @@ func ExampleEvery() {
 	// tick after 2m0s
 	// tick after 3m0s
 }
+
+// Trace ids, spans and loggers follow who starts whom.
+func ExampleCo_WithValues() {
+	type requestID struct{}
+	query := tinyio.Do(func(co *tinyio.Co) error {
+		fmt.Println("query for request", co.Value(requestID{}))
+		return nil
+	})
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		request := co.WithValues(context.WithValue(co, requestID{}, 7))
+		_, err := query.Await(request)
+		return err
+	})
+	tinyio.Run(context.Background(), main)
+	// Output:
+	// query for request 7
+}

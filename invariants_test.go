@@ -58,6 +58,9 @@ func (r *run) checkInvariants() error {
 		if c.kept {
 			wanted[c]++
 		}
+		if c.scope.main == c {
+			wanted[c]++
+		}
 		if err := c.checkWait(wanted); err != nil {
 			return err
 		}

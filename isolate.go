@@ -40,6 +40,9 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 	if failed := s.report(r.loop.mode); failed != nil {
 		return zero, failed
 	}
+	if err == nil {
+		return c.value, c.c.err // nothing failed, but it may have been cancelled by somebody
+	}
 	return c.result(err)
 }
 
@@ -47,6 +50,7 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 func (co *Co) isolate(scopes *scope) error {
 	c := co.c
 	c.more().inner = scopes
+	co.hand(c.run())
 	err := co.suspend(onScopes)
 	c.annex().inner = nil
 	return err
@@ -62,7 +66,7 @@ func (r *run) enclose(c *task) {
 // begin starts c as the first coroutine of s, on behalf of starter, if there is one.
 func (r *run) begin(s *scope, c, starter *task) {
 	s.main = c
-	c.keep()
+	c.wanted++ // by whoever waits for s
 	r.startIn(c, s, starter)
 }
 

@@ -157,8 +157,13 @@ func (r *run) over() bool {
 	r.dismiss()
 	r.dismissAside()
 	r.shut()
-	defer r.loop.active.Store(false)
-	r.clock.Rest()
+	for r.ready.pop() != nil { // which was stopped before its first turn
+	}
+	l, clock := r.loop, r.clock
+	*r = run{ended: true, result: r.result, panics: r.panics, exits: r.exits}
+	l.run = nil
+	defer l.active.Store(false)
+	clock.Rest()
 	return true
 }
 
@@ -314,7 +319,8 @@ type request struct {
 	limited bool // pause is a limit to a wait
 	fresh   []Awaitable
 	daemons bool
-	halt    *reason // that is to stop the coroutine to which the edge leads
+	inherit *coContext // what those inherit who are started for it, if it is not what the coroutine itself has
+	halt    *reason    // that is to stop the coroutine to which the edge leads
 	hub     *hub
 	line    *waitList
 }
@@ -386,7 +392,9 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 		c.ctx.Store(r.values)
 		return
 	}
-	c.ctx.Store(starter.ctx.Load().inherited)
+	if c.ctx.Store(starter.ctx.Load().inherited); r.asked.inherit != nil {
+		c.ctx.Store(r.asked.inherit)
+	}
 	if s := starter.shield(); s != nil {
 		c.co.shield, c.more().shield = s, s
 		s.add(c)
@@ -445,16 +453,16 @@ func (r *run) spawn(c *task) {
 
 // finish settles c and tells those who wait for it.
 func (r *run) finish(c *task) {
-	s, f := c.scope, c.failure()
+	s, f, why := c.scope, c.failure(), c.cleansUpFor()
 	if f != nil {
-		f.trace = r.chain(c, c.answerable())
+		r.tellChain(f, c, why)
 	}
-	why := c.cleansUpFor()
 	c.state = done
 	if c.err != nil && c.outcome == returned && c.stop != nil && c.stop.crash == nil {
-		c.err = c.stop.err // what went wrong besides is for whoever stopped it
+		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it
 	}
 	c.finished.Store(true)
+	c.loop.Store(noLoop)
 	if r.watch != nil {
 		r.note(Finished, c, c.err)
 	}
@@ -464,25 +472,30 @@ func (r *run) finish(c *task) {
 	if c.stop != nil && c.stop.crash != nil {
 		c.stop.stopped++
 	}
-	if c.annex() != nil {
-		c.release()
-	}
+	c.release()
 	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {
 		r.resolve(w, c)
 	}
 	if f != nil {
 		r.deal(c, *f, why)
 	}
+	c.scope = nil
 	r.lost(s)
 }
 
-// release lets go of what c, which has finished, does not need any more.
+// release lets go of what c, which has finished, does not need for its result.
 func (c *task) release() {
+	c.stop = nil
 	a := c.annex()
+	if a == nil {
+		return
+	}
 	a.inside.leave()
 	if a.kin != nil {
 		a.kin.of = nil
 	}
+	a.edges, a.inner, a.race, a.halting, a.told, a.shield, a.kin, a.starter, a.call = nil, nil, nil, nil, nil, nil, nil, nil, nil
+	a.callback.begin, a.callback.cancel = nil, nil
 }
 
 // A queue is the ready coroutines, first in, first out, linked through their next fields: appending allocates nothing

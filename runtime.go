@@ -118,14 +118,14 @@ func (r *run) abandon() {
 	}
 	r.setHosted(false)
 	r.loop.inbox.rise()
-	r.fail(r.root, failure{err: errAbandoned, outside: true})
+	r.fail(r.root, failure{err: ErrAbandoned, outside: true})
 	for !r.over() {
 		r.turns(nil)
 	}
 }
 
-// errAbandoned is the result of a run whose host left it early.
-var errAbandoned = errors.New("tinyio: the range over Steps was left before the run had ended")
+// ErrAbandoned is the result of a run whose host left it early.
+var ErrAbandoned = errors.New("tinyio: the range over Steps was left before the run had ended")
 
 // Result returns what [Run] would have. Before the run has ended it is an error.
 func (r *Runtime[T]) Result() (T, error) {
@@ -139,5 +139,5 @@ func (r *Runtime[T]) Result() (T, error) {
 	case r.run.result != nil:
 		return zero, r.run.result
 	}
-	return r.coro.value, r.coro.c.err
+	return r.coro.value, r.coro.c.pastError()
 }

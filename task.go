@@ -61,9 +61,10 @@ type task struct {
 	wait     waitKind
 	outcome  outcome
 	hasLetGo bool // it no longer wants those that it waits for: see cancel.go
-	kept     bool // it is wanted for its own sake: it was spawned, or is the first of its scope
+	kept     bool // it is wanted for its own sake: it was spawned
 	daemon   bool // it does not keep its scope up
 	side     side // where a search for cycles has met it
+	clean    bool // it was stopped, and its error says only that
 
 	stop     *reason // what it is stopped for, nil if it is not
 	finished atomic.Bool
@@ -153,6 +154,7 @@ type body interface {
 	Awaitable
 	call(co *Co) error
 	comeBack() // the last turn of what waits without a stack
+	skip()     // it is not going to be called
 }
 
 func (c *task) init(b body, entry uintptr) {
@@ -171,6 +173,8 @@ func (c *task) execute(w *worker) {
 		c.outcome = pending
 		return
 	}
+	// While this still counts as an exit: a method of the error may call runtime.Goexit.
+	c.clean = err != nil && c.stop != nil && c.stop.explains(err)
 	c.err, c.outcome, c.wait = err, returned, onNothing
 }
 

@@ -53,7 +53,7 @@ type threadContext Co
 func (t *threadContext) Deadline() (time.Time, bool) { return (*Co)(t).Deadline() }
 func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
 func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
-func (t *threadContext) Value(key any) any           { return (*Co)(t).context().Value(key) }
+func (t *threadContext) Value(key any) any           { return (*Co)(t).value(key) }
 
 // A Thread is the function of a [RunInThread] or a [Call] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
 // returned, Return; or Fail instead of both. All of them may be called from any goroutine.
@@ -84,8 +84,10 @@ func WithThreads(start func(t *Thread)) Option {
 // ends that. Run does nothing if it, or Fail, has been called before.
 func (t *Thread) Run() {
 	if t.begun.CompareAndSwap(false, true) {
+		run := t.run
+		t.run, t.fail = nil, nil
 		defer t.ended.Store(true)
-		t.run()
+		run()
 	}
 }
 
@@ -96,7 +98,9 @@ func (t *Thread) Return() {
 		panic("tinyio: Thread.Return: the function of coroutine " + t.c.describe() + " has not returned; call Run first")
 	}
 	if t.returned.CompareAndSwap(false, true) {
-		t.back()
+		back := t.back
+		t.back = nil
+		back()
 	}
 }
 
@@ -107,7 +111,9 @@ func (t *Thread) Fail(err error) {
 		panic("tinyio: Thread.Fail: the error is nil; a thread that does not fail has to Run")
 	}
 	if t.begun.CompareAndSwap(false, true) {
-		t.fail(err)
+		fail := t.fail
+		t.run, t.fail = nil, nil
+		fail(err)
 		t.ended.Store(true)
 		t.Return()
 	}
@@ -238,7 +244,12 @@ func (c *task) endCallback() {
 	if b.abrupt != nil {
 		c.err = b.abrupt
 	}
-	b.cancel = nil // what it holds on to is not needed any more
+	b.cancel = nil                     // what it holds on to is not needed any more
+	if c.err != nil && c.stop != nil { // there is no stack that a method of the error could end, but the loop's
+		if f := c.run().beside(func() { c.clean = c.stop.explains(c.err) }); f != nil {
+			c.err = f.how()
+		}
+	}
 	c.endWith(c.err)
 }
 

@@ -21,6 +21,10 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	}
 	asked := &caller.run().asked
 	asked.pause, asked.limited = d, true
+	if c.c.state == fresh {
+		r := caller.run()
+		asked.inherit = co.inherited().withDeadline(r.epoch.Add(time.Duration(r.in(d))))
+	}
 	caller.more().limit = d
 	stop := co.suspend(onTask)
 	err := co.joined(stop)

@@ -24,8 +24,12 @@ func (f Frame) String() string {
 	return fmt.Sprintf("%s, in %s\n\t%s:%d", f.Coro, f.Function, f.File, f.Line)
 }
 
-func writeTrace(w io.Writer, trace []Frame) {
-	io.WriteString(w, "await chain, from the first coroutine to the one that failed:\n")
+func writeTrace(w io.Writer, trace []Frame, cut bool) {
+	if cut {
+		io.WriteString(w, "await chain, from where it leaves that of the original error to the one that failed:\n")
+	} else {
+		io.WriteString(w, "await chain, from the first coroutine to the one that failed:\n")
+	}
 	for _, f := range trace {
 		fmt.Fprintln(w, f)
 	}
@@ -94,21 +98,37 @@ var sourceDir = func() string {
 	return file[:strings.LastIndex(file, "/")+1]
 }()
 
-// chain returns who waits for c in s, directly or not, in an order in which each comes before what it waits for, and c.
-func (r *run) chain(c *task, s *scope) []Frame {
-	var trace []Frame
+// chainFrames is how many frames the chains of one crash have in full, all together.
+const chainFrames = 10_000
+
+// A chain is what is known of the chains of one crash.
+type chain struct {
+	original map[*task]bool // who is in that of the original error
+	frames   int            // in all of them, so far
+}
+
+// trace returns who waits for c in s, directly or not, in an order in which each comes before what it waits for, and c. Of a clean-up
+// error, known is the chain of its crash, and otherwise nil. If that is long, the trace begins where it leaves that of the original
+// error, and is cut.
+func (r *run) trace(c *task, s *scope, known *chain) (trace []Frame, seen map[*task]bool, cut bool) {
 	type visit struct {
 		c    *task
 		next *waiter
 		top  bool // nobody awaits c: who isolates it, if anybody, is to be visited
 	}
-	seen := map[*task]bool{}
+	seen = map[*task]bool{}
 	var path []visit
 	push := func(c *task) {
-		if !seen[c] {
-			seen[c] = true
-			path = append(path, visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope != s && c.scope.isIn(s)})
+		if seen[c] {
+			return
 		}
+		seen[c] = true
+		v := visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope != s && c.scope.isIn(s)}
+		if known != nil && known.frames > chainFrames && known.original[c] && len(path) > 0 {
+			cut = cut || v.next != nil || v.top
+			v.next, v.top = nil, false
+		}
+		path = append(path, v)
 	}
 	push(c)
 	for len(path) > 0 {
@@ -130,7 +150,10 @@ func (r *run) chain(c *task, s *scope) []Frame {
 		}
 		path = path[:len(path)-1]
 	}
-	return trace
+	if known != nil {
+		known.frames += len(trace)
+	}
+	return trace, seen, cut
 }
 
 // stuckFrames is how many frames tell where a coroutine is stuck, at most.
