@@ -160,6 +160,7 @@ func (r *run) over() bool {
 	for r.ready.pop() != nil { // which was stopped before its first turn
 	}
 	l, clock := r.loop, r.clock
+	l.counters.rest()
 	*r = run{ended: true, result: r.result, panics: r.panics, exits: r.exits}
 	l.run = nil
 	defer l.active.Store(false)
@@ -192,7 +193,7 @@ func (r *run) turns(carrier *task) (done bool) {
 			r.idle()
 			continue
 		}
-		r.running, c.state = c, running
+		r.beginTurn(c)
 		if r.watch != nil {
 			r.note(Resumed, c, nil)
 		}
@@ -248,6 +249,7 @@ func (r *run) resume(c *task, at **stack.Place) {
 
 // settleLeft deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
 func (r *run) settleLeft() {
+	r.loop.counters.running.Set(nil)
 	c := r.left
 	if c != nil {
 		r.left = nil
@@ -358,11 +360,12 @@ func (r *run) makeReady(c *task) {
 	}
 	c.state = ready
 	r.ready.push(c)
+	r.loop.counters.ready.Add(1)
 }
 
 // wake makes a waiting coroutine ready; what it was waiting for has let go of it.
 func (r *run) wake(c *task) {
-	r.timers.Remove(&c.timer)
+	r.unset(&c.timer)
 	r.makeReady(c)
 }
 
@@ -385,6 +388,7 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 	}
 	s.add(c)
 	r.live++
+	r.countStarted()
 	if r.watch != nil {
 		r.note(Started, c, nil)
 	}
@@ -458,6 +462,7 @@ func (r *run) finish(c *task) {
 		f.trace = r.chain(c, c.answerable())
 	}
 	why := c.cleansUpFor()
+	r.countFinished(c, f != nil)
 	c.state = done
 	if c.err != nil && c.outcome == returned && c.stop != nil && c.stop.crash == nil {
 		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it
