@@ -76,7 +76,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	if k.interrupt != nil {
 		c.more().call = k
 	}
-	r.threads++
+	r.addThreads(1)
 	c.state, c.wait = waiting, onCall // from now on it can be woken, though its turn has not ended
 	if r.watch != nil {
 		r.note(Suspended, c, nil)

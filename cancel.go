@@ -235,7 +235,7 @@ func (r *run) endWait(c *task) {
 // waitForStopping makes c, which waits for coroutines, wait for those alone that have been told to stop too: it hears of it when they
 // have finished.
 func (r *run) waitForStopping(c *task) {
-	r.timers.Remove(&c.timer)
+	r.unset(&c.timer)
 	if c.unmet = c.keepStopping(); c.unmet == 0 {
 		r.wake(c)
 	}

@@ -134,6 +134,15 @@ func (r *run) setTimer(t *timers.Timer, when int64, what timed) {
 		r.turnsLeft = 0 // look at the clock before the next turn
 	}
 	r.timers.Add(t, when, what)
+	r.countTimers()
+}
+
+// unset takes t out of the timers, if it is set.
+func (r *run) unset(t *timers.Timer) {
+	if t.Set() {
+		r.timers.Remove(t)
+		r.countTimers()
+	}
 }
 
 // in is the time d from now. It calls the clock where that may exit.
@@ -219,7 +228,9 @@ func (r *run) fireDue() {
 	}
 	r.read, r.turnsLeft = now, r.period
 	for r.timers.Len() > 0 && r.timers.Next() <= now {
-		r.timers.Pop().due(r)
+		what := r.timers.Pop()
+		r.countTimers()
+		what.due(r)
 	}
 }
 

@@ -1635,3 +1635,45 @@ func ExampleCo_WithValues() {
 	// Output:
 	// query for request 7
 }
+
+// Another goroutine can see what a loop does, also when a coroutine blocks it.
+func ExampleLoop_Stats() {
+	loop, asked := tinyio.NewLoop(), make(chan tinyio.Void)
+	blocking := tinyio.Do(func(*tinyio.Co) error { <-asked; return nil }).Named("blocking")
+	blocks := make(chan tinyio.Void)
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		return co.Wait(tinyio.Do(func(*tinyio.Co) error { close(blocks); return nil }), blocking)
+	})
+	go func() {
+		<-blocks
+		for name := ""; name != "blocking"; name, _, _ = loop.Running() {
+			runtime.Gosched()
+		}
+		fmt.Println("live:", loop.Stats().Live)
+		close(asked)
+	}()
+	tinyio.RunOn(context.Background(), loop, main)
+	fmt.Printf("%+v\n", loop.Stats())
+	// Output:
+	// live: 2
+	// {Started:3 Finished:3 Failed:0 Turns:4 Live:0 Ready:0 Threads:0 Timers:0}
+}
+
+// A watchdog sees which coroutine blocks a loop.
+func ExampleLoop_Running() {
+	loop, done := tinyio.NewLoop(), make(chan tinyio.Void)
+	go func() {
+		defer close(done)
+		for {
+			name, since, ok := loop.Running()
+			if ok && time.Since(since) > 10*time.Millisecond {
+				fmt.Println(name, "blocks the loop")
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	busy := tinyio.Do(func(*tinyio.Co) error { <-done; return nil }).Named("busy")
+	tinyio.RunOn(context.Background(), loop, busy)
+	// Output: busy blocks the loop
+}

@@ -50,10 +50,13 @@ func (r *run) checkInvariants() error {
 	if len(r.told) > 0 {
 		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(r.told))
 	}
-	live := 0
+	live, readyOnes := 0, 0
 	wanted := map[*task]int32{}
 	for c := range r.root.members {
 		live++
+		if c.state == ready {
+			readyOnes++
+		}
 		if c.state == ready && !queued[c] {
 			return fmt.Errorf("%s is ready and not in the ready queue", c.label())
 		}
@@ -72,6 +75,9 @@ func (r *run) checkInvariants() error {
 	}
 	if live != r.live {
 		return fmt.Errorf("%d coroutines are live and %d are counted", live, r.live)
+	}
+	if s := r.loop.Stats(); s.Live != live || s.Ready != readyOnes || s.Threads != r.threads || s.Timers != r.timers.Len() {
+		return fmt.Errorf("%d coroutines are live and %d ready, and the counters are %+v", live, readyOnes, s)
 	}
 	if err := r.checkCycles(); err != nil {
 		return err

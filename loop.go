@@ -16,6 +16,7 @@ type Loop struct {
 	mode        GroupMode
 	watch       *watch
 	startThread func(t *Thread) // nil unless a host runs the threads
+	counters    counters
 }
 
 // noLoop is the loop of a coroutine that has finished: it belongs to nobody any more, and does not keep the loop that it ran on, nor

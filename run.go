@@ -225,6 +225,7 @@ func (r *run) over() bool {
 		r.watch.rest()
 	}
 	l := r.loop
+	l.counters.rest()
 	*r = run{ended: true, result: r.result, panics: r.panics, exits: r.exits}
 	l.run = nil
 	l.active.Store(false)
@@ -268,7 +269,7 @@ func (r *run) turns(carrier *task) (done bool) {
 			r.idle()
 			continue
 		}
-		r.running, c.state = c, running
+		r.beginTurn(c)
 		if r.watch != nil {
 			r.note(Resumed, c, nil)
 		}
@@ -330,6 +331,7 @@ func (r *run) resume(c *task, at **stack.Place) {
 
 // settleLeft deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
 func (r *run) settleLeft() {
+	r.loop.counters.running.Set(nil)
 	c := r.left
 	if c != nil {
 		r.left = nil
@@ -448,6 +450,7 @@ func (r *run) makeReady(c *task) {
 		r.noteWoken(c)
 	}
 	c.state = ready
+	r.loop.counters.ready.Add(1)
 	if r.hasPicker() {
 		r.watch.crowd.add(c, r.id(c))
 		return
@@ -457,7 +460,7 @@ func (r *run) makeReady(c *task) {
 
 // wake makes a waiting coroutine ready; what it was waiting for has let go of it.
 func (r *run) wake(c *task) {
-	r.timers.Remove(&c.timer)
+	r.unset(&c.timer)
 	r.makeReady(c)
 }
 
@@ -480,6 +483,7 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 	}
 	s.add(c)
 	r.live++
+	r.countStarted()
 	if r.watch != nil {
 		r.note(Started, c, nil)
 	}
@@ -552,6 +556,7 @@ func (r *run) finish(c *task) {
 	if f != nil {
 		r.tellChain(f, c, why)
 	}
+	r.countFinished(c, f != nil)
 	c.state = done
 	if c.err != nil && c.outcome == returned && c.stop != nil && c.stop.crash == nil {
 		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it

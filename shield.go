@@ -113,7 +113,7 @@ func (s *shield) close(r *run) {
 		return
 	}
 	s.open = false
-	r.timers.Remove(&s.timer)
+	r.unset(&s.timer)
 	r.comeThrough(s.owner)
 	if s.isCovered() {
 		return

@@ -190,7 +190,7 @@ func (c *task) caught() {
 	if p := recover(); p != nil {
 		how = threadPanic{newPanicError(p, debug.Stack())}
 	}
-	if c.state == waiting && !c.annex().callback.endAbruptly(how) {
+	if c.state != running && !c.annex().callback.endAbruptly(how) { // a callback, whose done was called before
 		c.outcome = pending
 		return
 	}

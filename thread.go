@@ -181,7 +181,7 @@ func (c *Coro[T]) callBegin() {
 	if r.watch != nil {
 		r.note(Suspended, &c.c, nil)
 	}
-	r.threads++
+	r.addThreads(1)
 	if fn, ok := begin.(func(context.Context) (T, error)); ok {
 		if r.loop.startThread == nil {
 			go c.inThread(fn, false)
@@ -209,7 +209,7 @@ func (b *callback) endAbruptly(how error) bool {
 		b.abrupt = how
 		return false
 	}
-	b.c.run().threads--
+	b.c.run().addThreads(-1)
 	return true
 }
 
@@ -231,7 +231,7 @@ func (b *callback) arrive(r *run) {
 
 // threadBack notes that a thread or callback has come back.
 func (r *run) threadBack() {
-	r.threads--
+	r.addThreads(-1)
 	if v, ok := r.clock.(*virtualClock); ok {
 		v.waited = false // whoever is left has its time again
 	}

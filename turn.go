@@ -89,7 +89,7 @@ func (r *run) ahead(w *worker) *task {
 		w.give(n)
 	}
 	r.ready.pop()
-	r.running, n.state = n, running
+	r.beginTurn(n)
 	if r.watch != nil {
 		r.note(Resumed, n, nil)
 	}
