@@ -476,6 +476,9 @@ func TestExploreFirst(t *testing.T) {
 				if err == nil && v != 3 {
 					return errBroken
 				}
+				if errors.Is(err, tinyio.ErrCancelled) {
+					return co.Err() // it was first wanted, and stopped, inside an Isolate
+				}
 				return err
 			}},
 			{"impatient", func(co *tinyio.Co) error { return forASecond(co, race) }},
