@@ -28,8 +28,10 @@ func edgesTo[A Awaitable](c *task, op string, cs []A) ([]waiter, error) {
 	l := c.loop.Load()
 	edges := make([]waiter, len(cs))
 	for i, a := range cs {
-		w, t := &edges[i], target(a)
-		w.c = c
+		w, t := &edges[i], (*task)(nil)
+		if w.c = c; any(a) != nil { // target would look up the type each time
+			t = a.awaitable()
+		}
 		switch {
 		case t == nil || t.body == nil:
 			unbind(edges)
@@ -104,7 +106,10 @@ func (co *Co) awaitAll(edges []waiter) error {
 }
 
 // awaitEdges waits until all coroutines to which the edges of the coroutine lead have finished.
-func (co *Co) awaitEdges() error { return co.joined(co.suspend(onTask)) }
+func (co *Co) awaitEdges() error {
+	co.hand(co.c.run())
+	return co.joined(co.suspend(onTask))
+}
 
 // joined is how a wait for coroutines has ended, err being how the suspension has.
 func (co *Co) joined(err error) error {

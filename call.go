@@ -62,6 +62,7 @@ type call[T any] struct {
 	err       error
 	how       error // errExited or a threadPanic, if fn has not returned
 	abrupt    error // the same, if interrupt has not
+	left      bool  // the caller is gone
 }
 
 // make calls k.fn on behalf of co.
@@ -75,7 +76,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	if k.interrupt != nil {
 		c.more().call = k
 	}
-	r.threads++
+	r.addThreads(1)
 	c.state, c.wait = waiting, onCall // from now on it can be woken, though its turn has not ended
 	if r.watch != nil {
 		r.note(Suspended, c, nil)
@@ -83,7 +84,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	if r.loop.startThread == nil {
 		go k.run(r)
 	} else {
-		r.handOver(&Thread{c: c, run: k.call, fail: func(err error) { k.err = err }, back: func() { k.comeBack(r) }})
+		k.handOver(r)
 	}
 	_ = co.suspend(onCall) // what fn returns stands, whatever comes now
 	if k.interrupt != nil {
@@ -97,6 +98,18 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 		runtime.Goexit()
 	}
 	return k.value, k.err
+}
+
+// handOver gives k to a host. If that exits, so does the caller, here.
+func (k *call[T]) handOver(r *run) {
+	c, exits := k.co.c, true
+	defer func() {
+		if exits {
+			c.state, k.left = running, true
+		}
+	}()
+	r.handOver(&Thread{c: c, run: k.call, fail: func(err error) { k.err = err }, back: func() { k.comeBack(r) }})
+	exits = false
 }
 
 // run is the goroutine.
@@ -115,7 +128,7 @@ func (k *call[T]) call() {
 			}
 		}
 	}()
-	k.co.c.setLabels()
+	setLabels(k.co.inherited())
 	k.value, k.err = k.fn((*threadContext)(k.co))
 	k.how = nil
 }
@@ -133,7 +146,9 @@ func (k *call[T]) comeBack(r *run) {
 // arrive wakes the caller.
 func (k *call[T]) arrive(r *run) {
 	r.threadBack()
-	r.wake(k.co.c)
+	if !k.left {
+		r.wake(k.co.c)
+	}
 }
 
 // stop interrupts fn, because the caller is being stopped. A panic or a Goexit of interrupt happens at the call.

@@ -29,6 +29,7 @@ type reason struct {
 	target   *task     // whom a Timeout, a Cancel, or the end of the context of a Submit stops, and others with it
 	from     *shield   // inside which the reason arose: neither it nor those around it keep it away from others
 	original failure   // of a crash
+	chain    chain     // of a crash
 	cleanups []failure // what went wrong in those who were stopped
 	stopped  int       // how many were, in a crash
 
@@ -71,6 +72,9 @@ func (r *run) learn(c *task, why *reason) {
 	for s := c.shield(); s.mayKeep(c, why); s = s.outer {
 		if s.keeps(c, why) {
 			s.startGrace(r)
+			if s.owner != c { // who knows of it, and has started those around it
+				break
+			}
 		}
 	}
 }
@@ -86,10 +90,14 @@ func (r *run) stopFor(c *task, why *reason) {
 
 // expose passes on what has come to c: to the contexts of its Shields, to those whom it isolates, and to endWaits.
 func (r *run) expose(c *task, why *reason) {
-	for s := c.shield(); s != nil && s.owner == c; s = s.outer {
-		if !s.keepsAway(c, why) {
-			s.handle.stop(why)
+	around := c.shield() // the innermost of those outside which nothing keeps it away
+	for s := around; s.mayKeep(c, why); s = s.outer {
+		if s.keeps(c, why) {
+			around = s.outer
 		}
+	}
+	for s := around; s != nil && s.owner == c; s = s.outer {
+		s.handle.stop(why)
 	}
 	r.told = append(r.told, c)
 	if c.state == waiting && c.wait == onScopes {
@@ -215,7 +223,8 @@ func (r *run) letGo(c *task) {
 func (r *run) endWait(c *task) {
 	switch {
 	case c.state == ready && c.outcome == notBegun:
-		c.outcome, c.err, c.wait = returned, c.stop.err, onNothing
+		c.outcome, c.err, c.clean, c.wait = returned, c.stop.err, true, onNothing
+		c.body.skip()
 		r.finish(c)
 		return
 	case c.state != waiting:
@@ -227,7 +236,7 @@ func (r *run) endWait(c *task) {
 // waitForStopping makes c, which waits for coroutines, wait for those alone that have been told to stop too: it hears of it when they
 // have finished.
 func (r *run) waitForStopping(c *task) {
-	r.timers.Remove(&c.timer)
+	r.unset(&c.timer)
 	if c.unmet = c.keepStopping(); c.unmet == 0 {
 		r.wake(c)
 	}

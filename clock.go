@@ -128,18 +128,46 @@ func kindOf(c Clock) clockKind {
 	return givenTime
 }
 
-// setTimer sets t to fire d from now.
-func (r *run) setTimer(t *timers.Timer, d time.Duration, what timed) {
-	if r.timers.Len() == 0 || d <= 0 {
+// setTimer sets t to fire at a time that in has returned.
+func (r *run) setTimer(t *timers.Timer, when int64, what timed) {
+	if r.timers.Len() == 0 {
 		r.turnsLeft = 0 // look at the clock before the next turn
 	}
-	r.timers.Add(t, r.in(d), what)
+	r.timers.Add(t, when, what)
+	r.countTimers()
 }
 
-// in is the time d from now.
-func (r *run) in(d time.Duration) int64 {
-	now := r.now()
-	if when := now + int64(max(d, 0)); when >= now {
+// unset takes t out of the timers, if it is set.
+func (r *run) unset(t *timers.Timer) {
+	if t.Set() {
+		r.timers.Remove(t)
+		r.countTimers()
+	}
+}
+
+// in is the time d from now. It calls the clock where that may exit.
+func (r *run) in(d time.Duration) int64 { return r.after(r.now(), d) }
+
+// inBeside is in for the middle of the loop's own work.
+func (r *run) inBeside(d time.Duration) int64 {
+	if r.kind != givenTime {
+		return r.in(d)
+	}
+	now := r.read
+	if f := r.beside(func() { now = int64(r.clock.Now().Sub(r.epoch)) }); f != nil {
+		r.dropClock()
+		r.deferred.push(*f)
+	}
+	return r.after(now, d)
+}
+
+// after is the time d after now.
+func (r *run) after(now int64, d time.Duration) int64 {
+	if d <= 0 {
+		r.turnsLeft = 0 // look at the clock before the next turn
+		return now
+	}
+	if when := now + int64(d); when >= now {
 		return when
 	}
 	return math.MaxInt64
@@ -200,8 +228,47 @@ func (r *run) fireDue() {
 	}
 	r.read, r.turnsLeft = now, r.period
 	for r.timers.Len() > 0 && r.timers.Next() <= now {
-		r.timers.Pop().due(r)
+		what := r.timers.Pop()
+		r.countTimers()
+		what.due(r)
 	}
+}
+
+// Where Go has one thread and cannot interrupt a goroutine, one that never blocks keeps all others from running, and timers and
+// contexts from ending: a loop that is busy would. Everywhere else Go sees to that itself, also with one processor.
+const mustLetIn = runtime.GOARCH == "wasm"
+
+// A pace tells a loop how many turns it may take before it lets in Go's scheduler, where it has to. That takes as long as 25 turns of
+// one that yields alone, so it is done about every letInEvery, going by the last time, and at least every maxPace turns. If
+// turns suddenly take long, others can wait for maxPace of them, once.
+type pace struct {
+	turns, period int
+	last          time.Time
+}
+
+const (
+	letInEvery = time.Millisecond
+	maxPace    = 1024
+)
+
+// letIn lets other goroutines run, if it is time for that. It is called between two turns, before the inbox is looked at.
+func (r *run) letIn() {
+	if mustLetIn {
+		if r.pace.turns--; r.pace.turns <= 0 {
+			r.pace.letIn()
+		}
+	}
+}
+
+func (p *pace) letIn() {
+	runtime.Gosched()
+	now := time.Now()
+	if now.Sub(p.last) < letInEvery {
+		p.period = min(2*p.period, maxPace)
+	} else {
+		p.period = 1
+	}
+	p.last, p.turns = now, p.period
 }
 
 // idle waits until there is something to do.

@@ -49,7 +49,7 @@ func (co *Co) check(op string) {
 	switch {
 	case c == nil:
 		panic("tinyio: " + op + ": the Co is zero; use the one that the coroutine's function is given")
-	case c.g.Load() == stack.ID() && c.state == running && !co.shield.retired(co):
+	case c.g.Load() == stack.ID() && c.state == running && !co.retired():
 		return
 	}
 	panic("tinyio: " + op + ": the Co of coroutine " + co.c.describe() + " was used outside its own coroutine; " +
@@ -106,6 +106,9 @@ func (co *Co) suspend(w waitKind) error {
 			r.passOn(&c.at)
 		}
 	}
+	if r.watched {
+		r.report()
+	}
 	return co.outcome()
 }
 
@@ -142,6 +145,9 @@ func (co *Co) yield() error {
 			r.passOn(&c.at)
 		}
 	}
+	if r.watched {
+		r.report()
+	}
 	return co.outcome()
 }
 
@@ -154,8 +160,7 @@ func (co *Co) Sleep(d time.Duration) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	r := c.run()
-	r.asked.pause, r.asked.limited = d, true
+	c.run().askFor(d)
 	return co.suspend(onTimer)
 }
 
@@ -192,6 +197,7 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 		}
 	}
 	r.asked.fresh, r.asked.daemons = cs, daemons
+	co.hand(r)
 	return co.suspend(onSpawn)
 }
 
@@ -218,10 +224,15 @@ func (co *Co) launch(op string, t *task) {
 	t.loop.Store(r.loop)
 	if err := co.refused(); err != nil {
 		t.outcome, t.err, t.state = returned, err, done
+		t.body.skip()
 		t.finished.Store(true)
+		t.loop.Store(noLoop)
 		return
 	}
+	co.hand(r)
 	r.want(c, t)
+	r.asked.inherit = nil
+	r.report()
 }
 
 // Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. Their values are then to be

@@ -132,6 +132,9 @@ func (c *Coro[T]) call(co *Co) (err error) {
 	return err
 }
 
+// skip lets go of the function, which is not going to be called.
+func (c *Coro[T]) skip() { c.fn = nil }
+
 // Gather waits until all of cs have finished and returns their values, in the order of cs. Fresh ones are started, in that
 // order. One may be listed twice; with none, Gather is a [Co.Yield]. The error is one of those of [Coro.Await]: of
 // several coroutines that had failed before, that of the first listed.

@@ -192,6 +192,7 @@ func runProgram(t *testing.T, program string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	needsProcesses(t)
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -429,6 +430,7 @@ const modulePath = "github.com/tinyio-go/tinyio"
 // goList runs go list in this module alone.
 func goList(t *testing.T, args ...string) []string {
 	t.Helper()
+	needsProcesses(t)
 	cmd := exec.Command("go", append([]string{"list"}, args...)...)
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	out, err := cmd.Output()

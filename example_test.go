@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -1314,6 +1315,7 @@ func ExampleLoop_Serve() {
 
 	sum, err := 0, tinyio.ErrNotRunning
 	for errors.Is(err, tinyio.ErrNotRunning) {
+		runtime.Gosched() // until it has begun
 		sum, err = tinyio.Submit(ctx, loop, slowAddOne(2))
 	}
 	fmt.Println(sum, err)
@@ -1374,7 +1376,7 @@ func Example_subprocess() {
 			return err
 		}
 		fmt.Println(out)
-		_, err = tinyio.Timeout(co, command("sleep", "3600"), 10*time.Millisecond)
+		_, err = tinyio.Timeout(co, command("sleep", "3600"), 100*time.Millisecond)
 		var late *tinyio.TimeoutError
 		if errors.As(err, &late) {
 			fmt.Println("too late:", late.Cleanup)
@@ -1615,4 +1617,63 @@ func ExampleEvery() {
 	// tick after 1m0s
 	// tick after 2m0s
 	// tick after 3m0s
+}
+
+// Trace ids, spans and loggers follow who starts whom.
+func ExampleCo_WithValues() {
+	type requestID struct{}
+	query := tinyio.Do(func(co *tinyio.Co) error {
+		fmt.Println("query for request", co.Value(requestID{}))
+		return nil
+	})
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		request := co.WithValues(context.WithValue(co, requestID{}, 7))
+		_, err := query.Await(request)
+		return err
+	})
+	tinyio.Run(context.Background(), main)
+	// Output:
+	// query for request 7
+}
+
+// Another goroutine can see what a loop does, also when a coroutine blocks it.
+func ExampleLoop_Stats() {
+	loop, asked := tinyio.NewLoop(), make(chan tinyio.Void)
+	blocking := tinyio.Do(func(*tinyio.Co) error { <-asked; return nil }).Named("blocking")
+	blocks := make(chan tinyio.Void)
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		return co.Wait(tinyio.Do(func(*tinyio.Co) error { close(blocks); return nil }), blocking)
+	})
+	go func() {
+		<-blocks
+		for name := ""; name != "blocking"; name, _, _ = loop.Running() {
+			runtime.Gosched()
+		}
+		fmt.Println("live:", loop.Stats().Live)
+		close(asked)
+	}()
+	tinyio.RunOn(context.Background(), loop, main)
+	fmt.Printf("%+v\n", loop.Stats())
+	// Output:
+	// live: 2
+	// {Started:3 Finished:3 Failed:0 Turns:4 Live:0 Ready:0 Threads:0 Timers:0}
+}
+
+// A watchdog sees which coroutine blocks a loop.
+func ExampleLoop_Running() {
+	loop, done := tinyio.NewLoop(), make(chan tinyio.Void)
+	go func() {
+		defer close(done)
+		for {
+			name, since, ok := loop.Running()
+			if ok && time.Since(since) > 10*time.Millisecond {
+				fmt.Println(name, "blocks the loop")
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	busy := tinyio.Do(func(*tinyio.Co) error { <-done; return nil }).Named("busy")
+	tinyio.RunOn(context.Background(), loop, busy)
+	// Output: busy blocks the loop
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -30,7 +31,11 @@ func checkStep(r *run) {
 // checkInvariants reports which of the invariants at the top of loop.go does not hold between two turns.
 func (r *run) checkInvariants() error {
 	queued := map[*task]bool{}
-	for c := range r.ready.all() {
+	inQueue := slices.Collect(r.ready.all())
+	if r.hasPicker() {
+		inQueue = append(inQueue, r.watch.crowd.tasks...)
+	}
+	for _, c := range inQueue {
 		if queued[c] {
 			return fmt.Errorf("%s is in the ready queue twice", c.label())
 		}
@@ -45,10 +50,13 @@ func (r *run) checkInvariants() error {
 	if len(r.told) > 0 {
 		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(r.told))
 	}
-	live := 0
+	live, readyOnes := 0, 0
 	wanted := map[*task]int32{}
 	for c := range r.root.members {
 		live++
+		if c.state == ready {
+			readyOnes++
+		}
 		if c.state == ready && !queued[c] {
 			return fmt.Errorf("%s is ready and not in the ready queue", c.label())
 		}
@@ -67,6 +75,9 @@ func (r *run) checkInvariants() error {
 	}
 	if live != r.live {
 		return fmt.Errorf("%d coroutines are live and %d are counted", live, r.live)
+	}
+	if s := r.loop.Stats(); s.Live != live || s.Ready != readyOnes || s.Threads != r.threads || s.Timers != r.timers.Len() {
+		return fmt.Errorf("%d coroutines are live and %d ready, and the counters are %+v", live, readyOnes, s)
 	}
 	if err := r.checkCycles(); err != nil {
 		return err

@@ -50,6 +50,7 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 func (co *Co) isolate(scopes *scope) error {
 	c := co.c
 	c.more().inner = scopes
+	co.hand(c.run())
 	err := co.suspend(onScopes)
 	c.annex().inner = nil
 	return err

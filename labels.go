@@ -12,7 +12,9 @@ import (
 
 // setLabels gives the calling goroutine the labels of c, whose code it is about to run. There is no other place that decides
 // which labels a coroutine has.
-func (c *task) setLabels() { pprof.SetGoroutineLabels(c.ctx.Load().inherited.labels) }
+func (c *task) setLabels() { setLabels(c.ctx.Load()) }
+
+func setLabels(x *coContext) { pprof.SetGoroutineLabels(x.labels) }
 
 // labelsOf returns a context that has the profiler labels of ctx and nothing else, in which they are found at once.
 func labelsOf(ctx context.Context) context.Context {

@@ -11,12 +11,17 @@ import (
 type Loop struct {
 	inbox       inbox
 	active      atomic.Bool // it is running, or has been started for a host
-	run         *run        // the current one, or the last; only for the goroutine that runs the loop
+	run         *run        // the current one; only for the goroutine that runs the loop
 	clock       Clock
 	mode        GroupMode
 	watch       *watch
 	startThread func(t *Thread) // nil unless a host runs the threads
+	counters    counters
 }
+
+// noLoop is the loop of a coroutine that has finished: it belongs to nobody any more, and does not keep the loop that it ran on, nor
+// the tools of that.
+var noLoop = NewLoop()
 
 // An Option sets how a loop works.
 type Option func(*Loop)

@@ -3,7 +3,11 @@ package tinyio
 import (
 	"errors"
 	"iter"
+	"math"
+	"math/bits"
+	"slices"
 	"strconv"
+	"unsafe"
 )
 
 // ErrClosed is what the methods of a [Queue] return when it has been closed.
@@ -45,7 +49,7 @@ const (
 // put: the coroutine was cancelled or halted before there was room, or the queue is closed, [ErrClosed]. If the coroutine is
 // stopped when v has been put already, Put returns nil, and the next suspension tells.
 func (q *Queue[T]) Put(co *Co, v T) error {
-	c, err := q.enter(co, "Queue.Put")
+	err := q.enter(co, "Queue.Put")
 	switch {
 	case err != nil:
 		return err
@@ -55,14 +59,23 @@ func (q *Queue[T]) Put(co *Co, v T) error {
 	case q.closed:
 		return co.yieldThen(ErrClosed)
 	}
+	return q.waitToPut(co, v)
+}
+
+// waitToPut waits until somebody takes v, or there is room for it.
+func (q *Queue[T]) waitToPut(co *Co, v T) error {
+	c := co.c
 	c.answer = q.waiting.hold(v)
-	err = co.standIn(&q.putters, onQueue)
+	defer func() {
+		if c.answer < refused {
+			q.waiting.release(c.answer) // c was stopped, or exits
+		}
+	}()
+	err := co.standIn(&q.putters, onQueue)
 	switch {
 	case c.answer == taken:
 		return nil
-	case c.answer != refused:
-		q.waiting.release(c.answer)
-	case err == nil:
+	case c.answer == refused && err == nil:
 		err = ErrClosed
 	}
 	return err
@@ -74,8 +87,7 @@ func (q *Queue[T]) Put(co *Co, v T) error {
 // next suspension tells.
 func (q *Queue[T]) Get(co *Co) (T, error) {
 	var zero T
-	c, err := q.enter(co, "Queue.Get")
-	if err != nil {
+	if err := q.enter(co, "Queue.Get"); err != nil {
 		return zero, err
 	}
 	if v, ok := q.get(); ok {
@@ -85,17 +97,26 @@ func (q *Queue[T]) Get(co *Co) (T, error) {
 	if q.closed {
 		return zero, co.yieldThen(ErrClosed)
 	}
+	return q.waitToGet(co)
+}
+
+// waitToGet waits until somebody puts a value.
+func (q *Queue[T]) waitToGet(co *Co) (v T, err error) {
+	c := co.c
 	c.answer = unserved
+	defer func() {
+		if c.answer < refused {
+			v = q.waiting.release(c.answer) // also if c exits
+		}
+	}()
 	err = co.standIn(&q.getters, onQueue)
 	switch {
-	case c.answer == unserved:
-		return zero, err
-	case c.answer != refused:
-		return q.waiting.release(c.answer), nil
-	case err == nil:
+	case c.answer < refused:
+		err = nil
+	case c.answer == refused && err == nil:
 		err = ErrClosed
 	}
-	return zero, err
+	return v, err
 }
 
 // TryPut adds v to the queue if there is room, or somebody waits for a value, and the queue is not closed. It reports whether
@@ -170,17 +191,19 @@ func (q *Queue[T]) get() (v T, ok bool) {
 		return v, ok
 	}
 	next := q.waiting.release(w.c.answer)
-	w.grant(taken)
-	if !ok {
-		return next, true
+	if ok {
+		q.values.push(next)
+	} else {
+		v = next
 	}
-	q.values.push(next)
+	w.grant(taken)
 	return v, true
 }
 
-func (q *Queue[T]) enter(co *Co, op string) (*task, error) {
+func (q *Queue[T]) enter(co *Co, op string) error {
 	q.check(op)
-	return co.enter(op), co.refused()
+	co.enter(op)
+	return co.refused()
 }
 
 func (q *Queue[T]) check(op string) {
@@ -205,50 +228,101 @@ type ring[T any] struct {
 	n      int
 }
 
-// ringKept is the size of the buffer that an empty ring keeps.
-const ringKept = 1024
+// isSmall reports that so many values take so little memory that an empty queue may keep it.
+func isSmall[T any](n int) bool {
+	var v T
+	return n*int(unsafe.Sizeof(v)) <= 16<<10
+}
 
 func (r *ring[T]) push(v T) {
 	if r.n == len(r.buffer) {
-		larger := make([]T, max(1, 2*r.n))
-		copy(larger[copy(larger, r.buffer[r.first:]):], r.buffer[:r.first])
-		r.buffer, r.first = larger, 0
+		r.resize(max(1, 2*r.n))
 	}
 	r.buffer[(r.first+r.n)&(len(r.buffer)-1)] = v
 	r.n++
+}
+
+// resize makes the buffer so long; that is more than is in it.
+func (r *ring[T]) resize(n int) {
+	values := make([]T, n)
+	copy(values[copy(values, r.buffer[r.first:min(r.first+r.n, len(r.buffer))]):], r.buffer[:max(0, r.first+r.n-len(r.buffer))])
+	r.buffer, r.first = values, 0
 }
 
 func (r *ring[T]) pop() (v T) {
 	var zero T
 	v, r.buffer[r.first] = r.buffer[r.first], zero
 	r.first = (r.first + 1) & (len(r.buffer) - 1)
-	if r.n--; r.n == 0 && len(r.buffer) > ringKept {
-		r.buffer, r.first = nil, 0
+	if r.n--; r.n < len(r.buffer)/4 && !isSmall[T](len(r.buffer)) {
+		r.resize(len(r.buffer) / 2)
 	}
 	return v
 }
 
 // Places are numbered and hold a value each until it is called for. Whoever holds a number can come at any time: a coroutine that
 // is stopped, or that a Picker prefers, does not come in turn.
+//
+// The places are in pages of 64, and the lowest one that is free is taken. So the pages that a crowd has filled are let go of as
+// it comes, even if somebody always waits.
 type places[T any] struct {
-	values []T
-	free   []uint32
+	pages [][]T    // their values
+	taken []uint64 // for each page, a bit for each of its places that holds a value
+	full  int      // that many pages at least, from the first on, are full
+	spare []T      // a page in which nothing is, for the next that is needed
 }
 
+const pageSize = 64
+
 func (p *places[T]) hold(v T) uint32 {
-	n := len(p.free)
-	if n == 0 {
-		p.values = append(p.values, v)
-		return uint32(len(p.values) - 1)
+	for p.full < len(p.taken) && p.taken[p.full] == math.MaxUint64 {
+		p.full++
 	}
-	i := p.free[n-1]
-	p.free, p.values[i] = p.free[:n-1], v
-	return i
+	page := p.full
+	if page == len(p.taken) {
+		p.pages, p.taken = append(p.pages, nil), append(p.taken, 0)
+	}
+	at := bits.TrailingZeros64(^p.taken[page])
+	p.taken[page] |= 1 << at
+	if p.pages[page] == nil {
+		p.pages[page], p.spare = p.spare, nil
+	}
+	if at == len(p.pages[page]) {
+		p.pages[page] = append(p.pages[page], v)
+	} else {
+		p.pages[page][at] = v
+	}
+	return uint32(page*pageSize + at)
 }
 
 func (p *places[T]) release(i uint32) (v T) {
 	var zero T
-	v, p.values[i] = p.values[i], zero
-	p.free = append(p.free, i)
+	page, at := int(i/pageSize), i%pageSize
+	v, p.pages[page][at] = p.pages[page][at], zero
+	p.taken[page] &^= 1 << at
+	p.full = min(p.full, page)
+	if p.taken[page] == 0 {
+		p.empty(page)
+	}
 	return v
+}
+
+// empty lets go of a page in which nothing is, and of all such pages at the end.
+func (p *places[T]) empty(page int) {
+	if isSmall[T](cap(p.pages[page])) {
+		p.spare = p.pages[page][:0]
+	}
+	p.pages[page] = nil
+	p.shrink()
+}
+
+// shrink lets go of the pages at the end in which nothing is.
+func (p *places[T]) shrink() {
+	n := len(p.taken)
+	for n > 0 && p.taken[n-1] == 0 {
+		n--
+	}
+	p.pages, p.taken = p.pages[:n], p.taken[:n]
+	if n < cap(p.taken)/4 {
+		p.pages, p.taken = slices.Clone(p.pages), slices.Clone(p.taken)
+	}
 }

@@ -3,6 +3,7 @@ package tinyio_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -483,7 +484,7 @@ func TestQueueWithAPicker(t *testing.T) {
 // A queue grows as it fills, keeps its order when it wraps round, and lets go of what was taken.
 func TestQueueGrowsAndForgets(t *testing.T) {
 	noLeaks(t)
-	q := tinyio.NewQueue[*[1 << 16]byte](1 << 62)
+	q := tinyio.NewQueue[*[1 << 16]byte](math.MaxInt)
 	freed := make(chan bool, 1)
 	big := new([1 << 16]byte)
 	runtime.AddCleanup(big, func(struct{}) { freed <- true }, struct{}{})

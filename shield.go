@@ -16,7 +16,9 @@ type shield struct {
 	open    bool    // it keeps things away
 	grace   time.Duration
 	timer   timers.Timer // set when there is something to keep away: the end of the grace
+	over    bool         // its function has ended
 	handle  *Co
+	of      *Co                       // what WithValues was called of, if this is no Shield but the frame of its handle
 	ctx     atomic.Pointer[coContext] // of the handle
 	members shielded                  // the ring of those who were started inside and have not finished
 }
@@ -68,7 +70,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	s := &shield{owner: c, outer: c.shield(), open: true, grace: grace}
 	s.members.next, s.members.prev = &s.members, &s.members
 	s.handle = &Co{c: c, shield: s}
-	s.ctx.Store(c.ctx.Load().inherited)
+	s.ctx.Store(co.inherited())
 	if c.stop != nil && !co.shield.keepsAway(c, c.stop) {
 		c.attempt(1) // or it could go on for ever, from shield to shield
 	}
@@ -94,6 +96,8 @@ func (s *shield) leave() {
 		why = c.stop
 	}
 	s.handle.stop(why)
+	s.over, s.owner, s.handle = true, nil, nil // those who were started inside keep s, and s is to keep nobody
+	r.report()
 }
 
 // due ends the protection when the grace period has passed.
@@ -109,13 +113,38 @@ func (s *shield) close(r *run) {
 		return
 	}
 	s.open = false
-	r.timers.Remove(&s.timer)
+	r.unset(&s.timer)
 	r.comeThrough(s.owner)
+	if s.isCovered() {
+		return
+	}
 	if d := s.owner.shield(); d != s.outer { // s is still around what its owner does
 		d.comeThrough(r, s.owner, s)
 	} else {
 		s.members.comeThrough(r)
 	}
+}
+
+// isCovered reports that all that s keeps away from those inside is kept away from them by the Shields around it too. Then nothing comes over
+// them when it ends; so a nest of Shields does not look at all of them again and again.
+func (s *shield) isCovered() bool {
+	c := s.owner
+	for _, why := range c.told() {
+		if !s.outer.keepsFromOthers(why) {
+			return false
+		}
+	}
+	return c.stop == nil || s.outer.keepsFromOthers(c.stop)
+}
+
+// keepsFromOthers reports whether s or a shield around it keeps why away from all those inside that own none of these.
+func (s *shield) keepsFromOthers(why *reason) bool {
+	for ; s != nil && s != why.from; s = s.outer {
+		if s.open && s.owner.knows(why) {
+			return true
+		}
+	}
+	return false
 }
 
 // comeThrough lets come over those inside the Shields of c, from the outermost, which is from if that is not nil, to s, what these have kept
@@ -138,23 +167,21 @@ func (m *shielded) comeThrough(r *run) {
 	}
 }
 
-// retired reports that co was the handle of s and is no longer good.
-func (s *shield) retired(co *Co) bool {
-	if s == nil || s.handle != co {
-		return false
+// isHandle reports that co is the handle of a Shield.
+func (co *Co) isHandle() bool { return co != &co.c.co }
+
+// retired reports that co was the handle of a Shield and is no longer good.
+func (co *Co) retired() bool {
+	if co.isView() {
+		return co.shield.of.retired()
 	}
-	for o := s.owner.shield(); o != nil; o = o.outer {
-		if o == s {
-			return false
-		}
-	}
-	return true
+	return co.isHandle() && co.shield.over
 }
 
 // startGrace starts the grace period, the first time that there is something to keep away.
 func (s *shield) startGrace(r *run) {
 	if !s.timer.Set() {
-		r.setTimer(&s.timer, s.grace, s)
+		r.setTimer(&s.timer, r.inBeside(s.grace), s)
 	}
 }
 

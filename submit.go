@@ -37,8 +37,8 @@ func (l *Loop) Serve(ctx context.Context) error {
 // what may fail.) If the loop crashes for another reason, the error is the [*CancelledError] of c.
 //
 // When ctx is done, Submit returns [context.Cause] of ctx at once, even if the loop is stuck. When the loop gets to it, it halts c, as a
-// [Timeout] would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. The values and the
-// deadline of ctx are not those of c's [Co].
+// [Timeout] would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. The values, the profiler
+// labels and the deadline of ctx are those of c's [Co], if it is started by this.
 //
 // Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to
 // another loop. It returns an error at once, and c does not run, if the loop is not running, [ErrNotRunning]; if it is
@@ -67,6 +67,7 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 		return context.Cause(ctx)
 	}
 	s := newSubmission(t, caller)
+	s.ctx = ctx
 	if !l.inbox.post(&s.message) {
 		return ErrNotRunning
 	}
@@ -90,6 +91,7 @@ type submission struct {
 	c      task
 	annex  annex
 	target *task
+	ctx    context.Context // of the caller, whose values the target inherits
 	ended  chan struct{}
 	err    error // why the target has no value, once it has ended
 }
@@ -109,6 +111,8 @@ func (s *submission) call(*Co) error {
 	panic("tinyio: internal error: a submission is called; please report this")
 }
 
+func (s *submission) skip() {}
+
 func (s *submission) arrive(r *run) { r.deferred.push(s) }
 
 // run begins to wait for the target.
@@ -120,6 +124,7 @@ func (s *submission) do(r *run) {
 	}
 	c.loop.Store(r.loop)
 	r.enrol(c, r.root, nil)
+	c.ctx.Store(r.values.submitted(s.ctx))
 	c.one[0].line = &s.target.awaiters
 	c.state, c.wait, c.outcome = running, onTask, pending
 	r.stopped(c)
@@ -128,10 +133,12 @@ func (s *submission) do(r *run) {
 // admit reports why l does not take s.
 func (s *submission) admit(r *run) error {
 	switch {
-	case r.ended:
+	case r.live == 0:
 		return ErrNotRunning
 	case r.root.crash != nil:
 		return r.root.crash.err
+	case s.target.finished.Load():
+		return nil
 	}
 	return s.target.claim(r.loop)
 }
@@ -153,10 +160,10 @@ func (s *submission) verdict() error {
 	switch finished := t.state == done; {
 	case finished && t.err == nil:
 		return nil
-	case finished && !(t.stop != nil && t.stop.explains(t.err)):
+	case finished && !t.clean:
 		return &Error{Err: t.err, Trace: []Frame{c.entryFrame(), t.entryFrame()}}
 	case c.stop == nil:
-		return t.stop.err // of an Isolate, or a Cancel
+		return t.err // of an Isolate, or a Cancel
 	}
 	return c.stop.err
 }
@@ -207,7 +214,7 @@ var loopFunctions []uintptr
 
 func init() { // because begin leads to calledFrom
 	loopFunctions = []uintptr{
-		entryOf((*run).turns), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*aside).Work),
+		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*aside).Work),
 	}
 }
 

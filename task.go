@@ -64,6 +64,7 @@ type task struct {
 	kept     bool // it is wanted for its own sake: it was spawned
 	daemon   bool // it does not keep its scope up
 	side     side // where a search for cycles has met it
+	clean    bool // it was stopped, and its error says only that
 
 	stop     *reason // what it is stopped for, nil if it is not
 	finished atomic.Bool
@@ -153,6 +154,7 @@ type body interface {
 	Awaitable
 	call(co *Co) error
 	comeBack() // the last turn of what waits without a stack
+	skip()     // it is not going to be called
 }
 
 func (c *task) init(b body, entry uintptr) {
@@ -166,11 +168,16 @@ func (c *task) execute(w *worker) {
 	c.setLabels()
 	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
+	if w.run.watched {
+		w.run.report()
+	}
 	err := c.body.call(&c.co)
 	if c.state != running { // a callback, which waits without a stack from here on
 		c.outcome = pending
 		return
 	}
+	// While this still counts as an exit: a method of the error may call runtime.Goexit.
+	c.clean = err != nil && c.stop != nil && c.stop.explains(err)
 	c.err, c.outcome, c.wait = err, returned, onNothing
 }
 
@@ -183,7 +190,7 @@ func (c *task) caught() {
 	if p := recover(); p != nil {
 		how = threadPanic{newPanicError(p, debug.Stack())}
 	}
-	if c.state == waiting && !c.annex().callback.endAbruptly(how) {
+	if c.state != running && !c.annex().callback.endAbruptly(how) { // a callback, whose done was called before
 		c.outcome = pending
 		return
 	}

@@ -53,7 +53,7 @@ type threadContext Co
 func (t *threadContext) Deadline() (time.Time, bool) { return (*Co)(t).Deadline() }
 func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
 func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
-func (t *threadContext) Value(key any) any           { return (*Co)(t).context().Value(key) }
+func (t *threadContext) Value(key any) any           { return (*Co)(t).value(key) }
 
 // A Thread is the function of a [RunInThread] or a [Call] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
 // returned, Return; or Fail instead of both. All of them may be called from any goroutine.
@@ -84,8 +84,10 @@ func WithThreads(start func(t *Thread)) Option {
 // ends that. Run does nothing if it, or Fail, has been called before.
 func (t *Thread) Run() {
 	if t.begun.CompareAndSwap(false, true) {
+		run := t.run
+		t.run, t.fail = nil, nil
 		defer t.ended.Store(true)
-		t.run()
+		run()
 	}
 }
 
@@ -96,7 +98,9 @@ func (t *Thread) Return() {
 		panic("tinyio: Thread.Return: the function of coroutine " + t.c.describe() + " has not returned; call Run first")
 	}
 	if t.returned.CompareAndSwap(false, true) {
-		t.back()
+		back := t.back
+		t.back = nil
+		back()
 	}
 }
 
@@ -107,7 +111,9 @@ func (t *Thread) Fail(err error) {
 		panic("tinyio: Thread.Fail: the error is nil; a thread that does not fail has to Run")
 	}
 	if t.begun.CompareAndSwap(false, true) {
-		t.fail(err)
+		fail := t.fail
+		t.run, t.fail = nil, nil
+		fail(err)
 		t.ended.Store(true)
 		t.Return()
 	}
@@ -175,7 +181,7 @@ func (c *Coro[T]) callBegin() {
 	if r.watch != nil {
 		r.note(Suspended, &c.c, nil)
 	}
-	r.threads++
+	r.addThreads(1)
 	if fn, ok := begin.(func(context.Context) (T, error)); ok {
 		if r.loop.startThread == nil {
 			go c.inThread(fn, false)
@@ -192,6 +198,7 @@ func (c *Coro[T]) callBegin() {
 		})
 		return
 	}
+	r.report()
 	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
 }
 
@@ -202,7 +209,7 @@ func (b *callback) endAbruptly(how error) bool {
 		b.abrupt = how
 		return false
 	}
-	b.c.run().threads--
+	b.c.run().addThreads(-1)
 	return true
 }
 
@@ -224,7 +231,7 @@ func (b *callback) arrive(r *run) {
 
 // threadBack notes that a thread or callback has come back.
 func (r *run) threadBack() {
-	r.threads--
+	r.addThreads(-1)
 	if v, ok := r.clock.(*virtualClock); ok {
 		v.waited = false // whoever is left has its time again
 	}
@@ -238,7 +245,12 @@ func (c *task) endCallback() {
 	if b.abrupt != nil {
 		c.err = b.abrupt
 	}
-	b.cancel = nil // what it holds on to is not needed any more
+	b.cancel = nil                     // what it holds on to is not needed any more
+	if c.err != nil && c.stop != nil { // there is no stack that a method of the error could end, but the loop's
+		if f := c.run().beside(func() { c.clean = c.stop.explains(c.err) }); f != nil {
+			c.err = f.how()
+		}
+	}
 	c.endWith(c.err)
 }
 
@@ -380,12 +392,13 @@ func (r *run) shut() {
 // An interruption is the message that the context of a run is done.
 type interruption struct {
 	message
-	run *run
+	run     *run
+	failure failure
 }
 
 func (i *interruption) arrive(r *run) {
 	if r == i.run {
-		r.deferred.push(i.run.interruption())
+		r.deferred.push(i.failure)
 	}
 }
 

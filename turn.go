@@ -17,7 +17,7 @@ func (r *run) endTurn(c *task) *stack.Place {
 	if r.stepwise || r.isBulky(c) {
 		r.left = c
 	} else {
-		if c.wait == onTurn { // what settle comes to then, with three calls fewer
+		if c.wait == onTurn && !r.watched { // what settle comes to then, with three calls fewer
 			r.makeReady(c)
 			if stepped != nil {
 				stepped(r)
@@ -29,7 +29,7 @@ func (r *run) endTurn(c *task) *stack.Place {
 			return nil
 		}
 	}
-	if r.running == nil && !r.stepwise && (r.carrier == nil || r.carrier == c) {
+	if r.running == nil && !r.apart && (r.carrier == nil || r.carrier == c) {
 		r.carry(c)
 		return nil
 	}
@@ -68,6 +68,7 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Place {
 // go on with it directly. That is one switch instead of two: a third of the cost of a turn. If it has not begun, it gets w, the
 // worker of the caller, if that is free, and otherwise an idle one.
 func (r *run) ahead(w *worker) *task {
+	r.letIn()
 	r.takeIn()
 	n := r.ready.head
 	if n == nil || n.state != ready || r.deferred.n > 0 {
@@ -88,7 +89,10 @@ func (r *run) ahead(w *worker) *task {
 		w.give(n)
 	}
 	r.ready.pop()
-	r.running, n.state = n, running
+	r.beginTurn(n)
+	if r.watch != nil {
+		r.note(Resumed, n, nil)
+	}
 	return n
 }
 

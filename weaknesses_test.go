@@ -783,6 +783,7 @@ func TestW21ResultThatRefersToItsCoroutineIsFreed(t *testing.T) {
 
 // W22: SIGTERM cleans up everything, an endless background task included.
 func TestW22SignalCleansUpEverything(t *testing.T) {
+	needsProcesses(t)
 	signal.Notify(make(chan os.Signal, 1)) // the first call starts a goroutine of package signal that stays
 	signal.Reset()
 	noLeaks(t)
@@ -816,9 +817,8 @@ func TestW22SignalCleansUpEverything(t *testing.T) {
 // W23: more than 1,000 open files are no matter: each of these connections waits in a thread.
 func TestW23MoreThanAThousandOpenFiles(t *testing.T) {
 	const n = 600 // connections, of two files each
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < 2*n+100 {
-		t.Skipf("at most %d files may be open", limit.Cur)
+	if allowed := openFilesAllowed(); allowed < 2*n+100 {
+		t.Skipf("at most %d files may be open", allowed)
 	}
 	noLeaks(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -6,6 +6,7 @@
 //	go run ./bench                     all of it, in ten minutes
 //	go run ./bench -run 'yield|gather' these workloads
 //	go run ./bench -svg docs/img -md docs/benchmarks.md -json bench.json
+//	go run ./bench -growth -md docs/performance.md   what grows with coroutines that an operation does not concern
 //
 // All peers run with Go's defaults and the same GOMAXPROCS, do the same work, and are checked for the same result. They
 // take turns, round by round, and each run begins on a heap that has been cleaned up. Nothing within the measured part
@@ -50,6 +51,8 @@ func main() {
 	jsonFile := flag.String("json", "", "write all figures to this `file`")
 	mdFile := flag.String("md", "", "write the tables to this `file` in Markdown")
 	svgDir := flag.String("svg", "", "draw charts into this `directory`")
+	grows := flag.Bool("growth", false, "measure instead what each operation costs among coroutines that it does not concern; "+
+		"-md puts that in its place in the file, -run selects operations")
 	child := flag.Bool("child", false, "run one workload once and write the job: for the program's own use")
 	flag.Parse()
 	if *child {
@@ -60,6 +63,10 @@ func main() {
 	if err != nil || *rounds < 1 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "bench: -run takes a regexp, -rounds at least 1, and there are no arguments:", err)
 		os.Exit(2)
+	}
+	if *grows {
+		runGrowth(newGrowthPlan(*quick), pattern.MatchString, *mdFile)
+		return
 	}
 	p := plan{quick: *quick, rounds: *rounds, least: 25 * time.Millisecond, log: os.Stderr}
 	if p.quick {

@@ -2,6 +2,7 @@
 
 // func ID() uintptr
 TEXT ·ID(SB), NOSPLIT, $0-8
-	MOVQ (TLS), AX
+	MOVQ TLS, AX
+	MOVQ 0(AX)(TLS*1), AX
 	MOVQ AX, ret+0(FP)
 	RET

@@ -1,0 +1,142 @@
+package tinyio_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+type contextKey string
+
+// R29: values follow who starts whom: those of the run, of Submit, or of WithValues; through every way to start a coroutine.
+func TestValuesFollowWhoStartsWhom(t *testing.T) {
+	noLeaks(t)
+	key, other := contextKey("key"), contextKey("other")
+	tell := func(co *tinyio.Co) (any, error) { return co.Value(key), nil }
+	ways := map[string]func(co *tinyio.Co, c *tinyio.Coro[any]) error{
+		"Await":   func(co *tinyio.Co, c *tinyio.Coro[any]) error { return wait(co, c) },
+		"Gather":  func(co *tinyio.Co, c *tinyio.Coro[any]) error { _, err := tinyio.Gather(co, c); return err },
+		"Wait":    func(co *tinyio.Co, c *tinyio.Coro[any]) error { return co.Wait(c, sleeper(0)) },
+		"Spawn":   func(co *tinyio.Co, c *tinyio.Coro[any]) error { return co.Spawn(c) },
+		"Timeout": func(co *tinyio.Co, c *tinyio.Coro[any]) error { _, err := tinyio.Timeout(co, c, time.Hour); return err },
+		"Isolate": func(co *tinyio.Co, c *tinyio.Coro[any]) error { _, err := tinyio.Isolate(co, c); return err },
+		"First":   func(co *tinyio.Co, c *tinyio.Coro[any]) error { _, err := tinyio.First(co, c); return err },
+		"WaitAny": func(co *tinyio.Co, c *tinyio.Coro[any]) error { _, err := tinyio.WaitAny(co, c); return err },
+		"Shield": func(co *tinyio.Co, c *tinyio.Coro[any]) error {
+			return co.Shield(time.Hour, func(co *tinyio.Co) error { return wait(co, c) })
+		},
+	}
+	ctx := context.WithValue(background, key, "run")
+	for name, way := range ways {
+		_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+			if co.Value(key) != "run" {
+				t.Errorf("the first coroutine has %v", co.Value(key))
+			}
+			handle := co.WithValues(context.WithValue(background, key, "handle"))
+			if handle.Value(key) != "handle" || handle.Value(other) != nil || co.Value(key) != "run" {
+				t.Errorf("the handle has %v, its coroutine %v", handle.Value(key), co.Value(key))
+			}
+			if v, err := tinyio.Call(handle, func(ctx context.Context) (any, error) { return ctx.Value(key), nil }); v != "handle" || err != nil {
+				t.Errorf("a call through it has %v, %v", v, err)
+			}
+			plain, through, grandchild := tinyio.New(tell), tinyio.New(tell), tinyio.New(tell)
+			if err := way(co, plain); err != nil {
+				return err
+			}
+			if err := way(handle, through); err != nil {
+				return err
+			}
+			if err := way(handle, tinyio.New(func(co *tinyio.Co) (any, error) { return grandchild.Await(co) })); err != nil {
+				return err
+			}
+			if err := co.Sleep(time.Second); err != nil {
+				return err
+			}
+			if plain.Value() != "run" || through.Value() != "handle" || grandchild.Value() != "handle" {
+				t.Errorf("%s: %v, %v and %v", name, plain.Value(), through.Value(), grandchild.Value())
+			}
+			return nil
+		}), tinyio.WithVirtualTime())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// R29: the context of a handle ends with its coroutine, with its cause, and so do contexts made of it.
+func TestContextOfAHandleEndsWithItsCoroutine(t *testing.T) {
+	noLeaks(t)
+	err := virtually(func(co *tinyio.Co) error {
+		return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
+			handle := co.WithValues(context.WithValue(background, contextKey("key"), 1))
+			derived, cancel := context.WithCancel(handle)
+			defer cancel()
+			if err := handle.Sleep(time.Hour); !errors.Is(err, tinyio.ErrCancelled) {
+				t.Errorf("Sleep through the handle returns %v", err)
+			}
+			<-derived.Done()
+			if context.Cause(handle) != errBoom || context.Cause(derived) != errBoom || handle.Err() == nil {
+				t.Errorf("the causes are %v and %v", context.Cause(handle), context.Cause(derived))
+			}
+			return nil
+		}))
+	})
+	if !errors.Is(err, errBoom) {
+		t.Error(err)
+	}
+}
+
+// R29: the deadline is the earliest of those of the run and of every Timeout around.
+func TestDeadlineIsTheEarliest(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		start := co.Now()
+		left := func(co *tinyio.Co) time.Duration {
+			at, ok := co.Deadline()
+			if !ok {
+				return 0
+			}
+			return at.Sub(start)
+		}
+		inner := tinyio.New(func(co *tinyio.Co) (time.Duration, error) { return left(co), nil })
+		longer := tinyio.New(func(co *tinyio.Co) (time.Duration, error) { return left(co), nil })
+		outer := tinyio.New(func(co *tinyio.Co) (time.Duration, error) {
+			if _, err := tinyio.Timeout(co, inner, time.Second); err != nil {
+				return 0, err
+			}
+			_, err := tinyio.Timeout(co, longer, time.Hour)
+			return left(co), err
+		})
+		if _, err := tinyio.Timeout(co, outer, time.Minute); err != nil {
+			return err
+		}
+		if left(co) != 0 || outer.Value() != time.Minute || inner.Value() != time.Second || longer.Value() != time.Minute {
+			t.Errorf("none %v, outer %v, inner %v, longer %v", left(co), outer.Value(), inner.Value(), longer.Value())
+		}
+		return nil
+	})
+}
+
+// R29: what is submitted has the values and the deadline of the context of Submit.
+func TestValuesOfASubmission(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		key := contextKey("key")
+		ctx, cancel := context.WithTimeout(context.WithValue(background, key, "request"), time.Hour)
+		defer cancel()
+		at, _ := ctx.Deadline()
+		v, err := tinyio.Submit(ctx, s.Loop, tinyio.New(func(co *tinyio.Co) (any, error) {
+			if deadline, ok := co.Deadline(); !ok || !deadline.Equal(at) {
+				t.Errorf("the deadline is %v", deadline)
+			}
+			return tinyio.New(func(co *tinyio.Co) (any, error) { return co.Value(key), nil }).Await(co)
+		}))
+		if v != "request" || err != nil {
+			t.Errorf("Submit gives %v, %v", v, err)
+		}
+		s.end(nil)
+	})
+}

@@ -1,0 +1,26 @@
+//go:build !amd64 || race
+
+package publish
+
+import "sync/atomic"
+
+// A Count is a number. The zero Count is 0.
+type Count struct{ n atomic.Int64 }
+
+// Add adds d. It is for the writer.
+func (c *Count) Add(d int64) { c.n.Store(c.n.Load() + d) }
+
+// Set makes it n. It is for the writer.
+func (c *Count) Set(n int64) { c.n.Store(n) }
+
+// Load returns the number. Any goroutine may call it.
+func (c *Count) Load() int64 { return c.n.Load() }
+
+// A Pointer is a pointer to a T. The zero Pointer is nil.
+type Pointer[T any] struct{ p atomic.Pointer[T] }
+
+// Set makes it p. It is for the writer.
+func (p *Pointer[T]) Set(v *T) { p.p.Store(v) }
+
+// Load returns the pointer. Any goroutine may call it.
+func (p *Pointer[T]) Load() *T { return p.p.Load() }

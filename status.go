@@ -1,0 +1,120 @@
+package tinyio
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/tinyio-go/tinyio/internal/publish"
+)
+
+// Looking in. On the loop there is Status, and a Snapshot has the loop call it. While a turn lasts the loop can be asked nothing: so
+// what Stats and Running tell is published as it changes, by plain stores (see package publish). Those cost a nanosecond a turn,
+// and have to be made at all times: who wants to know what a loop is stuck in asks when it is stuck.
+
+// Stats are counters of a loop. The first four count since the loop was made, over all of its runs.
+type Stats struct {
+	Started  uint64 // coroutines that have been started
+	Finished uint64 // coroutines that have finished, in whatever way
+	Failed   uint64 // those of them that failed: with an error of their own, a panic or a Goexit, and not because they were stopped
+	Turns    uint64 // turns that coroutines have had; a Yield with nobody else ready may be none
+	Live     int    // coroutines that have been started and have not finished
+	Ready    int    // those of them that are in the ready queue; the one whose turn it is is not
+	Threads  int    // threads, calls and callbacks that have started and have not come back
+	Timers   int    // timers that are set: of sleeps, and of limits to waits and Shields
+}
+
+// counters are what Stats and Running tell. Only the goroutine that has its turn on the loop writes them.
+type counters struct {
+	started, finished, failed publish.Count
+	turns                     publish.Count
+	live, ready               publish.Count
+	threads, timers           publish.Count
+	running                   publish.Pointer[task] // whose turn it is
+	since                     publish.Count         // when that began, in nanoseconds from asked; 0 if it began before that
+	asked                     atomic.Pointer[time.Time]
+}
+
+// Stats returns the counters of l. It may be called from any goroutine at any time, and answers at once, also while a coroutine
+// blocks the loop. While the loop runs, each counter is right for itself, and they may be some nanoseconds apart.
+func (l *Loop) Stats() Stats {
+	k := &l.counters
+	return Stats{ // what comes first is read last, so that no more have finished than were started
+		Finished: uint64(k.finished.Load()),
+		Failed:   uint64(k.failed.Load()),
+		Live:     int(k.live.Load()),
+		Ready:    int(k.ready.Load()),
+		Threads:  int(k.threads.Load()),
+		Timers:   int(k.timers.Load()),
+		Turns:    uint64(k.turns.Load()),
+		Started:  uint64(k.started.Load()),
+	}
+}
+
+// Running tells whose turn it is on l, and since when; ok is false if it is nobody's: the loop waits, or does not run. It may be called
+// from any goroutine at any time, and answers at once, also while a coroutine blocks the loop: that is what it is for.
+//
+// Since is in real time. A loop takes the time of its turns only from the first call of Running on: for a turn that had begun
+// before, since is the time of that call. From then on each turn costs a look at the clock.
+func (l *Loop) Running() (name string, since time.Time, ok bool) {
+	k := &l.counters
+	if k.asked.Load() == nil {
+		now := time.Now()
+		k.asked.CompareAndSwap(nil, &now)
+	}
+	// The time is written before the coroutine is: whoever sees a coroutine never sees the time of a turn before its own.
+	c := k.running.Load()
+	if c == nil {
+		return "", time.Time{}, false
+	}
+	return c.label(), k.asked.Load().Add(time.Duration(k.since.Load())), true
+}
+
+// beginTurn makes it the turn of c.
+func (r *run) beginTurn(c *task) {
+	k := &r.loop.counters
+	k.ready.Add(-1)
+	k.turns.Add(1)
+	if asked := k.asked.Load(); asked != nil {
+		k.since.Set(int64(time.Since(*asked)))
+	}
+	k.running.Set(c)
+	r.running, c.state = c, running
+}
+
+// countStarted counts one more that has been started.
+func (r *run) countStarted() {
+	k := &r.loop.counters
+	k.started.Add(1)
+	k.live.Add(1)
+}
+
+// countFinished counts that c, which is ready or running, has finished.
+func (r *run) countFinished(c *task, failed bool) {
+	k := &r.loop.counters
+	if c.state == ready {
+		k.ready.Add(-1)
+	}
+	if failed {
+		k.failed.Add(1)
+	}
+	k.live.Add(-1)
+	k.finished.Add(1)
+}
+
+// addThreads counts n more threads.
+func (r *run) addThreads(n int) {
+	r.threads += n
+	r.loop.counters.threads.Set(int64(r.threads))
+}
+
+// countTimers publishes how many timers are set.
+func (r *run) countTimers() { r.loop.counters.timers.Set(int64(r.timers.Len())) }
+
+// rest is the counters of a loop that does not run.
+func (k *counters) rest() {
+	k.live.Set(0)
+	k.ready.Set(0)
+	k.threads.Set(0)
+	k.timers.Set(0)
+	k.running.Set(nil)
+}

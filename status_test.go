@@ -1,0 +1,157 @@
+package tinyio_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// Stats counts what happens, exactly, also for whoever asks in the middle of a turn (R32).
+func TestStatsCountEverything(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop(tinyio.WithVirtualTime())
+	want := func(when string, want tinyio.Stats) {
+		t.Helper()
+		if got := l.Stats(); got != want {
+			t.Errorf("%s: %+v, want %+v", when, got, want)
+		}
+	}
+	want("before", tinyio.Stats{})
+	var e tinyio.Event
+	finish := make(chan tinyio.Void)
+	root := tinyio.Do(func(co *tinyio.Co) error {
+		want("in the first turn", tinyio.Stats{Started: 1, Turns: 1, Live: 1})
+		waiter := tinyio.Do(func(co *tinyio.Co) error {
+			_, err := e.WaitFor(co, time.Hour)
+			return err
+		})
+		thread := tinyio.RunInThread(func(context.Context) (int, error) { <-finish; return 1, nil })
+		if err := co.Spawn(waiter, sleeper(time.Minute), thread); err != nil {
+			return err
+		}
+		want("with others", tinyio.Stats{Started: 4, Turns: 5, Live: 4, Threads: 1, Timers: 2})
+		e.Set()
+		want("one being ready", tinyio.Stats{Started: 4, Turns: 5, Live: 4, Threads: 1, Timers: 2})
+		if err := co.Yield(); err != nil {
+			return err
+		}
+		want("when that has finished", tinyio.Stats{Started: 4, Finished: 1, Turns: 7, Live: 3, Threads: 1, Timers: 1})
+		late := co.Go(func(*tinyio.Co) error { return nil })
+		want("one being fresh", tinyio.Stats{Started: 5, Finished: 1, Turns: 7, Live: 4, Ready: 1, Threads: 1, Timers: 1})
+		close(finish)
+		return co.Wait(late, thread)
+	})
+	if _, err := tinyio.RunOn(background, l, root); err != nil {
+		t.Fatal(err)
+	}
+	want("afterwards", tinyio.Stats{Started: 5, Finished: 5, Turns: 11})
+	failing := tinyio.Do(func(co *tinyio.Co) error {
+		stopped := co.Go(func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
+		if err := co.Yield(); err != nil {
+			return err
+		}
+		fresh := co.Go(func(co *tinyio.Co) error { return nil })
+		_, _ = stopped, fresh
+		return errBoom
+	})
+	if _, err := tinyio.RunOn(background, l, failing); !errors.Is(err, errBoom) {
+		t.Errorf("the second run ends with %v", err)
+	}
+	want("after a failure", tinyio.Stats{Started: 8, Finished: 8, Failed: 1, Turns: 15})
+}
+
+// Stats and Running answer while a coroutine blocks the loop, also when they have never been asked before (R32).
+func TestStatsAndRunningOfALoopThatIsStuck(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := tinyio.NewLoop()
+		if name, _, ok := l.Running(); ok {
+			t.Errorf("before its run it is the turn of %q", name)
+		}
+		for range 2 { // the time of a turn is known from the first question on
+			l, block := tinyio.NewLoop(), make(chan tinyio.Void)
+			stuck := tinyio.Do(func(co *tinyio.Co) error {
+				<-block
+				if err := co.Sleep(time.Hour); err != nil {
+					return err
+				}
+				<-block
+				return nil
+			}).Named("stuck")
+			ended := make(chan error)
+			go func() {
+				_, err := tinyio.RunOn(background, l, stuck)
+				ended <- err
+			}()
+			synctest.Wait()
+			wantStuck := func(since time.Time, turns uint64) {
+				t.Helper()
+				name, got, ok := l.Running()
+				if name != "stuck" || !got.Equal(since) || !ok {
+					t.Errorf("it is the turn of %q since %v, %v, want since %v", name, got, ok, since)
+				}
+				if got, want := l.Stats(), (tinyio.Stats{Started: 1, Turns: turns, Live: 1}); got != want {
+					t.Errorf("%+v, want %+v", got, want)
+				}
+			}
+			began := time.Now()
+			wantStuck(began, 1)
+			time.Sleep(time.Second)
+			wantStuck(began, 1)
+			block <- tinyio.Void{}
+			synctest.Wait()
+			if name, _, ok := l.Running(); ok {
+				t.Errorf("while all sleep it is the turn of %q", name)
+			}
+			time.Sleep(2 * time.Hour)
+			wantStuck(began.Add(time.Second+time.Hour), 2)
+			close(block)
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if name, _, ok := l.Running(); ok {
+				t.Errorf("after its run it is the turn of %q", name)
+			}
+		}
+	})
+}
+
+// Anybody may ask at any time: under the race detector this shows that nothing else is touched (R32).
+func TestStatsAndRunningFromOtherGoroutines(t *testing.T) {
+	noLeaks(t)
+	l, ended := tinyio.NewLoop(), make(chan error)
+	go func() {
+		_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+			for i := range 1000 {
+				c := sleeper(time.Duration(i) * time.Nanosecond).Named("one of many")
+				if err := co.Wait(c, sleeper(0)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}).Named("first"))
+		ended <- err
+	}()
+	for before := (tinyio.Stats{}); ; runtime.Gosched() {
+		s := l.Stats()
+		if s.Started < before.Started || s.Finished < before.Finished || s.Turns < before.Turns || s.Finished > s.Started || s.Live < 0 || s.Live > 4 {
+			t.Errorf("%+v after %+v", s, before)
+		}
+		before = s
+		if name, since, ok := l.Running(); ok && (name == "" || time.Since(since) < 0) {
+			t.Errorf("it is the turn of %q since %v", name, since)
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+	}
+}
