@@ -1677,3 +1677,23 @@ func ExampleLoop_Running() {
 	tinyio.RunOn(context.Background(), loop, busy)
 	// Output: busy blocks the loop
 }
+
+// A page of a server can show what its loop does.
+func ExampleLoop_Snapshot() {
+	loop, ended := tinyio.NewLoop(), make(chan error)
+	ctx, stop := context.WithCancel(context.Background())
+	go func() { ended <- loop.Serve(ctx) }()
+	go tinyio.Submit(ctx, loop, tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }).Named("nap"))
+	for napping := false; !napping; {
+		all, _ := loop.Snapshot(ctx)
+		for _, s := range all {
+			if s.Coro == "nap" && s.State == "waiting" {
+				fmt.Println(s.Coro, "waits for", s.On)
+				napping = true
+			}
+		}
+	}
+	stop()
+	<-ended
+	// Output: nap waits for a timer
+}

@@ -16,6 +16,7 @@ type Loop struct {
 	mode        GroupMode
 	watch       *watch
 	startThread func(t *Thread) // nil unless a host runs the threads
+	met         ID              // how many coroutines have a number
 	counters    counters
 }
 

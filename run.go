@@ -390,6 +390,7 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 	r.live++
 	r.countStarted()
 	if r.watch != nil {
+		r.id(c) // in the order in which they are started, whenever somebody asks
 		r.note(Started, c, nil)
 	}
 	if starter == nil {

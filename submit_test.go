@@ -767,7 +767,7 @@ func TestSubmitIsNamed(t *testing.T) {
 		s.end(nil)
 		want := []string{
 			"tinyio.Serve: waiting for a thread or callback [], in tinyio.(*Loop).Serve",
-			"tinyio.Submit: waiting for a coroutine [c], in tinyio_test.TestSubmitIsNamed.func1",
+			"tinyio.Submit: waiting for a coroutine [2], in tinyio_test.TestSubmitIsNamed.func1",
 			"c: running for  [], in tinyio_test.TestSubmitIsNamed.func1.1",
 		}
 		if err != nil || !slices.Equal(status, want) {

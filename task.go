@@ -100,7 +100,7 @@ type annex struct {
 	starter  *kinship      // of who has spawned it there
 	callback callback
 	call     interruptible // that it waits for
-	number   ID            // from 1, when the loop is watched
+	number   ID            // from 1, if it has one: see run.id
 	attempts int           // to suspend, since it was stopped
 }
 
