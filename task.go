@@ -189,6 +189,9 @@ func (c *task) caught() {
 		c.outcome = pending
 		return
 	}
+	if c.state == ready { // it has come back already: it stays in the queue, and is passed over there
+		c.run().loop.counters.ready.Add(-1)
+	}
 	c.state = running
 	c.endWith(how)
 }
