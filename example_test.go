@@ -1307,17 +1307,13 @@ func ExampleSubmit() {
 	// 100 <nil>
 }
 
-// A loop stays up until its context is done. Until Serve has begun, Submit is refused.
+// A loop stays up until its context is done. What is submitted before Serve has begun waits for that.
 func ExampleLoop_Serve() {
 	ctx, stop := context.WithCancelCause(context.Background())
 	loop, served := tinyio.NewLoop(), make(chan error)
 	go func() { served <- loop.Serve(ctx) }()
 
-	sum, err := 0, tinyio.ErrNotRunning
-	for errors.Is(err, tinyio.ErrNotRunning) {
-		runtime.Gosched() // until it has begun
-		sum, err = tinyio.Submit(ctx, loop, slowAddOne(2))
-	}
+	sum, err := tinyio.Submit(ctx, loop, slowAddOne(2)) // waits until Serve has begun
 	fmt.Println(sum, err)
 	stop(errors.New("closing time"))
 	fmt.Println("Serve:", <-served)
@@ -1696,4 +1692,33 @@ func ExampleLoop_Snapshot() {
 	stop()
 	<-ended
 	// Output: nap waits for a timer
+}
+
+// A handler posts what is to go on after it: a failure of the handler does not stop it.
+func ExampleLoop_Post() {
+	loop := tinyio.NewLoop(tinyio.WithVirtualTime())
+	audit := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Sleep(time.Minute); err != nil {
+			return err
+		}
+		fmt.Println("audited")
+		return nil
+	})
+	handler := tinyio.Do(func(*tinyio.Co) error {
+		if err := loop.Post(audit); err != nil {
+			return err
+		}
+		return errors.New("bad request")
+	})
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, handler)
+		fmt.Println("handler:", err)
+		return co.Err()
+	})
+	_, err := tinyio.RunOn(context.Background(), loop, main)
+	fmt.Println(err)
+	// Output:
+	// handler: bad request
+	// audited
+	// <nil>
 }

@@ -18,7 +18,7 @@ type failure struct {
 
 // run fails the loop, for what no coroutine could return. If everything has stopped by then, there is nothing left to do.
 func (f failure) do(r *run) {
-	if !r.ended {
+	if r.live > 0 {
 		r.fail(r.root, f)
 	}
 }
@@ -123,6 +123,9 @@ func (r *run) fail(s *scope, f failure) {
 	s.crash = &reason{err: &CancelledError{Cause: f.err}, crash: s, original: f}
 	if s.owner != nil {
 		s.crash.from = s.owner.shield()
+	}
+	if s == r.root {
+		r.loop.stopping.Store(s.crash)
 	}
 	r.stopScope(s, s.crash)
 	r.endWaits()

@@ -111,7 +111,7 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 	}
 	l.run = r
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
-	l.inbox.head.Store(nil)
+	l.inbox.head.CompareAndSwap(closed, nil) // before its first run it is open: what has come waits in it
 	r.ctx, r.values = ctx, inheritable(ctx)
 	r.root = new(scope)
 	r.begin(r.root, c, nil)
@@ -146,7 +146,7 @@ func (r *run) goOn() {
 
 // over reports whether everything has finished, and if so ends the run.
 func (r *run) over() bool {
-	if r.ended || r.live > 0 {
+	if r.ended || r.live > 0 || !r.shut() {
 		return r.ended
 	}
 	r.ended = true
@@ -156,13 +156,13 @@ func (r *run) over() bool {
 	r.panics, _ = r.result.(*PanicError)
 	r.dismiss()
 	r.dismissAside()
-	r.shut()
 	for r.ready.pop() != nil { // which was stopped before its first turn
 	}
 	l, clock := r.loop, r.clock
 	l.counters.rest()
 	*r = run{ended: true, result: r.result, panics: r.panics, exits: r.exits}
 	l.run = nil
+	l.stopping.Store(nil)
 	defer l.active.Store(false)
 	clock.Rest()
 	return true

@@ -100,7 +100,7 @@ func (l *Loop) Snapshot(ctx context.Context) ([]Status, error) {
 	}
 	select {
 	case <-s.taken:
-		return s.all, s.err
+		return s.all, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -110,18 +110,13 @@ func (l *Loop) Snapshot(ctx context.Context) ([]Status, error) {
 type snapshot struct {
 	message
 	all   []Status
-	err   error
 	taken chan struct{}
 }
 
 func (s *snapshot) arrive(r *run) { r.deferred.push(s) }
 
 func (s *snapshot) do(r *run) {
-	if r.ended {
-		s.err = ErrNotRunning
-	} else {
-		s.all = r.loop.Status()
-	}
+	s.all = r.loop.Status()
 	close(s.taken)
 }
 
