@@ -8,8 +8,9 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// An aside is a goroutine for calls into code of the user's that is no coroutine's, such as a [Clock] or an [Observer]: so such
-// code can neither panic nor exit through the loop. A call takes two switches, and no scheduler.
+// An aside is a goroutine for calls into code of the user's in the middle of the loop's own work, such as the cancel function of a
+// callback: so such code can neither panic nor exit through the loop. A call takes two switches, and no scheduler. Where no work is
+// half done, guard is enough.
 type aside struct {
 	place stack.Place
 	call  func() // nil when there will be no more
@@ -20,6 +21,13 @@ type aside struct {
 
 // beside makes a call in an aside, and returns what went wrong there, nil if nothing did.
 func (r *run) beside(call func()) *failure {
+	if w := r.watch; w != nil { // a part of the loop's work is half done
+		silent := w.silent
+		w.silent = true
+		defer func() { w.silent = silent }()
+	}
+	r.away++
+	defer func() { r.away-- }()
 	a := r.aside
 	r.aside = nil // a call may lead to another one
 	if a == nil {
@@ -64,10 +72,23 @@ func (a *aside) callOnce() {
 	a.call()
 }
 
-// guard calls into a tool. One that panics or exits is dropped, and the loop stops because of it, with its own work done.
+// guard calls into a tool. One that panics or exits is dropped, and the loop stops because of it. A panic is recovered from here. A
+// Goexit cannot be: it unwinds the stack on which it happens. If that is a coroutine's, in its turn, the coroutine ends as if it
+// had called it. If it is that of the goroutine that drives the run, that goes on in a deferred function: see complete. The run loop is
+// not on any other stack when there are tools, and it is not in the middle of anything when it calls them.
 func (r *run) guard(drop, call func()) {
-	if f := r.beside(call); f != nil {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
 		drop()
-		r.deferred.push(*f)
-	}
+		f := failure{err: errExited, exit: true}
+		if p := recover(); p != nil {
+			f = failure{err: newPanicError(p, debug.Stack()), panic: true}
+		}
+		r.deferred.push(f)
+	}()
+	call()
+	returned = true
 }

@@ -28,8 +28,10 @@ func edgesTo[A Awaitable](c *task, op string, cs []A) ([]waiter, error) {
 	l := c.loop.Load()
 	edges := make([]waiter, len(cs))
 	for i, a := range cs {
-		w, t := &edges[i], target(a)
-		w.c = c
+		w, t := &edges[i], (*task)(nil)
+		if w.c = c; any(a) != nil { // target would look up the type each time
+			t = a.awaitable()
+		}
 		switch {
 		case t == nil || t.body == nil:
 			unbind(edges)

@@ -17,10 +17,10 @@ import (
 var errBenchmark = errors.New("failed on purpose")
 
 // inLoop runs fn as the first coroutine of a loop.
-func inLoop(b *testing.B, fn func(co *tinyio.Co) error) {
+func inLoop(b *testing.B, fn func(co *tinyio.Co) error, opts ...tinyio.Option) {
 	b.Helper()
 	b.ReportAllocs()
-	if _, err := tinyio.Run(context.Background(), tinyio.Do(fn)); err != nil {
+	if _, err := tinyio.Run(context.Background(), tinyio.Do(fn), opts...); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -52,7 +52,21 @@ func answers(n int) []*tinyio.Coro[int] {
 }
 
 // BenchmarkYield is a turn: with all of the others, an operation is one round of the queue.
-func BenchmarkYield(b *testing.B) {
+func BenchmarkYield(b *testing.B) { yields(b, 100_000) }
+
+// BenchmarkYieldObserved is BenchmarkYield with an observer that does nothing, and BenchmarkYieldPicked with a picker.
+func BenchmarkYieldObserved(b *testing.B) { yields(b, 100_000, tinyio.WithObserver(idleTool{})) }
+
+func BenchmarkYieldPicked(b *testing.B) { yields(b, 10_000, tinyio.WithPicker(idleTool{})) }
+
+// An idleTool is an observer and a picker that do nothing.
+type idleTool struct{}
+
+func (idleTool) Observe(tinyio.Note) {}
+
+func (idleTool) Pick([]tinyio.ID) int { return 0 }
+
+func yields(b *testing.B, most int, opts ...tinyio.Option) {
 	forCounts(b, func(b *testing.B, n int) {
 		inLoop(b, func(co *tinyio.Co) error {
 			over := false
@@ -78,8 +92,8 @@ func BenchmarkYield(b *testing.B) {
 			perCoroutine(b, n)
 			over = true
 			return nil
-		})
-	}, 2, 1_000, 100_000)
+		}, opts...)
+	}, 2, 1_000, most)
 }
 
 func BenchmarkYieldAlone(b *testing.B) {

@@ -57,10 +57,12 @@ type call[T any] struct {
 	interrupt func()
 	mu        sync.Mutex
 	returned  bool
+	stopped   bool // interrupt has been called: once, though the caller may be told to stop again
 	value     T
 	err       error
 	how       error // errExited or a threadPanic, if fn has not returned
 	abrupt    error // the same, if interrupt has not
+	left      bool  // the caller is gone
 }
 
 // make calls k.fn on behalf of co.
@@ -82,7 +84,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	if r.loop.startThread == nil {
 		go k.run(r)
 	} else {
-		r.handOver(&Thread{c: c, run: k.call, fail: func(err error) { k.err = err }, back: func() { k.comeBack(r) }})
+		k.handOver(r)
 	}
 	_ = co.suspend(onCall) // what fn returns stands, whatever comes now
 	if k.interrupt != nil {
@@ -96,6 +98,18 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 		runtime.Goexit()
 	}
 	return k.value, k.err
+}
+
+// handOver gives k to a host. If that exits, so does the caller, here.
+func (k *call[T]) handOver(r *run) {
+	c, exits := k.co.c, true
+	defer func() {
+		if exits {
+			c.state, k.left = running, true
+		}
+	}()
+	r.handOver(&Thread{c: c, run: k.call, fail: func(err error) { k.err = err }, back: func() { k.comeBack(r) }})
+	exits = false
 }
 
 // run is the goroutine.
@@ -132,16 +146,19 @@ func (k *call[T]) comeBack(r *run) {
 // arrive wakes the caller.
 func (k *call[T]) arrive(r *run) {
 	r.threadBack()
-	r.wake(k.co.c)
+	if !k.left {
+		r.wake(k.co.c)
+	}
 }
 
 // stop interrupts fn, because the caller is being stopped. A panic or a Goexit of interrupt happens at the call.
 func (k *call[T]) stop(r *run) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.returned {
+	if k.returned || k.stopped {
 		return
 	}
+	k.stopped = true
 	if f := r.beside(k.interrupt); f != nil {
 		k.abrupt = f.how()
 	}

@@ -254,3 +254,31 @@ func TestCallOpensAFileInACrash(t *testing.T) {
 		t.Errorf("Run returns %v, %d files were closed", err, closed)
 	}
 }
+
+// R30: interrupt is called once, however often the caller is told to stop while fn takes its time.
+func TestCallInterruptibleOfACallerThatIsStoppedTwice(t *testing.T) {
+	noLeaks(t)
+	within(t, func() {
+		interrupts := 0
+		stoppedAgain := make(chan struct{})
+		err := virtually(func(co *tinyio.Co) error {
+			c := tinyio.Do(func(co *tinyio.Co) error {
+				_, err := tinyio.CallInterruptible(co, func() { interrupts++ }, func() (int, error) {
+					<-stoppedAgain
+					return 0, nil
+				})
+				return err
+			})
+			canceller := tinyio.Do(func(co *tinyio.Co) error { return c.Cancel(co, nil) })
+			if err := errors.Join(co.Spawn(c), co.Yield(), co.Spawn(canceller)); err != nil {
+				return err
+			}
+			defer close(stoppedAgain)
+			defer co.Shield(time.Minute, (*tinyio.Co).Yield) // when everybody has been told
+			return errBoom
+		})
+		if !errors.Is(err, errBoom) || interrupts != 1 {
+			t.Errorf("Run returns %v after %d interrupts", err, interrupts)
+		}
+	})
+}

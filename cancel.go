@@ -29,6 +29,7 @@ type reason struct {
 	target   *task     // whom a Timeout, a Cancel, or the end of the context of a Submit stops, and others with it
 	from     *shield   // inside which the reason arose: neither it nor those around it keep it away from others
 	original failure   // of a crash
+	chain    chain     // of a crash
 	cleanups []failure // what went wrong in those who were stopped
 	stopped  int       // how many were, in a crash
 
@@ -221,7 +222,7 @@ func (r *run) letGo(c *task) {
 func (r *run) endWait(c *task) {
 	switch {
 	case c.state == ready && c.outcome == notBegun:
-		c.outcome, c.err, c.wait = returned, c.stop.err, onNothing
+		c.outcome, c.err, c.clean, c.wait = returned, c.stop.err, true, onNothing
 		c.body.skip()
 		r.finish(c)
 		return

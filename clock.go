@@ -128,12 +128,12 @@ func kindOf(c Clock) clockKind {
 	return givenTime
 }
 
-// setTimer sets t to fire d from now.
-func (r *run) setTimer(t *timers.Timer, d time.Duration, what timed) {
-	if r.timers.Len() == 0 || d <= 0 {
+// setTimer sets t to fire at a time that in has returned.
+func (r *run) setTimer(t *timers.Timer, when int64, what timed) {
+	if r.timers.Len() == 0 {
 		r.turnsLeft = 0 // look at the clock before the next turn
 	}
-	r.timers.Add(t, r.in(d), what)
+	r.timers.Add(t, when, what)
 	r.countTimers()
 }
 
@@ -145,10 +145,29 @@ func (r *run) unset(t *timers.Timer) {
 	}
 }
 
-// in is the time d from now.
-func (r *run) in(d time.Duration) int64 {
-	now := r.now()
-	if when := now + int64(max(d, 0)); when >= now {
+// in is the time d from now. It calls the clock where that may exit.
+func (r *run) in(d time.Duration) int64 { return r.after(r.now(), d) }
+
+// inBeside is in for the middle of the loop's own work.
+func (r *run) inBeside(d time.Duration) int64 {
+	if r.kind != givenTime {
+		return r.in(d)
+	}
+	now := r.read
+	if f := r.beside(func() { now = int64(r.clock.Now().Sub(r.epoch)) }); f != nil {
+		r.dropClock()
+		r.deferred.push(*f)
+	}
+	return r.after(now, d)
+}
+
+// after is the time d after now.
+func (r *run) after(now int64, d time.Duration) int64 {
+	if d <= 0 {
+		r.turnsLeft = 0 // look at the clock before the next turn
+		return now
+	}
+	if when := now + int64(d); when >= now {
 		return when
 	}
 	return math.MaxInt64

@@ -106,6 +106,9 @@ func (co *Co) suspend(w waitKind) error {
 			r.passOn(&c.at)
 		}
 	}
+	if r.watched {
+		r.report()
+	}
 	return co.outcome()
 }
 
@@ -142,6 +145,9 @@ func (co *Co) yield() error {
 			r.passOn(&c.at)
 		}
 	}
+	if r.watched {
+		r.report()
+	}
 	return co.outcome()
 }
 
@@ -154,8 +160,7 @@ func (co *Co) Sleep(d time.Duration) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	r := c.run()
-	r.asked.pause, r.asked.limited = d, true
+	c.run().askFor(d)
 	return co.suspend(onTimer)
 }
 
@@ -224,6 +229,7 @@ func (co *Co) launch(op string, t *task) {
 	co.hand(r)
 	r.want(c, t)
 	r.asked.inherit = nil
+	r.report()
 }
 
 // refuse ends t, which is fresh and is never going to run.

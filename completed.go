@@ -106,6 +106,7 @@ func (g *collector) begin(c *task) {
 			t.awaiters.push(w)
 		}
 	}
+	r.report()
 }
 
 // note takes down that t has finished and reports whether the owner waits for that.
@@ -121,13 +122,7 @@ func (g *collector) next(co *Co) (*task, error) {
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
-	c.more().edges = g.edges
-	co.hand(c.run())
-	err := co.suspend(onAny)
-	if g.all && g.standing() > 0 {
-		_ = co.suspend(onAny) // one of the group had woken c just before it was stopped: it waits for its other children
-	}
-	g.asleep, g.all, c.annex().edges = false, false, nil
+	err := g.wait(co)
 	failed := c.err
 	c.err = nil
 	if err == nil {
@@ -139,6 +134,21 @@ func (g *collector) next(co *Co) (*task, error) {
 	t := g.ended[0]
 	g.ended[0], g.ended = nil, g.ended[1:]
 	return t, err
+}
+
+// wait waits until another coroutine has finished, or the caller is to stop and those that stop with it have.
+func (g *collector) wait(co *Co) error {
+	c := co.c
+	c.more().edges = g.edges
+	co.hand(c.run())
+	defer func() { // also if c exits
+		g.asleep, g.all, c.annex().edges = false, false, nil
+	}()
+	err := co.suspend(onAny)
+	if g.all && g.standing() > 0 {
+		_ = co.suspend(onAny) // one of the group had woken c just before it was stopped: it waits for its other children
+	}
+	return err
 }
 
 // joinAny makes c wait for the next coroutine of its group; or refuses that.

@@ -605,3 +605,59 @@ func TestWokenOneWaitsForItsOtherChildren(t *testing.T) {
 		t.Errorf("to wait, in a Shield, for one who waits for it gives %v", inShield)
 	}
 }
+
+// TestSparedOneIsWaitedForInItsNewDomain proves R17 and R19: whoever isolates waits for those that have come into its domain later, with
+// others who were spared, and a wait of these for it closes a cycle.
+func TestSparedOneIsWaitedForInItsNewDomain(t *testing.T) {
+	noLeaks(t)
+	var a *tinyio.Coro[tinyio.Void]
+	var refused error
+	busy := tinyio.Do(func(co *tinyio.Co) error { return wait(co, sleeper(3*time.Second)) })
+	helper := tinyio.Do(func(co *tinyio.Co) error {
+		if err := wait(co, busy); err != nil {
+			return err
+		}
+		refused = wait(co, a)
+		return nil
+	}).Named("helper")
+	shared := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Spawn(helper); err != nil {
+			return err
+		}
+		return co.Sleep(10 * time.Second)
+	})
+	a = tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			if err := co.Sleep(time.Second); err != nil {
+				return err
+			}
+			return wait(co, shared)
+		}))
+		return err
+	}).Named("a")
+	b := tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			if err := co.Spawn(shared); err != nil {
+				return err
+			}
+			if err := co.Sleep(2 * time.Second); err != nil {
+				return err
+			}
+			return errBoom
+		}))
+		if !errors.Is(err, errBoom) {
+			t.Errorf("the domain that crashes gives %v", err)
+		}
+		return nil
+	})
+	succeed(t, func(co *tinyio.Co) error {
+		if err := co.Spawn(busy); err != nil {
+			return err
+		}
+		return co.Wait(a, b)
+	})
+	var cycle *tinyio.CycleError
+	if !errors.As(refused, &cycle) || !slices.Equal(cycle.Path, []string{"helper", "a", "helper"}) {
+		t.Errorf("to wait for who isolates it gives %v", refused)
+	}
+}

@@ -1725,7 +1725,7 @@ func TestGoexitInATool(t *testing.T) {
 // An exitingTool is an observer, a picker and a clock, all of which call runtime.Goexit when there has been something to do.
 type exitingTool struct {
 	*manualClock
-	notes int
+	notes, picks int
 }
 
 func (e *exitingTool) Observe(tinyio.Note) {
@@ -1734,7 +1734,12 @@ func (e *exitingTool) Observe(tinyio.Note) {
 	}
 }
 
-func (e *exitingTool) Pick([]tinyio.ID) int { runtime.Goexit(); return 0 }
+func (e *exitingTool) Pick([]tinyio.ID) int {
+	if e.picks++; e.picks == 2 {
+		runtime.Goexit()
+	}
+	return 0
+}
 
 func (e *exitingTool) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
 	if e.idles++; e.idles == 1 {

@@ -136,7 +136,7 @@ func (e *PanicError) Error() string {
 	fmt.Fprintf(&b, "tinyio: panic in a coroutine: %v\n", e.Value)
 	if len(e.Trace) > 0 {
 		b.WriteString("\n")
-		writeTrace(&b, e.Trace)
+		writeTrace(&b, e.Trace, false)
 	}
 	for _, err := range e.others {
 		fmt.Fprintf(&b, "\nbesides: %v\n", err)
@@ -194,8 +194,11 @@ type Error struct {
 	Err error
 	// Trace leads from the first coroutine to the one that failed. Each frame but the last is a coroutine and the place
 	// where it was waiting; where several waited for one, all of them are in it. The last is the function that failed, and the
-	// line where it begins: by the time its error is seen, it has returned.
+	// line where it begins: by the time its error is seen, it has returned. In a crash with a great many clean-up errors, the traces of
+	// the later ones begin where they leave that of the original error, and %+v says so.
 	Trace []Frame
+
+	cut bool
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
@@ -212,12 +215,12 @@ func (e *Error) Format(s fmt.State, verb rune) {
 	io.WriteString(s, e.Error())
 	if len(e.Trace) > 0 {
 		io.WriteString(s, "\n\n")
-		writeTrace(s, e.Trace)
+		writeTrace(s, e.Trace, e.cut)
 	}
 	var inner *Error
 	if errors.As(e.Err, &inner) {
 		io.WriteString(s, "\nwhich came out of a run inside it:\n\n")
-		writeTrace(s, inner.Trace)
+		writeTrace(s, inner.Trace, inner.cut)
 	}
 }
 

@@ -89,7 +89,10 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 		return false, err
 	}
 	r := c.run()
-	r.asked.hub, r.asked.pause, r.asked.limited = e.hubOf(r.loop), d, limited
+	if limited {
+		r.askFor(d)
+	}
+	r.asked.hub = e.hubOf(r.loop)
 	if err := co.suspend(onEvent); err != nil {
 		return false, err
 	}

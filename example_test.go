@@ -1372,7 +1372,7 @@ func Example_subprocess() {
 			return err
 		}
 		fmt.Println(out)
-		_, err = tinyio.Timeout(co, command("sleep", "3600"), 10*time.Millisecond)
+		_, err = tinyio.Timeout(co, command("sleep", "3600"), 100*time.Millisecond)
 		var late *tinyio.TimeoutError
 		if errors.As(err, &late) {
 			fmt.Println("too late:", late.Cleanup)

@@ -11,14 +11,16 @@ import (
 type failure struct {
 	err     error
 	trace   []Frame
+	cut     bool           // the trace does not begin with the first coroutine
+	waited  map[*task]bool // who waited, until it is known whether this is the original failure
 	panic   bool
 	exit    bool
 	outside bool // nothing failed: the run was told to stop
 }
 
-// run fails the loop, for what no coroutine could return. If everything has stopped by then, there is nothing left to do.
+// run fails the loop, for what no coroutine could return. If everything has stopped by then, nothing is left to be interrupted.
 func (f failure) do(r *run) {
-	if r.live > 0 {
+	if !f.outside || r.live > 0 {
 		r.fail(r.root, f)
 	}
 }
@@ -35,7 +37,7 @@ func (f failure) error() error {
 	if f.panic {
 		return f.err
 	}
-	return &Error{Err: f.err, Trace: f.trace}
+	return &Error{Err: f.err, Trace: f.trace, cut: f.cut}
 }
 
 // failure is what went wrong in c, which has ended; nil if nothing did.
@@ -58,10 +60,7 @@ func (c *task) failed() *failure {
 		f.err = c.err
 	case c.outcome == exited:
 		f.exit = true
-	case c.err == nil:
-		return nil
-	case c.stop != nil && c.stop.explains(c.err):
-		c.clean = true
+	case c.err == nil, c.clean:
 		return nil
 	}
 	return f
@@ -90,16 +89,18 @@ func (r *run) deal(c *task, f failure, why *reason) {
 	case why == nil || f.panic && why.crash == nil:
 		r.fail(c.scope, f)
 	default:
+		f.waited = nil
 		why.cleanups = append(why.cleanups, f)
 	}
 }
 
-// answerable is the scope in which a failure of c is reported.
-func (c *task) answerable() *scope {
-	if why := c.cleansUpFor(); why != nil && why.crash != nil {
-		return why.crash
+// tellChain finds out who waited for c, in which f has happened. It is a matter of why, if that is not nil.
+func (r *run) tellChain(f *failure, c *task, why *reason) {
+	s, known := c.scope, (*chain)(nil)
+	if why != nil && why.crash != nil {
+		s, known = why.crash, &why.chain
 	}
-	return c.scope
+	f.trace, f.waited, f.cut = r.trace(c, s, known)
 }
 
 // fail deals with a failure in s: the first one stops the scope.
@@ -108,7 +109,7 @@ func (r *run) fail(s *scope, f failure) {
 		f.trace = []Frame{r.where(s.main)}
 	}
 	if r.isInterrupted(f) {
-		s, f = r.root, r.interruption()
+		s, f = r.root, interrupted(r.ctx)
 	}
 	if p, ok := f.err.(*PanicError); ok && f.panic && p.Trace == nil {
 		p.Trace = f.trace
@@ -116,11 +117,14 @@ func (r *run) fail(s *scope, f failure) {
 	r.exiting = r.exiting || f.exit
 	if s.crash != nil {
 		if !f.outside {
+			f.waited = nil
 			s.crash.cleanups = append(s.crash.cleanups, f)
 		}
 		return
 	}
-	s.crash = &reason{err: &CancelledError{Cause: f.err}, crash: s, original: f}
+	s.crash = &reason{err: &CancelledError{Cause: f.err}, crash: s, chain: chain{f.waited, len(f.trace)}}
+	f.waited = nil
+	s.crash.original = f
 	if s.owner != nil {
 		s.crash.from = s.owner.shield()
 	}
@@ -137,13 +141,13 @@ func (r *run) isInterrupted(f failure) (so bool) {
 	if f.outside || f.panic || f.exit || r.root.crash != nil || r.ctx.Err() == nil {
 		return false
 	}
-	defer func() { _ = recover() }() // of a method of the error
-	return errors.Is(f.err, r.ctx.Err())
+	r.beside(func() { so = errors.Is(f.err, r.ctx.Err()) }) // a method of the error may panic, or exit
+	return so
 }
 
-// interruption is the failure that the context of r is done.
-func (r *run) interruption() failure {
-	return failure{err: context.Cause(r.ctx), outside: true}
+// interrupted is the failure that ctx, of a run, is done.
+func interrupted(ctx context.Context) failure {
+	return failure{err: context.Cause(ctx), outside: true}
 }
 
 // deadlocked crashes the loop because nothing can ever happen in it again.
@@ -226,6 +230,7 @@ func (s *scope) report(mode GroupMode) error {
 		return nil
 	}
 	failures := append([]failure{why.original}, why.cleanups...)
+	s.crash.chain = chain{} // nobody is left to fail
 	for i, f := range failures {
 		if f.panic {
 			return f.err.(*PanicError).with(slices.Delete(failures, i, i+1))

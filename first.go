@@ -72,7 +72,7 @@ func (co *Co) race(scopes *scope) (winner *task, stop error) {
 // settleRace stops the other scopes of a race if s, which has just become empty, has won it.
 func (r *run) settleRace(s *scope) {
 	c, race := s.owner, s.owner.annex().race
-	if race == nil || race.winner != nil || s.crash != nil || s.main.state != done || s.main.err != nil {
+	if race == nil || race.winner != nil || s.crash != nil || s.main == nil || s.main.state != done || s.main.err != nil {
 		return
 	}
 	race.winner = s.main
@@ -83,9 +83,15 @@ func (r *run) settleRace(s *scope) {
 	r.endWaits()
 }
 
-// awaiting returns a coroutine that awaits c, in its name.
+// awaiting returns a coroutine that awaits c, in its name. If it is stopped when c has finished, it has finished too (R28).
 func awaiting[T any](c *Coro[T]) *Coro[T] {
-	w := New(c.Await)
+	w := New(func(co *Co) (T, error) {
+		v, err := c.Await(co)
+		if c.c.finished.Load() {
+			err = c.c.err
+		}
+		return v, err
+	})
 	w.c.entry = c.c.entry
 	if a := c.c.annex(); a != nil && a.name != "" {
 		w.c.more().name = a.name

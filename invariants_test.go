@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"unsafe"
 )
@@ -30,7 +31,11 @@ func checkStep(r *run) {
 // checkInvariants reports which of the invariants at the top of loop.go does not hold between two turns.
 func (r *run) checkInvariants() error {
 	queued := map[*task]bool{}
-	for c := range r.ready.all() {
+	inQueue := slices.Collect(r.ready.all())
+	if r.hasPicker() {
+		inQueue = append(inQueue, r.watch.crowd.tasks...)
+	}
+	for _, c := range inQueue {
 		if queued[c] {
 			return fmt.Errorf("%s is in the ready queue twice", c.label())
 		}
@@ -59,6 +64,9 @@ func (r *run) checkInvariants() error {
 			return fmt.Errorf("%s is %s and among the live", c.label(), c.state)
 		}
 		if c.kept {
+			wanted[c]++
+		}
+		if c.scope.main == c {
 			wanted[c]++
 		}
 		if err := c.checkWait(wanted); err != nil {

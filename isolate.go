@@ -66,7 +66,7 @@ func (r *run) enclose(c *task) {
 // begin starts c as the first coroutine of s, on behalf of starter, if there is one.
 func (r *run) begin(s *scope, c, starter *task) {
 	s.main = c
-	c.keep()
+	c.wanted++ // by whoever waits for s
 	r.startIn(c, s, starter)
 }
 

@@ -134,8 +134,7 @@ func TestLabelsOfTheCallerOfRun(t *testing.T) {
 	}
 }
 
-// TestLabelsOfThreadsOfAHost proves R29 where a host runs the threads, and of what is called in a tool: an observer that happens to
-// be called in the turn of a coroutine has the labels of the run.
+// TestLabelsOfThreadsOfAHost proves R29 where a host runs the threads.
 func TestLabelsOfThreadsOfAHost(t *testing.T) {
 	noLeaks(t)
 	ctx := pprof.WithLabels(background, pprof.Labels("run", "hosted"))
@@ -151,23 +150,18 @@ func TestLabelsOfThreadsOfAHost(t *testing.T) {
 			th.Return()
 		}()
 	})
-	observer := observe(func(n tinyio.Note) {
-		if n.What == tinyio.Woken {
-			see("observer")
-		}
-	})
 	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
 		leaveLabels("the first coroutine")
 		return wait(co, tinyio.RunInThread(func(context.Context) (tinyio.Void, error) {
 			see("thread")
 			return tinyio.Void{}, nil
 		}))
-	}), host, tinyio.WithObserver(observer))
+	}), host)
 	<-ended
 	if err != nil {
 		t.Error(err)
 	}
-	if len(seen) != 2 || seen["thread: "+want] != 1 || seen["observer: "+want] == 0 {
+	if len(seen) != 1 || seen["thread: "+want] != 1 {
 		t.Errorf("seen: %v", seen)
 	}
 }

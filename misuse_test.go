@@ -782,6 +782,9 @@ func TestMisuseCoroutineThatWaitsWithItsThreadLocked(t *testing.T) {
 	self := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 	self.Env = append(os.Environ(), "TINYIO_TEST_LOCKED=1")
 	out, err := self.CombinedOutput()
+	if ended := new(exec.ExitError); err != nil && !errors.As(err, &ended) {
+		t.Skipf("the test cannot start itself, which is so in an emulator: %v", err)
+	}
 	if err == nil || !strings.Contains(string(out), "OS thread locking must match") {
 		t.Errorf("it ends with %v:\n%s", err, out)
 	}

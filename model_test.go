@@ -242,7 +242,6 @@ func (m *model) start(a, starter *actor) {
 // begin starts a as the first of d.
 func (m *model) begin(d *domain, a, starter *actor) {
 	d.first = a
-	a.kept = true
 	m.enrol(a, d, starter)
 }
 
@@ -412,7 +411,7 @@ func (m *model) end(d *domain) {
 	}
 	a := d.owner
 	w := a.wait
-	if w.racing && w.winner == nil && d.crash == nil && d.first.state == actorDone && d.first.err == nil {
+	if w.racing && w.winner == nil && d.crash == nil && d.first != nil && d.first.state == actorDone && d.first.err == nil {
 		w.winner = d.first
 		r := newReason(errNotFirst, a)
 		var told []*actor
@@ -656,7 +655,7 @@ func (m *model) keepChildren(stopped []*actor) {
 
 // wanted reports whether somebody who is not being stopped waits for t, or nobody needs to.
 func (m *model) wanted(t *actor) bool {
-	return t.kept || slices.ContainsFunc(m.started, func(a *actor) bool {
+	return t.kept || t.domain.first == t || slices.ContainsFunc(m.started, func(a *actor) bool {
 		return a.state == actorWaiting && !a.wait.letGo && slices.Contains(a.wait.on, t)
 	})
 }
@@ -792,6 +791,9 @@ func (m *model) spare(d *domain, r *stopReason) {
 		if to, from := home[a], a.domain; to != nil && (from == d || home[from.owner] == nil) {
 			from.members = without(from.members, a)
 			a.told = slices.DeleteFunc(slices.Clone(a.told), func(s *stopReason) bool { return s == r })
+			if from.first == a {
+				from.first = nil // whoever waits for from does not want it any more
+			}
 			a.domain = to
 			to.members = append(to.members, a)
 			m.lost(from)
@@ -1220,7 +1222,13 @@ func (h modelHand) First(js []int) (int, error) {
 	for i, j := range js {
 		t := m.actors[j]
 		if t.state != actorFresh || slices.Contains(js[:i], j) {
-			t = &actor{m: m, id: -1, fn: func(h hand) (int, error) { return h.Await(j) }}
+			t = &actor{m: m, id: -1, fn: func(h hand) (int, error) {
+				v, err := h.Await(j)
+				if t := m.actors[j]; t.state == actorDone { // also if this one is stopped
+					err = t.err
+				}
+				return v, err
+			}}
 		}
 		tries = append(tries, t)
 		w.inside = append(w.inside, &domain{owner: a})

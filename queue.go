@@ -49,7 +49,7 @@ const (
 // put: the coroutine was cancelled or halted before there was room, or the queue is closed, [ErrClosed]. If the coroutine is
 // stopped when v has been put already, Put returns nil, and the next suspension tells.
 func (q *Queue[T]) Put(co *Co, v T) error {
-	c, err := q.enter(co, "Queue.Put")
+	err := q.enter(co, "Queue.Put")
 	switch {
 	case err != nil:
 		return err
@@ -59,14 +59,23 @@ func (q *Queue[T]) Put(co *Co, v T) error {
 	case q.closed:
 		return co.yieldThen(ErrClosed)
 	}
+	return q.waitToPut(co, v)
+}
+
+// waitToPut waits until somebody takes v, or there is room for it.
+func (q *Queue[T]) waitToPut(co *Co, v T) error {
+	c := co.c
 	c.answer = q.waiting.hold(v)
-	err = co.standIn(&q.putters, onQueue)
+	defer func() {
+		if c.answer < refused {
+			q.waiting.release(c.answer) // c was stopped, or exits
+		}
+	}()
+	err := co.standIn(&q.putters, onQueue)
 	switch {
 	case c.answer == taken:
 		return nil
-	case c.answer != refused:
-		q.waiting.release(c.answer)
-	case err == nil:
+	case c.answer == refused && err == nil:
 		err = ErrClosed
 	}
 	return err
@@ -78,8 +87,7 @@ func (q *Queue[T]) Put(co *Co, v T) error {
 // next suspension tells.
 func (q *Queue[T]) Get(co *Co) (T, error) {
 	var zero T
-	c, err := q.enter(co, "Queue.Get")
-	if err != nil {
+	if err := q.enter(co, "Queue.Get"); err != nil {
 		return zero, err
 	}
 	if v, ok := q.get(); ok {
@@ -89,17 +97,26 @@ func (q *Queue[T]) Get(co *Co) (T, error) {
 	if q.closed {
 		return zero, co.yieldThen(ErrClosed)
 	}
+	return q.waitToGet(co)
+}
+
+// waitToGet waits until somebody puts a value.
+func (q *Queue[T]) waitToGet(co *Co) (v T, err error) {
+	c := co.c
 	c.answer = unserved
+	defer func() {
+		if c.answer < refused {
+			v = q.waiting.release(c.answer) // also if c exits
+		}
+	}()
 	err = co.standIn(&q.getters, onQueue)
 	switch {
-	case c.answer == unserved:
-		return zero, err
-	case c.answer != refused:
-		return q.waiting.release(c.answer), nil
-	case err == nil:
+	case c.answer < refused:
+		err = nil
+	case c.answer == refused && err == nil:
 		err = ErrClosed
 	}
-	return zero, err
+	return v, err
 }
 
 // TryPut adds v to the queue if there is room, or somebody waits for a value, and the queue is not closed. It reports whether
@@ -183,9 +200,10 @@ func (q *Queue[T]) get() (v T, ok bool) {
 	return v, true
 }
 
-func (q *Queue[T]) enter(co *Co, op string) (*task, error) {
+func (q *Queue[T]) enter(co *Co, op string) error {
 	q.check(op)
-	return co.enter(op), co.refused()
+	co.enter(op)
+	return co.refused()
 }
 
 func (q *Queue[T]) check(op string) {

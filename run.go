@@ -62,15 +62,19 @@ type run struct {
 	idlers   []*worker
 	driver   *stack.Place // where the goroutine is parked that drives the run
 	aside    *aside
+	away     int // calls in an aside that are under way
 	probe    *probe
 	hosted   bool // a host takes the steps
-	stepwise bool // every turn goes through the ready queue and the run loop
+	stepwise bool // every turn goes through the run loop: for a host, or a picker
+	watched  bool // every turn counts, also one of whoever is ready alone: for a host, a picker, or an observer
+	apart    bool // the run loop runs on no coroutine's stack: what it calls there of the user's may exit
 	watch    *watch
 
-	detach  func()    // lets go of the context
-	orphans []failure // clean-up errors of what was submitted by a goroutine that has not waited
-	exiting bool      // Run is going to call runtime.Goexit
-	broken  bool      // the run loop itself has panicked
+	detach   func()    // lets go of the context
+	reopened bool      // the loop had run before
+	orphans  []failure // clean-up errors of what was submitted by a goroutine that has not waited
+	exiting  bool      // Run is going to call runtime.Goexit
+	broken   bool      // the run loop itself has panicked
 
 	above, below walk // the searches for a cycle; empty between steps
 
@@ -100,38 +104,93 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 		r.ended, r.err = true, err
 		return r
 	}
-	r.detach = func() {}
-	if co, ok := ctx.Value(runningCo{}).(*Co); ok {
-		ctx, r.detach = co.nest(ctx)
-	}
-	r.clock, r.kind = l.clock, kindOf(l.clock)
-	r.epoch, r.period = r.clock.Now(), 1
-	if r.watch = l.watch; r.watch != nil {
-		r.stepwise = true
-	}
-	l.run = r
-	l.inbox.self = &sleeper{make(chan struct{}, 1)}
-	l.inbox.head.CompareAndSwap(closed, nil) // before its first run it is open: what has come waits in it
-	r.ctx, r.values = ctx, inheritable(ctx)
+	stopped := r.attach(ctx, c)
 	r.root = new(scope)
 	r.begin(r.root, c, nil)
-	if ctx.Err() != nil {
-		r.fail(r.root, r.interruption())
-	} else if ctx.Done() != nil {
-		i := &interruption{run: r}
-		i.to = i
-		detach, unwatch := r.detach, context.AfterFunc(ctx, func() { l.inbox.post(&i.message) })
-		r.detach = func() { unwatch(); detach() }
+	if stopped != nil {
+		r.fail(r.root, *stopped)
 	}
 	return r
 }
 
-// drive takes steps until the run has ended.
+// attach connects r with its clock, its context and the inbox. It returns the failure that the context is done, if it is. If the context or
+// the clock panics, being code of the user's, the loop is as it was.
+func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
+	r.detach = func() {}
+	attached := false
+	defer func() {
+		if !attached {
+			r.giveBack(c)
+		}
+	}()
+	if co, ok := ctx.Value(runningCo{}).(*Co); ok {
+		ctx, r.detach = co.nest(ctx)
+	}
+	l := r.loop
+	l.run, r.watch = r, l.watch
+	r.clock, r.kind = l.clock, kindOf(l.clock)
+	r.epoch, r.period = r.clock.Now(), 1
+	r.setHosted(false)
+	r.ctx, r.values = ctx, inheritable(ctx)
+	l.inbox.self = &sleeper{make(chan struct{}, 1)}
+	r.reopened = l.inbox.head.CompareAndSwap(closed, nil) // before its first run it is open: what has come waits in it
+	if ctx.Err() != nil {
+		f := interrupted(ctx)
+		stopped = &f
+	} else if ctx.Done() != nil {
+		i := &interruption{run: r}
+		i.to = i
+		detach, unwatch := r.detach, context.AfterFunc(ctx, func() {
+			i.failure = interrupted(ctx)
+			l.inbox.post(&i.message)
+		})
+		r.detach = func() { unwatch(); detach() }
+	}
+	attached = true
+	return stopped
+}
+
+// giveBack makes it so that r has not begun.
+func (r *run) giveBack(c *task) {
+	l := r.loop
+	r.ended = true
+	r.detach()
+	if r.reopened {
+		r.shut()
+	}
+	c.loop.CompareAndSwap(l, nil)
+	l.run = nil
+	l.active.Store(false)
+}
+
+// drive takes steps until the run has ended, and goes on as that asks for.
 func (r *run) drive() {
+	r.complete()
+	r.goOn()
+}
+
+// complete takes steps until the run has ended, also if a tool calls [runtime.Goexit] meanwhile: then it does so in a deferred function,
+// and the Goexit goes on when that is done.
+func (r *run) complete() {
+	defer r.completeAllTheSame()
 	for !r.over() {
 		r.turns(nil)
 	}
-	r.goOn()
+}
+
+func (r *run) completeAllTheSame() {
+	if r.ended {
+		return
+	}
+	if p := recover(); p != nil {
+		panic(p) // of the loop itself: see mishap
+	}
+	r.running = nil
+	r.loop.inbox.rise()
+	r.complete()
+	if r.panics != nil {
+		panic(r.panics)
+	}
 }
 
 // goOn does in the goroutine of the run what a panic or a Goexit asks for, once everything has stopped.
@@ -146,9 +205,15 @@ func (r *run) goOn() {
 
 // over reports whether everything has finished, and if so ends the run.
 func (r *run) over() bool {
-	if r.ended || r.live > 0 || !r.shut() {
-		return r.ended
+	if r.ended {
+		return true
 	}
+	r.settleLast()
+	if r.live > 0 || !r.shut() {
+		return false
+	}
+	r.guard(r.dropClock, r.clock.Rest)
+	r.runDeferred()
 	r.ended = true
 	r.detach()
 	r.root.adopt(r.orphans)
@@ -158,14 +223,27 @@ func (r *run) over() bool {
 	r.dismissAside()
 	for r.ready.pop() != nil { // which was stopped before its first turn
 	}
-	l, clock := r.loop, r.clock
+	if r.watch != nil {
+		r.watch.rest()
+	}
+	l := r.loop
 	l.counters.rest()
 	*r = run{ended: true, result: r.result, panics: r.panics, exits: r.exits}
 	l.run = nil
 	l.stopping.Store(nil)
-	defer l.active.Store(false)
-	clock.Rest()
+	l.active.Store(false)
 	return true
+}
+
+// settleLast does what is left when nobody is live any more: what goes wrong in it is the run's affair, as everything before.
+func (r *run) settleLast() {
+	for r.live == 0 {
+		r.report()
+		if r.deferred.n == 0 {
+			return
+		}
+		r.runDeferred()
+	}
 }
 
 // turns is the run loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, let it go
@@ -182,6 +260,7 @@ func (r *run) turns(carrier *task) (done bool) {
 		r.takeIn()
 		r.fireTimers()
 		r.runDeferred()
+		r.report()
 		c := r.pick()
 		switch {
 		case c != nil:
@@ -205,6 +284,7 @@ func (r *run) turns(carrier *task) (done bool) {
 		}
 		r.settleLeft() // c, or whoever ran last: see ahead
 		if r.hosted {
+			r.report()
 			return true
 		}
 	}
@@ -214,14 +294,19 @@ func (r *run) turns(carrier *task) (done bool) {
 // pick takes the next coroutine out of the ready queue. One that was stopped before its first turn has finished while it
 // stood there, and is passed over.
 func (r *run) pick() *task {
-	if r.watch != nil {
-		return r.choose()
-	}
-	c := r.ready.pop()
+	c := r.next()
 	for c != nil && c.state != ready {
-		c = r.ready.pop()
+		c = r.next()
 	}
 	return c
+}
+
+// next takes the next one out of the ready queue, or the one that the picker wants.
+func (r *run) next() *task {
+	if r.hasPicker() {
+		return r.choose()
+	}
+	return r.ready.pop()
 }
 
 // resume lets c go on until it is the loop's turn again, or the carrier's. The loop is parked in *at meanwhile. A callback needs no
@@ -263,7 +348,7 @@ func (r *run) settle(c *task) {
 		r.takeIn()
 		r.stopped(c)
 	}
-	if r.stepwise || stepped != nil {
+	if r.watched || stepped != nil {
 		r.endStep()
 	}
 }
@@ -284,8 +369,11 @@ var stepped func(*run)
 // survive goes on after a panic in the loop itself, which must not unwind the coroutine on whose stack it happened to run. What
 // panics in a clock, a picker or an observer does not get this far: see guard.
 func (r *run) survive(done *bool) {
-	if !*done {
-		r.mishap(recover())
+	if *done {
+		return
+	}
+	if p := recover(); p != nil { // otherwise a tool has called runtime.Goexit: see complete
+		r.mishap(p)
 	}
 }
 
@@ -303,7 +391,7 @@ func (r *run) runDeferred() {
 // come from outside, and it is not yet time to look at the clock. Hosts and observers are to see every turn.
 func (r *run) quiet() bool {
 	r.letIn()
-	if r.ready.head != nil || !r.loop.inbox.empty() || r.stepwise {
+	if r.ready.head != nil || !r.loop.inbox.empty() || r.watched {
 		return false
 	}
 	if r.timers.Len() == 0 {
@@ -317,8 +405,8 @@ func (r *run) quiet() bool {
 // coroutine, because only one coroutine at a time can ask; what it asks for is then done on the loop's own stack, so
 // that the coroutines' stacks stay small.
 type request struct {
-	pause   time.Duration
-	limited bool // pause is a limit to a wait
+	until   int64 // a limit to the wait, on the loop's clock
+	limited bool
 	fresh   []Awaitable
 	daemons bool
 	inherit *coContext // what those inherit who are started for it, if it is not what the coroutine itself has
@@ -348,8 +436,14 @@ func (r *run) stopped(c *task) {
 // limit sets the timer of c, which waits, if it asked for one.
 func (r *run) limit(c *task) {
 	if r.asked.limited {
-		r.setTimer(&c.timer, r.asked.pause, c)
+		r.setTimer(&c.timer, r.asked.until, c)
 	}
+}
+
+// askFor makes d the limit of the wait that the running coroutine is about to ask for. It reads the clock on its stack, where that may exit.
+func (r *run) askFor(d time.Duration) {
+	until := r.in(d)
+	r.asked.until, r.asked.limited = until, true
 }
 
 // makeReady puts c at the back of the ready queue.
@@ -359,8 +453,12 @@ func (r *run) makeReady(c *task) {
 		r.noteWoken(c)
 	}
 	c.state = ready
-	r.ready.push(c)
 	r.loop.counters.ready.Add(1)
+	if r.hasPicker() {
+		r.watch.crowd.add(c, r.id(c))
+		return
+	}
+	r.ready.push(c)
 }
 
 // wake makes a waiting coroutine ready; what it was waiting for has let go of it.
@@ -458,11 +556,10 @@ func (r *run) spawn(c *task) {
 
 // finish settles c and tells those who wait for it.
 func (r *run) finish(c *task) {
-	s, f := c.scope, c.failure()
+	s, f, why := c.scope, c.failure(), c.cleansUpFor()
 	if f != nil {
-		f.trace = r.chain(c, c.answerable())
+		r.tellChain(f, c, why)
 	}
-	why := c.cleansUpFor()
 	r.countFinished(c, f != nil)
 	c.state = done
 	if c.err != nil && c.outcome == returned && c.stop != nil && c.stop.crash == nil {
@@ -472,6 +569,7 @@ func (r *run) finish(c *task) {
 	c.loop.Store(noLoop)
 	if r.watch != nil {
 		r.note(Finished, c, c.err)
+		r.watch.crowd.stale = true // c may be in it
 	}
 	c.co.end()
 	r.live--
@@ -527,17 +625,6 @@ func (q *queue) pop() *task {
 		}
 	}
 	return c
-}
-
-// remove takes c out of the queue, wherever it stands.
-func (q *queue) remove(c *task) {
-	var rest queue
-	for d := q.pop(); d != nil; d = q.pop() {
-		if d != c {
-			rest.push(d)
-		}
-	}
-	*q = rest
 }
 
 func (q *queue) all() iter.Seq[*task] {

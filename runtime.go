@@ -73,14 +73,20 @@ func (r *run) steps(yield func(Pause) bool) {
 
 // setHosted notes whether a host drives r.
 func (r *run) setHosted(hosted bool) {
-	r.hosted, r.stepwise = hosted, hosted || r.watch != nil
+	if r.ended {
+		return
+	}
+	r.hosted = hosted
+	r.stepwise = hosted || r.hasPicker()
+	r.watched = hosted || r.watch != nil
+	r.apart = r.watched || r.kind == givenTime || r.loop.startThread != nil
 }
 
 // hostedStep takes a step for a host. It looks at the context itself, so that a host that ends it between two steps knows at
 // which step that is noticed.
 func (r *run) hostedStep() {
 	if r.toldToStop() {
-		r.fail(r.root, r.interruption())
+		r.fail(r.root, interrupted(r.ctx))
 	}
 	r.turnsLeft = 0 // time is the host's: look at the clock each time
 	r.turns(nil)
@@ -92,7 +98,7 @@ func (r *run) toldToStop() bool { return r.root.crash == nil && r.ctx.Err() != n
 // pause describes the loop between two steps.
 func (r *run) pause() Pause {
 	return Pause{
-		Blocked:  r.ready.head == nil && r.deferred.n == 0 && !r.toldToStop() && r.loop.inbox.rest(),
+		Blocked:  r.nobodyReady() && r.deferred.n == 0 && !r.toldToStop() && r.loop.inbox.rest(),
 		Deadline: r.deadline(),
 		Wake:     r.loop.inbox.self.wake,
 	}
@@ -119,9 +125,7 @@ func (r *run) abandon() {
 	r.setHosted(false)
 	r.loop.inbox.rise()
 	r.fail(r.root, failure{err: ErrAbandoned, outside: true})
-	for !r.over() {
-		r.turns(nil)
-	}
+	r.complete()
 }
 
 // ErrAbandoned is the result of a run whose host left it early.

@@ -10,7 +10,7 @@ import (
 type scope struct {
 	owner   *task  // that waits for it, in Isolate or First; nil if it is the run's
 	sibling *scope // that the owner waits for as well, in First
-	main    *task  // its first; nil when it is empty
+	main    *task  // its first, which is wanted; nil when it is empty, or that one belongs elsewhere
 	first   *task  // its live members, in the order in which they came
 	last    *task
 	live    int
@@ -225,6 +225,10 @@ func (c *task) reaches(t *task) bool {
 func (r *run) moveTo(c *task, to *scope, why *reason) {
 	from := c.scope
 	from.remove(c)
+	if c == from.main { // whoever waits for from does not want it any more
+		from.main = nil
+		c.wanted--
+	}
 	if told := c.told(); len(told) > 0 {
 		c.annex().told = slices.DeleteFunc(told, func(other *reason) bool { return other == why })
 	}

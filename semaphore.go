@@ -76,18 +76,27 @@ func (p *permits) acquire(co *Co, op string, limit int) error {
 	if limit == 0 {
 		panic("tinyio: " + op + ": it is zero, so there is nothing to acquire; make it with its New function")
 	}
-	c := co.enter(op)
+	co.enter(op)
 	if err := co.refused(); err != nil {
 		return err
 	}
 	if p.tryAcquire(limit) {
 		return nil
 	}
+	return p.wait(co)
+}
+
+// wait waits for a permit.
+func (p *permits) wait(co *Co) error {
+	c, acquired := co.c, false
 	c.answer = 0
+	defer func() {
+		if !acquired && c.answer == 1 {
+			p.release() // it was granted, and c was stopped, or exits, before its turn came
+		}
+	}()
 	err := co.standIn(&p.waiters, onPermit)
-	if err != nil && c.answer == 1 {
-		p.release() // it was granted, and c was stopped before its turn came
-	}
+	acquired = err == nil
 	return err
 }
 

@@ -97,6 +97,7 @@ func (s *shield) leave() {
 	}
 	s.handle.stop(why)
 	s.over, s.owner, s.handle = true, nil, nil // those who were started inside keep s, and s is to keep nobody
+	r.report()
 }
 
 // due ends the protection when the grace period has passed.
@@ -180,7 +181,7 @@ func (co *Co) retired() bool {
 // startGrace starts the grace period, the first time that there is something to keep away.
 func (s *shield) startGrace(r *run) {
 	if !s.timer.Set() {
-		r.setTimer(&s.timer, s.grace, s)
+		r.setTimer(&s.timer, r.inBeside(s.grace), s)
 	}
 }
 

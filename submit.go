@@ -127,6 +127,9 @@ func (p *posting) arrive(r *run) { r.deferred.push(p) }
 
 // do starts them. One that another loop has taken meanwhile is a failure of the run, since nobody else could be told.
 func (p *posting) do(r *run) {
+	if r.ended { // it could not begin
+		return
+	}
 	for _, a := range p.cs {
 		t := a.awaitable()
 		if t.finished.Load() {
@@ -284,7 +287,7 @@ var loopFunctions []uintptr
 
 func init() { // because begin leads to calledFrom
 	loopFunctions = []uintptr{
-		entryOf((*run).turns), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*aside).Work),
+		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*aside).Work),
 	}
 }
 

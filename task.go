@@ -61,7 +61,7 @@ type task struct {
 	wait     waitKind
 	outcome  outcome
 	hasLetGo bool // it no longer wants those that it waits for: see cancel.go
-	kept     bool // it is wanted for its own sake: it was spawned, or is the first of its scope
+	kept     bool // it is wanted for its own sake: it was spawned
 	daemon   bool // it does not keep its scope up
 	side     side // where a search for cycles has met it
 	clean    bool // it was stopped, and its error says only that
@@ -168,11 +168,16 @@ func (c *task) execute(w *worker) {
 	c.setLabels()
 	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
+	if w.run.watched {
+		w.run.report()
+	}
 	err := c.body.call(&c.co)
 	if c.state != running { // a callback, which waits without a stack from here on
 		c.outcome = pending
 		return
 	}
+	// While this still counts as an exit: a method of the error may call runtime.Goexit.
+	c.clean = err != nil && c.stop != nil && c.stop.explains(err)
 	c.err, c.outcome, c.wait = err, returned, onNothing
 }
 
@@ -185,7 +190,7 @@ func (c *task) caught() {
 	if p := recover(); p != nil {
 		how = threadPanic{newPanicError(p, debug.Stack())}
 	}
-	if c.state == waiting && !c.annex().callback.endAbruptly(how) {
+	if c.state != running && !c.annex().callback.endAbruptly(how) { // a callback, whose done was called before
 		c.outcome = pending
 		return
 	}

@@ -198,6 +198,7 @@ func (c *Coro[T]) callBegin() {
 		})
 		return
 	}
+	r.report()
 	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
 }
 
@@ -244,7 +245,12 @@ func (c *task) endCallback() {
 	if b.abrupt != nil {
 		c.err = b.abrupt
 	}
-	b.cancel = nil // what it holds on to is not needed any more
+	b.cancel = nil                     // what it holds on to is not needed any more
+	if c.err != nil && c.stop != nil { // there is no stack that a method of the error could end, but the loop's
+		if f := c.run().beside(func() { c.clean = c.stop.explains(c.err) }); f != nil {
+			c.err = f.how()
+		}
+	}
 	c.endWith(c.err)
 }
 
@@ -393,12 +399,13 @@ func (r *run) shut() bool {
 // An interruption is the message that the context of a run is done.
 type interruption struct {
 	message
-	run *run
+	run     *run
+	failure failure
 }
 
 func (i *interruption) arrive(r *run) {
 	if r == i.run {
-		r.deferred.push(i.run.interruption())
+		r.deferred.push(i.failure)
 	}
 }
 

@@ -19,11 +19,10 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	if err := caller.edgeTo(&caller.one[0], "Timeout", c.awaitable()); err != nil {
 		return zero, err
 	}
-	asked := &caller.run().asked
-	asked.pause, asked.limited = d, true
+	r := caller.run()
+	r.askFor(d)
 	if c.c.state == fresh {
-		r := caller.run()
-		asked.inherit = co.inherited().withDeadline(r.epoch.Add(time.Duration(r.in(d))))
+		r.asked.inherit = co.inherited().withDeadline(r.epoch.Add(time.Duration(r.asked.until)))
 	}
 	caller.more().limit = d
 	stop := co.suspend(onTask)

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // A Frame is a coroutine in a trace, and a place in it: where it was waiting, or, of the one that failed, its function.
@@ -24,8 +26,12 @@ func (f Frame) String() string {
 	return fmt.Sprintf("%s, in %s\n\t%s:%d", f.Coro, f.Function, f.File, f.Line)
 }
 
-func writeTrace(w io.Writer, trace []Frame) {
-	io.WriteString(w, "await chain, from the first coroutine to the one that failed:\n")
+func writeTrace(w io.Writer, trace []Frame, cut bool) {
+	if cut {
+		io.WriteString(w, "await chain, from where it leaves that of the original error to the one that failed:\n")
+	} else {
+		io.WriteString(w, "await chain, from the first coroutine to the one that failed:\n")
+	}
 	for _, f := range trace {
 		fmt.Fprintln(w, f)
 	}
@@ -43,13 +49,20 @@ func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:]) }
 // nobody is the coroutine whose turn it is while a probe is under way.
 var nobody = new(task)
 
-// where returns the place at which c waits.
+// where returns the place in which c is: where it waits, or its function, if it has no stack or that cannot be looked at now.
+//
+// Whose turn it is is not parked; nor is the carrier while it runs the loop. If this is its stack, it tells by itself. It is not if c is a
+// callback without a stack, or if something of the user's is called on another one meanwhile: a cancel function in an aside, or a run
+// inside c.
 func (r *run) where(c *task) Frame {
 	p := new(probe)
 	switch {
-	case c.at == nil || c.state == running:
+	case c.at == nil:
 		return c.entryFrame()
-	case c == r.carrier && r.carrying && r.running == nil: // this is its stack
+	case c == r.running || r.running == nil && r.carrying && c == r.carrier:
+		if r.away > 0 || c.g.Load() != stack.ID() {
+			return c.entryFrame()
+		}
 		p.take()
 	default:
 		turn := r.running
@@ -57,17 +70,24 @@ func (r *run) where(c *task) Frame {
 		c.at.Change()
 		r.probe, r.running = nil, turn
 	}
-	frames := runtime.CallersFrames(p.callers[:p.n])
-	for {
+	at := c.entryFrame()
+	found := false
+	for frames := runtime.CallersFrames(p.callers[:p.n]); ; {
 		f, more := frames.Next()
-		if f.Function != "" && !internalFrame(f) {
-			return Frame{c.label(), f.Function, f.File, f.Line}
+		switch {
+		case f.Function == observing: // what is above is the observer, which asks
+			at, found = c.entryFrame(), false
+		case !found && f.Function != "" && !internalFrame(f):
+			at, found = Frame{c.label(), f.Function, f.File, f.Line}, true
 		}
 		if !more {
-			return c.entryFrame()
+			return at
 		}
 	}
 }
+
+// observing is the name of the function that calls an observer.
+var observing = runtime.FuncForPC(entryOf((*run).tellObserver)).Name()
 
 // entryFrame is the function of c.
 func (c *task) entryFrame() Frame {
@@ -94,21 +114,37 @@ var sourceDir = func() string {
 	return file[:strings.LastIndex(file, "/")+1]
 }()
 
-// chain returns who waits for c in s, directly or not, in an order in which each comes before what it waits for, and c.
-func (r *run) chain(c *task, s *scope) []Frame {
-	var trace []Frame
+// chainFrames is how many frames the chains of one crash have in full, all together.
+const chainFrames = 10_000
+
+// A chain is what is known of the chains of one crash.
+type chain struct {
+	original map[*task]bool // who is in that of the original error
+	frames   int            // in all of them, so far
+}
+
+// trace returns who waits for c in s, directly or not, in an order in which each comes before what it waits for, and c. Of a clean-up
+// error, known is the chain of its crash, and otherwise nil. If that is long, the trace begins where it leaves that of the original
+// error, and is cut.
+func (r *run) trace(c *task, s *scope, known *chain) (trace []Frame, seen map[*task]bool, cut bool) {
 	type visit struct {
 		c    *task
 		next *waiter
 		top  bool // nobody awaits c: who isolates it, if anybody, is to be visited
 	}
-	seen := map[*task]bool{}
+	seen = map[*task]bool{}
 	var path []visit
 	push := func(c *task) {
-		if !seen[c] {
-			seen[c] = true
-			path = append(path, visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope != s && c.scope.isIn(s)})
+		if seen[c] {
+			return
 		}
+		seen[c] = true
+		v := visit{c, c.awaiters.head, c.awaiters.head == nil && c.scope != s && c.scope.isIn(s)}
+		if known != nil && known.frames > chainFrames && known.original[c] && len(path) > 0 {
+			cut = cut || v.next != nil || v.top
+			v.next, v.top = nil, false
+		}
+		path = append(path, v)
 	}
 	push(c)
 	for len(path) > 0 {
@@ -130,7 +166,10 @@ func (r *run) chain(c *task, s *scope) []Frame {
 		}
 		path = path[:len(path)-1]
 	}
-	return trace
+	if known != nil {
+		known.frames += len(trace)
+	}
+	return trace, seen, cut
 }
 
 // stuckFrames is how many frames tell where a coroutine is stuck, at most.

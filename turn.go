@@ -17,7 +17,7 @@ func (r *run) endTurn(c *task) *stack.Place {
 	if r.stepwise || r.isBulky(c) {
 		r.left = c
 	} else {
-		if c.wait == onTurn { // what settle comes to then, with three calls fewer
+		if c.wait == onTurn && !r.watched { // what settle comes to then, with three calls fewer
 			r.makeReady(c)
 			if stepped != nil {
 				stepped(r)
@@ -29,7 +29,7 @@ func (r *run) endTurn(c *task) *stack.Place {
 			return nil
 		}
 	}
-	if r.running == nil && !r.stepwise && (r.carrier == nil || r.carrier == c) {
+	if r.running == nil && !r.apart && (r.carrier == nil || r.carrier == c) {
 		r.carry(c)
 		return nil
 	}
@@ -90,6 +90,9 @@ func (r *run) ahead(w *worker) *task {
 	}
 	r.ready.pop()
 	r.beginTurn(n)
+	if r.watch != nil {
+		r.note(Resumed, n, nil)
+	}
 	return n
 }
 

@@ -101,7 +101,9 @@ func (co *Co) standIn(line *waitList, w waitKind) error {
 // before its turn.
 func (w *waiter) grant(answer uint32) {
 	w.c.answer = answer
-	w.c.run().wake(w.c)
+	r := w.c.run()
+	r.wake(w.c)
+	r.report()
 }
 
 func (l *waitList) push(w *waiter) {

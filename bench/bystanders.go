@@ -13,7 +13,6 @@ type bystanders struct {
 	about string // what each of them does
 	busy  bool   // they take turns: then what is measured is one of their turns, while the operator does its own
 	past  bool   // there are none, but the operation has been done as often before, or for a while
-	spoil bool   // nothing ends their waits but an error
 	// around, if there is one, runs fn, in which all coroutines are started, the operator too.
 	around func(co *tinyio.Co, fn func(co *tinyio.Co) error) error
 	// start starts s.n of them. Each calls s.arrive just before its wait. It may start the operator as well.
@@ -32,6 +31,8 @@ type stage struct {
 	turns    int          // of bystanders
 	begin    tinyio.Event // for the operator
 	operator *tinyio.Coro[tinyio.Void]
+	leave    tinyio.Event                // for the operator, which has measured
+	started  []*tinyio.Coro[tinyio.Void] // bystanders, or who holds them up
 }
 
 // arrive notes that one more bystander is there.
@@ -53,7 +54,7 @@ const spawnBatch = 100
 // spawn starts n coroutines that run fn.
 func (s *stage) spawn(co *tinyio.Co, n int, fn func(co *tinyio.Co) error) error {
 	for i := range n {
-		co.Go(fn)
+		s.started = append(s.started, co.Go(fn))
 		if i%spawnBatch == spawnBatch-1 {
 			if err := co.Yield(); err != nil {
 				return err
@@ -78,7 +79,7 @@ func (b bystanders) play(n int, act func(s *stage, l *tinyio.Loop, co *tinyio.Co
 		check(s.begin.Wait(co))
 		act(s, l, co)
 		s.measured.Set()
-		return nil
+		return s.leave.Wait(co)
 	}).Named("operator")
 	body := func(co *tinyio.Co) error {
 		if n == 0 {
@@ -93,10 +94,13 @@ func (b bystanders) play(n int, act func(s *stage, l *tinyio.Loop, co *tinyio.Co
 		s.begin.Set()
 		check(s.measured.Wait(co))
 		s.gone = true
-		s.over.Set()
-		if b.spoil {
-			return errWanted
+		for _, c := range s.started { // one by one, or all would be ready at once
+			if !b.busy {
+				check(c.Cancel(co, nil))
+			}
 		}
+		s.over.Set()
+		s.leave.Set()
 		return nil
 	}
 	_, err := tinyio.RunOn(context.Background(), l, tinyio.Do(func(co *tinyio.Co) error {
@@ -105,9 +109,6 @@ func (b bystanders) play(n int, act func(s *stage, l *tinyio.Loop, co *tinyio.Co
 		}
 		return body(co)
 	}))
-	if b.spoil && as(err, errWanted) == 1 {
-		err = nil
-	}
 	check(err)
 }
 
@@ -138,7 +139,7 @@ func kindsOfBystanders() []bystanders {
 				}
 				return err
 			})},
-		{name: "sleeping", about: "sleeps, until a time of its own", spoil: true,
+		{name: "sleeping", about: "sleeps, until a time of its own",
 			start: each(func(s *stage, co *tinyio.Co) error {
 				s.arrive()
 				return co.Sleep(time.Hour + time.Duration(s.here*7919%1_000_003)*time.Microsecond)
@@ -163,7 +164,7 @@ func kindsOfBystanders() []bystanders {
 				})
 			}},
 		{name: "shielded", about: "waits inside a Shield of its own",
-			start: each(func(s *stage, co *tinyio.Co) error { return co.Shield(time.Hour, s.wait) })},
+			start: each(func(s *stage, co *tinyio.Co) error { return co.Shield(0, s.wait) })},
 		{name: "chain", about: "awaits the next",
 			start: func(s *stage, co *tinyio.Co) error {
 				next := tinyio.Do(s.wait)
@@ -175,6 +176,7 @@ func kindsOfBystanders() []bystanders {
 						return err
 					})
 				}
+				s.started = append(s.started, next)
 				return co.Spawn(next)
 			}},
 		{name: "fan", about: "awaits the same other one",
@@ -243,6 +245,7 @@ func startGraph(s *stage, co *tinyio.Co) error {
 		}
 		below = layer
 	}
+	s.started = below
 	for i, c := range below {
 		if err := co.Spawn(c); err != nil {
 			return err

@@ -27,15 +27,17 @@ type growthPlan struct {
 	least  time.Duration // a round takes that long
 	most   time.Duration // and all rounds of an operation hardly more than that
 	looks  int           // how often to measure once more what is marked
+	enough time.Duration // after which nothing is measured once more
 	log    io.Writer
 }
 
 func newGrowthPlan(quick bool) growthPlan {
 	p := growthPlan{
-		sizes: []int{0, 1_000, 10_000, 100_000}, rounds: 7, least: 2 * time.Millisecond, most: 200 * time.Millisecond, looks: 3, log: os.Stderr,
+		sizes: []int{0, 1_000, 10_000, 100_000}, rounds: 7, least: 2 * time.Millisecond, most: 200 * time.Millisecond, looks: 3, enough: 7 * time.Minute, log: os.Stderr,
 	}
 	if quick {
 		p.sizes, p.rounds, p.least, p.most = p.sizes[:3], 5, time.Millisecond/2, 50*time.Millisecond
+		p.enough = 100 * time.Second
 	}
 	return p
 }
@@ -171,7 +173,7 @@ func (p growthPlan) measure(kinds []bystanders, ops []operation) *growth {
 		}
 	}
 	for range p.looks {
-		p.lookAgain(g, note)
+		p.lookAgain(g, func() bool { return time.Since(began) > p.enough }, note)
 	}
 	g.about = fmt.Sprintf("%s, %s/%s, GOMAXPROCS=%d; the least of %d rounds, in %s", runtime.Version(), runtime.GOOS, runtime.GOARCH,
 		cores(), p.rounds, time.Since(began).Round(time.Second))
@@ -192,7 +194,7 @@ func (g *growth) limit(c *cell, i int, base float64) float64 {
 
 // lookAgain measures once more what is marked, and right before that what it is compared with: other programs use the machine too,
 // and make it slower for seconds on end. What is far above its limit needs no other look.
-func (p growthPlan) lookAgain(g *growth, note func(string, ...any)) {
+func (p growthPlan) lookAgain(g *growth, enough func() bool, note func(string, ...any)) {
 	for from := 0; from < len(g.cells); from += len(g.ops) {
 		var again []*cell
 		var ops []operation
@@ -201,7 +203,7 @@ func (p growthPlan) lookAgain(g *growth, note func(string, ...any)) {
 				again, ops = append(again, c), append(ops, g.ops[o])
 			}
 		}
-		if len(again) == 0 {
+		if len(again) == 0 || enough() {
 			continue
 		}
 		kind, observed := g.kinds[again[0].kind], again[0].observed

@@ -11,7 +11,7 @@ import (
 
 // TestOperationsAmongBystanders does each operation among a few bystanders of each kind. One with an unexpected result panics.
 func TestOperationsAmongBystanders(t *testing.T) {
-	p := growthPlan{sizes: []int{0, 3, 210}, rounds: 1, least: 1, most: time.Millisecond, looks: 1, log: io.Discard}
+	p := growthPlan{sizes: []int{0, 3, 210}, rounds: 1, least: 1, most: time.Millisecond, looks: 1, enough: time.Hour, log: io.Discard}
 	g := p.measure(kindsOfBystanders(), operations())
 	if got, want := len(g.cells), 2*len(kindsOfBystanders())*len(operations()); got != want {
 		t.Fatalf("%d cells, want %d", got, want)

@@ -401,3 +401,187 @@ func TestExploreThreadPool(t *testing.T) {
 		}, nil
 	})
 }
+
+// errUnwanted is what coroutines of these tests are cancelled for.
+var errUnwanted = errors.New("no longer wanted")
+
+// TestExploreCancel has Cancel return when what it has stopped has stopped, and everybody else get the same result: R25.
+func TestExploreCancel(t *testing.T) {
+	explorePairs(t, 5, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+		running := 0
+		base := tinyio.New(func(co *tinyio.Co) (int, error) { return 1, co.Sleep(time.Second) }).Named("base")
+		shared := tinyio.New(func(co *tinyio.Co) (int, error) {
+			running++
+			defer func() { running-- }()
+			v, err := base.Await(co)
+			if err != nil {
+				err = errors.Join(err, co.Shield(time.Second, (*tinyio.Co).Yield))
+			}
+			return 2 * v, err
+		}).Named("shared")
+		cancel := func(co *tinyio.Co) error {
+			err := shared.Cancel(co, errUnwanted)
+			if co.Err() == nil && (err != nil || running != 0 || !shared.Finished()) {
+				return errBroken
+			}
+			return err
+		}
+		mind := func(c *tinyio.Coro[int], want int) func(co *tinyio.Co) error {
+			return func(co *tinyio.Co) error {
+				v, err := c.Await(co)
+				if err == nil && v != want || co.Err() == nil && err != nil && !errors.Is(err, tinyio.ErrCancelled) {
+					return errBroken
+				}
+				return co.Err()
+			}
+		}
+		return []operation{
+			{"cancel", cancel},
+			{"await shared", mind(shared, 2)},
+			{"await base", mind(base, 1)},
+			{"spawn", func(co *tinyio.Co) error { return co.Spawn(shared) }},
+			{"impatient", func(co *tinyio.Co) error { return forASecond(co, cancel) }},
+		}, nil
+	})
+}
+
+// TestExploreFirst has First return a value of one that has succeeded, when the others have stopped that nobody else wants: R26.
+func TestExploreFirst(t *testing.T) {
+	explorePairs(t, 4, func(*tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+		shared := tinyio.New(func(co *tinyio.Co) (int, error) { return 3, co.Sleep(time.Second) }).Named("shared")
+		race := func(co *tinyio.Co) error {
+			running := 0
+			own := func(v int) *tinyio.Coro[int] {
+				return tinyio.New(func(co *tinyio.Co) (int, error) {
+					running++
+					defer func() { running-- }()
+					err := co.Sleep(time.Second)
+					if err != nil {
+						err = errors.Join(err, co.Shield(time.Second, (*tinyio.Co).Yield))
+					}
+					return v, err
+				}).Named(fmt.Sprint("own", v))
+			}
+			fails := tinyio.New(func(co *tinyio.Co) (int, error) { return 0, errUnwanted }).Named("fails")
+			v, err := tinyio.First(co, fails, own(1), shared, own(2))
+			if running != 0 || err == nil && v == 0 || err != nil && co.Err() == nil {
+				return errBroken
+			}
+			return err
+		}
+		return []operation{
+			{"race", race},
+			{"await shared", func(co *tinyio.Co) error {
+				v, err := shared.Await(co)
+				if err == nil && v != 3 {
+					return errBroken
+				}
+				return err
+			}},
+			{"impatient", func(co *tinyio.Co) error { return forASecond(co, race) }},
+			{"isolated", func(co *tinyio.Co) error {
+				_, err := tinyio.Isolate(co, named("inside", func(co *tinyio.Co) error {
+					return co.Wait(named("racer", race), named("fails", func(co *tinyio.Co) error {
+						if err := co.Yield(); err != nil {
+							return err
+						}
+						return errUnwanted
+					}))
+				}))
+				if co.Err() == nil && !errors.Is(err, errUnwanted) {
+					return errBroken
+				}
+				return co.Err()
+			}},
+		}, nil
+	})
+}
+
+// TestExploreDaemons has daemons end with what they were started for, and no sooner: R27.
+func TestExploreDaemons(t *testing.T) {
+	explorePairs(t, 4, func(co *tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+		running, needed := 0, 0
+		tinyiotest.AtEnd(co, func() error {
+			if running != 0 {
+				return errBroken
+			}
+			return nil
+		})
+		heartbeat := func() *tinyio.Coro[tinyio.Void] {
+			return named("heartbeat", func(co *tinyio.Co) error {
+				running++
+				defer func() { running-- }()
+				for {
+					if err := co.Sleep(time.Second); err != nil {
+						if needed > 0 && context.Cause(co).Error() == "tinyio: only daemons are left" {
+							return errBroken
+						}
+						return err
+					}
+				}
+			})
+		}
+		shared := heartbeat()
+		work := func(co *tinyio.Co) error {
+			needed++
+			defer func() { needed-- }()
+			return co.Sleep(1500 * time.Millisecond)
+		}
+		return []operation{
+			{"heartbeat", func(co *tinyio.Co) error { return errors.Join(co.SpawnDaemon(heartbeat()), work(co)) }},
+			{"shared", func(co *tinyio.Co) error { return errors.Join(co.SpawnDaemon(shared), work(co)) }},
+			{"isolated", func(co *tinyio.Co) error {
+				_, err := tinyio.Isolate(co, named("inside", func(co *tinyio.Co) error {
+					return co.SpawnDaemon(named("beats", func(co *tinyio.Co) error { return co.Sleep(time.Hour) }))
+				}))
+				return err
+			}},
+			{"starts", func(co *tinyio.Co) error {
+				return co.SpawnDaemon(named("starter", func(co *tinyio.Co) error {
+					return errors.Join(co.Spawn(heartbeat()), co.Wait(heartbeat()))
+				}))
+			}},
+		}, nil
+	})
+}
+
+// TestExploreCall has each function that is called return before its caller goes on, with exactly what it returned: R30.
+func TestExploreCall(t *testing.T) {
+	explorePairs(t, 4, func(*tinyio.Co) ([]operation, func(co *tinyio.Co) error) {
+		call := func(fn func(ctx context.Context) error) func(co *tinyio.Co) error {
+			return func(co *tinyio.Co) error {
+				begun, ended := false, false
+				v, err := tinyio.Call(co, func(ctx context.Context) (int, error) {
+					begun = true
+					defer func() { ended = true }()
+					return 7, fn(ctx)
+				})
+				if begun != ended || begun && v != 7 {
+					return errBroken
+				}
+				return err
+			}
+		}
+		untilStopped := call(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+		interruptible := func(co *tinyio.Co) error {
+			ch := make(chan struct{})
+			v, err := tinyio.CallInterruptible(co, func() { close(ch) }, func() (int, error) { <-ch; return 7, nil })
+			if err == nil && v != 7 {
+				return errBroken
+			}
+			return errors.Join(err, co.Yield())
+		}
+		return []operation{
+			{"at once", call(func(context.Context) error { return nil })},
+			{"impatient", func(co *tinyio.Co) error { return forASecond(co, untilStopped) }},
+			{"interrupted", func(co *tinyio.Co) error { return forASecond(co, interruptible) }},
+			{"cancelled", func(co *tinyio.Co) error {
+				c := named("caller", untilStopped)
+				if err := errors.Join(co.Spawn(c), co.Yield()); err != nil {
+					return err
+				}
+				return c.Cancel(co, errUnwanted)
+			}},
+		}, nil
+	})
+}

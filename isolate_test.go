@@ -1,0 +1,508 @@
+package tinyio_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// after is a coroutine that does do after d.
+func after(d time.Duration, do func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
+	return tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Sleep(d); err != nil {
+			return err
+		}
+		return do(co)
+	})
+}
+
+// awaits is a coroutine that awaits c after d, notes what it gets and when, and ends well.
+func awaits[T any](log *recorder, start *stopwatch, name string, d time.Duration, c *tinyio.Coro[T]) *tinyio.Coro[tinyio.Void] {
+	return after(d, func(co *tinyio.Co) error {
+		v, err := c.Await(co)
+		log.add("%s: %v, %v after %v", name, v, err, start.passed(co))
+		return nil
+	}).Named(name)
+}
+
+// isolates is a coroutine that isolates c, and notes what that gives and when.
+func isolates[T any](log *recorder, start *stopwatch, name string, c *tinyio.Coro[T]) *tinyio.Coro[tinyio.Void] {
+	return tinyio.Do(func(co *tinyio.Co) error {
+		v, err := tinyio.Isolate(co, c)
+		log.add("%s: %v, %v after %v", name, v, err, start.passed(co))
+		return co.Yield()
+	}).Named(name)
+}
+
+// stops are the ways in which a domain comes to be stopped after a second: what is done inside then, and outside.
+var stops = []struct {
+	name    string
+	inside  func(co *tinyio.Co) error
+	outside func(co *tinyio.Co, isolator *tinyio.Coro[tinyio.Void]) error
+	stop    string // what those inside are stopped with
+}{
+	{"crash", func(co *tinyio.Co) error { return errBoom }, nil, "tinyio: cancelled because of: boom"},
+	{"panic", func(co *tinyio.Co) error { panic("boom") }, nil, "tinyio: cancelled because of: panic: boom"},
+	{"cancel", nil, func(co *tinyio.Co, isolator *tinyio.Coro[tinyio.Void]) error {
+		return errors.Join(co.Spawn(isolator), co.Sleep(time.Second), isolator.Cancel(co, errBoom))
+	}, "tinyio: cancelled because of: boom"},
+	{"timeout", nil, func(co *tinyio.Co, isolator *tinyio.Coro[tinyio.Void]) error {
+		if _, err := tinyio.Timeout(co, isolator, time.Second); !errors.Is(err, tinyio.ErrTimeout) {
+			return err
+		}
+		return nil
+	}, "tinyio: timed out after 1s"},
+}
+
+// eachStop runs program with each of them. It is given what fails inside, if anything does, and what runs the one that isolates.
+func eachStop(t *testing.T, program func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error) {
+	for _, s := range stops {
+		t.Run(s.name, func(t *testing.T) {
+			noLeaks(t)
+			succeed(t, func(co *tinyio.Co) error {
+				inside := s.inside
+				if inside == nil {
+					inside = func(*tinyio.Co) error { return nil }
+				}
+				run := func(isolator *tinyio.Coro[tinyio.Void]) error {
+					if s.outside == nil {
+						return wait(co, isolator)
+					}
+					return s.outside(co, isolator)
+				}
+				return program(co, after(time.Second, inside), run, s.stop)
+			})
+		})
+	}
+}
+
+// R19: shared work that was first awaited inside an Isolate carries on, when that is stopped, for somebody outside who waits for it: with its
+// children, and with a helper of which it hears through a queue. The Isolate does not wait for it. All else inside is stopped.
+func TestSharedWorkIsSpared(t *testing.T) {
+	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
+		var log recorder
+		start := startWatch(co)
+		q := tinyio.NewQueue[int](0)
+		shared := tinyio.New(func(co *tinyio.Co) (int, error) {
+			helper := after(5*time.Second, func(co *tinyio.Co) error { return q.Put(co, 7) })
+			if err := errors.Join(co.Spawn(helper), wait(co, noting(&log, &start, "child", 3*time.Second, nil))); err != nil {
+				return 0, err
+			}
+			return q.Get(co)
+		})
+		inside := tinyio.Do(func(co *tinyio.Co) error {
+			return errors.Join(co.Spawn(fails, noting(&log, &start, "beside", time.Hour, nil)), wait(co, shared))
+		})
+		if err := co.Spawn(awaits(&log, &start, "outside", time.Second/2, shared)); err != nil {
+			return err
+		}
+		err := run(tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Isolate(co, inside)
+			if err == nil {
+				t.Error("Isolate returns no error")
+			}
+			log.add("Isolate after %v", start.passed(co))
+			return co.Err()
+		}))
+		err = errors.Join(err, co.Sleep(time.Minute))
+		log.want(t, "beside begins after 0s", "child begins after 0s", "beside: "+stop+" after 1s", "Isolate after 1s",
+			"child: <nil> after 3s", "outside: 7, <nil> after 5s")
+		return err
+	})
+}
+
+// R19: what it has started is spared however it was: by Go, as a daemon, by a child that has finished meanwhile, by a helper
+// that has; and what it starts later.
+func TestWhatSharedWorkHasStartedIsSpared(t *testing.T) {
+	q := tinyio.NewQueue[string](0)
+	puts := func(what string) *tinyio.Coro[tinyio.Void] {
+		return after(5*time.Second, func(co *tinyio.Co) error { return q.Put(co, what) })
+	}
+	ways := map[string]func(co *tinyio.Co) error{
+		"Spawn": func(co *tinyio.Co) error { return co.Spawn(puts("x")) },
+		"Go": func(co *tinyio.Co) error {
+			co.Go(func(co *tinyio.Co) error { return errors.Join(co.Sleep(5*time.Second), q.Put(co, "x")) })
+			return nil
+		},
+		"SpawnDaemon": func(co *tinyio.Co) error { return co.SpawnDaemon(puts("x")) },
+		"AsCompleted": func(co *tinyio.Co) error {
+			_, err := tinyio.WaitAny(co, puts("x"), sleeper(0))
+			return err
+		},
+		"child": func(co *tinyio.Co) error {
+			return wait(co, tinyio.Do(func(co *tinyio.Co) error { return co.Spawn(puts("x")) }))
+		},
+		"gathered": func(co *tinyio.Co) error {
+			return co.Wait(sleeper(0), tinyio.Do(func(co *tinyio.Co) error { return co.Spawn(puts("x")) }))
+		},
+		"helper": func(co *tinyio.Co) error {
+			return co.Spawn(tinyio.Do(func(co *tinyio.Co) error { return co.Spawn(puts("x")) }))
+		},
+		"grandchild": func(co *tinyio.Co) error {
+			return wait(co, tinyio.Do(func(co *tinyio.Co) error {
+				return wait(co, tinyio.Do(func(co *tinyio.Co) error {
+					return co.Spawn(tinyio.Do(func(co *tinyio.Co) error { return co.Spawn(puts("x")) }))
+				}))
+			}))
+		},
+		"later": func(co *tinyio.Co) error { return errors.Join(co.Sleep(2*time.Second), co.Spawn(puts("x"))) },
+		"isolated helper": func(co *tinyio.Co) error {
+			return co.Spawn(tinyio.Do(func(co *tinyio.Co) error { _, err := tinyio.Isolate(co, puts("x")); return err }))
+		},
+		"racing helper": func(co *tinyio.Co) error {
+			return co.Spawn(tinyio.Do(func(co *tinyio.Co) error { _, err := tinyio.First(co, puts("x")); return err }))
+		},
+		"helper's child": func(co *tinyio.Co) error {
+			return co.Spawn(tinyio.Do(func(co *tinyio.Co) error { return wait(co, puts("x")) }))
+		},
+		"in a Shield": func(co *tinyio.Co) error {
+			return co.Shield(time.Second, func(co *tinyio.Co) error { return co.Spawn(puts("x")) })
+		},
+		"in a Timeout": func(co *tinyio.Co) error {
+			_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error { return co.Spawn(puts("x")) }), time.Minute)
+			return err
+		},
+	}
+	for name, startHelper := range ways {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			var log recorder
+			succeed(t, func(co *tinyio.Co) error {
+				start := startWatch(co)
+				shared := tinyio.New(func(co *tinyio.Co) (string, error) {
+					if err := startHelper(co); err != nil {
+						return "", err
+					}
+					return q.Get(co)
+				})
+				if err := co.Spawn(awaits(&log, &start, "outside", time.Second/2, shared)); err != nil {
+					return err
+				}
+				_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+					return co.Wait(shared, failer(time.Second, errBoom))
+				}))
+				log.add("Isolate: %v after %v", err, start.passed(co))
+				return nil
+			})
+			end := "5s"
+			if name == "later" {
+				end = "7s"
+			}
+			log.want(t, "Isolate: boom after 1s", "outside: x, <nil> after "+end)
+		})
+	}
+}
+
+// R19: what was spared belongs to the domain of the first who waits for it: its later failure crashes that, and whoever awaits it from
+// another gets it as a value.
+func TestFailureOfWhatWasSpared(t *testing.T) {
+	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
+		var log recorder
+		start := startWatch(co)
+		errLater := errors.New("later")
+		shared := tinyio.New(func(co *tinyio.Co) (int, error) {
+			err := co.Sleep(5 * time.Second)
+			if err == nil {
+				err = errLater
+			}
+			return 0, err
+		})
+		domain := func(name string, d time.Duration) tinyio.Awaitable {
+			return isolates(&log, &start, name, tinyio.Do(func(co *tinyio.Co) error {
+				return co.Wait(awaits(&log, &start, "in "+name, d, shared), noting(&log, &start, "beside "+name, 6*time.Second, nil))
+			}))
+		}
+		if err := co.Spawn(domain("second", time.Second/2), domain("first", time.Second/4)); err != nil {
+			return err
+		}
+		inside := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(fails, shared) })
+		err := run(tinyio.Do(func(co *tinyio.Co) error { tinyio.Isolate(co, inside); return co.Err() }))
+		err = errors.Join(err, co.Sleep(time.Minute))
+		log.want(t, "beside second begins after 0s", "beside first begins after 0s",
+			"in first: 0, tinyio: cancelled because of: later after 5s", "in second: 0, later after 5s",
+			"beside first: tinyio: cancelled because of: later after 5s",
+			"first: {}, later after 5s", "beside second: <nil> after 6s", "second: {}, <nil> after 6s")
+		return err
+	})
+}
+
+// R19: of nested domains the outer may be where it belongs then; when that is stopped too, it moves on to who waits outside of that.
+func TestSharedWorkOfNestedDomains(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		shared := noting(&log, &start, "shared", 5*time.Second, nil)
+		inner := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(shared, failer(time.Second, errBoom)) })
+		outer := tinyio.Do(func(co *tinyio.Co) error {
+			return co.Wait(isolates(&log, &start, "inner", inner), awaits(&log, &start, "in outer", time.Second/2, shared),
+				failer(2*time.Second, errBoom))
+		})
+		err := co.Spawn(awaits(&log, &start, "outside", 1500*time.Millisecond, shared))
+		return errors.Join(err, co.Wait(isolates(&log, &start, "outer", outer)))
+	})
+	log.want(t, "shared begins after 0s", "inner: {}, boom after 1s", "in outer: , tinyio: cancelled because of: boom after 2s",
+		"outer: {}, boom after 2s", "shared: <nil> after 5s", "outside: shared, <nil> after 5s")
+}
+
+// R19: one deep inside is spared when a domain around its own is stopped, past domains that are stopped.
+func TestSharedWorkDeepInside(t *testing.T) {
+	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
+		var log recorder
+		start := startWatch(co)
+		shared := noting(&log, &start, "shared", 5*time.Second, nil)
+		deep := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(shared, noting(&log, &start, "deep", time.Hour, nil)) })
+		middle := tinyio.Do(func(co *tinyio.Co) error { _, err := tinyio.Isolate(co, deep); return err })
+		inside := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(fails, middle) })
+		if err := co.Spawn(awaits(&log, &start, "outside", time.Second/2, shared)); err != nil {
+			return err
+		}
+		err := run(tinyio.Do(func(co *tinyio.Co) error { tinyio.Isolate(co, inside); return co.Err() }))
+		log.add("stopped after %v", start.passed(co))
+		err = errors.Join(err, co.Sleep(time.Minute))
+		log.want(t, "shared begins after 0s", "deep begins after 0s", "deep: "+stop+" after 1s", "stopped after 1s",
+			"shared: <nil> after 5s", "outside: shared, <nil> after 5s")
+		return err
+	})
+}
+
+// R19: who waits inside the domain, or is in it by an Isolate, is nobody outside; and who is stopped already, and not in a Shield, does not
+// count.
+func TestNobodyOutsideWaits(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		shared := noting(&log, &start, "shared", 5*time.Second, nil)
+		stopped := tinyio.Do(func(co *tinyio.Co) error { // it is cancelled, and waits for its child to stop
+			err := co.Sleep(time.Second / 4)
+			if err == nil {
+				err = co.Wait(shared, stubborn(0, time.Hour, 2*time.Second, nil))
+			}
+			log.add("stopped after %v", start.passed(co))
+			return err
+		})
+		inside := tinyio.Do(func(co *tinyio.Co) error {
+			return co.Wait(awaits(&log, &start, "inside", 0, shared), isolates(&log, &start, "isolated", awaits(&log, &start, "deep", 0, shared)),
+				failer(time.Second, errBoom))
+		})
+		canceller := after(time.Second/2, func(co *tinyio.Co) error { return stopped.Cancel(co, errBoom) })
+		if err := co.Spawn(stopped, canceller); err != nil {
+			return err
+		}
+		return wait(co, isolates(&log, &start, "Isolate", inside))
+	})
+	log.want(t, "shared begins after 0s", "shared: tinyio: cancelled because of: boom after 1s",
+		"inside: , tinyio: cancelled because of: boom after 1s", "deep: , tinyio: cancelled because of: boom after 1s",
+		"isolated: {}, tinyio: cancelled because of: boom after 1s", "Isolate: {}, boom after 1s", "stopped after 2.5s")
+}
+
+// R19, R13: one who has been stopped, and waits for it in a Shield, is somebody who waits.
+func TestSharedWorkForOneInAShield(t *testing.T) {
+	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
+		var log recorder
+		start := startWatch(co)
+		shared := noting(&log, &start, "shared", 5*time.Second, nil)
+		shielded := tinyio.Do(func(co *tinyio.Co) error {
+			return co.Shield(time.Minute, func(co *tinyio.Co) error { return wait(co, awaitsIn(co, &log, &start, shared)) })
+		})
+		canceller := after(time.Second/2, func(co *tinyio.Co) error { return shielded.Cancel(co, nil) })
+		if err := co.Spawn(shielded, canceller); err != nil {
+			return err
+		}
+		err := run(tinyio.Do(func(co *tinyio.Co) error {
+			tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(shared, fails) }))
+			return co.Err()
+		}))
+		err = errors.Join(err, co.Sleep(time.Minute))
+		log.want(t, "shared begins after 0s", "shared: <nil> after 5s", "in the Shield: shared, <nil> after 5s")
+		return err
+	})
+}
+
+// awaitsIn awaits c after a quarter of a second; it is started inside a Shield.
+func awaitsIn(_ *tinyio.Co, log *recorder, start *stopwatch, c *tinyio.Coro[string]) *tinyio.Coro[tinyio.Void] {
+	return awaits(log, start, "in the Shield", time.Second/4, c)
+}
+
+// R19, R13: those that the isolated one has shielded are spared like others, and have no Shield then but their own.
+func TestSharedWorkStartedInsideAShield(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		shared := noting(&log, &start, "shared", 20*time.Second, nil)
+		inside := tinyio.Do(func(co *tinyio.Co) error {
+			return co.Shield(10*time.Second, func(co *tinyio.Co) error {
+				err := wait(co, shared)
+				log.add("inside: %v after %v", err, start.passed(co))
+				return err
+			})
+		})
+		if err := co.Spawn(awaits(&log, &start, "outside", time.Second/2, shared)); err != nil {
+			return err
+		}
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(inside, failer(time.Second, errBoom)) }))
+		log.add("Isolate: %v after %v", err, start.passed(co))
+		return co.Sleep(time.Minute)
+	})
+	log.want(t, "shared begins after 0s", "inside: tinyio: cancelled because of: boom after 11s", "Isolate: boom after 11s",
+		"shared: <nil> after 20s", "outside: shared, <nil> after 20s")
+}
+
+// R19, R17: a helper that waits for the one who isolates the waiter outside cannot come to belong inside that, or the two would wait for
+// each other.
+func TestHelperThatWaitsForWhereItWouldBelong(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		var elsewhere *tinyio.Coro[tinyio.Void]
+		shared := tinyio.New(func(co *tinyio.Co) (int, error) {
+			helper := after(time.Second/2, func(co *tinyio.Co) error {
+				err := wait(co, elsewhere)
+				log.add("helper: %v after %v", err, start.passed(co))
+				return err
+			})
+			return 1, errors.Join(co.Spawn(helper), co.Sleep(5*time.Second))
+		})
+		elsewhere = isolates(&log, &start, "elsewhere", awaits(&log, &start, "waiter", time.Second/4, shared))
+		if err := co.Spawn(elsewhere); err != nil {
+			return err
+		}
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(shared, failer(time.Second, errBoom)) }))
+		log.add("Isolate: %v after %v", err, start.passed(co))
+		return co.Sleep(time.Minute)
+	})
+	log.want(t, "Isolate: boom after 1s", "waiter: 1, <nil> after 5s", "elsewhere: {}, <nil> after 5s", "helper: <nil> after 5s")
+}
+
+// R19, R18: what was spared is wanted by who waits: when that one gives up, it is halted, unless it was spawned.
+func TestSharedWorkThatIsGivenUp(t *testing.T) {
+	for _, spawned := range []bool{false, true} {
+		t.Run(fmt.Sprint("spawned: ", spawned), func(t *testing.T) {
+			noLeaks(t)
+			var log recorder
+			succeed(t, func(co *tinyio.Co) error {
+				start := startWatch(co)
+				shared := noting(&log, &start, "shared", 5*time.Second, nil)
+				outside := after(time.Second/2, func(co *tinyio.Co) error {
+					_, err := tinyio.Timeout(co, shared, 2*time.Second)
+					log.add("outside: %v", err)
+					return nil
+				})
+				_, err := tinyio.Isolate(co, sleeper(0))
+				err = errors.Join(err, co.Spawn(outside))
+				_, failed := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+					if spawned {
+						return errors.Join(co.Spawn(shared), co.Wait(failer(time.Second, errBoom)))
+					}
+					return co.Wait(shared, failer(time.Second, errBoom))
+				}))
+				log.add("Isolate: %v", failed)
+				return errors.Join(err, co.Sleep(time.Minute))
+			})
+			if spawned {
+				log.want(t, "shared begins after 0s", "Isolate: boom", "outside: tinyio: timed out after 2s", "shared: <nil> after 5s")
+			} else {
+				log.want(t, "shared begins after 0s", "Isolate: boom", "shared: tinyio: timed out after 2s after 2.5s",
+					"outside: tinyio: timed out after 2s")
+			}
+		})
+	}
+}
+
+// R19, R18: so is the isolated one itself: the Isolate does not want it any more.
+func TestIsolatedOneThatIsGivenUp(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		shared := noting(&log, &start, "shared", 5*time.Second, nil)
+		outside := after(time.Second/2, func(co *tinyio.Co) error {
+			_, err := tinyio.Timeout(co, shared, 2*time.Second)
+			log.add("outside: %v", err)
+			return nil
+		})
+		err := co.Spawn(outside)
+		_, failed := tinyio.Timeout(co, isolates(&log, &start, "Isolate", shared), time.Second)
+		log.add("Timeout: %v", failed)
+		return errors.Join(err, co.Sleep(time.Minute))
+	})
+	log.want(t, "shared begins after 0s", "Isolate: , tinyio: timed out after 1s after 1s", "Timeout: tinyio: timed out after 1s",
+		"shared: tinyio: timed out after 2s after 2.5s", "outside: tinyio: timed out after 2s")
+}
+
+// R19: a coroutine inside may be cancelled by somebody outside (R25): Isolate returns that as a value; if others inside carry on, it waits
+// for them.
+func TestIsolatedOneThatIsCancelled(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		c := tinyio.New(func(co *tinyio.Co) (int, error) {
+			return 1, errors.Join(co.Spawn(noting(&log, &start, "beside", 3*time.Second, nil)), co.Sleep(time.Hour))
+		})
+		canceller := after(time.Second, func(co *tinyio.Co) error {
+			err := c.Cancel(co, errBoom)
+			log.add("Cancel: %v after %v", err, start.passed(co))
+			return err
+		})
+		if err := co.Spawn(canceller); err != nil {
+			return err
+		}
+		_, err := tinyio.Isolate(co, c)
+		wantStopped(t, err, errBoom)
+		log.add("Isolate after %v", start.passed(co))
+		if co.Err() != nil {
+			t.Error("the caller is stopped")
+		}
+		return co.Yield()
+	})
+	log.want(t, "beside begins after 0s", "Cancel: <nil> after 1s", "beside: <nil> after 3s", "Isolate after 3s")
+}
+
+// R19: with one error, co.Err tells a failure inside from the caller's own stop, which is sticky.
+func TestIsolateInARetryLoop(t *testing.T) {
+	noLeaks(t)
+	tries := 0
+	succeed(t, func(co *tinyio.Co) error {
+		_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+			for {
+				tries++
+				if _, err := tinyio.Isolate(co, failer(time.Second, errBoom)); err == nil || co.Err() != nil {
+					return err
+				}
+			}
+		}), 3500*time.Millisecond)
+		if !errors.Is(err, tinyio.ErrTimeout) || tries != 4 {
+			t.Errorf("Timeout returns %v after %d tries", err, tries)
+		}
+		return co.Yield()
+	})
+}
+
+// R14: a panic inside is handed back with its stack and chain, with the errors of clean-up; a second one is in it.
+func TestIsolateHandsBackAPanic(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			panics := after(time.Second, func(co *tinyio.Co) error { panic("ouch") }).Named("panics")
+			return co.Wait(panics, stubborn(0, time.Hour, 0, errBoom), tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				panic(errors.New("another"))
+			}))
+		}))
+		p, ok := err.(*tinyio.PanicError)
+		if !ok || p.Value != "ouch" || len(p.Stack) == 0 || len(p.Trace) != 2 || p.Trace[1].Coro != "panics" || !errors.Is(err, errBoom) {
+			t.Errorf("Isolate returns %v", err)
+		}
+		if n := len(p.Unwrap()); n != 2 {
+			t.Errorf("there are %d other errors", n)
+		}
+		return co.Yield()
+	})
+}

@@ -1,0 +1,222 @@
+package tinyio_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// R18: the *TimeoutError says what it was, for how long, where it was stuck when the time came, and what went wrong in clean-up, in its text
+// too; and it is each of these errors.
+func TestTimeoutErrorSaysEverything(t *testing.T) {
+	noLeaks(t)
+	errChild := errors.New("child's")
+	succeed(t, func(co *tinyio.Co) error {
+		var frames []tinyio.Frame
+		child := tinyio.Do(func(co *tinyio.Co) error {
+			frames = append(frames, here("child", 1))
+			co.Sleep(time.Hour)
+			return errChild
+		}).Named("child")
+		middle := tinyio.Do(func(co *tinyio.Co) error {
+			frames = append(frames, here("middle", 1))
+			wait(co, child)
+			return nil
+		}).Named("middle")
+		slow := tinyio.Do(func(co *tinyio.Co) error {
+			frames = append(frames, here("slow", 1))
+			co.Wait(middle)
+			return errBoom
+		}).Named("slow")
+		_, err := tinyio.Timeout(co, slow, time.Second)
+		e, ok := err.(*tinyio.TimeoutError)
+		if !ok {
+			t.Fatalf("Timeout returns %T %v", err, err)
+		}
+		if e.After != time.Second || e.Coro != "slow" || len(e.Cleanup) != 2 || len(e.Trace) != 3 {
+			t.Fatalf("the error is %+v", *e)
+		}
+		for i, f := range e.Trace {
+			if f.Coro != frames[i].Coro || f.Coro != "middle" && f.Line != frames[i].Line {
+				t.Errorf("frame %d is %v, want %v", i, f, frames[i])
+			}
+		}
+		for i, want := range []error{errChild, errBoom} {
+			if c, ok := e.Cleanup[i].(*tinyio.Error); !ok || c.Err != want || len(c.Trace) == 0 {
+				t.Errorf("clean-up error %d is %+v", i, e.Cleanup[i])
+			}
+		}
+		for _, target := range []error{tinyio.ErrTimeout, context.DeadlineExceeded, errChild, errBoom} {
+			if !errors.Is(err, target) {
+				t.Errorf("the error is not %v", target)
+			}
+		}
+		if errors.Is(err, tinyio.ErrCancelled) || errors.Is(err, context.Canceled) {
+			t.Error("it is a cancellation")
+		}
+		var n net.Error
+		if !errors.As(err, &n) || !n.Timeout() {
+			t.Error("it is no timeout in the sense of package net")
+		}
+		last := e.Trace[2]
+		want := fmt.Sprintf("tinyio: slow timed out after 1s, stuck at timeout_test.go:%d in child\nwhile stopping: child's\nwhile stopping: boom", last.Line)
+		if err.Error() != want {
+			t.Errorf("the text is\n%s\nwant\n%s", err, want)
+		}
+		return co.Yield()
+	})
+}
+
+// R18: what halted coroutines hear is the timeout without the errors of clean-up, which are for the caller alone, and whoever waited for a
+// part of it as well hears of it as a value.
+func TestTimeoutErrorInside(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		var inside, later error
+		slow := tinyio.Do(func(co *tinyio.Co) error {
+			inside = co.Sleep(time.Hour)
+			if co.Yield() != inside || context.Cause(co) != inside {
+				t.Errorf("the next wait returns %v, and the cause is %v, want %v", co.Yield(), context.Cause(co), inside)
+			}
+			return errBoom
+		})
+		_, err := tinyio.Timeout(co, slow, time.Second)
+		later = wait(co, slow)
+		if e, ok := inside.(*tinyio.TimeoutError); !ok || len(e.Cleanup) != 0 || later != inside || err == inside || !errors.Is(err, errBoom) {
+			t.Errorf("inside it is %v, later %v, and Timeout returns %v", inside, later, err)
+		}
+		return co.Yield()
+	})
+}
+
+// R18, R15: the group mode of the loop is for crashes: the clean-up errors of a timeout are always in it.
+func TestTimeoutErrorInEachGroupMode(t *testing.T) {
+	for _, mode := range []tinyio.GroupMode{tinyio.GroupAuto, tinyio.GroupNever, tinyio.GroupAlways} {
+		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+			noLeaks(t)
+			limited := func(co *tinyio.Co) error {
+				_, err := tinyio.Timeout(co, stubborn(0, time.Hour, time.Second, errBoom), time.Second)
+				return err
+			}
+			succeed(t, func(co *tinyio.Co) error {
+				if e, ok := limited(co).(*tinyio.TimeoutError); !ok || len(e.Cleanup) != 1 || !errors.Is(e, errBoom) {
+					t.Errorf("Timeout returns %v", e)
+				}
+				return co.Yield()
+			}, tinyio.WithErrorGroup(mode))
+			err := virtually(limited, tinyio.WithErrorGroup(mode))
+			g, ok := err.(*tinyio.ErrorGroup)
+			if ok != (mode == tinyio.GroupAlways) || ok && len(g.Errs) != 1 || !errors.Is(err, tinyio.ErrTimeout) || !errors.Is(err, errBoom) {
+				t.Errorf("Run returns %T %v", err, err)
+			}
+		})
+	}
+}
+
+// R18, R14: a panic during the clean-up of a halted coroutine crashes its domain; the other errors of clean-up are in what comes of it.
+func TestTimeoutOfOneThatPanicsInItsCleanUp(t *testing.T) {
+	noLeaks(t)
+	program := func(co *tinyio.Co) error {
+		_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+			wait(co, stubborn(0, time.Hour, 0, errBoom))
+			panic("ouch")
+		}), time.Second)
+		if !errors.Is(err, tinyio.ErrCancelled) || co.Err() == nil {
+			t.Errorf("Timeout returns %v", err)
+		}
+		return err
+	}
+	if p := panicErrorOf(t, func() { virtually(program) }); p.Value != "ouch" || !errors.Is(p, errBoom) {
+		t.Errorf("Run panics with %v", p)
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, tinyio.Do(program))
+		if p, ok := err.(*tinyio.PanicError); !ok || p.Value != "ouch" || !errors.Is(p, errBoom) {
+			t.Errorf("Isolate returns %v", err)
+		}
+		return co.Yield()
+	})
+}
+
+// R18, R10: joined errors are looked at leaf by leaf: what says more than that the time was up is a clean-up error.
+func TestTimeoutOfOneThatReturnsSeveralErrors(t *testing.T) {
+	cases := []struct {
+		name    string
+		err     func(stop error) error
+		cleanup bool
+	}{
+		{"the stop", func(stop error) error { return stop }, false},
+		{"wrapped", func(stop error) error { return fmt.Errorf("slow: %w", stop) }, false},
+		{"deadline", func(error) error { return context.DeadlineExceeded }, false},
+		{"cancelled", func(error) error { return context.Canceled }, false},
+		{"joined", func(stop error) error {
+			return errors.Join(stop, context.Canceled, fmt.Errorf("x: %w", tinyio.ErrCancelled))
+		}, false},
+		{"joined with another", func(stop error) error { return errors.Join(stop, errBoom) }, true},
+		{"wrapped with another", func(stop error) error { return fmt.Errorf("%w and %w", stop, errBoom) }, true},
+		{"another", func(error) error { return errBoom }, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			noLeaks(t)
+			succeed(t, func(co *tinyio.Co) error {
+				_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error { return c.err(co.Sleep(time.Hour)) }), time.Second)
+				if e, ok := err.(*tinyio.TimeoutError); !ok || (len(e.Cleanup) == 1) != c.cleanup || errors.Is(err, errBoom) != c.cleanup {
+					t.Errorf("Timeout returns %T %v", err, err)
+				}
+				return co.Yield()
+			})
+		})
+	}
+}
+
+// R18: a limit that is not positive: a fresh coroutine never runs; a finished one gives its value.
+func TestTimeoutOfNoTime(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		for _, d := range []time.Duration{0, -time.Second} {
+			_, err := tinyio.Timeout(co, tinyio.Do(func(*tinyio.Co) error { t.Error("it runs"); return nil }).Named("fresh"), d)
+			if e, ok := err.(*tinyio.TimeoutError); !ok || e.After != d || !strings.HasPrefix(err.Error(), "tinyio: fresh timed out after") {
+				t.Errorf("Timeout returns %v", err)
+			}
+		}
+		c := value(0, 7)
+		if err := wait(co, c); err != nil {
+			return err
+		}
+		if v, err := tinyio.Timeout(co, c, 0); v != 7 || err != nil {
+			t.Errorf("Timeout returns %v, %v", v, err)
+		}
+		return co.Yield()
+	})
+}
+
+// R18: of two limits around each other the inner one that passes is an error of the outer coroutine alone; when the outer passes while the
+// inner one's coroutine cleans up, each gets its own, and the errors of clean-up reach who caused the stop.
+func TestTimeoutDuringTheCleanUpOfAnother(t *testing.T) {
+	noLeaks(t)
+	var inner, outer error
+	var innerEnds, outerEnds time.Duration
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		_, outer = tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+			_, inner = tinyio.Timeout(co, stubborn(0, time.Hour, 5*time.Second, errBoom).Named("leaf"), time.Second)
+			innerEnds = start.passed(co)
+			return inner
+		}).Named("outer"), 3*time.Second)
+		outerEnds = start.passed(co)
+		return co.Yield()
+	})
+	i, _ := inner.(*tinyio.TimeoutError)
+	o, _ := outer.(*tinyio.TimeoutError)
+	if i == nil || o == nil || o.Coro != "outer" || o.After != 3*time.Second || innerEnds != 6*time.Second || outerEnds != 6*time.Second ||
+		!errors.Is(outer, errBoom) {
+		t.Errorf("the inner Timeout returns %v after %v, the outer %v after %v", inner, innerEnds, outer, outerEnds)
+	}
+}
