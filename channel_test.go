@@ -211,7 +211,7 @@ func TestChannelOperationsAreNamed(t *testing.T) {
 			break
 		}
 	}
-	want := []string{"receiver waiting a coroutine [tinyio.Recv]", "tinyio.Recv waiting a thread or callback []"}
+	want := []string{"receiver waiting a coroutine [1]", "tinyio.Recv waiting a thread or callback []"}
 	if !slices.Equal(status, want) {
 		t.Errorf("the status is %q, want %q", status, want)
 	}

@@ -307,5 +307,8 @@ func (r *run) deadline() time.Time {
 	if r.timers.Len() == 0 {
 		return time.Time{}
 	}
-	return r.epoch.Add(time.Duration(r.timers.Next()))
+	return r.at(r.timers.Next())
 }
+
+// at is a time of the run on its clock.
+func (r *run) at(when int64) time.Time { return r.epoch.Add(time.Duration(when)) }

@@ -223,16 +223,21 @@ func (co *Co) launch(op string, t *task) {
 	r := c.run()
 	t.loop.Store(r.loop)
 	if err := co.refused(); err != nil {
-		t.outcome, t.err, t.state = returned, err, done
-		t.body.skip()
-		t.finished.Store(true)
-		t.loop.Store(noLoop)
+		t.refuse(err)
 		return
 	}
 	co.hand(r)
 	r.want(c, t)
 	r.asked.inherit = nil
 	r.report()
+}
+
+// refuse ends t, which is fresh and is never going to run.
+func (t *task) refuse(err error) {
+	t.outcome, t.err, t.state = returned, err, done
+	t.body.skip()
+	t.finished.Store(true)
+	t.loop.Store(noLoop)
 }
 
 // Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. Their values are then to be

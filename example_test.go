@@ -1307,17 +1307,13 @@ func ExampleSubmit() {
 	// 100 <nil>
 }
 
-// A loop stays up until its context is done. Until Serve has begun, Submit is refused.
+// A loop stays up until its context is done. What is submitted before Serve has begun waits for that.
 func ExampleLoop_Serve() {
 	ctx, stop := context.WithCancelCause(context.Background())
 	loop, served := tinyio.NewLoop(), make(chan error)
 	go func() { served <- loop.Serve(ctx) }()
 
-	sum, err := 0, tinyio.ErrNotRunning
-	for errors.Is(err, tinyio.ErrNotRunning) {
-		runtime.Gosched() // until it has begun
-		sum, err = tinyio.Submit(ctx, loop, slowAddOne(2))
-	}
+	sum, err := tinyio.Submit(ctx, loop, slowAddOne(2)) // waits until Serve has begun
 	fmt.Println(sum, err)
 	stop(errors.New("closing time"))
 	fmt.Println("Serve:", <-served)
@@ -1676,4 +1672,53 @@ func ExampleLoop_Running() {
 	busy := tinyio.Do(func(*tinyio.Co) error { <-done; return nil }).Named("busy")
 	tinyio.RunOn(context.Background(), loop, busy)
 	// Output: busy blocks the loop
+}
+
+// A page of a server can show what its loop does.
+func ExampleLoop_Snapshot() {
+	loop, ended := tinyio.NewLoop(), make(chan error)
+	ctx, stop := context.WithCancel(context.Background())
+	go func() { ended <- loop.Serve(ctx) }()
+	go tinyio.Submit(ctx, loop, tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }).Named("nap"))
+	for napping := false; !napping; {
+		all, _ := loop.Snapshot(ctx)
+		for _, s := range all {
+			if s.Coro == "nap" && s.State == "waiting" {
+				fmt.Println(s.Coro, "waits for", s.On)
+				napping = true
+			}
+		}
+	}
+	stop()
+	<-ended
+	// Output: nap waits for a timer
+}
+
+// A handler posts what is to go on after it: a failure of the handler does not stop it.
+func ExampleLoop_Post() {
+	loop := tinyio.NewLoop(tinyio.WithVirtualTime())
+	audit := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Sleep(time.Minute); err != nil {
+			return err
+		}
+		fmt.Println("audited")
+		return nil
+	})
+	handler := tinyio.Do(func(*tinyio.Co) error {
+		if err := loop.Post(audit); err != nil {
+			return err
+		}
+		return errors.New("bad request")
+	})
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, handler)
+		fmt.Println("handler:", err)
+		return co.Err()
+	})
+	_, err := tinyio.RunOn(context.Background(), loop, main)
+	fmt.Println(err)
+	// Output:
+	// handler: bad request
+	// audited
+	// <nil>
 }

@@ -18,9 +18,9 @@ type failure struct {
 	outside bool // nothing failed: the run was told to stop
 }
 
-// run fails the loop, for what no coroutine could return. If everything has stopped by then, there is nothing left to do.
+// run fails the loop, for what no coroutine could return. If everything has stopped by then, nothing is left to be interrupted.
 func (f failure) do(r *run) {
-	if !r.ended {
+	if !f.outside || r.live > 0 {
 		r.fail(r.root, f)
 	}
 }
@@ -127,6 +127,9 @@ func (r *run) fail(s *scope, f failure) {
 	s.crash.original = f
 	if s.owner != nil {
 		s.crash.from = s.owner.shield()
+	}
+	if s == r.root {
+		r.loop.stopping.Store(s.crash)
 	}
 	r.stopScope(s, s.crash)
 	r.endWaits()

@@ -15,13 +15,19 @@ type Loop struct {
 	clock       Clock
 	mode        GroupMode
 	watch       *watch
-	startThread func(t *Thread) // nil unless a host runs the threads
+	startThread func(t *Thread)        // nil unless a host runs the threads
+	met         ID                     // how many coroutines have a number
+	stopping    atomic.Pointer[reason] // why the run is being stopped, if it is
 	counters    counters
 }
 
 // noLoop is the loop of a coroutine that has finished: it belongs to nobody any more, and does not keep the loop that it ran on, nor
 // the tools of that.
-var noLoop = NewLoop()
+var noLoop = func() *Loop {
+	l := NewLoop()
+	l.inbox.head.Store(closed)
+	return l
+}()
 
 // An Option sets how a loop works.
 type Option func(*Loop)
@@ -34,7 +40,6 @@ func WithErrorGroup(mode GroupMode) Option {
 // NewLoop returns a loop with the given options.
 func NewLoop(opts ...Option) *Loop {
 	l := &Loop{clock: new(realClock)}
-	l.inbox.head.Store(closed)
 	for _, o := range opts {
 		if o == nil {
 			panic("tinyio: NewLoop: an Option is nil; leave it out")

@@ -2648,8 +2648,8 @@ func TestR23HostCanAskWhatEachCoroutineIsDoing(t *testing.T) {
 		"4: asker waiting a timer []", "4: waiting ready  []", "4: sleeping waiting a timer []",
 		"5: asker waiting a timer []", "5: sleeping waiting a timer []",
 		"6: asker waiting a timer []",
-		"7: asker waiting a coroutine [last]", "7: last ready  []",
-		"8: asker waiting a coroutine [last]", "8: last waiting a timer []",
+		"7: asker waiting a coroutine [3]", "7: last ready  []",
+		"8: asker waiting a coroutine [3]", "8: last waiting a timer []",
 		"9: asker ready  []",
 	)
 }

@@ -70,10 +70,11 @@ type run struct {
 	apart    bool // the run loop runs on no coroutine's stack: what it calls there of the user's may exit
 	watch    *watch
 
-	detach  func()    // lets go of the context
-	orphans []failure // clean-up errors of what was submitted by a goroutine that has not waited
-	exiting bool      // Run is going to call runtime.Goexit
-	broken  bool      // the run loop itself has panicked
+	detach   func()    // lets go of the context
+	reopened bool      // the loop had run before
+	orphans  []failure // clean-up errors of what was submitted by a goroutine that has not waited
+	exiting  bool      // Run is going to call runtime.Goexit
+	broken   bool      // the run loop itself has panicked
 
 	above, below walk // the searches for a cycle; empty between steps
 
@@ -132,7 +133,7 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	r.setHosted(false)
 	r.ctx, r.values = ctx, inheritable(ctx)
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
-	l.inbox.head.Store(nil)
+	r.reopened = l.inbox.head.CompareAndSwap(closed, nil) // before its first run it is open: what has come waits in it
 	if ctx.Err() != nil {
 		f := interrupted(ctx)
 		stopped = &f
@@ -154,7 +155,9 @@ func (r *run) giveBack(c *task) {
 	l := r.loop
 	r.ended = true
 	r.detach()
-	r.shut()
+	if r.reopened {
+		r.shut()
+	}
 	c.loop.CompareAndSwap(l, nil)
 	l.run = nil
 	l.active.Store(false)
@@ -206,7 +209,7 @@ func (r *run) over() bool {
 		return true
 	}
 	r.settleLast()
-	if r.live > 0 {
+	if r.live > 0 || !r.shut() {
 		return false
 	}
 	r.guard(r.dropClock, r.clock.Rest)
@@ -218,7 +221,6 @@ func (r *run) over() bool {
 	r.panics, _ = r.result.(*PanicError)
 	r.dismiss()
 	r.dismissAside()
-	r.shut()
 	for r.ready.pop() != nil { // which was stopped before its first turn
 	}
 	if r.watch != nil {
@@ -228,6 +230,7 @@ func (r *run) over() bool {
 	l.counters.rest()
 	*r = run{ended: true, result: r.result, panics: r.panics, exits: r.exits}
 	l.run = nil
+	l.stopping.Store(nil)
 	l.active.Store(false)
 	return true
 }
@@ -485,6 +488,7 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 	r.live++
 	r.countStarted()
 	if r.watch != nil {
+		r.id(c) // in the order in which they are started, whenever somebody asks
 		r.note(Started, c, nil)
 	}
 	if starter == nil {

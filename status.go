@@ -1,6 +1,11 @@
 package tinyio
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +15,110 @@ import (
 // Looking in. On the loop there is Status, and a Snapshot has the loop call it. While a turn lasts the loop can be asked nothing: so
 // what Stats and Running tell is published as it changes, by plain stores (see package publish). Those cost a nanosecond a turn,
 // and have to be made at all times: who wants to know what a loop is stuck in asks when it is stuck.
+
+// A Status is what a live coroutine is doing.
+type Status struct {
+	Frame              // its name, and where it waits
+	ID                 // its number on its loop
+	State    string    // "ready", "running" or "waiting"
+	On       string    // what it waits for, in words, if it waits
+	For      []ID      // the coroutines that it waits for, if it waits for any
+	Deadline time.Time // when its sleep ends, or the limit of its wait, on the loop's clock; zero if there is none
+
+	names []string // of those in For
+}
+
+// String says what the coroutine is doing, and where. Those that it waits for are told by name; in a Status that was not made by this
+// package, by number.
+func (s Status) String() string {
+	what := s.State
+	if s.On != "" {
+		what += " for " + s.On
+	}
+	if len(s.For) > 0 {
+		names := s.names
+		if len(names) != len(s.For) {
+			names = nil
+			for _, id := range s.For {
+				names = append(names, "#"+strconv.Itoa(int(id)))
+			}
+		}
+		what += " (" + strings.Join(names, ", ") + ")"
+	}
+	return fmt.Sprintf("%s: %s at %s:%d", s.Coro, what, s.File, s.Line)
+}
+
+// Status tells what every live coroutine is doing, in the order in which they were started, those inside an [Isolate] after the
+// coroutine that isolates them. It may be called by a host between two steps, and by the loop's running coroutine; others have
+// [Loop.Snapshot]. It is for people who want to see, and not fast.
+func (l *Loop) Status() (all []Status) {
+	r := l.run
+	if r == nil || r.ended {
+		return nil
+	}
+	for c := range r.root.members {
+		r.id(c) // those who have none get theirs in this order
+	}
+	for c := range r.root.members {
+		s := Status{Frame: r.where(c), ID: r.id(c), State: c.state.String()}
+		if c.state == waiting {
+			s.On = c.wait.String()
+			for t := range c.targets {
+				s.For, s.names = append(s.For, r.id(t)), append(s.names, t.label())
+			}
+		}
+		if c.timer.Set() {
+			s.Deadline = r.at(r.timers.When(&c.timer))
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// Snapshot is [Loop.Status] for other goroutines: it has the loop answer between two turns. It may be called at any time, and
+// blocks until the loop gets to it, or a host takes the next step; when ctx is done, it returns [context.Cause] of ctx. If the
+// loop is not running, that is [ErrNotRunning]. In a coroutine, an observer or the range over [Runtime.Steps] it would block a loop
+// and is an error.
+func (l *Loop) Snapshot(ctx context.Context) ([]Status, error) {
+	switch {
+	case ctx == nil:
+		panic("tinyio: Snapshot: the context is nil; pass context.Background() if there is none")
+	case l == nil || l.clock == nil:
+		panic("tinyio: Snapshot: the Loop is nil or zero; make one with NewLoop")
+	}
+	if _, onLoop := calledFrom(2); onLoop {
+		return nil, errors.New("tinyio: Snapshot: it was called from inside a loop, which would be blocked; use Status there, or, " +
+			"for another loop, call Snapshot in RunInThread")
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	s := &snapshot{taken: make(chan struct{})}
+	s.to = s
+	if !l.active.Load() || !l.inbox.post(&s.message) {
+		return nil, ErrNotRunning
+	}
+	select {
+	case <-s.taken:
+		return s.all, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// A snapshot asks a loop for its Status.
+type snapshot struct {
+	message
+	all   []Status
+	taken chan struct{}
+}
+
+func (s *snapshot) arrive(r *run) { r.deferred.push(s) }
+
+func (s *snapshot) do(r *run) {
+	s.all = r.loop.Status()
+	close(s.taken)
+}
 
 // Stats are counters of a loop. The first four count since the loop was made, over all of its runs.
 type Stats struct {

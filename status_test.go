@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,4 +155,121 @@ func TestStatsAndRunningFromOtherGoroutines(t *testing.T) {
 		default:
 		}
 	}
+}
+
+// A Status has the number of its coroutine, the numbers of those that it waits for, and its deadline; as text it has their names (R32).
+func TestStatusHasNumbersAndDeadlines(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop(tinyio.WithVirtualTime())
+	naps := []*tinyio.Coro[tinyio.Void]{sleeper(time.Hour).Named("a"), sleeper(2 * time.Hour).Named("b")}
+	var began time.Time
+	var first, second []tinyio.Status
+	root := tinyio.Do(func(co *tinyio.Co) error {
+		began = co.Now()
+		co.Go(func(co *tinyio.Co) error { return co.Wait(tinyio.Awaitables(naps)...) })
+		limited := tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Timeout(co, naps[1], 3*time.Hour)
+			return err
+		}).Named("limited")
+		if err := co.Spawn(limited); err != nil {
+			return err
+		}
+		if err := co.Sleep(time.Minute); err != nil {
+			return err
+		}
+		first = l.Status()
+		if err := co.Sleep(time.Hour); err != nil {
+			return err
+		}
+		second = l.Status()
+		return nil
+	}).Named("root")
+	if _, err := tinyio.RunOn(background, l, root); err != nil {
+		t.Fatal(err)
+	}
+	want := func(all []tinyio.Status, want ...string) {
+		t.Helper()
+		var log recorder
+		for _, s := range all {
+			text, _, _ := strings.Cut(strings.TrimPrefix(s.String(), s.Coro+": "), " at ")
+			after := time.Duration(0)
+			if !s.Deadline.IsZero() {
+				after = s.Deadline.Sub(began)
+			}
+			log.add("%d %s %v %v", s.ID, text, s.For, after)
+		}
+		log.want(t, want...)
+	}
+	want(first, "0 running [] 0s", "1 waiting for a coroutine (a, b) [3 4] 0s", "2 waiting for a coroutine (b) [4] 3h0m0s",
+		"3 waiting for a timer [] 1h0m0s", "4 waiting for a timer [] 2h0m0s")
+	want(second, "0 running [] 0s", "1 waiting for a coroutine (b) [4] 0s", "2 waiting for a coroutine (b) [4] 3h0m0s",
+		"4 waiting for a timer [] 2h0m0s")
+	byHand := tinyio.Status{Frame: tinyio.Frame{Coro: "c", File: "f.go", Line: 1}, State: "waiting", On: "a coroutine", For: []tinyio.ID{7}}
+	if got, want := byHand.String(), "c: waiting for a coroutine (#7) at f.go:1"; got != want {
+		t.Errorf("a Status made by hand is %q, want %q", got, want)
+	}
+}
+
+// Snapshot is what Status tells, for other goroutines, between two turns (R32).
+func TestSnapshotFromAnotherGoroutine(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := serve()
+		block := make(chan tinyio.Void)
+		blocking := submit(background, s.Loop, tinyio.New(func(co *tinyio.Co) (int, error) {
+			if err := co.Sleep(time.Hour); err != nil {
+				return 0, err
+			}
+			<-block
+			return 0, nil
+		}).Named("blocking"))
+		all, err := s.Snapshot(background)
+		var log recorder
+		for _, s := range all {
+			log.add("%s: %s for %s", s.Coro, s.State, s.On)
+		}
+		log.want(t, "tinyio.Serve: waiting for a thread or callback", "tinyio.Submit: waiting for a coroutine", "blocking: waiting for a timer")
+		if err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Hour)
+		ctx, cancel := context.WithCancelCause(background)
+		time.AfterFunc(time.Second, func() { cancel(errBoom) })
+		if all, err := s.Snapshot(ctx); all != nil || err != errBoom {
+			t.Errorf("while the loop is stuck Snapshot gives %v, %v", all, err)
+		}
+		if all, err := s.Snapshot(ctx); all != nil || err != errBoom {
+			t.Errorf("with a context that is done Snapshot gives %v, %v", all, err)
+		}
+		close(block)
+		if _, err := blocking.result(t); err != nil {
+			t.Error(err)
+		}
+		s.end(errBoom)
+	})
+}
+
+// Where the loop is not running, or would be blocked, Snapshot is an error that says so.
+func TestSnapshotThatCannotBeTaken(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop()
+	refused := func(when string) {
+		t.Helper()
+		if all, err := l.Snapshot(background); all != nil || err != tinyio.ErrNotRunning {
+			t.Errorf("%s Snapshot gives %v, %v", when, all, err)
+		}
+	}
+	refused("before the run")
+	root := tinyio.Do(func(co *tinyio.Co) error {
+		_, err := l.Snapshot(background)
+		if err == nil || !strings.Contains(err.Error(), "use Status") {
+			t.Errorf("in a coroutine Snapshot gives %v", err)
+		}
+		return nil
+	})
+	if _, err := tinyio.RunOn(background, l, root); err != nil {
+		t.Fatal(err)
+	}
+	refused("after the run")
+	wantSentence(t, panicOf(func() { l.Snapshot(nil) }), "Snapshot", "context") //nolint:staticcheck // what is tested
+	wantSentence(t, panicOf(func() { new(tinyio.Loop).Snapshot(background) }), "Snapshot", "NewLoop")
 }

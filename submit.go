@@ -6,10 +6,11 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"sync/atomic"
 )
 
-// ErrNotRunning is what [Submit] returns when the loop is not running, or has stopped before it took in the coroutine.
-var ErrNotRunning = errors.New("tinyio: Submit: the loop is not running; run it, or let it Serve, for as long as " +
+// ErrNotRunning is what [Submit], [Loop.Post] and [Loop.Snapshot] return when the run of the loop has ended.
+var ErrNotRunning = errors.New("tinyio: the loop is not running; run it, or let it Serve, for as long as " +
 	"coroutines are submitted to it")
 
 // Serve runs l, for what is given to it by [Submit], until ctx is done or a coroutine fails. Then it stops every coroutine
@@ -17,8 +18,7 @@ var ErrNotRunning = errors.New("tinyio: Submit: the loop is not running; run it,
 // all have stopped; it panics, or calls [runtime.Goexit], if a coroutine has; and if the loop is running already, that is an
 // error.
 //
-// The loop takes submissions from the time that Serve has begun; before that, Submit returns [ErrNotRunning]. To have something
-// start only when the loop is running, run a coroutine that starts it, in [RunInThread].
+// What is submitted before waits until Serve has begun.
 func (l *Loop) Serve(ctx context.Context) error {
 	up := FromCallback(func(done func(Void, error)) (cancel func(error)) {
 		return func(cause error) { done(Void{}, cause) }
@@ -41,8 +41,8 @@ func (l *Loop) Serve(ctx context.Context) error {
 // labels and the deadline of ctx are those of c's [Co], if it is started by this.
 //
 // Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to
-// another loop. It returns an error at once, and c does not run, if the loop is not running, [ErrNotRunning]; if it is
-// crashing; and if Submit is called where it would block a loop: in a coroutine, an observer, the range over [Runtime.Steps].
+// another loop. If l has never been run, Submit waits until it is, or until ctx is done. It returns an error at once, and c does not run,
+// if the run has ended, [ErrNotRunning]; if it is being stopped, its [*CancelledError]; and if Submit is called where it would block a loop: in a coroutine, an observer, the range over [Runtime.Steps].
 // There, await the coroutine; or, to wait for another loop, call Submit in [RunInThread].
 func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 	err := submit(ctx, l, c.awaitable())
@@ -79,8 +79,77 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 		// here.
 		w := &withdrawal{of: s, cause: context.Cause(ctx)}
 		w.to = w
+		s.gone.Store(true)
 		l.inbox.post(&w.message) // if that is refused, the run is over, and so is the submission
 		return w.cause
+	}
+}
+
+// Post starts cs on l, in that order, without waiting for them: as [Co.Spawn] would, if the first coroutine of the run called it. So it is
+// from wherever Post is called, which may be any goroutine, a coroutine or a host: what a coroutine posts inside an [Isolate] belongs to the
+// run, and not to that domain. The coroutines that one goroutine posts and submits begin in the order in which it does so. They
+// begin when the turn has ended, and the run goes on until they have finished.
+//
+// If l has never been run, they wait until it is. If its run has ended, Post returns [ErrNotRunning]; if it is being stopped, its
+// [*CancelledError]; if one of cs belongs to another loop, that error: then none of them is started. What was posted just before
+// the run is stopped never runs, like any other coroutine that is stopped before its first turn.
+func (l *Loop) Post(cs ...Awaitable) error {
+	if l == nil || l.clock == nil {
+		panic("tinyio: Post: the Loop is nil or zero; make one with NewLoop")
+	}
+	for _, a := range cs {
+		t := target(a)
+		if t == nil || t.body == nil {
+			panic("tinyio: Post: a coroutine is nil or zero; make it with New")
+		}
+		if of := t.loop.Load(); of != nil && of != l && !t.finished.Load() {
+			return &foreignError{t.describe()}
+		}
+	}
+	if why := l.stopping.Load(); why != nil {
+		return why.err
+	}
+	p := &posting{cs: slices.Clone(cs)}
+	p.to = p
+	if !l.inbox.post(&p.message) {
+		return ErrNotRunning
+	}
+	return nil
+}
+
+// A posting is coroutines on their way to the loop.
+type posting struct {
+	message
+	cs []Awaitable
+}
+
+func (p *posting) arrive(r *run) { r.deferred.push(p) }
+
+// do starts them. One that another loop has taken meanwhile is a failure of the run, since nobody else could be told.
+func (p *posting) do(r *run) {
+	if r.ended { // it could not begin
+		return
+	}
+	for _, a := range p.cs {
+		t := a.awaitable()
+		if t.finished.Load() {
+			continue
+		}
+		if err := t.claim(r.loop); err != nil {
+			r.fail(r.root, failure{err: err})
+			continue
+		}
+		switch why := r.root.crash; {
+		case t.state == fresh && why != nil:
+			t.refuse(why.err)
+		case t.state == fresh:
+			t.side = nowhere
+			r.startIn(t, r.root, nil)
+		case t.daemon && t.state != done:
+			t.daemon = false
+			t.scope.daemons--
+		}
+		t.keep()
 	}
 }
 
@@ -92,6 +161,7 @@ type submission struct {
 	annex  annex
 	target *task
 	ctx    context.Context // of the caller, whose values the target inherits
+	gone   atomic.Bool     // the caller has returned
 	ended  chan struct{}
 	err    error // why the target has no value, once it has ended
 }
@@ -118,6 +188,9 @@ func (s *submission) arrive(r *run) { r.deferred.push(s) }
 // run begins to wait for the target.
 func (s *submission) do(r *run) {
 	c := &s.c
+	if s.gone.Load() { // before the loop got to it: its target stays free
+		return
+	}
 	if err := s.admit(r); err != nil {
 		s.end(err)
 		return
@@ -133,7 +206,7 @@ func (s *submission) do(r *run) {
 // admit reports why l does not take s.
 func (s *submission) admit(r *run) error {
 	switch {
-	case r.live == 0:
+	case r.live == 0: // the last coroutine has finished
 		return ErrNotRunning
 	case r.root.crash != nil:
 		return r.root.crash.err

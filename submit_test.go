@@ -165,21 +165,135 @@ func TestSubmitKeepsTheRunGoing(t *testing.T) {
 	})
 }
 
-// Submit to a loop that is not running is an error at once, and leaves the coroutine free to run elsewhere.
+// Submit to a loop whose run has ended is an error at once, and leaves the coroutine free to run elsewhere (R31).
 func TestSubmitToALoopThatIsNotRunning(t *testing.T) {
 	noLeaks(t)
 	l, c := tinyio.NewLoop(), value(0, 7)
 	for range 2 {
+		if _, err := tinyio.RunOn(background, l, value(0, 1)); err != nil {
+			t.Error(err)
+		}
 		if _, err := tinyio.Submit(background, l, c); err != tinyio.ErrNotRunning {
 			t.Errorf("Submit returns %v", err)
 		}
-		if _, err := tinyio.RunOn(background, l, value(0, 1)); err != nil {
-			t.Error(err)
+		if err := l.Post(c); err != tinyio.ErrNotRunning {
+			t.Errorf("Post returns %v", err)
 		}
 	}
 	if v, err := tinyio.Run(background, c); v != 7 || err != nil {
 		t.Errorf("elsewhere it gives %d, %v", v, err)
 	}
+}
+
+// What is submitted or posted to a loop that has not begun waits for it, in order; who gives up leaves its coroutine free (R31).
+func TestSubmitToALoopThatHasNotBegun(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := tinyio.NewLoop()
+		var log recorder
+		logged := func(name string) *tinyio.Coro[int] {
+			return tinyio.New(func(*tinyio.Co) (int, error) { log.add("%s", name); return 1, nil })
+		}
+		ctx, cancel := context.WithCancelCause(background)
+		given, free := submit(background, l, logged("submitted")), value(0, 7)
+		if err := l.Post(logged("posted"), logged("posted too")); err != nil {
+			t.Error(err)
+		}
+		late := submit(ctx, l, free)
+		cancel(errBoom)
+		if _, err := late.result(t); err != errBoom {
+			t.Errorf("Submit whose context is done returns %v", err)
+		}
+		if _, err := tinyio.RunOn(background, l, logged("first")); err != nil {
+			t.Error(err)
+		}
+		if v, err := given.result(t); v != 1 || err != nil {
+			t.Errorf("Submit returns %d, %v", v, err)
+		}
+		log.want(t, "first", "submitted", "posted", "posted too")
+		if v, err := tinyio.Run(background, free); v != 7 || err != nil {
+			t.Errorf("elsewhere it gives %d, %v", v, err)
+		}
+	})
+}
+
+// What is posted inside an Isolate belongs to the run: it outlives the domain. It also starts in the last turn of the run (R31).
+func TestPostBelongsToTheRun(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop(tinyio.WithVirtualTime())
+	var log recorder
+	nap := func(name string) *tinyio.Coro[tinyio.Void] {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			log.add("%s: %v", name, err)
+			return err
+		})
+	}
+	last := nap("in the last turn")
+	_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			if err := l.Post(nap("posted")); err != nil {
+				return err
+			}
+			if err := co.Spawn(nap("spawned")); err != nil {
+				return err
+			}
+			return errBoom
+		}))
+		log.add("isolated: %v", r.Err)
+		if err := l.Post(last); err != nil {
+			return err
+		}
+		return err
+	}))
+	if err != nil || !last.Finished() {
+		t.Errorf("the run ends with %v", err)
+	}
+	log.want(t, "spawned: tinyio: cancelled because of: boom", "isolated: boom", "posted: <nil>", "in the last turn: <nil>")
+}
+
+// While a run is being stopped, Post is refused with its error (R31). What belongs to another loop is refused too, and of several nothing
+// is started then.
+func TestPostIsRefused(t *testing.T) {
+	noLeaks(t)
+	l, other := tinyio.NewLoop(), value(time.Hour, 1)
+	free := value(0, 7)
+	var foreign, stopped error
+	_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Spawn(other); err != nil {
+			return err
+		}
+		foreign = l.Post(free, other)
+		return nil
+	}), tinyio.WithVirtualTime())
+	if err != nil || foreign == nil || !strings.Contains(foreign.Error(), "another loop") {
+		t.Errorf("the run ends with %v, Post with %v", err, foreign)
+	}
+	early := value(0, 1)
+	_, err = tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Spawn(tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			stopped = l.Post(free)
+			return err
+		})); err != nil {
+			return err
+		}
+		if err := l.Post(early); err != nil {
+			return err
+		}
+		return errBoom
+	}))
+	if !errors.Is(err, errBoom) {
+		t.Errorf("the run ends with %v", err)
+	}
+	wantCancelled(t, stopped, errBoom)
+	if v, err := tinyio.Run(background, free); v != 7 || err != nil {
+		t.Errorf("elsewhere it gives %d, %v", v, err)
+	}
+	if !early.Finished() {
+		t.Error("what was posted in the last turn before the failure has not finished")
+	}
+	wantSentence(t, panicOf(func() { l.Post(nil) }), "Post", "nil")
+	wantSentence(t, panicOf(func() { new(tinyio.Loop).Post() }), "Post", "NewLoop")
 }
 
 // A coroutine that has finished gives its result at once, whatever the loop does; as in Await and Run (R3).
@@ -767,7 +881,7 @@ func TestSubmitIsNamed(t *testing.T) {
 		s.end(nil)
 		want := []string{
 			"tinyio.Serve: waiting for a thread or callback [], in tinyio.(*Loop).Serve",
-			"tinyio.Submit: waiting for a coroutine [c], in tinyio_test.TestSubmitIsNamed.func1",
+			"tinyio.Submit: waiting for a coroutine [2], in tinyio_test.TestSubmitIsNamed.func1",
 			"c: running for  [], in tinyio_test.TestSubmitIsNamed.func1.1",
 		}
 		if err != nil || !slices.Equal(status, want) {

@@ -100,7 +100,7 @@ type annex struct {
 	starter  *kinship      // of who has spawned it there
 	callback callback
 	call     interruptible // that it waits for
-	number   ID            // from 1, when the loop is watched
+	number   ID            // from 1, if it has one: see run.id
 	attempts int           // to suspend, since it was stopped
 }
 
@@ -193,6 +193,9 @@ func (c *task) caught() {
 	if c.state != running && !c.annex().callback.endAbruptly(how) { // a callback, whose done was called before
 		c.outcome = pending
 		return
+	}
+	if c.state == ready { // it has come back already: it stays in the queue, and is passed over there
+		c.run().loop.counters.ready.Add(-1)
 	}
 	c.state = running
 	c.endWith(how)

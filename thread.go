@@ -289,8 +289,8 @@ func (b *callback) stop(r *run, cause error) {
 // An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that
 // the loop takes away whole and turns round. Messages are part of what they are about, so posting allocates nothing.
 //
-// Between two runs of its loop, the inbox is closed. A message is either taken in, by the run during which it was posted, or its
-// sender is told that it was not.
+// The inbox is open from the beginning: what comes before the first run waits for that. Between two runs it is closed. A message
+// is either taken in, by the run during which it was posted or the first one, or its sender is told that it was not.
 type inbox struct {
 	head    atomic.Pointer[message]
 	sleeper atomic.Pointer[sleeper] // the loop, when it is idle
@@ -360,18 +360,18 @@ func (b *inbox) rise() { b.sleeper.Store(nil) }
 // takeIn deals with what has come from outside.
 func (r *run) takeIn() {
 	if !r.loop.inbox.empty() {
-		r.receive(nil)
+		r.receive()
 	}
 }
 
-// receive tells the receivers of what is in the inbox, and leaves it open or closed.
-func (r *run) receive(leave *message) {
+// receive tells the receivers of what is in the inbox.
+func (r *run) receive() {
 	if r.taking {
 		return // a receiver has made a coroutine ready; what comes now comes after the rest
 	}
 	r.taking = true
 	var first *message
-	for m := r.loop.inbox.head.Swap(leave); m != nil; {
+	for m := r.loop.inbox.head.Swap(nil); m != nil; {
 		m.next, m, first = first, m.next, m
 	}
 	for m := first; m != nil; {
@@ -383,10 +383,17 @@ func (r *run) receive(leave *message) {
 	r.taking = false
 }
 
-// shut closes the inbox at the end of a run. What is in it has come too late, and is told so by there being no root scope.
-func (r *run) shut() {
-	r.receive(closed)
-	r.runDeferred()
+// shut closes the inbox at the end of a run, when all coroutines have finished. If there is something in it that starts others, the run
+// goes on, and shut returns false.
+func (r *run) shut() bool {
+	for r.live == 0 {
+		r.takeIn()
+		r.runDeferred()
+		if r.live == 0 && r.loop.inbox.head.CompareAndSwap(nil, closed) {
+			return true
+		}
+	}
+	return false
 }
 
 // An interruption is the message that the context of a run is done.

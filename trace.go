@@ -198,47 +198,6 @@ func (r *run) stuck(c *task) []Frame {
 	return trace
 }
 
-// A Status is what a live coroutine is doing.
-type Status struct {
-	Frame          // its name, and where it waits
-	State string   // "ready", "running" or "waiting"
-	On    string   // what it waits for, in words, if it waits
-	For   []string // the names of the coroutines that it waits for, if it waits for any
-}
-
-// String says what the coroutine is doing, and where.
-func (s Status) String() string {
-	what := s.State
-	if s.On != "" {
-		what += " for " + s.On
-	}
-	if len(s.For) > 0 {
-		what += " (" + strings.Join(s.For, ", ") + ")"
-	}
-	return fmt.Sprintf("%s: %s at %s:%d", s.Coro, what, s.File, s.Line)
-}
-
-// Status tells what every live coroutine is doing, in the order in which they were started, those inside an [Isolate] after the
-// coroutine that isolates them. It may be called by a host between two steps, and by the loop's running coroutine. It
-// is for people who want to see, and not fast.
-func (l *Loop) Status() (all []Status) {
-	r := l.run
-	if r == nil || r.ended {
-		return nil
-	}
-	for c := range r.root.members {
-		s := Status{Frame: r.where(c), State: c.state.String()}
-		if c.state == waiting {
-			s.On = c.wait.String()
-			for t := range c.targets {
-				s.For = append(s.For, t.label())
-			}
-		}
-		all = append(all, s)
-	}
-	return all
-}
-
 // describe is the name of c and the place of its function, for messages.
 func (c *task) describe() string {
 	f := c.entryFrame()

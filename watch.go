@@ -6,8 +6,8 @@ import "slices"
 // outside the package. Without them a loop pays one comparison a turn.
 
 // An ID is the number of a coroutine on its loop: coroutines are numbered from 0, in the order in which the loop meets them.
-// With the same inputs and the same picks they get the same numbers. There are IDs only on a loop that has a [Picker] or
-// an [Observer].
+// With the same inputs and the same picks they get the same numbers on a loop that has a [Picker] or an [Observer]. Any other loop
+// gives a coroutine its number when that is first asked for, by [Loop.Status] or [Loop.Snapshot].
 type ID int
 
 // Nobody is the ID of no coroutine: the loop itself, or something outside it.
@@ -108,7 +108,6 @@ func (n Note) Place() Frame { return n.run.where(n.c) }
 type watch struct {
 	picker   Picker
 	observer Observer
-	met      ID     // how many coroutines
 	turn     ID     // whose turn it is, or was last
 	notes    []Note // that the observer has not been told of
 	silent   bool   // it must not be told now
@@ -130,8 +129,8 @@ func (w *watch) rest() { w.notes, w.crowd, w.turn = nil, crowd{}, Nobody }
 func (r *run) id(c *task) ID {
 	a := c.more()
 	if a.number == 0 {
-		r.watch.met++
-		a.number = r.watch.met
+		r.loop.met++
+		a.number = r.loop.met
 	}
 	return a.number - 1
 }
