@@ -141,10 +141,6 @@ func (h *hub) drop() bool {
 	return !h.loop.active.Load()
 }
 
-// outOfTime is the answer to a wait for an event that has ended without it. While it waits, the answer is how often the event
-// had been changed when the wait began, which is even then.
-const outOfTime = 1<<32 - 1
-
 // joinEvent makes c wait for the event that it has asked for, unless that is set.
 func (r *run) joinEvent(c *task) {
 	h := r.asked.hub
@@ -160,13 +156,6 @@ func (r *run) joinEvent(c *task) {
 	}
 	c.answer = 0
 	r.wake(c)
-}
-
-// eventExpired is the end of a WaitFor without the event.
-func eventExpired(_ *run, c *task) (ready bool) {
-	c.one[0].leave()
-	c.answer = outOfTime
-	return true
 }
 
 // arrive wakes those who began to wait before the event was set.

@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 	"strconv"
+	"time"
 	"unsafe"
 )
 
@@ -40,9 +41,9 @@ func NewQueue[T any](capacity int) *Queue[T] {
 
 // What has come of a wait for a queue, if the answer is not the number of the place where the value is.
 const (
-	unserved = 1<<32 - 1 - iota // a getter waits
-	taken                       // the value of a putter has left its place
-	refused                     // the queue was closed
+	unserved = outOfTime - 1 - iota // a getter waits
+	taken                           // the value of a putter has left its place
+	refused                         // the queue was closed
 )
 
 // Put adds v to the queue, waiting for room if it is full. It always suspends, be it for a turn. With an error, v was not
@@ -86,27 +87,39 @@ func (q *Queue[T]) waitToPut(co *Co, v T) error {
 // empty, [ErrClosed]. If the coroutine is stopped when it has been given a value already, Get returns that and nil, and the
 // next suspension tells.
 func (q *Queue[T]) Get(co *Co) (T, error) {
-	var zero T
-	if err := q.enter(co, "Queue.Get"); err != nil {
-		return zero, err
+	v, _, err := q.getFor(co, "Queue.Get", 0, false)
+	return v, err
+}
+
+// GetFor is [Queue.Get] for at most d. It reports whether it has taken a value; running out of time is not an error.
+func (q *Queue[T]) GetFor(co *Co, d time.Duration) (v T, ok bool, err error) {
+	return q.getFor(co, "Queue.GetFor", d, true)
+}
+
+func (q *Queue[T]) getFor(co *Co, op string, d time.Duration, limited bool) (v T, ok bool, err error) {
+	if err := q.enter(co, op); err != nil {
+		return v, false, err
 	}
 	if v, ok := q.get(); ok {
 		_ = co.Yield() // v is taken, whatever comes now
-		return v, nil
+		return v, true, nil
 	}
 	if q.closed {
-		return zero, co.yieldThen(ErrClosed)
+		return v, false, co.yieldThen(ErrClosed)
+	}
+	if limited {
+		co.c.run().askFor(d)
 	}
 	return q.waitToGet(co)
 }
 
-// waitToGet waits until somebody puts a value.
-func (q *Queue[T]) waitToGet(co *Co) (v T, err error) {
+// waitToGet waits until somebody puts a value, or the time is up.
+func (q *Queue[T]) waitToGet(co *Co) (v T, ok bool, err error) {
 	c := co.c
 	c.answer = unserved
 	defer func() {
 		if c.answer < refused {
-			v = q.waiting.release(c.answer) // also if c exits
+			v, ok = q.waiting.release(c.answer), true // also if c exits
 		}
 	}()
 	err = co.standIn(&q.getters, onQueue)
@@ -116,7 +129,7 @@ func (q *Queue[T]) waitToGet(co *Co) (v T, err error) {
 	case c.answer == refused && err == nil:
 		err = ErrClosed
 	}
-	return v, err
+	return v, ok, err
 }
 
 // TryPut adds v to the queue if there is room, or somebody waits for a value, and the queue is not closed. It reports whether

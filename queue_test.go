@@ -583,3 +583,42 @@ func TestQueueAllocations(t *testing.T) {
 		return nil
 	})
 }
+
+// GetFor gives up when its time is up, without an error, and stands in no line any more: a value that comes in the same step, but later, goes
+// to the next.
+func TestQueueGetFor(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		q := tinyio.NewQueue[int](0)
+		get := func(name string, d time.Duration) tinyio.Awaitable {
+			return tinyio.Do(func(co *tinyio.Co) error {
+				start := startWatch(co)
+				v, ok, err := q.GetFor(co, d)
+				log.add("%s: %d, %v, %v after %v", name, v, ok, err, start.passed(co))
+				return nil
+			})
+		}
+		put := tinyio.Do(func(co *tinyio.Co) error {
+			for v := range 2 {
+				if err := co.Sleep(2 * time.Second); err != nil {
+					return err
+				}
+				if err := q.Put(co, v+1); err != nil {
+					return err
+				}
+			}
+			q.Close()
+			return nil
+		})
+		if err := co.Wait(put, get("impatient", time.Second), get("patient", time.Hour), get("at that time", 4*time.Second),
+			get("next", time.Hour)); err != nil {
+			return err
+		}
+		_, ok, err := q.GetFor(co, time.Hour)
+		log.add("closed: %v, %v", ok, err)
+		return nil
+	})
+	log.want(t, "impatient: 0, false, <nil> after 1s", "patient: 1, true, <nil> after 2s", "at that time: 0, false, <nil> after 4s",
+		"next: 2, true, <nil> after 4s", "closed: false, tinyio: the queue is closed")
+}

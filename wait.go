@@ -59,10 +59,10 @@ func init() {
 		onTask:    {name: "a coroutine", begin: (*run).joinAll, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: edgeTasks},
 		onAny:     {name: "one of several coroutines", begin: (*run).joinAny, large: true, cancel: (*run).waitForStopping, tasks: edgeTasks},
 		onScopes:  {name: "an isolated coroutine", begin: (*run).enclose, large: true, cancel: waitsAlready, tasks: memberTasks},
-		onEvent:   {name: "an event", begin: (*run).joinEvent, cancel: leave, expire: eventExpired, line: true},
+		onEvent:   {name: "an event", begin: (*run).joinEvent, cancel: leave, expire: lineExpired, line: true},
 		onPermit:  {name: "a permit", begin: (*run).standInLine, cancel: leave, line: true},
 		onBarrier: {name: "a barrier", begin: (*run).standInLine, cancel: leave, line: true},
-		onQueue:   {name: "a queue", begin: (*run).standInLine, cancel: leave, line: true},
+		onQueue:   {name: "a queue", begin: (*run).standInLine, cancel: leave, expire: lineExpired, line: true},
 		onThread:  {name: "a thread or callback", begin: waitsAlready, cancel: cancelCallback},
 		onCall:    {name: "a call", begin: waitsAlready, cancel: interruptCall},
 	}
@@ -75,6 +75,16 @@ func waitsAlready(*run, *task) {}
 
 // expired is for a wait of which the end of the time limit is what is waited for.
 func expired(*run, *task) (ready bool) { return true }
+
+// lineExpired takes c out of its line: it has not been served in time.
+func lineExpired(_ *run, c *task) (ready bool) {
+	c.one[0].leave()
+	c.answer = outOfTime
+	return true
+}
+
+// outOfTime is the answer to a wait in a line whose time limit has passed.
+const outOfTime = 1<<32 - 1
 
 // A waitList is a line of waiters, first come, first served.
 type waitList struct {
