@@ -106,9 +106,8 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 	}
 	r.clock, r.kind = l.clock, kindOf(l.clock)
 	r.epoch, r.period = r.clock.Now(), 1
-	if r.watch = l.watch; r.watch != nil {
-		r.stepwise = true
-	}
+	r.watch = l.watch
+	r.setHosted(false)
 	l.run = r
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
 	l.inbox.head.Store(nil)

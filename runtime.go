@@ -5,6 +5,8 @@ import (
 	"errors"
 	"iter"
 	"time"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // A Runtime is a run that a host drives, a step at a time: a game loop, a graphical interface, a workflow engine, another
@@ -73,7 +75,7 @@ func (r *run) steps(yield func(Pause) bool) {
 
 // setHosted notes whether a host drives r.
 func (r *run) setHosted(hosted bool) {
-	r.hosted, r.stepwise = hosted, hosted || r.watch != nil
+	r.hosted, r.stepwise = hosted, hosted || r.watch != nil || !stack.Direct
 }
 
 // hostedStep takes a step for a host. It looks at the context itself, so that a host that ends it between two steps knows at
