@@ -1,6 +1,7 @@
 package tinyio_test
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -307,8 +308,22 @@ var (
 	linkTarget  = regexp.MustCompile(`\[([^]]*)\]\(([^)#:]*)(?:#([^)]*))?\)`)
 )
 
-// What the documents refer to exists: examples, and files of the project.
+// What the documents refer to exists: examples, tests, and files of the project.
 func TestDocumentsReferToWhatExists(t *testing.T) {
+	var tests []byte
+	for _, pattern := range []string{"*_test.go", "internal/*/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tests = append(tests, source...)
+		}
+	}
 	for _, path := range documents(t) {
 		e := readExamples(t, examplesOf(path))
 		source, err := os.ReadFile(path)
@@ -321,8 +336,8 @@ func TestDocumentsReferToWhatExists(t *testing.T) {
 			}
 		}
 		for _, m := range testName.FindAllStringSubmatch(string(source), -1) {
-			if e.decls[m[1]] == nil {
-				t.Errorf("%s refers to %s, which its examples do not have", path, m[1])
+			if e.decls[m[1]] == nil && !bytes.Contains(tests, []byte("\nfunc "+m[1]+"(")) {
+				t.Errorf("%s refers to %s, which neither its examples nor the tests have", path, m[1])
 			}
 		}
 		for _, m := range linkTarget.FindAllStringSubmatch(fenced.ReplaceAllString(string(source), ""), -1) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"iter"
 	"time"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // A Runtime is a run that a host drives, a step at a time: a game loop, a graphical interface, a workflow engine, another
@@ -77,7 +79,7 @@ func (r *run) setHosted(hosted bool) {
 		return
 	}
 	r.hosted = hosted
-	r.stepwise = hosted || r.hasPicker()
+	r.stepwise = hosted || r.hasPicker() || !stack.Direct
 	r.watched = hosted || r.watch != nil
 	r.apart = r.watched || r.kind == givenTime || r.loop.startThread != nil
 }

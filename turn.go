@@ -107,10 +107,15 @@ func (r *run) carry(c *task) {
 	r.carrying = false
 }
 
-// changeTo goes on with whoever is parked in p, and notes in at where that leaves the caller.
+// changeTo goes on with whoever is parked in p, and notes in at where that leaves the caller. If switches are not direct, the worker
+// there may end by a Goexit.
 func (r *run) changeTo(at **stack.Place, p *stack.Place) {
 	*at = p
-	p.Change()
+	if stack.Direct {
+		p.Change()
+	} else {
+		p.ChangeOrExit()
+	}
 }
 
 // passOn goes on with whose turn it is. The caller, whose turn it is not, was parked in *at. If that was a probe, it is told

@@ -90,7 +90,7 @@ func (w *worker) exit() {
 	if c == r.carrier {
 		r.carrier = nil
 	}
-	if !w.home.Odd {
+	if !w.home.Odd || !stack.Direct {
 		return
 	}
 	reserve := &relief{at: &w.home}

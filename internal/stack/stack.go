@@ -3,11 +3,14 @@
 // It is the only code of the module that knows how a coroutine is made: by [iter.Pull], whose next and yield switch
 // between two goroutines without the scheduler in between. Such a switch costs about a quarter of a channel operation.
 //
-// What next and yield do is in truth symmetric: the goroutine that calls one of them parks, and the one that was parked there
-// goes on. Nothing ties either side to a certain goroutine, as long as the calls of next and yield take turns; an iterator
-// may have its yield called by a goroutine other than its own while it waits for that one. So a pair of them is used as a
-// [Place] here, in which one goroutine is parked at any time, and any running one can change places with it. That lets
-// coroutines go on with each other directly, by one switch, where going back to a scheduler in between takes two.
+// Both next and yield park the goroutine that calls them and resume the one that is parked on the other side. So a pair of them is
+// used as a [Place] here, in which one goroutine is parked at any time, whichever, and any running one can switch to that by parking
+// there itself. That lets coroutines switch to each other directly, once a turn, where going back to a scheduler in between takes two
+// switches.
+//
+// That next may be called by different goroutines, one after another, follows from the documentation of iter.Pull. That yield may,
+// and a few more things, do not: they are so all the same, and pull_test.go looks whether they still are. [Direct] does
+// without them.
 package stack
 
 import "iter"

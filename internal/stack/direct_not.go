@@ -1,0 +1,5 @@
+//go:build tinyio_nodirect
+
+package stack
+
+const Direct = false
