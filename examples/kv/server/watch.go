@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/tinyio-go/tinyio"
 
@@ -19,6 +20,23 @@ type watcher struct {
 // Watch implements [web.Store]. It is one coroutine, for as long as the watch lasts. However it ends, by the client who goes,
 // by the server that stops, or by a failure, the deferred function takes the watcher out of the list.
 func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.Teller) error {
+	// When the client goes, Submit returns at once, and the loop stops the watch afterwards. By then nobody may write to the connection.
+	var telling sync.Mutex
+	gone := false
+	toClient := tell
+	tell = func(ctx context.Context, upTo uint64, changes []table.Change) error {
+		telling.Lock()
+		defer telling.Unlock()
+		if gone {
+			return context.Cause(ctx)
+		}
+		return toClient(ctx, upTo, changes)
+	}
+	defer func() {
+		telling.Lock()
+		defer telling.Unlock()
+		gone = true
+	}()
 	_, err := onLoop(ctx, s, "watch", func(co *tinyio.Co) (none tinyio.Void, err error) {
 		if s.stopping {
 			return none, web.ErrStopping
