@@ -270,6 +270,7 @@ func TestSnapshotThatCannotBeTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused("after the run")
-	wantSentence(t, panicOf(func() { l.Snapshot(nil) }), "Snapshot", "context") //nolint:staticcheck // what is tested
+	var noContext context.Context
+	wantSentence(t, panicOf(func() { l.Snapshot(noContext) }), "Snapshot", "context")
 	wantSentence(t, panicOf(func() { new(tinyio.Loop).Snapshot(background) }), "Snapshot", "NewLoop")
 }
