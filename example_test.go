@@ -1676,22 +1676,25 @@ func ExampleLoop_Running() {
 
 // A page of a server can show what its loop does.
 func ExampleLoop_Snapshot() {
-	loop, ended := tinyio.NewLoop(), make(chan error)
-	ctx, stop := context.WithCancel(context.Background())
-	go func() { ended <- loop.Serve(ctx) }()
-	go tinyio.Submit(ctx, loop, tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }).Named("nap"))
-	for napping := false; !napping; {
-		all, _ := loop.Snapshot(ctx)
-		for _, s := range all {
-			if s.Coro == "nap" && s.State == "waiting" {
-				fmt.Println(s.Coro, "waits for", s.On)
-				napping = true
-			}
+	loop := tinyio.NewLoop()
+	nap := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }).Named("nap")
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.SpawnDaemon(nap); err != nil {
+			return err
 		}
-	}
-	stop()
-	<-ended
-	// Output: nap waits for a timer
+		// Any goroutine may ask; here it is that of a call.
+		all, err := tinyio.Call(co, loop.Snapshot)
+		for _, s := range all {
+			fmt.Println(s.Coro, "waits for", s.On)
+		}
+		return err
+	}).Named("main")
+	_, err := tinyio.RunOn(context.Background(), loop, main)
+	fmt.Println(err)
+	// Output:
+	// main waits for a call
+	// nap waits for a timer
+	// <nil>
 }
 
 // A handler posts what is to go on after it: a failure of the handler does not stop it.
