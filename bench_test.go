@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // The benchmarks here are of this package's own operations, for go test -bench and benchstat; an operation of a
@@ -62,7 +63,7 @@ func BenchmarkYieldPicked(b *testing.B) { yields(b, 10_000, tinyio.WithPicker(id
 // An idleTool is an observer and a picker that do nothing.
 type idleTool struct{}
 
-func (idleTool) Observe(tinyio.Note) {}
+func (idleTool) Observe(hook.Note) {}
 
 func (idleTool) Pick([]tinyio.ID) int { return 0 }
 

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // Call calls fn, which may block, in a goroutine, and returns exactly what fn returns, its error too, as any function call does. Others have
@@ -21,7 +23,7 @@ func Call[T any](co *Co, fn func(ctx context.Context) (T, error)) (T, error) {
 	if fn == nil {
 		panic("tinyio: Call: the function is nil; there is nothing to call")
 	}
-	k := &call[T]{fn: fn}
+	k := &call[T]{fn: fn, entry: entryOf(fn)}
 	return k.make(co, "Call")
 }
 
@@ -30,7 +32,7 @@ func (co *Co) Call(fn func(ctx context.Context) error) error {
 	if fn == nil {
 		panic("tinyio: Call: the function is nil; there is nothing to call")
 	}
-	k := &call[Void]{fn: func(ctx context.Context) (Void, error) { return Void{}, fn(ctx) }}
+	k := &call[Void]{fn: func(ctx context.Context) (Void, error) { return Void{}, fn(ctx) }, entry: entryOf(fn)}
 	_, err := k.make(co, "Call")
 	return err
 }
@@ -42,7 +44,7 @@ func CallInterruptible[T any](co *Co, interrupt func(), fn func() (T, error)) (T
 	if interrupt == nil || fn == nil {
 		panic("tinyio: CallInterruptible: interrupt or the function is nil; use Call for what cannot be interrupted")
 	}
-	k := &call[T]{fn: func(context.Context) (T, error) { return fn() }, interrupt: interrupt}
+	k := &call[T]{fn: func(context.Context) (T, error) { return fn() }, entry: entryOf(fn), interrupt: interrupt}
 	return k.make(co, "CallInterruptible")
 }
 
@@ -54,13 +56,13 @@ type call[T any] struct {
 	message
 	co        *Co
 	fn        func(ctx context.Context) (T, error)
+	entry     uintptr // the address of the function that the caller gave
 	interrupt func()
 	mu        sync.Mutex
 	returned  bool
 	stopped   bool // interrupt has been called: once, though the caller may be told to stop again
 	value     T
-	err       error
-	how       error // errExited or a threadPanic, if fn has not returned
+	err       error // errExited or a threadPanic, if fn has not returned
 	abrupt    error // the same, if interrupt has not
 	left      bool  // the caller is gone
 }
@@ -79,7 +81,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	r.addThreads(1)
 	c.state, c.wait = waiting, onCall // from now on it can be woken, though its turn has not ended
 	if r.watch != nil {
-		r.note(Suspended, c, nil)
+		r.note(hook.Suspended, c, nil)
 	}
 	if r.loop.startThread == nil {
 		go k.run(r)
@@ -90,11 +92,11 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	if k.interrupt != nil {
 		c.annex().call = nil
 	}
-	switch how := cmp.Or(k.abrupt, k.how).(type) {
-	case nil:
-	case threadPanic:
-		panic(how.PanicError)
-	default:
+	how := cmp.Or(k.abrupt, k.err)
+	if p, ok := how.(threadPanic); ok {
+		panic(p.PanicError)
+	}
+	if how == errExited {
 		runtime.Goexit()
 	}
 	return k.value, k.err
@@ -108,9 +110,19 @@ func (k *call[T]) handOver(r *run) {
 			c.state, k.left = running, true
 		}
 	}()
-	r.handOver(&Thread{c: c, run: k.call, fail: func(err error) { k.err = err }, back: func() { k.comeBack(r) }})
+	r.handOver(runtime.FuncForPC(k.entry).Name(), &callOf[T]{k, r})
 	exits = false
 }
+
+// A callOf is the function of a call in the hands of a host.
+type callOf[T any] struct {
+	k *call[T]
+	r *run
+}
+
+func (h *callOf[T]) Run()                  { h.k.call() }
+func (h *callOf[T]) Result() (any, *error) { return &h.k.value, &h.k.err }
+func (h *callOf[T]) Return()               { h.k.comeBack(h.r) }
 
 // run is the goroutine.
 func (k *call[T]) run(r *run) {
@@ -120,17 +132,19 @@ func (k *call[T]) run(r *run) {
 
 // call calls fn and keeps how that ended.
 func (k *call[T]) call() {
-	k.how = errExited
+	returned := false
+	k.err = errExited
 	defer func() {
-		if k.how == errExited {
-			if p := recover(); p != nil {
-				k.how = threadPanic{newPanicError(p, debug.Stack())}
-			}
+		if returned {
+			return
+		}
+		if p := recover(); p != nil {
+			k.err = threadPanic{newPanicError(p, debug.Stack())}
 		}
 	}()
 	setLabels(k.co.inherited())
 	k.value, k.err = k.fn((*threadContext)(k.co))
-	k.how = nil
+	returned = true
 }
 
 // comeBack brings the outcome to the loop. From then on nothing interrupts it.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // How coroutines are stopped. There is one way, whatever the reason: a crash of the domain, a Timeout, a Cancel, the end of the
@@ -84,7 +86,7 @@ func (r *run) stopFor(c *task, why *reason) {
 	c.stop = why
 	c.co.stop(why)
 	if r.watch != nil {
-		r.note(Stopped, c, why.err)
+		r.note(hook.Stopped, c, why.err)
 	}
 }
 

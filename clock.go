@@ -5,35 +5,16 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
-// A Clock is where a loop has its time from, and how it passes the time when there is nothing to do. The methods are called
-// while the loop stands still, on any goroutine. If one panics or calls [runtime.Goexit], the run is stopped and ends in the same
-// way, and the loop goes by the real clock from then on.
-type Clock interface {
-	// Now returns the time. It must not go backwards.
-	Now() time.Time
-
-	// Idle is called when no coroutine is ready. It returns when the deadline has come, if that is not the zero
-	// time, or when wake can be received from, which it then has been: something has come from outside. It may return
-	// earlier. The number of threads tells how many threads and callbacks are under way, which is what wake can come
-	// from, apart from an Event that some other goroutine sets. Idle returns false if it is certain that nothing
-	// will ever happen any more, and the loop then fails with a [*DeadlockError].
-	//
-	// A loop in guest mode does not call Idle: its host waits instead.
-	Idle(deadline time.Time, threads int, wake <-chan struct{}) bool
-
-	// Rest is called at the end of a run, to let go of what the clock holds.
-	Rest()
-}
-
 // WithClock makes a loop go by another clock, such as that of the simulation, or the game, which it is part of.
-func WithClock(c Clock) Option {
+func WithClock(c hook.Clock) Option {
 	if c == nil {
 		panic("tinyio: WithClock: the clock is nil; leave the option out for the real one")
 	}
-	return func(l *Loop) { l.clock = c }
+	return func(l *Loop) { l.clock, l.clockKind = c, givenTime }
 }
 
 // WithVirtualTime makes a loop skip idle time: whenever no coroutine is ready its clock jumps to the next deadline. The
@@ -44,23 +25,31 @@ func WithClock(c Clock) Option {
 // set and no thread is running, the run fails with a [*DeadlockError]; that another goroutine could still set an
 // [Event] does not count. In guest mode the loop waits for nothing, not for threads either: see [Pause].
 func WithVirtualTime() Option {
-	return func(l *Loop) { l.clock = &virtualClock{now: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)} }
+	return func(l *Loop) {
+		l.clock, l.clockKind = &virtualClock{now: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}, virtualTime
+	}
 }
 
 // ThreadPatience is how long, in real time, virtual time stands still for threads of which none comes back.
 const ThreadPatience = 20 * time.Millisecond
 
-// The realClock waits in real time.
-type realClock struct{ timer *time.Timer }
+// The realClock is the machine's.
+type realClock struct{}
 
-func (*realClock) Now() time.Time { return time.Now() }
+func (realClock) Now() time.Time { return time.Now() }
 
-func (c *realClock) Idle(deadline time.Time, _ int, wake <-chan struct{}) bool {
-	if deadline.IsZero() {
-		<-wake
+// A patientClock is a clock that only tells the time: it waits in real time.
+type patientClock struct {
+	hook.Clock
+	timer *time.Timer
+}
+
+func (c *patientClock) Idle(p hook.Pause) bool {
+	if p.Deadline.IsZero() {
+		<-p.Wake
 		return true
 	}
-	d := time.Until(deadline)
+	d := p.Deadline.Sub(c.Now())
 	if d <= 0 {
 		return true
 	}
@@ -70,46 +59,53 @@ func (c *realClock) Idle(deadline time.Time, _ int, wake <-chan struct{}) bool {
 		c.timer.Reset(d)
 	}
 	select {
-	case <-wake:
+	case <-p.Wake:
 		c.timer.Stop()
 	case <-c.timer.C:
 	}
 	return true
 }
 
-// Rest forgets the timer: the next run may be inside another testing/synctest bubble.
-func (c *realClock) Rest() { c.timer = nil }
-
 // The virtualClock jumps.
 type virtualClock struct {
-	now     time.Time
-	waited  bool // for the threads that are running, in vain
-	threads int  // that were running then
-	real    realClock
+	now    time.Time
+	waited bool // for the threads that are running, in vain
+	pause  hook.Pause
 }
 
 func (c *virtualClock) Now() time.Time { return c.now }
 
-func (c *virtualClock) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
+func (c *virtualClock) Idle(p hook.Pause) bool {
+	// Whoever is left has its time again when another one has come back, or has been started.
+	waited := c.waited && p.Returned == c.pause.Returned && p.Threads <= c.pause.Threads
 	switch {
-	case deadline.IsZero() && threads == 0:
-		return false
-	case deadline.IsZero():
-		<-wake
+	case p.Deadline.IsZero() && p.Threads > 0:
+		<-p.Wake
 		return true
-	case threads > 0 && !(c.waited && threads <= c.threads):
-		until := time.Now().Add(ThreadPatience)
-		c.real.Idle(until, threads, wake)
-		c.waited, c.threads = !time.Now().Before(until), threads
+	case p.Threads > 0 && !waited:
+		c.pause = p
+		limit := time.NewTimer(ThreadPatience)
+		defer limit.Stop()
+		select {
+		case <-p.Wake:
+			c.waited = false
+		case <-limit.C:
+			c.waited = true
+		}
 		return true
 	}
-	c.now = deadline
+	return c.Skip(p)
+}
+
+func (c *virtualClock) Skip(p hook.Pause) bool {
+	if p.Deadline.IsZero() {
+		return p.Threads > 0
+	}
+	c.now = p.Deadline
 	return true
 }
 
-func (c *virtualClock) Rest() { c.real.Rest(); c.waited = false }
-
-// A clockKind is whose clock a run goes by: it may take a shorter way with its own.
+// A clockKind is whose clock a run goes by: the machine's can be read more quickly, and one that is given may panic.
 type clockKind uint8
 
 const (
@@ -118,14 +114,13 @@ const (
 	givenTime
 )
 
-func kindOf(c Clock) clockKind {
-	switch c.(type) {
-	case *realClock:
-		return realTime
-	case *virtualClock:
-		return virtualTime
+// setClock makes r go by c.
+func (r *run) setClock(c hook.Clock, kind clockKind) {
+	r.clock, r.kind = c, kind
+	var ok bool
+	if r.idler, ok = c.(hook.Idler); !ok {
+		r.idler = &patientClock{Clock: c} // one for each run, for it may be inside another testing/synctest bubble
 	}
-	return givenTime
 }
 
 // setTimer sets t to fire at a time that in has returned.
@@ -192,7 +187,7 @@ func (r *run) given() (now int64) {
 }
 
 // dropClock goes on without the clock, which has panicked.
-func (r *run) dropClock() { r.clock, r.kind = new(realClock), realTime }
+func (r *run) dropClock() { r.setClock(realClock{}, realTime) }
 
 // What a timer is for.
 type timed interface{ due(r *run) }
@@ -289,17 +284,17 @@ func (r *run) idle() {
 
 // wait has the clock wait, and reports whether anything can still happen.
 func (r *run) wait() (possible bool) {
-	if r.kind == givenTime {
-		return r.waitGiven()
+	if r.kind != givenTime {
+		return r.idler.Idle(r.pauseForClock())
 	}
-	return r.clock.Idle(r.deadline(), r.threads, r.loop.inbox.self.wake)
+	possible = true
+	r.guard(r.dropClock, func() { possible = r.idler.Idle(r.pauseForClock()) })
+	return possible
 }
 
-// waitGiven is wait with a clock that the user has given.
-func (r *run) waitGiven() bool {
-	possible := true
-	r.guard(r.dropClock, func() { possible = r.clock.Idle(r.deadline(), r.threads, r.loop.inbox.self.wake) })
-	return possible
+// pauseForClock is what r, in which nobody is ready, waits for.
+func (r *run) pauseForClock() hook.Pause {
+	return hook.Pause{Deadline: r.deadline(), Wake: r.loop.inbox.self.wake, Threads: r.threads, Returned: r.returned}
 }
 
 // deadline is that of the next timer, the zero time if none is set.

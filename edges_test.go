@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // Where two features meet.
@@ -1358,9 +1359,9 @@ func (c *panickingClock) Now() time.Time {
 	return c.manualClock.Now()
 }
 
-func (c *panickingClock) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
+func (c *panickingClock) Idle(p hook.Pause) bool {
 	c.call()
-	return c.manualClock.Idle(deadline, threads, wake)
+	return c.manualClock.Idle(p)
 }
 
 // A run inside a coroutine ends with the context of the outer run, whose loop stands still meanwhile.
@@ -1415,7 +1416,7 @@ func TestEdgeStepsInsideTheirOwnRun(t *testing.T) {
 // A panicker panics at the n-th thing that it is told, or asked.
 type panicker struct{ n int }
 
-func (p *panicker) Observe(tinyio.Note) {
+func (p *panicker) Observe(hook.Note) {
 	if p.n--; p.n == 0 {
 		panic("observer")
 	}
@@ -1692,7 +1693,7 @@ func TestGoexitInATool(t *testing.T) {
 		"observer": tinyio.WithObserver(exit()),
 		"picker":   tinyio.WithPicker(exit()),
 		"clock":    tinyio.WithClock(exit()),
-		"threads":  tinyio.WithThreads(func(*tinyio.Thread) { runtime.Goexit() }),
+		"threads":  tinyio.WithThreads(func(*hook.Thread) { runtime.Goexit() }),
 	} {
 		begun, cleaned, returned := 0, 0, false
 		loop := tinyio.NewLoop(option)
@@ -1728,7 +1729,7 @@ type exitingTool struct {
 	notes, picks int
 }
 
-func (e *exitingTool) Observe(tinyio.Note) {
+func (e *exitingTool) Observe(hook.Note) {
 	if e.notes++; e.notes == 7 {
 		runtime.Goexit()
 	}
@@ -1741,9 +1742,9 @@ func (e *exitingTool) Pick([]tinyio.ID) int {
 	return 0
 }
 
-func (e *exitingTool) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
+func (e *exitingTool) Idle(p hook.Pause) bool {
 	if e.idles++; e.idles == 1 {
 		runtime.Goexit()
 	}
-	return e.manualClock.Idle(deadline, threads, wake)
+	return e.manualClock.Idle(p)
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // The examples run in virtual time wherever time matters, so that an hour takes no time and the output is always the
@@ -1506,9 +1507,9 @@ func ExampleWithObserver() {
 // A printer prints what it is told.
 type printer struct{}
 
-func (printer) Observe(n tinyio.Note) {
-	if n.What == tinyio.Suspended {
-		fmt.Println(n.Name(), n.What, "on", n.On())
+func (printer) Observe(n hook.Note) {
+	if n.What == hook.Suspended {
+		fmt.Println(n.Name(), n.What, "on", n.Wait)
 	} else {
 		fmt.Println(n.Name(), n.What)
 	}
@@ -1541,10 +1542,6 @@ func ExampleStart() {
 type gameClock struct{ now time.Time }
 
 func (c *gameClock) Now() time.Time { return c.now }
-func (c *gameClock) Rest()          {}
-func (c *gameClock) Idle(time.Time, int, <-chan struct{}) bool {
-	panic("the game takes the steps, so the loop is never idle by itself")
-}
 
 // A game has its own time and draws frames. Between two of them every coroutine whose time has come has its turn.
 func ExampleWithClock() {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // A program is a small program of coroutines, which is run on the package and on the model of it (model_test.go).
@@ -613,12 +614,11 @@ type hostClock struct {
 }
 
 func (c *hostClock) Now() time.Time { return c.now }
-func (c *hostClock) Rest()          {}
-func (c *hostClock) Idle(deadline time.Time, _ int, _ <-chan struct{}) bool {
-	if deadline.IsZero() {
+func (c *hostClock) Idle(p hook.Pause) bool {
+	if p.Deadline.IsZero() {
 		return c.idle()
 	}
-	c.now = deadline
+	c.now = p.Deadline
 	return true
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // background is the context of runs that nobody interrupts.
@@ -232,20 +233,18 @@ func (m *manualClock) Now() time.Time {
 	return m.now
 }
 
-func (m *manualClock) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
+func (m *manualClock) Idle(p hook.Pause) bool {
 	m.idles++
 	switch {
-	case !deadline.IsZero():
-		m.now = deadline
-	case threads > 0:
-		<-wake
+	case !p.Deadline.IsZero():
+		m.now = p.Deadline
+	case p.Threads > 0:
+		<-p.Wake
 	default:
 		return false
 	}
 	return true
 }
-
-func (m *manualClock) Rest() {}
 
 // An isolated is how a coroutine ended that was isolated.
 type isolated[T any] struct {

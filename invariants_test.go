@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"unsafe"
+
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // TestMain makes every loop in the tests of this package check its invariants after every step, as long as it is small. In
@@ -207,21 +209,21 @@ func KeepLevelsLow(t *testing.T) {
 
 // TestEveryWaitHasWhatItNeeds walks the table of waits: a kind that lacks something would hang silently.
 func TestEveryWaitHasWhatItNeeds(t *testing.T) {
-	names := map[string]waitKind{}
+	known := map[hook.Wait]waitKind{}
 	for kind, row := range waits {
 		kind := waitKind(kind)
-		if row.name == "" || row.begin == nil {
-			t.Errorf("kind %d, %q, has no name or cannot begin", kind, row.name)
+		if row.begin == nil || kind != onNothing && row.kind == hook.Nothing {
+			t.Errorf("kind %d, %q, is not told to tools or cannot begin", kind, row.kind)
 		}
-		if earlier, known := names[row.name]; known && kind != onSpawn {
-			t.Errorf("kinds %d and %d are both called %q", earlier, kind, row.name)
+		if earlier, twice := known[row.kind]; twice && kind != onSpawn {
+			t.Errorf("kinds %d and %d are both called %q", earlier, kind, row.kind)
 		}
-		names[row.name] = kind
+		known[row.kind] = kind
 		if kind > onSpawn && row.cancel == nil {
-			t.Errorf("nothing ends %q of one that is stopped", row.name)
+			t.Errorf("nothing ends %q of one that is stopped", row.kind)
 		}
 		if row.line && row.tasks != nil {
-			t.Errorf("%q is for coroutines, and for a line of waiters", row.name)
+			t.Errorf("%q is for coroutines, and for a line of waiters", row.kind)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // labelsHere returns the profiler labels of the goroutine that calls it, as the goroutine profile has them.
@@ -142,7 +143,7 @@ func TestLabelsOfThreadsOfAHost(t *testing.T) {
 	seen := map[string]int{}
 	see := func(who string) { seen[fmt.Sprintf("%s: %s", who, labelsHere())]++ }
 	ended := make(chan bool)
-	host := tinyio.WithThreads(func(th *tinyio.Thread) {
+	host := tinyio.WithThreads(func(th *hook.Thread) {
 		go func() {
 			defer close(ended)
 			leaveLabels("the host")

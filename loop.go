@@ -3,6 +3,8 @@ package tinyio
 import (
 	"context"
 	"sync/atomic"
+
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // A Loop runs coroutines. Its zero value is not usable; make one with [NewLoop]. A loop can be run again and again, one
@@ -12,10 +14,11 @@ type Loop struct {
 	inbox       inbox
 	active      atomic.Bool // it is running, or has been started for a host
 	run         *run        // the current one; only for the goroutine that runs the loop
-	clock       Clock
+	clock       hook.Clock
+	clockKind   clockKind
 	mode        GroupMode
 	watch       *watch
-	startThread func(t *Thread)        // nil unless a host runs the threads
+	startThread func(t *hook.Thread)   // nil unless a host runs the threads
 	met         ID                     // how many coroutines have a number
 	stopping    atomic.Pointer[reason] // why the run is being stopped, if it is
 	counters    counters
@@ -39,7 +42,7 @@ func WithErrorGroup(mode GroupMode) Option {
 
 // NewLoop returns a loop with the given options.
 func NewLoop(opts ...Option) *Loop {
-	l := &Loop{clock: new(realClock)}
+	l := &Loop{clock: realClock{}}
 	for _, o := range opts {
 		if o == nil {
 			panic("tinyio: NewLoop: an Option is nil; leave it out")

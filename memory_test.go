@@ -10,6 +10,7 @@ import (
 	"weak"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // What has finished keeps nothing but its result.
@@ -154,11 +155,11 @@ func keptThread(ws *witnesses) any {
 
 func keptHostThread(ws *witnesses) any {
 	w := ws.new()
-	var threads []*tinyio.Thread
+	var threads []*hook.Thread
 	c := tinyio.RunInThread(func(context.Context) (int, error) { w.use(); return 1, nil })
 	v := ws.new()
 	d := tinyio.RunInThread(func(context.Context) (int, error) { v.use(); return 1, nil })
-	virtually(func(co *tinyio.Co) error { return co.Wait(c, d) }, tinyio.WithThreads(func(t *tinyio.Thread) {
+	virtually(func(co *tinyio.Co) error { return co.Wait(c, d) }, tinyio.WithThreads(func(t *hook.Thread) {
 		if threads = append(threads, t); len(threads) == 1 {
 			go func() { t.Run(); t.Return() }()
 		} else {
@@ -329,8 +330,8 @@ func keptOfGo(ws *witnesses) any {
 
 func keptCaller(ws *witnesses) any {
 	var kept []any
-	var threads []*tinyio.Thread
-	for _, opts := range [][]tinyio.Option{nil, {tinyio.WithThreads(func(t *tinyio.Thread) {
+	var threads []*hook.Thread
+	for _, opts := range [][]tinyio.Option{nil, {tinyio.WithThreads(func(t *hook.Thread) {
 		if threads = append(threads, t); len(threads) == 2 {
 			t.Fail(errBoom)
 		} else {
@@ -359,7 +360,7 @@ type heavyTool struct {
 	w *witness
 }
 
-func (h heavyTool) Observe(tinyio.Note) { h.w.use() }
+func (h heavyTool) Observe(hook.Note) { h.w.use() }
 
 func (h heavyTool) Pick(ready []tinyio.ID) int { h.w.use(); return len(ready) - 1 }
 

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/stack"
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
@@ -51,7 +52,9 @@ type run struct {
 	taking   bool           // what is in the inbox is being taken in
 
 	timers    timers.Heap[timed]
-	clock     Clock
+	clock     hook.Clock
+	idler     hook.Idler
+	returned  int // threads, calls and callbacks that have come back
 	kind      clockKind
 	epoch     time.Time // what the run counts its nanoseconds from
 	turnsLeft int       // until the clock is read again, see fireTimers
@@ -128,7 +131,7 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	}
 	l := r.loop
 	l.run, r.watch = r, l.watch
-	r.clock, r.kind = l.clock, kindOf(l.clock)
+	r.setClock(l.clock, l.clockKind)
 	r.epoch, r.period = r.clock.Now(), 1
 	r.setHosted(false)
 	r.ctx, r.values = ctx, inheritable(ctx)
@@ -212,8 +215,6 @@ func (r *run) over() bool {
 	if r.live > 0 || !r.shut() {
 		return false
 	}
-	r.guard(r.dropClock, r.clock.Rest)
-	r.runDeferred()
 	r.ended = true
 	r.detach()
 	r.root.adopt(r.orphans)
@@ -274,7 +275,7 @@ func (r *run) turns(carrier *task) (done bool) {
 		}
 		r.beginTurn(c)
 		if r.watch != nil {
-			r.note(Resumed, c, nil)
+			r.note(hook.Resumed, c, nil)
 		}
 		if c != carrier {
 			r.resume(c, at)
@@ -356,7 +357,7 @@ func (r *run) settle(c *task) {
 // endStep is the end of a step, for those who watch.
 func (r *run) endStep() {
 	if r.watch != nil {
-		r.watch.turn = Nobody
+		r.watch.turn = hook.Nobody
 	}
 	if stepped != nil {
 		stepped(r)
@@ -423,7 +424,7 @@ func (r *run) stopped(c *task) {
 	if c.wait != onNothing {
 		c.state = waiting
 		if r.watch != nil {
-			r.note(Suspended, c, nil)
+			r.note(hook.Suspended, c, nil)
 		}
 		r.limit(c)
 	}
@@ -489,7 +490,7 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 	r.countStarted()
 	if r.watch != nil {
 		r.id(c) // in the order in which they are started, whenever somebody asks
-		r.note(Started, c, nil)
+		r.note(hook.Started, c, nil)
 	}
 	if starter == nil {
 		c.ctx.Store(r.values)
@@ -568,7 +569,7 @@ func (r *run) finish(c *task) {
 	c.finished.Store(true)
 	c.loop.Store(noLoop)
 	if r.watch != nil {
-		r.note(Finished, c, c.err)
+		r.noteFinished(c, f, why)
 		r.watch.crowd.stale = true // c may be in it
 	}
 	c.co.end()

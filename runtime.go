@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
@@ -106,14 +107,13 @@ func (r *run) pause() Pause {
 	}
 }
 
-// resumeAfter goes on after p. In virtual time it is the loop that lets the time pass.
+// resumeAfter goes on after p. In virtual time it is the clock that lets the time pass.
 func (r *run) resumeAfter(p Pause) {
 	r.loop.inbox.rise()
-	if v, ok := r.clock.(*virtualClock); ok && p.Blocked && r.loop.inbox.empty() {
-		switch {
-		case !p.Deadline.IsZero():
-			v.now = p.Deadline
-		case r.threads == 0:
+	if s, ok := r.clock.(hook.Skipper); ok && p.Blocked && r.loop.inbox.empty() {
+		possible := true
+		r.guard(r.dropClock, func() { possible = s.Skip(r.pauseForClock()) })
+		if !possible {
 			r.deadlocked()
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // Submit and Serve: work from other goroutines is coroutines like any other, and whoever waits in Submit is told what has
@@ -603,11 +604,10 @@ func TestSubmitOfASharedCoroutineThatAllGiveUp(t *testing.T) {
 // A spy calls Submit from where tools and clocks are called.
 type spy struct{ submit func() }
 
-func (s spy) Observe(tinyio.Note)    { s.submit() }
+func (s spy) Observe(hook.Note)      { s.submit() }
 func (s spy) Pick(r []tinyio.ID) int { s.submit(); return len(r) - 1 }
 func (s spy) Now() time.Time         { return time.Unix(0, 0) }
-func (s spy) Rest()                  {}
-func (s spy) Idle(time.Time, int, <-chan struct{}) bool {
+func (s spy) Idle(hook.Pause) bool {
 	s.submit()
 	return false
 }
@@ -898,8 +898,8 @@ func TestInboxKeepsItsOrder(t *testing.T) {
 	call := func(i int) *tinyio.Coro[int] {
 		return tinyio.FromCallback(func(d func(int, error)) func(error) { done[i] = d; return nil }).Named(fmt.Sprint("call ", i))
 	}
-	observer := observe(func(n tinyio.Note) {
-		if n.What == tinyio.Woken && strings.HasPrefix(n.Name(), "call") {
+	observer := observe(func(n hook.Note) {
+		if n.What == hook.Woken && strings.HasPrefix(n.Name(), "call") {
 			log.add("%s", n.Name())
 			if n.Name() == "call 1" {
 				panicOfGoroutine(func() { done[3](0, nil) }) // while 2 has not been taken in
@@ -916,9 +916,9 @@ func TestInboxKeepsItsOrder(t *testing.T) {
 	log.want(t, "call 1", "call 2", "call 3")
 }
 
-type observe func(n tinyio.Note)
+type observe func(n hook.Note)
 
-func (o observe) Observe(n tinyio.Note) { o(n) }
+func (o observe) Observe(n hook.Note) { o(n) }
 
 // Runs end while others submit: whoever is refused has not run anything, and everybody is told.
 func TestSubmitAgainstTheEndOfRuns(t *testing.T) {

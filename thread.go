@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // RunInThread returns a coroutine that runs fn, which may block, in a goroutine of its own. The loop goes on meanwhile.
@@ -55,72 +57,22 @@ func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
 func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
 func (t *threadContext) Value(key any) any           { return (*Co)(t).value(key) }
 
-// A Thread is the function of a [RunInThread] or a [Call] in the hands of a host: see [WithThreads]. The host calls Run and, when that has
-// returned, Return; or Fail instead of both. All of them may be called from any goroutine.
-type Thread struct {
-	c        *task  // that waits for it
-	run      func() // calls the function and keeps the outcome
-	fail     func(err error)
-	back     func() // brings the outcome to the loop
-	begun    atomic.Bool
-	ended    atomic.Bool
-	returned atomic.Bool
-}
-
 // WithThreads makes a loop hand the function of each [RunInThread] and [Call] to start, instead of running it in a goroutine itself: for
 // hosts that run threads elsewhere, in a certain order, or not at all, such as tools for tests and for replaying. With functions
 // of [RunInPool], start is called when they have their place in the pool.
 //
 // The function start is called on the loop, in the turn of the coroutine. It must not block, and so must not call Run itself,
 // but have another goroutine do so. The loop waits for the thread until it has come back.
-func WithThreads(start func(t *Thread)) Option {
+func WithThreads(start func(t *hook.Thread)) Option {
 	if start == nil {
 		panic("tinyio: WithThreads: the function is nil; leave the option out for a goroutine for each thread")
 	}
 	return func(l *Loop) { l.startThread = start }
 }
 
-// Run calls the function and keeps its result, its panic or its Goexit. It must be called on a goroutine of its own: a Goexit
-// ends that. Run does nothing if it, or Fail, has been called before.
-func (t *Thread) Run() {
-	if t.begun.CompareAndSwap(false, true) {
-		run := t.run
-		t.run, t.fail = nil, nil
-		defer t.ended.Store(true)
-		run()
-	}
-}
-
-// Return brings the result to the loop. The order of these calls is the order in which the coroutines become ready. A second
-// call does nothing. It panics if the function has not returned.
-func (t *Thread) Return() {
-	if !t.ended.Load() {
-		panic("tinyio: Thread.Return: the function of coroutine " + t.c.describe() + " has not returned; call Run first")
-	}
-	if t.returned.CompareAndSwap(false, true) {
-		back := t.back
-		t.back = nil
-		back()
-	}
-}
-
-// Fail ends the coroutine with err, without running its function. It does nothing if it, or Run, has been called before. It
-// panics if err is nil.
-func (t *Thread) Fail(err error) {
-	if err == nil {
-		panic("tinyio: Thread.Fail: the error is nil; a thread that does not fail has to Run")
-	}
-	if t.begun.CompareAndSwap(false, true) {
-		fail := t.fail
-		t.run, t.fail = nil, nil
-		fail(err)
-		t.ended.Store(true)
-		t.Return()
-	}
-}
-
 // handOver gives t to the host. If that panics the loop stops because of it, and t fails unless it has been begun.
-func (r *run) handOver(t *Thread) {
+func (r *run) handOver(name string, f hook.Function) {
+	t := hook.NewThread(name, f)
 	r.guard(func() { t.Fail(errors.New("tinyio: the function given to WithThreads has panicked")) }, func() { r.loop.startThread(t) })
 }
 
@@ -171,6 +123,21 @@ type callback struct {
 // isSimple reports whether c can begin without a stack.
 func (c *task) isSimple() bool { return c.annex() != nil && c.annex().callback.simple }
 
+// A threadOf is the function of a RunInThread in the hands of a host.
+type threadOf[T any] struct {
+	c  *Coro[T]
+	fn func(ctx context.Context) (T, error)
+}
+
+func (t *threadOf[T]) Run()                  { t.c.inThread(t.fn, true) }
+func (t *threadOf[T]) Result() (any, *error) { return &t.c.value, &t.c.c.err }
+
+func (t *threadOf[T]) Return() {
+	b := &t.c.c.annex().callback
+	b.called.Store(true)
+	t.c.c.loop.Load().inbox.post(&b.message)
+}
+
 // callBegin begins a callback. From then on the coroutine waits without a stack.
 func (c *Coro[T]) callBegin() {
 	r := c.c.run()
@@ -179,7 +146,7 @@ func (c *Coro[T]) callBegin() {
 	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
 	if r.watch != nil {
-		r.note(Suspended, &c.c, nil)
+		r.note(hook.Suspended, &c.c, nil)
 	}
 	r.addThreads(1)
 	if fn, ok := begin.(func(context.Context) (T, error)); ok {
@@ -187,15 +154,7 @@ func (c *Coro[T]) callBegin() {
 			go c.inThread(fn, false)
 			return
 		}
-		r.handOver(&Thread{
-			c:    &c.c,
-			run:  func() { c.inThread(fn, true) },
-			fail: func(err error) { c.c.err = err },
-			back: func() {
-				b.called.Store(true)
-				r.loop.inbox.post(&b.message)
-			},
-		})
+		r.handOver(c.c.label(), &threadOf[T]{c, fn})
 		return
 	}
 	r.report()
@@ -232,9 +191,7 @@ func (b *callback) arrive(r *run) {
 // threadBack notes that a thread or callback has come back.
 func (r *run) threadBack() {
 	r.addThreads(-1)
-	if v, ok := r.clock.(*virtualClock); ok {
-		v.waited = false // whoever is left has its time again
-	}
+	r.returned++
 }
 
 // comeBack is the last turn of a callback: its result is there, and nothing is left to run.

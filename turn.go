@@ -1,6 +1,9 @@
 package tinyio
 
-import "github.com/tinyio-go/tinyio/internal/stack"
+import (
+	"github.com/tinyio-go/tinyio/hook"
+	"github.com/tinyio-go/tinyio/internal/stack"
+)
 
 // How control passes from one goroutine to another. Coroutines run on workers; the loop runs on the goroutine of Run, or of the
 // host, the driver, or on the carrier's (see carry). At any time one of them runs and all others are parked, each in some
@@ -91,7 +94,7 @@ func (r *run) ahead(w *worker) *task {
 	r.ready.pop()
 	r.beginTurn(n)
 	if r.watch != nil {
-		r.note(Resumed, n, nil)
+		r.note(hook.Resumed, n, nil)
 	}
 	return n
 }

@@ -1,5 +1,7 @@
 package tinyio
 
+import "github.com/tinyio-go/tinyio/hook"
+
 // What coroutines wait for. All that differs from one kind of wait to another is in its row of the table. To add a kind is to add a
 // constant, a row, and the file with what its users call.
 
@@ -26,7 +28,7 @@ const (
 // A waitRow is what is to be known of a kind of wait. The functions are called on the run loop, or on the stack of the coroutine that
 // waits, between two turns.
 type waitRow struct {
-	name string // what errors and tools call it
+	kind hook.Wait // what errors and tools call it
 
 	// begin makes c wait for what it has asked for, or wakes it if that is there already.
 	begin func(r *run, c *task)
@@ -52,23 +54,23 @@ func init() {
 		r.wake(c)
 	}
 	waits = [waitKinds]waitRow{
-		onNothing: {name: "nothing", begin: (*run).finish},
-		onTurn:    {name: "its turn", begin: (*run).makeReady},
-		onSpawn:   {name: "its turn", begin: (*run).spawn},
-		onTimer:   {name: "a timer", begin: waitsAlready, cancel: wake, expire: expired},
-		onTask:    {name: "a coroutine", begin: (*run).joinAll, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: edgeTasks},
-		onAny:     {name: "one of several coroutines", begin: (*run).joinAny, large: true, cancel: (*run).waitForStopping, tasks: edgeTasks},
-		onScopes:  {name: "an isolated coroutine", begin: (*run).enclose, large: true, cancel: waitsAlready, tasks: memberTasks},
-		onEvent:   {name: "an event", begin: (*run).joinEvent, cancel: leave, expire: lineExpired, line: true},
-		onPermit:  {name: "a permit", begin: (*run).standInLine, cancel: leave, line: true},
-		onBarrier: {name: "a barrier", begin: (*run).standInLine, cancel: leave, line: true},
-		onQueue:   {name: "a queue", begin: (*run).standInLine, cancel: leave, expire: lineExpired, line: true},
-		onThread:  {name: "a thread or callback", begin: waitsAlready, cancel: cancelCallback},
-		onCall:    {name: "a call", begin: waitsAlready, cancel: interruptCall},
+		onNothing: {kind: hook.Nothing, begin: (*run).finish},
+		onTurn:    {kind: hook.Turn, begin: (*run).makeReady},
+		onSpawn:   {kind: hook.Turn, begin: (*run).spawn},
+		onTimer:   {kind: hook.Timer, begin: waitsAlready, cancel: wake, expire: expired},
+		onTask:    {kind: hook.Coroutine, begin: (*run).joinAll, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: edgeTasks},
+		onAny:     {kind: hook.AnyCoroutine, begin: (*run).joinAny, large: true, cancel: (*run).waitForStopping, tasks: edgeTasks},
+		onScopes:  {kind: hook.Domain, begin: (*run).enclose, large: true, cancel: waitsAlready, tasks: memberTasks},
+		onEvent:   {kind: hook.Event, begin: (*run).joinEvent, cancel: leave, expire: lineExpired, line: true},
+		onPermit:  {kind: hook.Permit, begin: (*run).standInLine, cancel: leave, line: true},
+		onBarrier: {kind: hook.Barrier, begin: (*run).standInLine, cancel: leave, line: true},
+		onQueue:   {kind: hook.Queue, begin: (*run).standInLine, cancel: leave, expire: lineExpired, line: true},
+		onThread:  {kind: hook.Outside, begin: waitsAlready, cancel: cancelCallback},
+		onCall:    {kind: hook.Call, begin: waitsAlready, cancel: interruptCall},
 	}
 }
 
-func (w waitKind) String() string { return waits[w].name }
+func (w waitKind) String() string { return waits[w].kind.String() }
 
 // waitsAlready is for a wait that has begun before the turn ended, and for one that ends by itself.
 func waitsAlready(*run, *task) {}

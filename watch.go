@@ -1,38 +1,21 @@
 package tinyio
 
-import "slices"
+import (
+	"runtime"
+	"slices"
+	"time"
 
-// Seams for tools: a picker decides what is left open about the order of turns, an observer is told what happens. Both work from
-// outside the package. Without them a loop pays one comparison a turn.
+	"github.com/tinyio-go/tinyio/hook"
+)
+
+// What tools see: a picker decides what is left open about the order of turns, an observer is told what happens. Both work from
+// outside the package, with the types of package hook. Without them a loop pays one comparison a turn.
 
 // An ID is the number of a coroutine on its loop: coroutines are numbered from 0, in the order in which the loop meets them.
-// With the same inputs and the same picks they get the same numbers on a loop that has a [Picker] or an [Observer]. Any other loop
-// gives a coroutine its number when that is first asked for, by [Loop.Status] or [Loop.Snapshot].
-type ID int
-
-// Nobody is the ID of no coroutine: the loop itself, or something outside it.
-const Nobody ID = -1
-
-// A Picker chooses which of the ready coroutines has the next turn: for tests that explore interleavings, and for simulations.
-type Picker interface {
-	// Pick returns the index in ready of the one to go on. It is called when there are at least two. They are in the
-	// order in which they became ready, so that 0 is what a loop without a picker does. The slice is good until Pick
-	// returns; to make it takes time in proportion to how many are ready, though not much. If Pick panics or calls
-	// runtime.Goexit, it is not asked again, and the run is stopped and ends in the same way.
-	Pick(ready []ID) int
-}
-
-// An Observer is told what happens on a loop, as it happens: for traces, statistics and debugging.
-type Observer interface {
-	// Observe is called on the loop, before anything else of the program goes on. It must not block, and must not call
-	// anything of the loop or of its coroutines; it may use the methods of n until it returns. If it panics or calls
-	// runtime.Goexit, it is told nothing more, and the run is stopped and ends in the same way. A Goexit also unwinds the
-	// coroutine in whose turn it happened, if it was one's turn.
-	Observe(n Note)
-}
+type ID = hook.ID
 
 // WithPicker makes a loop ask p which ready coroutine is next.
-func WithPicker(p Picker) Option {
+func WithPicker(p hook.Picker) Option {
 	if p == nil {
 		panic("tinyio: WithPicker: the picker is nil; leave the option out for first in, first out")
 	}
@@ -40,64 +23,12 @@ func WithPicker(p Picker) Option {
 }
 
 // WithObserver makes a loop tell o what happens.
-func WithObserver(o Observer) Option {
+func WithObserver(o hook.Observer) Option {
 	if o == nil {
 		panic("tinyio: WithObserver: the observer is nil; leave the option out")
 	}
 	return func(l *Loop) { l.watched().observer = o }
 }
-
-// A What says what an observer is told.
-type What uint8
-
-const (
-	// Started: the coroutine has been started: it is ready for its first turn.
-	Started What = iota
-	// Resumed: its turn begins.
-	Resumed
-	// Suspended: its turn has ended, and it waits.
-	Suspended
-	// Woken: its wait has ended, and it is ready for another turn.
-	Woken
-	// Stopped: it has been cancelled or halted.
-	Stopped
-	// Finished: it has a result.
-	Finished
-)
-
-var whatNames = [...]string{"started", "resumed", "suspended", "woken", "stopped", "finished"}
-
-// String is the name of w in lower case.
-func (w What) String() string { return whatNames[w] }
-
-// A Note is one thing that an observer is told.
-type Note struct {
-	What What
-	Coro ID
-	By   ID // whose turn it was when that happened, or Nobody
-	// Err is the result of one that has finished, and what the waits of one that was stopped end with.
-	Err error
-
-	run *run
-	c   *task
-}
-
-// Name is the name of the coroutine.
-func (n Note) Name() string { return n.c.label() }
-
-// On says what the coroutine waits for, in words; it is for Suspended.
-func (n Note) On() string { return n.c.wait.String() }
-
-// For gives the coroutines that it waits for, if it waits for any; it is for Suspended.
-func (n Note) For() (ids []ID) {
-	for t := range n.c.targets {
-		ids = append(ids, n.run.id(t))
-	}
-	return ids
-}
-
-// Place is where the coroutine waits; it is for Suspended. It takes some microseconds.
-func (n Note) Place() Frame { return n.run.where(n.c) }
 
 // A watch is the picker and the observer of a loop.
 //
@@ -106,24 +37,50 @@ func (n Note) Place() Frame { return n.run.where(n.c) }
 // parts of the work of the loop. What happens within these parts is noted (note) and told at the end of it, before any
 // other code of the user's runs.
 type watch struct {
-	picker   Picker
-	observer Observer
-	turn     ID     // whose turn it is, or was last
-	notes    []Note // that the observer has not been told of
-	silent   bool   // it must not be told now
-	crowd    crowd  // the ready coroutines, while there is a picker
+	picker   hook.Picker
+	observer hook.Observer
+	turn     ID          // whose turn it is, or was last
+	notes    []hook.Note // that the observer has not been told of
+	subjects []*task     // of the notes
+	details  details     // of the note that it is being told
+	silent   bool        // it must not be told now
+	crowd    crowd       // the ready coroutines, while there is a picker
 }
+
+// details are what an observer asks for about the coroutine c.
+type details struct {
+	r *run
+	c *task
+}
+
+func (d *details) Name() string { return d.c.label() }
+
+func (d *details) For() (ids []ID) {
+	for t := range d.c.targets {
+		ids = append(ids, d.r.id(t))
+	}
+	return ids
+}
+
+func (d *details) Place() runtime.Frame {
+	f := d.r.where(d.c)
+	return runtime.Frame{Function: f.Function, File: f.File, Line: f.Line}
+}
+
+func (d *details) Time() time.Time { return d.r.clock.Now() }
 
 // watched returns the watch of l.
 func (l *Loop) watched() *watch {
 	if l.watch == nil {
-		l.watch = &watch{turn: Nobody}
+		l.watch = &watch{turn: hook.Nobody}
 	}
 	return l.watch
 }
 
 // rest is the end of a run: nothing of it is kept.
-func (w *watch) rest() { w.notes, w.crowd, w.turn = nil, crowd{}, Nobody }
+func (w *watch) rest() {
+	w.notes, w.subjects, w.details, w.crowd, w.turn = nil, nil, details{}, crowd{}, hook.Nobody
+}
 
 // id returns the number of c, and gives it one if it has none.
 func (r *run) id(c *task) ID {
@@ -136,20 +93,42 @@ func (r *run) id(c *task) ID {
 }
 
 // note notes for the observer of r what has happened to c.
-func (r *run) note(what What, c *task, err error) {
+func (r *run) note(what hook.What, c *task, err error) {
 	w := r.watch
-	if what == Resumed {
+	if what == hook.Resumed {
 		w.turn = r.id(c)
 	}
 	if w.observer != nil {
-		w.notes = append(w.notes, Note{What: what, Coro: r.id(c), By: w.turn, Err: err, run: r, c: c})
+		n := hook.Note{What: what, Coro: r.id(c), By: w.turn, Err: err, Details: &w.details}
+		if what == hook.Suspended {
+			n.Wait = waits[c.wait].kind
+		}
+		w.notes, w.subjects = append(w.notes, n), append(w.subjects, c)
+	}
+}
+
+// noteFinished notes that c has finished, with a failure or without; of how it stopped hears whoever brought about why.
+func (r *run) noteFinished(c *task, f *failure, why *reason) {
+	r.note(hook.Finished, c, c.err)
+	w := r.watch
+	if w.observer == nil {
+		return
+	}
+	n := &w.notes[len(w.notes)-1]
+	switch {
+	case f != nil && (why != nil || c.scope.crash != nil):
+		n.End = hook.CleanupFailed
+	case f != nil:
+		n.End = hook.Failed
+	case c.err != nil:
+		n.End = hook.StoppedCleanly
 	}
 }
 
 // noteWoken notes that c, which is about to be ready, has been woken, if it has waited for something.
 func (r *run) noteWoken(c *task) {
 	if c.state == waiting && c.wait > onSpawn {
-		r.note(Woken, c, nil)
+		r.note(hook.Woken, c, nil)
 	}
 }
 
@@ -164,15 +143,18 @@ func (r *run) report() {
 func (r *run) tellObserver() {
 	w := r.watch
 	w.silent = true
-	r.guard(func() { w.observer, w.notes, w.silent = nil, nil, false }, func() {
+	r.guard(func() { w.observer, w.notes, w.subjects, w.silent = nil, nil, nil, false }, func() {
 		for i := 0; i < len(w.notes); i++ {
+			w.details = details{r, w.subjects[i]}
 			w.observer.Observe(w.notes[i])
 		}
 	})
-	w.silent = false
+	w.silent, w.details = false, details{}
 	clear(w.notes)
-	if w.notes = w.notes[:0]; cap(w.notes) > 1024 {
-		w.notes = nil
+	clear(w.subjects)
+	w.notes, w.subjects = w.notes[:0], w.subjects[:0]
+	if cap(w.notes) > 1024 {
+		w.notes, w.subjects = nil, nil
 	}
 }
 

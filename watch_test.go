@@ -8,20 +8,22 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // A noteTaker writes down what it is told.
 type noteTaker struct{ lines []string }
 
-func (r *noteTaker) Observe(n tinyio.Note) {
+func (r *noteTaker) Observe(n hook.Note) {
 	line := fmt.Sprintf("%d %s %s", n.Coro, n.Name(), n.What)
-	if n.What == tinyio.Suspended {
-		line += fmt.Sprintf(" on %s %v", n.On(), n.For())
+	if n.What == hook.Suspended {
+		line += fmt.Sprintf(" on %s %v", n.Wait, n.For())
 	}
-	if n.By != n.Coro && n.By != tinyio.Nobody {
+	if n.By != n.Coro && n.By != hook.Nobody {
 		line += fmt.Sprintf(" by %d", n.By)
 	}
 	if n.Err != nil {
@@ -124,8 +126,8 @@ func TestPickerDecidesWhoIsNext(t *testing.T) {
 // TestHostRunsThreads has threads run by a host, one failed and two brought back in an order of its own: R20 and R23.
 func TestHostRunsThreads(t *testing.T) {
 	noLeaks(t)
-	var threads []*tinyio.Thread
-	l := tinyio.NewLoop(tinyio.WithThreads(func(th *tinyio.Thread) { threads = append(threads, th) }))
+	var threads []*hook.Thread
+	l := tinyio.NewLoop(tinyio.WithThreads(func(th *hook.Thread) { threads = append(threads, th) }))
 	var order []string
 	root := tinyio.Do(func(co *tinyio.Co) error {
 		var cs []tinyio.Awaitable
@@ -156,7 +158,7 @@ func TestHostRunsThreads(t *testing.T) {
 			for _, th := range threads {
 				th.Run()
 			}
-			wantSentence(t, panicOf(func() { new(tinyio.Thread).Fail(nil) }), "Thread.Fail", "Run")
+			wantSentence(t, panicOf(func() { new(hook.Thread).Fail(nil) }), "Thread.Fail", "Run")
 			threads[1].Return()
 			threads[0].Return()
 			threads[0].Return()
@@ -178,11 +180,11 @@ func TestHostRunsThreads(t *testing.T) {
 // TestThreadOfHostPanicsAndExits has the panic of a thread, its Goexit, and a panic of the host come out of Run: R14, R20.
 func TestThreadOfHostPanicsAndExits(t *testing.T) {
 	noLeaks(t)
-	run := func(start func(th *tinyio.Thread), fn func()) {
+	run := func(start func(th *hook.Thread), fn func()) {
 		thread := tinyio.RunInThread(func(context.Context) (int, error) { fn(); return 0, nil })
 		tinyio.Run(background, thread, tinyio.WithThreads(start))
 	}
-	inGoroutine := func(th *tinyio.Thread) {
+	inGoroutine := func(th *hook.Thread) {
 		go func() {
 			defer th.Return()
 			th.Run()
@@ -192,7 +194,7 @@ func TestThreadOfHostPanicsAndExits(t *testing.T) {
 	if p.Value != errBoom || !strings.Contains(string(p.Stack), "TestThreadOfHostPanicsAndExits") {
 		t.Errorf("the thread panics with %v", p)
 	}
-	p = panicErrorOf(t, func() { run(func(*tinyio.Thread) { panic(errBoom) }, func() {}) })
+	p = panicErrorOf(t, func() { run(func(*hook.Thread) { panic(errBoom) }, func() {}) })
 	if p.Value != errBoom {
 		t.Errorf("the host panics with %v", p)
 	}
@@ -207,4 +209,194 @@ func TestThreadOfHostPanicsAndExits(t *testing.T) {
 		t.Error("Run returned after a Goexit in a thread")
 	}
 	wantSentence(t, panicOf(func() { tinyio.WithThreads(nil) }), "WithThreads", "nil")
+}
+
+// ends writes down how each coroutine ended, when and after what kind of wait.
+type ends struct {
+	lines []string
+	waits map[hook.ID]hook.Wait
+	begun time.Time
+}
+
+func (e *ends) Observe(n hook.Note) {
+	switch n.What {
+	case hook.Started:
+		if e.waits == nil {
+			e.waits, e.begun = map[hook.ID]hook.Wait{}, n.Time()
+		}
+	case hook.Suspended:
+		e.waits[n.Coro] = n.Wait
+		if f := n.Place(); n.Wait != hook.Outside && !strings.HasSuffix(f.File, "watch_test.go") {
+			e.lines = append(e.lines, fmt.Sprintf("%s waits at %v", n.Name(), f))
+		}
+	case hook.Finished:
+		e.lines = append(e.lines, fmt.Sprintf("%s %v after %v, %v", n.Name(), n.End, e.waits[n.Coro], n.Time().Sub(e.begun)))
+	}
+}
+
+// An observer is told of each end whether it was a success, a clean stop, the failure or an error in clean-up, with the time.
+func TestObserverIsToldHowOneEnded(t *testing.T) {
+	noLeaks(t)
+	finishes := tinyio.Do(func(co *tinyio.Co) error { _ = co.Sleep(time.Hour); return nil }).Named("finishes")
+	stops := tinyio.Do(func(co *tinyio.Co) error { return new(tinyio.Event).Wait(co) }).Named("stops")
+	cleansUp := tinyio.Do(func(co *tinyio.Co) error {
+		return errors.Join(co.Sleep(time.Hour), errors.New("torn"))
+	}).Named("cleansUp")
+	fails := tinyio.Do(func(co *tinyio.Co) error { _ = co.Sleep(time.Second); return errBoom }).Named("fails")
+	late := tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }).Named("slow"), time.Millisecond)
+		if !errors.Is(err, tinyio.ErrTimeout) {
+			return err
+		}
+		_, err = tinyio.Isolate(co, tinyio.Do(func(*tinyio.Co) error { return errBoom }).Named("inner"))
+		if !errors.Is(err, errBoom) {
+			return err
+		}
+		return nil
+	}).Named("late")
+	root := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(finishes, stops, cleansUp, fails, late) }).Named("root")
+	e := new(ends)
+	if _, err := tinyio.Run(background, root, tinyio.WithVirtualTime(), tinyio.WithObserver(e)); !errors.Is(err, errBoom) {
+		t.Fatal(err)
+	}
+	want := []string{
+		"slow stopped cleanly after a timer, 1ms",
+		"inner failed after nothing, 1ms",
+		"late succeeded after an isolated coroutine, 1ms",
+		"fails failed after a timer, 1s",
+		"finishes succeeded after a timer, 1s",
+		"stops stopped cleanly after an event, 1s",
+		"cleansUp failed in clean-up after a timer, 1s",
+		"root stopped cleanly after a coroutine, 1s",
+	}
+	if !slices.Equal(e.lines, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(e.lines, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// A recording is what came of a thread.
+type recording struct {
+	name  string
+	value any
+	err   error
+}
+
+// R33: a host that has kept what came of the threads can run the program again without running them.
+func TestThreadsAreReplayed(t *testing.T) {
+	noLeaks(t)
+	ran := 0
+	work := func(v int, err error) func(context.Context) (int, error) {
+		return func(context.Context) (int, error) { ran++; return v, err }
+	}
+	program := func() *tinyio.Coro[string] {
+		return tinyio.New(func(co *tinyio.Co) (string, error) {
+			pool := tinyio.NewThreadPool(1)
+			a, err := tinyio.RunInThread(work(1, nil)).Named("a").Await(co)
+			b, err2 := tinyio.Call(co, work(2, errBoom))
+			c, err3 := tinyio.RunInPool(pool, work(3, nil)).Await(co)
+			d, err4 := tinyio.CallInterruptible(co, func() {}, func() (int, error) { ran++; return 4, nil })
+			err5 := co.Call(func(context.Context) error { ran++; return errBoom })
+			return fmt.Sprint(a, err, b, err2, c, err3, d, err4, err5), nil
+		})
+	}
+	var kept []recording
+	record := tinyio.WithThreads(func(th *hook.Thread) {
+		go func() {
+			th.Run()
+			v, err := th.Outcome()
+			if v, ok := v.(*int); ok {
+				kept = append(kept, recording{th.Name(), *v, err})
+			} else {
+				kept = append(kept, recording{th.Name(), nil, err})
+			}
+			th.Return()
+			wantSentence(t, panicOf(func() { th.Outcome() }), "Thread.Outcome", "before Return")
+		}()
+	})
+	first, err := tinyio.Run(background, program(), record)
+	if err != nil || ran != 5 || len(kept) != 5 || kept[0].name != "a" || !strings.Contains(kept[1].name, "TestThreadsAreReplayed") {
+		t.Fatalf("%v, %v, ran %d: %v", first, err, ran, kept)
+	}
+	replay := tinyio.WithThreads(func(th *hook.Thread) {
+		k := kept[0]
+		kept = kept[1:]
+		if (k.name == "a") != (th.Name() == "a") { // that of a function literal can differ, if the compiler inlines it in two places
+			t.Errorf("%s was recorded, and %s is started", k.name, th.Name())
+		}
+		th.Replay(func(v any) error {
+			if v, ok := v.(*int); ok {
+				*v = k.value.(int)
+			}
+			return k.err
+		})
+		th.Replay(func(any) error { t.Error("it is replayed twice"); return nil })
+		th.Run()
+	})
+	second, err := tinyio.Run(background, program(), replay)
+	if second != first || err != nil || ran != 5 || len(kept) != 0 {
+		t.Errorf("%v, %v instead of %v; ran %d", second, err, first, ran)
+	}
+	wantSentence(t, panicOf(func() { new(hook.Thread).Replay(nil) }), "Thread.Replay", "nil")
+	wantSentence(t, panicOf(func() { _, _ = new(hook.Thread).Outcome() }), "Thread.Outcome", "has not returned")
+}
+
+// A shiftedClock only tells the time.
+type shiftedClock time.Duration
+
+func (c shiftedClock) Now() time.Time { return time.Now().Add(time.Duration(c)) }
+
+// With a clock that only tells the time, the loop waits in real time.
+func TestClockThatOnlyTellsTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, years := time.Now(), 10*365*24*time.Hour
+		var at time.Time
+		_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+			wakes := tinyio.RunInThread(func(context.Context) (int, error) { time.Sleep(time.Hour); return 0, nil })
+			err := co.Wait(wakes)
+			err = errors.Join(err, co.Sleep(time.Second))
+			at = co.Now()
+			return err
+		}), tinyio.WithClock(shiftedClock(years)))
+		if err != nil || at.Sub(begun) != years+time.Hour+time.Second || time.Since(begun) != time.Hour+time.Second {
+			t.Errorf("%v; on the clock it is %v later, really %v", err, at.Sub(begun), time.Since(begun))
+		}
+	})
+}
+
+// A skippingClock skips idle time, a minute at a time.
+type skippingClock struct {
+	now   time.Time
+	skips int
+}
+
+func (c *skippingClock) Now() time.Time { return c.now }
+
+func (c *skippingClock) Skip(p hook.Pause) bool {
+	c.skips++
+	if p.Deadline.IsZero() {
+		return p.Threads > 0
+	}
+	c.now = c.now.Add(time.Minute)
+	return true
+}
+
+// A clock can skip idle time for a host.
+func TestClockSkipsForAHost(t *testing.T) {
+	noLeaks(t)
+	for name, c := range map[string]*tinyio.Coro[tinyio.Void]{
+		"sleeps": tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(3 * time.Minute) }),
+		"hangs":  tinyio.Do(func(co *tinyio.Co) error { return new(tinyio.Event).Wait(co) }),
+	} {
+		clock := &skippingClock{now: time.Unix(0, 0)}
+		r := tinyio.Start(background, tinyio.NewLoop(tinyio.WithClock(clock)), c)
+		for range r.Steps() {
+		}
+		_, err := r.Result()
+		if hung := errors.As(err, new(*tinyio.DeadlockError)); hung != (name == "hangs") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if want := map[string]int{"sleeps": 3, "hangs": 1}[name]; clock.skips != want {
+			t.Errorf("%s: the clock was asked to skip %d times, want %d", name, clock.skips, want)
+		}
+	}
 }

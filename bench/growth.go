@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // What grows with bystanders: each operation of the module is measured while there are more and more coroutines that it does
@@ -297,7 +298,7 @@ func (p growthPlan) repeat(run func(reps int) (time.Duration, float64)) float64 
 // An ignorer observes and does nothing.
 type ignorer struct{}
 
-func (ignorer) Observe(tinyio.Note) {}
+func (ignorer) Observe(hook.Note) {}
 
 // pull measures bare iter.Pull with n functions parked: a round trip to one more, and a round trip in turn with all of them.
 func (p growthPlan) pull(n int) (alone, around float64) {

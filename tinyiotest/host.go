@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // What a trial is to its loop. Each of these is a type of its own so that a trial has no methods but those that are about it.
@@ -17,12 +18,10 @@ type (
 
 func (h hostClock) Now() time.Time { return h.r.clock.now() }
 
-func (h hostClock) Rest() {}
-
 // Idle is called only when the run has been given up and is being stopped.
-func (h hostClock) Idle(deadline time.Time, _ int, wake <-chan struct{}) bool {
+func (h hostClock) Idle(p hook.Pause) bool {
 	r := h.r
-	if r.settle() > 0 || r.idle(deadline, wake) {
+	if r.settle() > 0 || r.idle(p.Deadline, p.Wake) {
 		return true
 	}
 	if r.outside == 0 {
@@ -32,7 +31,7 @@ func (h hostClock) Idle(deadline time.Time, _ int, wake <-chan struct{}) bool {
 	select {}
 }
 
-func (h hostPicker) Pick(ready []tinyio.ID) int {
+func (h hostPicker) Pick(ready []hook.ID) int {
 	r := h.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -57,30 +56,27 @@ func (r *trial) misfits(err error) {
 	}
 }
 
-// onThread is what a Note says of a coroutine that waits for a thread or callback.
-const onThread = "a thread or callback"
-
-func (h hostObserver) Observe(n tinyio.Note) {
+func (h hostObserver) Observe(n hook.Note) {
 	r := h.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.coroOf(n)
 	switch n.What {
-	case tinyio.Started:
+	case hook.Started:
 		c.started++
-	case tinyio.Resumed:
+	case hook.Resumed:
 		r.turns++
 		r.mix(uint64(c.number))
-	case tinyio.Suspended:
-		if c.outside = n.On() == onThread; c.outside {
+	case hook.Suspended:
+		if c.outside = n.Wait == hook.Outside; c.outside {
 			r.outside++
 		}
-	case tinyio.Woken:
+	case hook.Woken:
 		if c.outside {
 			c.outside = false
 			r.outside--
 		}
-	case tinyio.Finished:
+	case hook.Finished:
 		c.ended++
 	}
 	r.log.add(r, n)
@@ -88,12 +84,12 @@ func (h hostObserver) Observe(n tinyio.Note) {
 
 // coroOf is the coroutine that n is about. They are numbered here, as they are started: the loop numbers them as they are met,
 // and to ask it for whom one waits is to meet them.
-func (r *trial) coroOf(n tinyio.Note) *coro {
+func (r *trial) coroOf(n hook.Note) *coro {
 	for int(n.Coro) >= len(r.coros) {
 		r.coros = append(r.coros, coro{})
 	}
 	c := &r.coros[n.Coro]
-	if n.What == tinyio.Started && c.started == 0 {
+	if n.What == hook.Started && c.started == 0 {
 		c.name, c.number = shortName(n), r.started
 		r.started++
 	}
@@ -109,12 +105,12 @@ type threads struct {
 }
 
 type thread struct {
-	*tinyio.Thread
+	*hook.Thread
 	ended  chan struct{} // closed then
 	waited bool          // in vain, for as long as patience lasts
 }
 
-func (r *trial) startThread(t *tinyio.Thread) {
+func (r *trial) startThread(t *hook.Thread) {
 	r.mu.Lock()
 	n := r.threads.started
 	r.threads.started++

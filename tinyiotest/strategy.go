@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // A script follows the picks of a schedule, and takes the first in line otherwise.
 type script struct{ picks []deviation }
 
-func (s *script) choose(number int, _ []tinyio.ID) int {
+func (s *script) choose(number int, _ []hook.ID) int {
 	for len(s.picks) > 0 && s.picks[0].at < number {
 		s.picks = s.picks[1:]
 	}
@@ -62,7 +62,7 @@ func newPriorities(random *rand.Rand, picks, depth int) *priorities {
 	return p
 }
 
-func (p *priorities) choose(number int, ready []tinyio.ID) int {
+func (p *priorities) choose(number int, ready []hook.ID) int {
 	if number >= p.fairly {
 		return 0
 	}
@@ -74,7 +74,7 @@ func (p *priorities) choose(number int, ready []tinyio.ID) int {
 	return best
 }
 
-func (p *priorities) highest(ready []tinyio.ID) (best int) {
+func (p *priorities) highest(ready []hook.ID) (best int) {
 	for i, id := range ready {
 		for int(id) >= len(p.of) {
 			p.of = append(p.of, 1<<32+p.random.Uint64()>>1)

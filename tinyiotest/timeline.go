@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // A timeline is what has happened in a run, a line for each turn. A nil one takes nothing down.
 type timeline struct {
 	places  bool // say also at which line each coroutine waits, which takes time to find out
 	lines   []line
-	names   map[tinyio.ID]string
+	names   map[hook.ID]string
 	passing string // who has not been picked for the turn that comes next, though first in line
 }
 
@@ -27,7 +28,7 @@ type line struct {
 	acts  []act
 	waits string // for what, if it waits at the end
 	// For whom, if it waits for coroutines: some of them may not have been started yet, and have no name before.
-	waitsFor []tinyio.ID
+	waitsFor []hook.ID
 	place    string
 	err      error // that it ends with
 }
@@ -59,7 +60,7 @@ func (l *line) act(verb string, to ...string) {
 func (t *timeline) last() *line { return &t.lines[len(t.lines)-1] }
 
 // instead notes that first is passed over.
-func (t *timeline) instead(r *trial, first tinyio.ID) {
+func (t *timeline) instead(r *trial, first hook.ID) {
 	if t != nil {
 		t.passing = r.nameOf(first)
 	}
@@ -77,16 +78,16 @@ func (t *timeline) fault(text string, inTurn bool) {
 }
 
 // add takes n down.
-func (t *timeline) add(r *trial, n tinyio.Note) {
-	if t == nil || n.By == tinyio.Nobody && r.turns == 0 && n.What == tinyio.Started { // the first coroutine
+func (t *timeline) add(r *trial, n hook.Note) {
+	if t == nil || n.By == hook.Nobody && r.turns == 0 && n.What == hook.Started { // the first coroutine
 		return
 	}
 	name := r.nameOf(n.Coro)
 	if t.names == nil {
-		t.names = map[tinyio.ID]string{}
+		t.names = map[hook.ID]string{}
 	}
 	t.names[n.Coro] = name
-	if n.What == tinyio.Resumed {
+	if n.What == hook.Resumed {
 		t.lines = append(t.lines, line{turn: r.turns, at: r.clock.passed(), who: name})
 		if t.passing != "" {
 			t.last().act("goes before", t.passing)
@@ -94,30 +95,30 @@ func (t *timeline) add(r *trial, n tinyio.Note) {
 		}
 		return
 	}
-	if n.By == tinyio.Nobody && (len(t.lines) == 0 || t.last().turn != 0) {
+	if n.By == hook.Nobody && (len(t.lines) == 0 || t.last().turn != 0) {
 		t.lines = append(t.lines, line{who: "(outside)", at: r.clock.passed()})
 	}
 	l := t.last()
 	switch n.What {
-	case tinyio.Started:
+	case hook.Started:
 		l.act("starts", name)
-	case tinyio.Woken:
+	case hook.Woken:
 		l.act("wakes", name)
-	case tinyio.Stopped:
+	case hook.Stopped:
 		l.act("stops", name)
-	case tinyio.Suspended:
-		l.waits, l.waitsFor = n.On(), n.For()
+	case hook.Suspended:
+		l.waits, l.waitsFor = n.Wait.String(), n.For()
 		if t.places {
 			p := n.Place()
 			l.place = fmt.Sprintf(" at %s:%d", filepath.Base(p.File), p.Line)
 		}
-	case tinyio.Finished:
+	case hook.Finished:
 		l.finish(n, name)
 	}
 }
 
 // finish takes down that a coroutine has ended: in its own turn, or without ever having one.
-func (l *line) finish(n tinyio.Note, name string) {
+func (l *line) finish(n hook.Note, name string) {
 	var p *tinyio.PanicError
 	switch {
 	case n.By != n.Coro:
@@ -201,7 +202,7 @@ func (t *timeline) what(l line) string {
 
 // shortName is the name of the coroutine that n is about, which has just been started. One without a name is called like its
 // function, and of that the package is left out.
-func shortName(n tinyio.Note) string {
+func shortName(n hook.Note) string {
 	if name := n.Name(); name != n.Place().Function {
 		return name
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // A program is what is explored, and how its runs are made.
@@ -26,7 +27,7 @@ type program struct {
 // A strategy chooses whose turn it is.
 type strategy interface {
 	// choose returns the index of the coroutine to go on, for the pick of that number.
-	choose(number int, ready []tinyio.ID) int
+	choose(number int, ready []hook.ID) int
 }
 
 // A point is where a run could have deviated from what it did.
@@ -300,12 +301,12 @@ func (r *trial) countEnds() {
 	for id, c := range r.coros {
 		if c.started != c.ended || c.started > 1 {
 			r.fails(miscounts, fmt.Errorf("tinyiotest: coroutine %s was started %d times and ended %d times; please report this",
-				r.nameOf(tinyio.ID(id)), c.started, c.ended))
+				r.nameOf(hook.ID(id)), c.started, c.ended))
 		}
 	}
 }
 
 // nameOf is how coroutine id is called in what people read.
-func (r *trial) nameOf(id tinyio.ID) string {
+func (r *trial) nameOf(id hook.ID) string {
 	return fmt.Sprintf("%s#%d", r.coros[id].name, r.coros[id].number)
 }

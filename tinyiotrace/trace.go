@@ -24,9 +24,10 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
-// An Exporter is a [tinyio.Observer] that writes what it is told as a trace. It is for one loop at a time. Its methods are
+// An Exporter is a [hook.Observer] that writes what it is told as a trace. It is for one loop at a time. Its methods are
 // called on the loop, Close excepted.
 type Exporter struct {
 	w       *bufio.Writer
@@ -79,7 +80,7 @@ func New(w io.Writer, opts ...Option) *Exporter {
 		o(e)
 	}
 	e.name("process_name", 0, "coroutines")
-	e.name("thread_name", track(tinyio.Nobody), "the loop")
+	e.name("thread_name", track(hook.Nobody), "the loop")
 	return e
 }
 
@@ -95,33 +96,33 @@ func (e *Exporter) Close() error {
 	return e.err
 }
 
-// Observe is called by the loop: see [tinyio.Observer].
-func (e *Exporter) Observe(n tinyio.Note) {
+// Observe is called by the loop: see [hook.Observer].
+func (e *Exporter) Observe(n hook.Note) {
 	now := e.now()
 	c := e.coros[n.Coro]
 	if c == nil {
-		if n.What != tinyio.Started {
+		if n.What != hook.Started {
 			return // the exporter was given to the loop in the middle of a run
 		}
 		c = e.begin(n)
 	}
 	switch n.What {
-	case tinyio.Started, tinyio.Woken:
+	case hook.Started, hook.Woken:
 		e.endWait(n.Coro, c, now)
 		e.beginArrow(n, c, now)
-	case tinyio.Resumed:
+	case hook.Resumed:
 		e.endArrow(n.Coro, c, now)
 		c.since = now
 		if c.task != nil {
 			c.region = trace.StartRegion(c.ctx, "turn")
 		}
-	case tinyio.Suspended:
+	case hook.Suspended:
 		e.endTurn(n.Coro, c, now)
 		at := n.Place()
-		c.since, c.wait, c.place = now, n.On(), fmt.Sprintf("%s, %s:%d", at.Function, at.File, at.Line)
-	case tinyio.Stopped:
+		c.since, c.wait, c.place = now, n.Wait.String(), fmt.Sprintf("%s, %s:%d", at.Function, at.File, at.Line)
+	case hook.Stopped:
 		e.write(event{Name: "stopped", Phase: "i", Scope: "t", Time: micros(now), Track: track(n.Coro), Args: told(n.Err)})
-	case tinyio.Finished:
+	case hook.Finished:
 		e.endWait(n.Coro, c, now)
 		e.endTurn(n.Coro, c, now)
 		e.write(event{Name: "finished", Phase: "i", Scope: "t", Time: micros(now), Track: track(n.Coro), Args: told(n.Err)})
@@ -133,7 +134,7 @@ func (e *Exporter) Observe(n tinyio.Note) {
 }
 
 // begin notes that a coroutine has been started.
-func (e *Exporter) begin(n tinyio.Note) *coro {
+func (e *Exporter) begin(n hook.Note) *coro {
 	c := &coro{since: -1}
 	e.coros[n.Coro] = c
 	e.name("thread_name", track(n.Coro), fmt.Sprintf("%s #%d", n.Name(), n.Coro))
@@ -167,7 +168,7 @@ func (e *Exporter) endWait(id tinyio.ID, c *coro, now time.Duration) {
 
 // beginArrow begins the arrow to the next turn of c from whoever has started or woken it: a coroutine, or the loop itself. An arrow
 // begins at a slice.
-func (e *Exporter) beginArrow(n tinyio.Note, c *coro, now time.Duration) {
+func (e *Exporter) beginArrow(n hook.Note, c *coro, now time.Duration) {
 	e.flows++
 	c.flow = e.flows
 	if e.coros[n.By] == nil { // the loop, or a coroutine that has just finished

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // A testSite serves the given handlers, by path, and counts the requests.
@@ -208,12 +209,11 @@ type handClock struct {
 }
 
 func (c *handClock) Now() time.Time { return c.now }
-func (c *handClock) Rest()          {}
-func (c *handClock) Idle(deadline time.Time, _ int, wake <-chan struct{}) bool {
+func (c *handClock) Idle(p hook.Pause) bool {
 	select {
-	case <-wake:
+	case <-p.Wake:
 	case <-c.jump:
-		c.now = deadline
+		c.now = p.Deadline
 	}
 	return true
 }
@@ -258,12 +258,12 @@ type watchClock struct {
 	full chan struct{} // closed when there are n threads
 }
 
-func (c *watchClock) Idle(deadline time.Time, threads int, wake <-chan struct{}) bool {
-	if c.most < c.n && threads >= c.n {
+func (c *watchClock) Idle(p hook.Pause) bool {
+	if c.most < c.n && p.Threads >= c.n {
 		close(c.full)
 	}
-	c.most = max(c.most, threads)
-	return c.handClock.Idle(deadline, threads, wake)
+	c.most = max(c.most, p.Threads)
+	return c.handClock.Idle(p)
 }
 
 // Three pages are fetched at once, and never four.

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // TestMain is the program itself for those tests that run it as a process.
@@ -467,10 +468,9 @@ func TestSignals(t *testing.T) {
 type watchClock struct{ most int }
 
 func (*watchClock) Now() time.Time { return time.Unix(0, 0) }
-func (*watchClock) Rest()          {}
-func (c *watchClock) Idle(_ time.Time, threads int, wake <-chan struct{}) bool {
-	c.most = max(c.most, threads)
-	<-wake
+func (c *watchClock) Idle(p hook.Pause) bool {
+	c.most = max(c.most, p.Threads)
+	<-p.Wake
 	return true
 }
 

@@ -1,0 +1,120 @@
+package hook
+
+import (
+	"runtime"
+	"time"
+)
+
+// An Observer is told what happens on a loop, as it happens: for traces, metrics and debugging.
+type Observer interface {
+	// Observe is called before anything else of the program goes on. It may use the methods of n until it returns. A
+	// [runtime.Goexit] in it also unwinds the coroutine in whose turn it happened.
+	Observe(n Note)
+}
+
+// A Note is one thing that an observer is told.
+type Note struct {
+	What What
+	Coro ID   // which coroutine it happened to
+	By   ID   // in whose turn, or Nobody
+	Wait Wait // of Suspended: what it waits for
+	End  End  // of Finished: how
+	// Err is the result of one that has finished, and what the waits of one that was stopped end with.
+	Err error
+
+	// Details answers what costs something to find out.
+	Details
+}
+
+// Details tells more about the coroutine of a [Note], until Observe returns.
+type Details interface {
+	// Name is the name of the coroutine.
+	Name() string
+	// For is the coroutines that it waits for, if it waits for any. It is for Suspended.
+	For() []ID
+	// Place is where the coroutine waits: the line in its own function, or in one that this called. It is for Suspended, and takes some
+	// microseconds.
+	Place() runtime.Frame
+	// Time is the time on the clock of the loop.
+	Time() time.Time
+}
+
+// A What says what an observer is told.
+type What uint8
+
+const (
+	// Started: the coroutine has been started: it is ready for its first turn.
+	Started What = iota
+	// Resumed: its turn begins.
+	Resumed
+	// Suspended: its turn has ended, and it waits.
+	Suspended
+	// Woken: its wait has ended, and it is ready for another turn.
+	Woken
+	// Stopped: it has been cancelled or halted.
+	Stopped
+	// Finished: it has a result.
+	Finished
+)
+
+var whatNames = [...]string{"started", "resumed", "suspended", "woken", "stopped", "finished"}
+
+// String is the name of w in lower case.
+func (w What) String() string { return whatNames[w] }
+
+// A Wait is a kind of wait.
+type Wait uint8
+
+const (
+	// Nothing: it does not wait.
+	Nothing Wait = iota
+	// Turn: for the others that are ready.
+	Turn
+	// Timer: for a time.
+	Timer
+	// Coroutine: for a coroutine, or for each of several.
+	Coroutine
+	// AnyCoroutine: for the next of several coroutines.
+	AnyCoroutine
+	// Domain: for all that is inside an Isolate or a First.
+	Domain
+	// Event: for an Event.
+	Event
+	// Permit: for a permit of a Semaphore, a Lock or a ThreadPool.
+	Permit
+	// Barrier: for the others of a Barrier.
+	Barrier
+	// Queue: for a value in a Queue, or for room in it.
+	Queue
+	// Outside: for a thread or a callback. The coroutine is that thread or callback.
+	Outside
+	// Call: for the function of a Call.
+	Call
+)
+
+var waitNames = [...]string{
+	"nothing", "its turn", "a timer", "a coroutine", "one of several coroutines", "an isolated coroutine", "an event", "a permit",
+	"a barrier", "a queue", "a thread or callback", "a call",
+}
+
+// String says in words what is waited for, as errors and a Status do.
+func (w Wait) String() string { return waitNames[w] }
+
+// An End is how a coroutine has finished.
+type End uint8
+
+const (
+	// Succeeded: with a value, also if it was stopped meanwhile.
+	Succeeded End = iota
+	// StoppedCleanly: it was stopped, and its error says only that.
+	StoppedCleanly
+	// Failed: with an error, a panic or a Goexit of its own, for which its domain is stopped now.
+	Failed
+	// CleanupFailed: something went wrong while it was being stopped.
+	CleanupFailed
+)
+
+var endNames = [...]string{"succeeded", "stopped cleanly", "failed", "failed in clean-up"}
+
+// String is e in words.
+func (e End) String() string { return endNames[e] }

@@ -1,0 +1,92 @@
+package hook
+
+import (
+	"strconv"
+	"sync/atomic"
+)
+
+// A Thread is the function of a RunInThread, of a Call, or of a function in a pool in the hands of a host. A loop hands it over in
+// the turn of the coroutine, in an order that is the same for the same inputs, and waits until it has come back. A host ends it in
+// one of three ways: Run and then Return; Replay; Fail. All methods may be called from any goroutine.
+type Thread struct {
+	name     string
+	f        Function // nil when it has returned
+	begun    atomic.Bool
+	ended    atomic.Bool
+	returned atomic.Bool
+}
+
+// A Function is what a loop hands over: the loop's side of a [Thread]. Run and Return are called once at most.
+type Function interface {
+	// Run calls the function, and keeps its result, its panic or its Goexit.
+	Run()
+	// Result is where the result is kept: a pointer to the value, and the error.
+	Result() (value any, err *error)
+	// Return brings the result to the loop.
+	Return()
+}
+
+// NewThread is for loops.
+func NewThread(name string, f Function) *Thread { return &Thread{name: name, f: f} }
+
+// Name is the name of the coroutine, or of the function of a Call.
+func (t *Thread) Name() string { return t.name }
+
+// Run calls the function and keeps its result, its panic or its Goexit. It must be called on a goroutine of its own, not in the
+// loop's: the function may block. Run does nothing if the thread has begun before.
+func (t *Thread) Run() {
+	if t.begun.CompareAndSwap(false, true) {
+		defer t.ended.Store(true)
+		t.f.Run()
+	}
+}
+
+// Outcome is the result of the function, for a host that records it: a pointer to the value, and the error. A panic or a Goexit
+// is such an error too. It panics if the function has not returned, or if the thread has.
+func (t *Thread) Outcome() (value any, err error) {
+	t.mustHaveEnded("Outcome")
+	if t.returned.Load() {
+		panic("tinyio: Thread.Outcome: the result of " + strconv.Quote(t.name) + " has been brought to the loop; call Outcome before Return")
+	}
+	v, e := t.f.Result()
+	return v, *e
+}
+
+// Return brings the result to the loop. The order of these calls is the order in which the coroutines become ready. A second
+// call does nothing. It panics if the function has not returned.
+func (t *Thread) Return() {
+	t.mustHaveEnded("Return")
+	if t.returned.CompareAndSwap(false, true) {
+		f := t.f
+		t.f = nil // so that a host that keeps the thread does not keep the coroutine
+		f.Return()
+	}
+}
+
+func (t *Thread) mustHaveEnded(op string) {
+	if !t.ended.Load() {
+		panic("tinyio: Thread." + op + ": the function of " + strconv.Quote(t.name) + " has not returned; call Run first")
+	}
+}
+
+// Replay gives the thread a result that was recorded, instead of running its function, and brings it to the loop: fill is given the
+// pointer to the value, as Outcome returns it, fills in the value, and returns the error. It does nothing if the thread has begun before.
+func (t *Thread) Replay(fill func(value any) error) {
+	if fill == nil {
+		panic("tinyio: Thread.Replay: the function is nil; it is what gives the result")
+	}
+	if t.begun.CompareAndSwap(false, true) {
+		v, e := t.f.Result()
+		*e = fill(v)
+		t.ended.Store(true)
+		t.Return()
+	}
+}
+
+// Fail ends the thread with err, without running its function. It does nothing if the thread has begun before. It panics if err is nil.
+func (t *Thread) Fail(err error) {
+	if err == nil {
+		panic("tinyio: Thread.Fail: the error is nil; a thread that does not fail has to Run")
+	}
+	t.Replay(func(any) error { return err })
+}
