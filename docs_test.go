@@ -23,6 +23,7 @@ import (
 //
 //	<!-- example: slowAddOne, ExampleGather -->   Go code: whole declarations, types with their methods, of an Example the body;
 //	                                              see examplesOf for where they are from
+//	<!-- source: path/of.go Name, Type.Method -->  Go code: declarations of another file of the project
 //	<!-- output: ExampleGather -->                text: the output of an Example, which go test checks
 //	<!-- program -->                              Go code: a program, which is run from the document as it stands
 //	<!-- output of the program -->                text: what the last program before it writes
@@ -73,7 +74,7 @@ func fencedBlocks(lines []string) (all []fencedBlock) {
 	return all
 }
 
-// An exampleSource is the source of example_test.go.
+// An exampleSource is a file whose declarations documents show.
 type exampleSource struct {
 	source  []byte
 	fset    *token.FileSet
@@ -84,8 +85,11 @@ type exampleSource struct {
 
 // examplesOf returns the file whose examples a document shows.
 func examplesOf(document string) string {
-	if filepath.Base(document) == "testing.md" {
+	switch filepath.Base(document) {
+	case "testing.md":
 		return filepath.Join("tinyiotest", "example_test.go")
+	case "recipes.md":
+		return "recipes_test.go"
 	}
 	return "example_test.go"
 }
@@ -125,6 +129,15 @@ func readExamples(t *testing.T, path string) *exampleSource {
 func (e *exampleSource) code(names string) (string, error) {
 	var parts []string
 	for name := range strings.SplitSeq(names, ", ") {
+		if receiver, method, ok := strings.Cut(name, "."); ok {
+			i := slices.IndexFunc(e.methods[receiver], func(d ast.Decl) bool { return d.(*ast.FuncDecl).Name.Name == method })
+			if i < 0 {
+				return "", fmt.Errorf("there is no method %s", name)
+			}
+			d := e.methods[receiver][i]
+			parts = append(parts, e.text(declStart(d), d.End()))
+			continue
+		}
 		d, ok := e.decls[name]
 		if !ok {
 			return "", fmt.Errorf("its examples have no %s", name)
@@ -240,6 +253,12 @@ func TestDocumentsShowCodeThatRuns(t *testing.T) {
 						t.Errorf("%s:%d: %v", path, b.line+1, err)
 						continue
 					}
+				case b.language == "go" && kind == "source":
+					file, names, _ := strings.Cut(names, " ")
+					if want, err = readExamples(t, file).code(names); err != nil {
+						t.Errorf("%s:%d: %s: %v", path, b.line+1, file, err)
+						continue
+					}
 				case b.language == "go" && kind == "program":
 				case b.language == "text" && kind == "output":
 					if want = e.outputs[names]; want == "" {
@@ -276,6 +295,42 @@ func TestDocumentsShowCodeThatRuns(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// lineCount is a link to a file that says how many lines it has.
+var lineCount = regexp.MustCompile(`\[\d+ lines\]\(([^)]+\.go)\)`)
+
+// How many lines of code a file has is what a link to it says. Empty lines and comments are none.
+func TestDocumentsCountLines(t *testing.T) {
+	for _, path := range documents(t) {
+		document, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := lineCount.ReplaceAllFunc(document, func(link []byte) []byte {
+			target := string(lineCount.FindSubmatch(link)[1])
+			source, err := os.ReadFile(filepath.Join(filepath.Dir(path), target))
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+				return link
+			}
+			n := 0
+			for line := range strings.Lines(string(source)) {
+				if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
+					n++
+				}
+			}
+			return fmt.Appendf(nil, "[%d lines](%s)", n, target)
+		})
+		if bytes.Equal(want, document) {
+			continue
+		}
+		if !*updateDocs {
+			t.Errorf("%s: the numbers of lines are not those of the files (make docs brings them up to date)", path)
+		} else if err := os.WriteFile(path, want, 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
