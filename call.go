@@ -84,7 +84,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 		r.note(hook.Suspended, c, nil)
 	}
 	if r.loop.startThread == nil {
-		go k.run(r)
+		go k.run()
 	} else {
 		k.handOver(r)
 	}
@@ -110,23 +110,20 @@ func (k *call[T]) handOver(r *run) {
 			c.state, k.left = running, true
 		}
 	}()
-	r.handOver(runtime.FuncForPC(k.entry).Name(), &callOf[T]{k, r})
+	r.handOver(runtime.FuncForPC(k.entry).Name(), &callOf[T]{k})
 	exits = false
 }
 
 // A callOf is the function of a call in the hands of a host.
-type callOf[T any] struct {
-	k *call[T]
-	r *run
-}
+type callOf[T any] struct{ k *call[T] }
 
 func (h *callOf[T]) Run()                  { h.k.call() }
 func (h *callOf[T]) Result() (any, *error) { return &h.k.value, &h.k.err }
-func (h *callOf[T]) Return()               { h.k.comeBack(h.r) }
+func (h *callOf[T]) Return()               { h.k.comeBack() }
 
 // run is the goroutine.
-func (k *call[T]) run(r *run) {
-	defer k.comeBack(r)
+func (k *call[T]) run() {
+	defer k.comeBack()
 	k.call()
 }
 
@@ -148,13 +145,13 @@ func (k *call[T]) call() {
 }
 
 // comeBack brings the outcome to the loop. From then on nothing interrupts it.
-func (k *call[T]) comeBack(r *run) {
+func (k *call[T]) comeBack() {
 	if k.interrupt != nil {
 		k.mu.Lock()
 		k.returned = true
 		k.mu.Unlock()
 	}
-	r.loop.inbox.post(&k.message)
+	k.co.c.loop.Load().inbox.post(&k.message)
 }
 
 // arrive wakes the caller.

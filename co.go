@@ -75,6 +75,7 @@ func (co *Co) refused() error {
 
 func (co *Co) refusal() error {
 	c := co.c
+	c.exitIfDiscarded()
 	if co.shield.keepsAway(c, c.stop) {
 		return nil
 	}
@@ -114,10 +115,20 @@ func (co *Co) suspend(w waitKind) error {
 
 // outcome is how a wait has ended: well, or because the coroutine is being stopped.
 func (co *Co) outcome() error {
-	if c := co.c; c.stop != nil && !co.shield.keepsAway(c, c.stop) {
-		return c.stop.err
+	if co.c.stop == nil {
+		return nil
 	}
-	return nil
+	return co.ended()
+}
+
+// ended is the outcome for a coroutine that is stopped.
+func (co *Co) ended() error {
+	c := co.c
+	c.exitIfDiscarded()
+	if co.shield.keepsAway(c, c.stop) {
+		return nil
+	}
+	return c.stop.err
 }
 
 // Yield lets every other coroutine that is ready have its turn.

@@ -1538,6 +1538,29 @@ func ExampleStart() {
 	// 42 <nil>
 }
 
+// A host that has had enough of a run, which goes on elsewhere, lets go of it without letting it act.
+func ExampleRuntime_Discard() {
+	order := tinyio.Do(func(co *tinyio.Co) error {
+		defer fmt.Println("the deferred function runs")
+		if err := co.Sleep(24 * time.Hour); err != nil {
+			fmt.Println("nobody hears of it")
+			return err
+		}
+		return nil
+	})
+	run := tinyio.Start(context.Background(), tinyio.NewLoop(tinyio.WithVirtualTime()), order)
+	for pause := range run.Steps() {
+		if pause.Blocked {
+			run.Discard()
+		}
+	}
+	_, err := run.Result()
+	fmt.Println(err)
+	// Output:
+	// the deferred function runs
+	// tinyio: the host left the run before it had ended
+}
+
 // A gameClock stands still between two frames.
 type gameClock struct{ now time.Time }
 

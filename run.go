@@ -215,10 +215,17 @@ func (r *run) over() bool {
 	if r.live > 0 || !r.shut() {
 		return false
 	}
+	r.root.adopt(r.orphans)
+	r.exits = r.exiting
+	r.end(r.root.report(r.loop.mode))
+	return true
+}
+
+// end ends the run, in which nothing is left, with its result.
+func (r *run) end(result error) {
 	r.ended = true
 	r.detach()
-	r.root.adopt(r.orphans)
-	r.result, r.exits = r.root.report(r.loop.mode), r.exiting
+	r.result = result
 	r.panics, _ = r.result.(*PanicError)
 	r.dismiss()
 	r.dismissAside()
@@ -233,7 +240,6 @@ func (r *run) over() bool {
 	l.run = nil
 	l.stopping.Store(nil)
 	l.active.Store(false)
-	return true
 }
 
 // settleLast does what is left when nobody is live any more: what goes wrong in it is the run's affair, as everything before.

@@ -67,6 +67,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	if fn == nil {
 		panic("tinyio: Shield: the function is nil, in " + c.describe() + "; pass what is to be protected")
 	}
+	c.exitIfDiscarded()
 	s := &shield{owner: c, outer: c.shield(), open: true, grace: grace}
 	s.members.next, s.members.prev = &s.members, &s.members
 	s.handle = &Co{c: c, shield: s}
@@ -85,6 +86,9 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 // leave ends the shield when its function has ended. Those who were started inside are inside the shield around it from now on.
 func (s *shield) leave() {
 	c, r := s.owner, s.owner.run()
+	if c.isDiscarded() { // nobody is to hear of anything
+		return
+	}
 	c.annex().shield = s.outer
 	s.close(r)
 	r.endWaits()

@@ -182,7 +182,8 @@ func (s *submission) call(*Co) error {
 	panic("tinyio: internal error: a submission is called; please report this")
 }
 
-func (s *submission) skip() {}
+// skip is the end of a submission whose run is discarded.
+func (s *submission) skip() { s.end(ErrAbandoned) }
 
 func (s *submission) arrive(r *run) { r.deferred.push(s) }
 

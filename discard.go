@@ -1,0 +1,80 @@
+package tinyio
+
+import "runtime"
+
+// discard ends r, of which a host has had enough, without letting it act.
+//
+// Nothing of how coroutines are stopped otherwise is of use here, for all of that tells somebody something. Each goroutine is made to go on
+// where it is parked, to find that it is to exit. Nobody waits for anything by then, so what their deferred functions do with events and queues
+// comes to nobody. The coroutines are done with when all are unwound.
+func (r *run) discard() {
+	if r.ended {
+		return
+	}
+	if r.running != nil || r.watch != nil && r.watch.silent {
+		panic("tinyio: Discard: called in a step of the run; the host must call it between two")
+	}
+	r.setHosted(true)
+	r.loop.inbox.rise()
+	if r.watch != nil {
+		r.watch.rest()
+		r.watch = nil
+	}
+	var all []*task
+	for c := range r.root.members {
+		all = append(all, c)
+	}
+	why := &reason{err: &CancelledError{Cause: ErrAbandoned}, discards: true}
+	for _, c := range all {
+		for edges, i := c.edges(), 0; i < len(edges); i++ {
+			edges[i].leave() // or it would be granted what it stands in line for
+		}
+		c.stop = why
+		c.co.stop(why)
+		for s := c.shield(); s != nil && s.owner == c; s = s.outer {
+			s.handle.stop(why)
+		}
+	}
+	r.root.crash = why
+	r.loop.stopping.Store(why)
+	var first *PanicError
+	for i := len(all) - 1; i >= 0; i-- {
+		c := all[i]
+		if c.at == nil {
+			continue
+		}
+		r.running, c.state = c, running
+		r.changeTo(&r.driver, c.at)
+		for r.whereabouts() != r.driver {
+			r.passOn(&r.driver)
+		}
+		r.running, r.left = nil, nil
+		if p, ok := c.err.(*PanicError); ok && c.outcome == panicked && first == nil {
+			first = p
+		}
+	}
+	for _, c := range all {
+		c.state = done
+		c.loop.Store(noLoop)
+		c.co.end()
+		c.body.skip()
+		c.release()
+		c.scope, c.before, c.after = nil, nil, nil
+	}
+	r.live = 0
+	r.shut()
+	r.deferred = ring[deferred]{}
+	r.end(ErrAbandoned)
+	if first != nil {
+		panic(first)
+	}
+}
+
+func (c *task) isDiscarded() bool { return c.stop != nil && c.stop.discards }
+
+// exitIfDiscarded unwinds c, which asks for something, if it is not to act any more.
+func (c *task) exitIfDiscarded() {
+	if c.isDiscarded() {
+		runtime.Goexit()
+	}
+}
