@@ -22,6 +22,7 @@ type Loop struct {
 	met         ID                     // how many coroutines have a number
 	stopping    atomic.Pointer[reason] // why the run is being stopped, if it is
 	counters    counters
+	watchdog    *watchdog
 }
 
 // noLoop is the loop of a coroutine that has finished: it belongs to nobody any more, and does not keep the loop that it ran on, nor

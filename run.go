@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio/hook"
+	"github.com/tinyio-go/tinyio/internal/lookin"
 	"github.com/tinyio-go/tinyio/internal/stack"
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
@@ -69,12 +70,14 @@ type run struct {
 	probe    *probe
 	hosted   bool // a host takes the steps
 	stepwise bool // every turn goes through the run loop: for a host, or a picker
+	counted  bool // a Yield is a turn also of whoever is ready alone
 	watched  bool // every turn counts, also one of whoever is ready alone: for a host, a picker, or an observer
 	apart    bool // the run loop runs on no coroutine's stack: what it calls there of the user's may exit
 	watch    *watch
 
 	detach   func()    // lets go of the context
 	reopened bool      // the loop had run before
+	unwatch  func()    // stops the watchdog; nil if there is none
 	orphans  []failure // clean-up errors of what was submitted by a goroutine that has not waited
 	exiting  bool      // Run is going to call runtime.Goexit
 	broken   bool      // the run loop itself has panicked
@@ -112,6 +115,9 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 	r.begin(r.root, c, nil)
 	if stopped != nil {
 		r.fail(r.root, *stopped)
+	}
+	if l := lookin.Listening(); l != nil {
+		l.Began(r.loop, c.label())
 	}
 	return r
 }
@@ -168,6 +174,7 @@ func (r *run) giveBack(c *task) {
 
 // drive takes steps until the run has ended, and goes on as that asks for.
 func (r *run) drive() {
+	r.watchTurns()
 	r.complete()
 	r.goOn()
 }
@@ -234,7 +241,13 @@ func (r *run) end(result error) {
 	if r.watch != nil {
 		r.watch.rest()
 	}
+	if r.unwatch != nil {
+		r.unwatch()
+	}
 	l := r.loop
+	if listener := lookin.Listening(); listener != nil {
+		listener.Ended(l)
+	}
 	l.counters.rest()
 	*r = run{ended: true, result: r.result, panics: r.panics, exits: r.exits}
 	l.run = nil
@@ -395,10 +408,10 @@ func (r *run) runDeferred() {
 }
 
 // quiet reports that a turn of the running coroutine would come back to it at once: nobody else is ready, nothing has
-// come from outside, and it is not yet time to look at the clock. Hosts and observers are to see every turn.
+// come from outside, and it is not yet time to look at the clock. Hosts, observers and a watchdog are to see every turn.
 func (r *run) quiet() bool {
 	r.letIn()
-	if r.ready.head != nil || !r.loop.inbox.empty() || r.watched {
+	if r.ready.head != nil || !r.loop.inbox.empty() || r.counted {
 		return false
 	}
 	if r.timers.Len() == 0 {

@@ -60,6 +60,7 @@ func (r *run) steps(yield func(Pause) bool) {
 			r.abandon()
 		}
 	}()
+	r.watchTurns()
 	r.setHosted(true)
 	defer r.setHosted(false)
 	for r.hostedStep(); !r.over(); r.hostedStep() {
@@ -85,6 +86,7 @@ func (r *run) setHosted(hosted bool) {
 	r.hosted = hosted
 	r.stepwise = hosted || r.hasPicker() || !stack.Direct
 	r.watched = hosted || r.watch != nil
+	r.counted = r.watched || r.loop.watchdog != nil
 	r.apart = r.watched || r.kind == givenTime || r.loop.startThread != nil
 }
 

@@ -25,7 +25,9 @@ type Status struct {
 	For      []ID      // the coroutines that it waits for, if it waits for any
 	Deadline time.Time // when its sleep ends, or the limit of its wait, on the loop's clock; zero if there is none
 
-	names []string // of those in For
+	names   []string // of those in For
+	daemon  bool
+	stopped error // what its waits end with, if it is being stopped
 }
 
 // String says what the coroutine is doing, and where. Those that it waits for are told by name; in a Status that was not made by this
@@ -60,7 +62,10 @@ func (l *Loop) Status() (all []Status) {
 		r.id(c) // those who have none get theirs in this order
 	}
 	for c := range r.root.members {
-		s := Status{Frame: r.where(c), ID: r.id(c), State: c.state.String()}
+		s := Status{Frame: r.where(c), ID: r.id(c), State: c.state.String(), daemon: c.daemon}
+		if c.stop != nil {
+			s.stopped = c.stop.err
+		}
 		if c.state == waiting {
 			s.On = c.wait.String()
 			for t := range c.targets {
@@ -182,10 +187,10 @@ func (l *Loop) Running() (name string, since time.Time, ok bool) {
 func (r *run) beginTurn(c *task) {
 	k := &r.loop.counters
 	k.ready.Add(-1)
-	k.turns.Add(1)
 	if asked := k.asked.Load(); asked != nil {
 		k.since.Set(int64(time.Since(*asked)))
 	}
+	k.turns.Add(1)
 	k.running.Set(c)
 	r.running, c.state = c, running
 }

@@ -118,3 +118,16 @@ var endNames = [...]string{"succeeded", "stopped cleanly", "failed", "failed in 
 
 // String is e in words.
 func (e End) String() string { return endNames[e] }
+
+// A Stuck is a turn that lasts too long, which a watchdog is told of.
+type Stuck struct {
+	Coro   string        // the name of the coroutine
+	Since  time.Time     // when the turn began
+	Lasted time.Duration // how long it has lasted so far
+	Stack  []byte        // of its goroutine, in the form of [runtime/debug.Stack]; nil if the turn has just ended
+}
+
+// String says who is stuck, for how long, and where, on several lines.
+func (s Stuck) String() string {
+	return "the turn of " + s.Coro + " has lasted " + s.Lasted.String() + "\n" + string(s.Stack)
+}

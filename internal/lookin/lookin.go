@@ -1,0 +1,78 @@
+// Package lookin is what package debug and the watchdog need to look into loops, and nobody else: who runs, whose turn it is, and the
+// stack of the goroutine whose turn it is.
+//
+// Package tinyio must not depend on package debug, and the other way round there is no exported name for these things. So each sets here
+// what the other calls. The package tinyio passes its own types as any.
+package lookin
+
+import (
+	"bytes"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+)
+
+// A Listener is told which runs there are. Its methods must not block, and may be called by several goroutines at a time.
+type Listener interface {
+	// Began is told that a run of loop, a *tinyio.Loop, has begun, with the name of its first coroutine.
+	Began(loop any, first string)
+	// Ended is told that the run has ended.
+	Ended(loop any)
+}
+
+var listener atomic.Pointer[Listener]
+
+// Listen has l told of every run that begins from now on.
+func Listen(l Listener) { listener.Store(&l) }
+
+// Listening returns who listens, nil if nobody does.
+func Listening() Listener {
+	if l := listener.Load(); l != nil {
+		return *l
+	}
+	return nil
+}
+
+// Turn returns the address of the coroutine whose turn it is on loop, a *tinyio.Loop; 0 if it is nobody's. Package tinyio sets it.
+var Turn func(loop any) uintptr
+
+// More returns what a status, a tinyio.Status, does not say. Package tinyio sets it.
+var More func(status any) (daemon bool, stopped error)
+
+// maxDump is how many bytes of stacks are looked through.
+const maxDump = 64 << 20
+
+// Dump returns the stacks of all goroutines. It stops the world meanwhile, for 15 µs a goroutine. What is more than 64 MB is cut off.
+func Dump() []byte {
+	size := min(1<<16+1<<11*runtime.NumGoroutine(), maxDump)
+	for {
+		buf := make([]byte, size)
+		if n := runtime.Stack(buf, true); n < size || size == maxDump {
+			return buf[:n]
+		}
+		size = min(4*size, maxDump)
+	}
+}
+
+// Of returns the stack in dump of the goroutine on which the coroutine at the address runs, or nil.
+//
+// A stack says with which arguments a function was called, as far as they are still there. That of the function by which every coroutine
+// is called is there for as long as it runs, because it needs it afterwards. TestStackOfATurn looks whether that is still so.
+func Of(dump []byte, coroutine uintptr) []byte {
+	at := bytes.Index(dump, fmt.Appendf(nil, "tinyio.(*task).execute(%#x, ", coroutine))
+	if at < 0 {
+		return nil
+	}
+	begin, end := bytes.LastIndex(dump[:at], []byte("\n\n")), bytes.Index(dump[at:], []byte("\n\n"))
+	if begin < 0 {
+		begin = 0
+	} else {
+		begin += 2
+	}
+	if end < 0 {
+		end = len(dump)
+	} else {
+		end += at + 1
+	}
+	return bytes.Clone(dump[begin:end])
+}
