@@ -970,6 +970,34 @@ func ExampleEvent_WaitFor() {
 	// false <nil>
 }
 
+// Work of different weights shares what there is: here 4 GB of memory.
+func ExampleSemaphore_AcquireN() {
+	memory := tinyio.NewSemaphore(4)
+	job := func(name string, weight int) tinyio.Awaitable {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			if err := memory.AcquireN(co, weight); err != nil {
+				return err
+			}
+			defer memory.ReleaseN(weight)
+			fmt.Println(name, "begins")
+			err := co.Sleep(time.Duration(weight) * time.Second)
+			fmt.Println(name, "ends")
+			return err
+		})
+	}
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		return co.Wait(job("small", 1), job("large", 4), job("medium", 2))
+	})
+	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	// Output:
+	// small begins
+	// small ends
+	// large begins
+	// large ends
+	// medium begins
+	// medium ends
+}
+
 // A semaphore lets in so many at a time, in the order in which they came.
 func ExampleSemaphore() {
 	seats := tinyio.NewSemaphore(2)
@@ -1219,8 +1247,8 @@ func ExampleQueue() {
 	fmt.Println(err)
 	// Output:
 	// bolt 0
-	// nut 0
 	// bolt 1
+	// nut 0
 	// nut 1
 	// that was all
 	// <nil>

@@ -24,6 +24,7 @@ type program struct {
 	semaphores []int
 	barriers   []int
 	queues     []int // their capacities
+	maxServed  int   // after so many waits that were served at once, a turn ends; 0 for as many as the package has it
 	coros      []coroCode
 }
 
@@ -106,8 +107,8 @@ type hand interface {
 	IsSet(e int) bool
 	WaitEvent(e int) error
 	WaitEventFor(e, d int) (bool, error)
-	Acquire(s int) error
-	Release(s int)
+	Acquire(s, n int) error
+	Release(s, n int)
 	Barrier(b int) (int, error)
 	WaitAny(js []int) (int, error)
 	Put(q, v int) error
@@ -144,8 +145,8 @@ func (x *player) note(what ...any) {
 type role struct {
 	i      int
 	value  int
-	held   []int // semaphores
-	raises bool  // when it is cancelled
+	held   [][2]int // semaphores, and how many permits
+	raises bool     // when it is cancelled
 }
 
 func (r *role) mix(v int) { r.value = (r.value*31 + v) % 1000003 }
@@ -171,7 +172,7 @@ func (x *player) play(h hand, i int) (int, error) {
 		}
 		x.ended[i]++
 		for _, s := range slices.Backward(r.held) {
-			h.Release(s)
+			h.Release(s[0], s[1])
 		}
 	}()
 	err := x.block(h, r, x.p.coros[i].ops)
@@ -310,15 +311,17 @@ func (x *player) do(h hand, r *role, o instr) ([]any, error) {
 		set, err := h.WaitEventFor(o.n, o.d)
 		return []any{set, h.Now()}, err
 	case "acquire":
-		err := h.Acquire(o.n)
+		n := max(1, o.d)
+		err := h.Acquire(o.n, n)
 		if err == nil {
-			r.held = append(r.held, o.n)
+			r.held = append(r.held, [2]int{o.n, n})
 		}
 		return nil, err
 	case "release":
-		if k := slices.Index(r.held, o.n); k >= 0 {
+		if k := slices.IndexFunc(r.held, func(held [2]int) bool { return held[0] == o.n }); k >= 0 {
+			n := r.held[k][1]
 			r.held = slices.Delete(r.held, k, k+1)
-			h.Release(o.n)
+			h.Release(o.n, n)
 		}
 	case "barrier":
 		index, err := h.Barrier(o.n)
@@ -567,8 +570,8 @@ func (h stageHand) WaitEvent(e int) error { return h.s.events[e].Wait(h.co) }
 func (h stageHand) WaitEventFor(e, d int) (bool, error) {
 	return h.s.events[e].WaitFor(h.co, seconds(d))
 }
-func (h stageHand) Acquire(s int) error        { return h.s.semaphores[s].Acquire(h.co) }
-func (h stageHand) Release(s int)              { h.s.semaphores[s].Release() }
+func (h stageHand) Acquire(s, n int) error     { return h.s.semaphores[s].AcquireN(h.co, n) }
+func (h stageHand) Release(s, n int)           { h.s.semaphores[s].ReleaseN(n) }
 func (h stageHand) Barrier(b int) (int, error) { return h.s.barriers[b].Wait(h.co) }
 func (h stageHand) Put(q, v int) error         { return h.s.queues[q].Put(h.co, v) }
 func (h stageHand) Get(q int) (int, error)     { return h.s.queues[q].Get(h.co) }
@@ -624,6 +627,9 @@ func (c *hostClock) Idle(p hook.Pause) bool {
 
 // perform plays p on the package: with Run, or, if hosted, a step at a time.
 func perform(p *program, hosted bool) performance {
+	if p.maxServed > 0 {
+		defer tinyio.SetMaxServed(p.maxServed)()
+	}
 	x := newPlayer(p)
 	s := newStage(p, x)
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -774,8 +780,8 @@ func (d *decoder) below(n int) int {
 
 func decode(data []byte, operations []string) *program {
 	d := &decoder{data, operations}
-	p := &program{mode: tinyio.GroupMode(d.below(3)), events: 2, semaphores: []int{1, 2}, barriers: []int{2, 3},
-		queues: []int{0, 1}}
+	p := &program{mode: tinyio.GroupMode(d.below(3)), events: 2, semaphores: []int{1, 3}, barriers: []int{2, 3},
+		queues: []int{0, 1}, maxServed: 3}
 	p.coros = make([]coroCode, 1+d.below(9))
 	for i := range p.coros {
 		p.coros[i] = d.coro(i, len(p.coros))
@@ -834,8 +840,12 @@ func (d *decoder) ops(n, count, depth int) (ops []instr) {
 			}
 			o.d = d.below(8)
 			o.body = append([]instr{}, d.ops(n, d.below(4), depth-1)...)
-		case "set", "clear", "wait", "acquire", "release", "barrier":
+		case "set", "clear", "wait", "release", "barrier":
 			o.n = d.below(2)
+		case "acquire":
+			if o.n = d.below(2); o.n == 1 {
+				o.d = 1 + d.below(3)
+			}
 		case "waitfor", "put", "get", "tryput", "tryget", "close":
 			o.n, o.d = d.below(2), d.below(6)
 		case "complete":

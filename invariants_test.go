@@ -21,6 +21,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// SetMaxServed sets how many waits of one turn may be served at once, and returns what sets it back.
+func SetMaxServed(n int) (reset func()) {
+	before := maxServed
+	maxServed = n
+	return func() { maxServed = before }
+}
+
 func checkStep(r *run) {
 	if r.live > 100 {
 		return

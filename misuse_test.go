@@ -434,6 +434,11 @@ func TestMisuseOfConstructors(t *testing.T) {
 		"zero loop of Serve":          func() { new(tinyio.Loop).Serve(background) },
 		"nil event":                   func() { virtually(func(co *tinyio.Co) error { return (*tinyio.Event)(nil).Wait(co) }) },
 		"release of a free semaphore": func() { tinyio.NewSemaphore(2).Release() },
+		"release of too many permits": func() { tinyio.NewSemaphore(2).ReleaseN(1) },
+		"release of less than none":   func() { tinyio.NewSemaphore(2).ReleaseN(-1) },
+		"permits of a zero semaphore": func() { virtually(func(co *tinyio.Co) error { return new(tinyio.Semaphore).AcquireN(co, 1) }) },
+		"less than no permits":        func() { virtually(func(co *tinyio.Co) error { return tinyio.NewSemaphore(2).AcquireN(co, -1) }) },
+		"more permits than there are": func() { virtually(func(co *tinyio.Co) error { return tinyio.NewSemaphore(2).AcquireN(co, 3) }) },
 		"release of a free lock":      func() { new(tinyio.Lock).Release() },
 		"value of a fresh coroutine":  func() { value(0, 1).Value() },
 		"name of a started coroutine": func() {

@@ -31,6 +31,8 @@ type model struct {
 	actors      []*actor
 	events      []modelEvent
 	semaphores  []modelSemaphore
+	served      int // how many waits of this turn have been served at once
+	maxServed   int // after so many the others have a turn
 	barriers    []modelBarrier
 	queues      []modelQueue
 	root        *domain
@@ -157,7 +159,7 @@ type modelEvent struct {
 }
 
 type modelSemaphore struct {
-	free int
+	free int // while somebody waits, fewer than the first of those wants
 	line []*actor
 }
 
@@ -187,6 +189,7 @@ func (m *model) run() (int, error) {
 			a := m.queue[0]
 			m.queue = m.queue[1:]
 			if a.state == actorReady {
+				m.served = 0
 				m.turn(a)
 			}
 		case len(m.started) == 0:
@@ -1412,36 +1415,48 @@ func (h modelHand) WaitEventFor(e, d int) (bool, error) {
 	return !w.outOfTime, err
 }
 
-// Acquire is the one wait that may not suspend. A permit that was granted to somebody who is stopped before its turn is
-// handed on.
-func (h modelHand) Acquire(s int) error {
+// servedAtOnce gives the others a turn if the actor has been served at once too often in this one.
+func (h modelHand) servedAtOnce() {
+	m := h.a.m
+	if m.served++; m.served == m.maxServed {
+		_ = h.a.turnOver(h.c)
+	}
+}
+
+// Acquire does not suspend if there are permits enough and nobody waits. Permits that were granted to somebody who is stopped before its
+// turn are handed on, and so are those that one behind it may have, if it gives up.
+func (h modelHand) Acquire(s, n int) error {
 	if err := h.refused(); err != nil {
 		return err
 	}
 	sem := &h.a.m.semaphores[s]
-	if sem.free > 0 {
-		sem.free--
+	if len(sem.line) == 0 && sem.free >= n {
+		sem.free -= n
+		h.servedAtOnce()
 		return nil
 	}
-	w := &modelWait{line: &sem.line}
+	w := &modelWait{line: &sem.line, value: n}
 	sem.line = append(sem.line, h.a)
 	err := h.a.pause(h.c, w)
-	if err != nil && w.granted {
-		h.Release(s)
+	if err != nil {
+		if !w.granted {
+			n = 0
+		}
+		h.Release(s, n)
 	}
 	return err
 }
 
-func (h modelHand) Release(s int) {
+func (h modelHand) Release(s, n int) {
 	sem := &h.a.m.semaphores[s]
-	if len(sem.line) == 0 {
-		sem.free++
-		return
+	sem.free += n
+	for len(sem.line) > 0 && sem.line[0].wait.value <= sem.free {
+		a := sem.line[0]
+		sem.line = sem.line[1:]
+		sem.free -= a.wait.value
+		a.wait.granted = true
+		h.a.m.ready(a)
 	}
-	a := sem.line[0]
-	sem.line = sem.line[1:]
-	a.wait.granted = true
-	h.a.m.ready(a)
 }
 
 func (h modelHand) Barrier(b int) (int, error) {
@@ -1466,7 +1481,7 @@ func (h modelHand) Barrier(b int) (int, error) {
 	return bar.n - 1, nil
 }
 
-// Put puts at once if there is room, or somebody who waits for a value, and takes a turn; otherwise it stands in line.
+// Put puts at once if there is room, or somebody who waits for a value; otherwise it stands in line.
 func (h modelHand) Put(q, v int) error {
 	if err := h.refused(); err != nil {
 		return err
@@ -1474,7 +1489,7 @@ func (h modelHand) Put(q, v int) error {
 	qu := &h.a.m.queues[q]
 	switch {
 	case h.TryPut(q, v):
-		_ = h.a.turnOver(h.c)
+		h.servedAtOnce()
 		return nil
 	case qu.closed:
 		return h.closed()
@@ -1490,7 +1505,7 @@ func (h modelHand) Get(q int) (int, error) {
 	}
 	qu := &h.a.m.queues[q]
 	if v, ok := h.TryGet(q); ok {
-		_ = h.a.turnOver(h.c)
+		h.servedAtOnce()
 		return v, nil
 	}
 	if qu.closed {
@@ -1573,7 +1588,7 @@ func (h modelHand) Close(q int) {
 
 // newModel returns a model that is going to run p, whose functions are those of x.
 func newModel(p *program, x *player) *model {
-	m := &model{mode: p.mode, events: make([]modelEvent, p.events)}
+	m := &model{mode: p.mode, events: make([]modelEvent, p.events), maxServed: p.maxServed}
 	for _, n := range p.semaphores {
 		m.semaphores = append(m.semaphores, modelSemaphore{free: n})
 	}

@@ -46,8 +46,9 @@ const (
 	refused                         // the queue was closed
 )
 
-// Put adds v to the queue, waiting for room if it is full. It always suspends, be it for a turn. With an error, v was not
-// put: the coroutine was cancelled or halted before there was room, or the queue is closed, [ErrClosed]. If the coroutine is
+// Put adds v to the queue, waiting for room if it is full. It suspends only if it has to wait, or if the queue is closed; and every
+// 64th time in one turn that an Acquire, a Put or a Get does not have to wait, so that one who is always served keeps nobody from
+// running. With an error, v was not put: the coroutine was cancelled or halted before there was room, or the queue is closed, [ErrClosed]. If the coroutine is
 // stopped when v has been put already, Put returns nil, and the next suspension tells.
 func (q *Queue[T]) Put(co *Co, v T) error {
 	err := q.enter(co, "Queue.Put")
@@ -55,7 +56,7 @@ func (q *Queue[T]) Put(co *Co, v T) error {
 	case err != nil:
 		return err
 	case q.put(v):
-		_ = co.Yield() // v is put, whatever comes now
+		co.servedAtOnce()
 		return nil
 	case q.closed:
 		return co.yieldThen(ErrClosed)
@@ -82,8 +83,7 @@ func (q *Queue[T]) waitToPut(co *Co, v T) error {
 	return err
 }
 
-// Get takes the first value out of the queue, waiting for one if there is none. It always suspends, be it for a turn. With an
-// error, nothing was taken: the coroutine was cancelled or halted before there was a value, or the queue is closed and
+// Get takes the first value out of the queue, waiting for one if there is none. It suspends when [Queue.Put] does. With an error, nothing was taken: the coroutine was cancelled or halted before there was a value, or the queue is closed and
 // empty, [ErrClosed]. If the coroutine is stopped when it has been given a value already, Get returns that and nil, and the
 // next suspension tells.
 func (q *Queue[T]) Get(co *Co) (T, error) {
@@ -101,7 +101,7 @@ func (q *Queue[T]) getFor(co *Co, op string, d time.Duration, limited bool) (v T
 		return v, false, err
 	}
 	if v, ok := q.get(); ok {
-		_ = co.Yield() // v is taken, whatever comes now
+		co.servedAtOnce()
 		return v, true, nil
 	}
 	if q.closed {

@@ -51,6 +51,7 @@ type run struct {
 	wide     int            // how many edges those have who wait for several
 	threads  int            // callbacks and calls that have started and have not come back
 	taking   bool           // what is in the inbox is being taken in
+	served   int            // how many waits of this turn have been served at once
 
 	timers    timers.Heap[timed]
 	clock     hook.Clock

@@ -1,5 +1,7 @@
 package tinyio
 
+import "strconv"
+
 // A Semaphore hands out a number of permits to coroutines of a loop. Make one with [NewSemaphore].
 //
 // A released permit is handed to the first who waits for one, at once: nobody can come in between.
@@ -16,18 +18,34 @@ func NewSemaphore(n int) *Semaphore {
 	return &Semaphore{n: n}
 }
 
-// Acquire takes a permit. It suspends only if there is none; those who wait are served in order. With an error, no permit
-// was taken.
+// Acquire takes a permit. It suspends if there is none; and every 64th time in one turn that an Acquire, a Put or a Get does not have
+// to wait. Those who wait are served in order. With an error, no permit was taken.
 func (s *Semaphore) Acquire(co *Co) error {
-	return s.permits.acquire(co, "Semaphore.Acquire", s.n)
+	return s.permits.acquire(co, "Semaphore.Acquire", 1, s.n)
 }
 
-// TryAcquire takes a permit if there is one. It does not suspend.
-func (s *Semaphore) TryAcquire() bool {
-	if s == nil || s.n == 0 {
-		panic("tinyio: Semaphore.TryAcquire: the Semaphore is nil or zero; make it with NewSemaphore")
+// AcquireN takes n permits at once, and none before it has all of them. Those who wait are served in order, also if there are permits
+// enough for one behind. It panics if n is negative, or more than the semaphore has.
+func (s *Semaphore) AcquireN(co *Co, n int) error {
+	s.checkN("AcquireN", n)
+	return s.permits.acquire(co, "Semaphore.AcquireN", n, s.n)
+}
+
+// checkN panics if nobody can have n permits of s.
+func (s *Semaphore) checkN(op string, n int) {
+	switch {
+	case s == nil || s.n == 0:
+		panic("tinyio: Semaphore." + op + ": the Semaphore is nil or zero; make it with NewSemaphore")
+	case n < 0 || n > s.n:
+		panic("tinyio: Semaphore." + op + ": the number of permits is " + strconv.Itoa(n) + "; it must be from 0 to " + strconv.Itoa(s.n) +
+			", which is how many the semaphore has")
 	}
-	return s.permits.tryAcquire(s.n)
+}
+
+// TryAcquire takes a permit if there is one, and nobody waits. It does not suspend.
+func (s *Semaphore) TryAcquire() bool {
+	s.checkN("TryAcquire", 1)
+	return s.permits.tryAcquire(1, s.n)
 }
 
 // Release gives a permit back, from any coroutine of the loop. It does not suspend. It panics if none is out.
@@ -35,44 +53,54 @@ func (s *Semaphore) Release() {
 	if s.permits.taken == 0 {
 		panic("tinyio: Semaphore.Release: no permit is out; call Release once for each Acquire that returned nil")
 	}
-	s.permits.release()
+	s.permits.release(1, s.n)
+}
+
+// ReleaseN gives n permits back, as n calls of Release do. It panics if fewer are out, or if n is negative.
+func (s *Semaphore) ReleaseN(n int) {
+	s.checkN("ReleaseN", n)
+	if s.permits.taken < n {
+		panic("tinyio: Semaphore.ReleaseN: " + strconv.Itoa(n) + " permits come back and " + strconv.Itoa(s.permits.taken) +
+			" are out; give back as many as AcquireN has taken")
+	}
+	s.permits.release(n, s.n)
 }
 
 // A Lock is a [Semaphore] with one permit. The zero Lock is free and ready to use. Coroutines of a loop need it only to keep
 // others out across a suspension.
 type Lock struct{ permits permits }
 
-// Acquire takes the lock. It suspends only if it is taken; those who wait are served in order. With an error, it was not
-// taken.
-func (l *Lock) Acquire(co *Co) error { return l.permits.acquire(co, "Lock.Acquire", 1) }
+// Acquire takes the lock. It suspends if it is taken; and every 64th time in one turn that an Acquire, a Put or a Get does not have to
+// wait. Those who wait are served in order. With an error, it was not taken.
+func (l *Lock) Acquire(co *Co) error { return l.permits.acquire(co, "Lock.Acquire", 1, 1) }
 
 // TryAcquire takes the lock if it is free. It does not suspend.
-func (l *Lock) TryAcquire() bool { return l.permits.tryAcquire(1) }
+func (l *Lock) TryAcquire() bool { return l.permits.tryAcquire(1, 1) }
 
 // Release frees the lock, from any coroutine of the loop. It does not suspend. It panics if the lock is free.
 func (l *Lock) Release() {
 	if l.permits.taken == 0 {
 		panic("tinyio: Lock.Release: the lock is free; call Release once for each Acquire that returned nil")
 	}
-	l.permits.release()
+	l.permits.release(1, 1)
 }
 
-// permits are what semaphores, locks and pools hand out. While somebody waits, none is free: a released permit changes hands
-// and is never free in between.
+// permits are what semaphores, locks and pools hand out. While somebody waits, those who come later wait too. A released permit goes to the
+// first who waits, and is never free in between, unless that one waits for more.
 type permits struct {
 	taken   int
 	waiters waitList
 }
 
-func (p *permits) tryAcquire(limit int) bool {
-	if p.taken == limit {
+func (p *permits) tryAcquire(n, limit int) bool {
+	if p.waiters.head != nil || p.taken+n > limit {
 		return false
 	}
-	p.taken++
+	p.taken += n
 	return true
 }
 
-func (p *permits) acquire(co *Co, op string, limit int) error {
+func (p *permits) acquire(co *Co, op string, n, limit int) error {
 	if limit == 0 {
 		panic("tinyio: " + op + ": it is zero, so there is nothing to acquire; make it with its New function")
 	}
@@ -80,19 +108,36 @@ func (p *permits) acquire(co *Co, op string, limit int) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	if p.tryAcquire(limit) {
+	if n == 0 {
 		return nil
 	}
-	return p.wait(co)
+	if p.tryAcquire(n, limit) {
+		co.servedAtOnce()
+		return nil
+	}
+	return p.wait(co, n, limit)
 }
 
-// wait waits for a permit.
-func (p *permits) wait(co *Co) error {
+// granted is the answer to a wait for permits when it has got them.
+const granted = 1
+
+// wait waits for n permits.
+func (p *permits) wait(co *Co, n, limit int) error {
 	c, acquired := co.c, false
 	c.answer = 0
+	if n > 1 {
+		c.more().weight = n
+	}
 	defer func() {
-		if !acquired && c.answer == 1 {
-			p.release() // it was granted, and c was stopped, or exits, before its turn came
+		if n > 1 {
+			c.annex().weight = 0
+		}
+		switch {
+		case acquired:
+		case c.answer == granted:
+			p.release(n, limit) // c was stopped, or exits, before its turn came
+		default:
+			p.serve(limit) // those behind c may want less
 		}
 	}()
 	err := co.standIn(&p.waiters, onPermit)
@@ -100,11 +145,28 @@ func (p *permits) wait(co *Co) error {
 	return err
 }
 
-func (p *permits) release() {
-	w := p.waiters.pop()
-	if w == nil {
-		p.taken--
-		return
+func (p *permits) release(n, limit int) {
+	p.taken -= n
+	p.serve(limit)
+}
+
+// weight is how many permits c waits for.
+func (c *task) weight() int {
+	if a := c.annex(); a != nil && a.weight > 1 {
+		return a.weight
 	}
-	w.grant(1)
+	return 1
+}
+
+// serve gives those who wait what they want, in order.
+func (p *permits) serve(limit int) {
+	for w := p.waiters.head; w != nil; w = p.waiters.head {
+		n := w.c.weight()
+		if p.taken+n > limit {
+			return
+		}
+		p.taken += n
+		w.leave()
+		w.grant(granted)
+	}
 }

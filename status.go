@@ -192,7 +192,7 @@ func (r *run) beginTurn(c *task) {
 	}
 	k.turns.Add(1)
 	k.running.Set(c)
-	r.running, c.state = c, running
+	r.running, c.state, r.served = c, running, 0
 }
 
 // countStarted counts one more that has been started.

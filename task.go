@@ -93,6 +93,7 @@ type annex struct {
 	race     *race         // when it races
 	halting  *reason       // when it stops another one
 	limit    time.Duration // of a Timeout
+	weight   int           // how many permits it waits for, if that is more than one
 	told     []*reason     // besides stop, what it was told to stop for
 	shield   *shield       // the innermost that it is in
 	inside   shielded      // its place among those who were started in the same Shield

@@ -382,14 +382,14 @@ func NewThreadPool(max int) *ThreadPool {
 
 // Acquire takes one of the places of the pool, for something else than a function of [RunInPool]. It suspends only if all are
 // taken; those who wait are served in order. With an error, no place was taken.
-func (p *ThreadPool) Acquire(co *Co) error { return p.permits.acquire(co, "ThreadPool.Acquire", p.max) }
+func (p *ThreadPool) Acquire(co *Co) error { return p.permits.acquire(co, "ThreadPool.Acquire", 1, p.max) }
 
 // Release gives a place back that was acquired. It panics if none is taken.
 func (p *ThreadPool) Release() {
 	if p.permits.taken == 0 {
 		panic("tinyio: ThreadPool.Release: no place is taken; call Release once for each Acquire that returned nil")
 	}
-	p.permits.release()
+	p.permits.release(1, p.max)
 }
 
 // RunInPool is [RunInThread], but fn waits for its turn while max others of the pool are running. Those that wait are
@@ -403,10 +403,10 @@ func RunInPool[T any](p *ThreadPool, fn func(ctx context.Context) (T, error)) *C
 	}
 	c := New(func(co *Co) (T, error) {
 		var zero T
-		if err := p.permits.acquire(co, "RunInPool", p.max); err != nil {
+		if err := p.permits.acquire(co, "RunInPool", 1, p.max); err != nil {
 			return zero, err
 		}
-		defer p.permits.release()
+		defer p.permits.release(1, p.max)
 		return RunInThread(fn).Await(co)
 	})
 	c.c.entry = reflect.ValueOf(fn).Pointer()

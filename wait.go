@@ -109,6 +109,19 @@ func (co *Co) standIn(line *waitList, w waitKind) error {
 	return co.suspend(w)
 }
 
+// maxServed is how many waits of one turn may be served at once (R1). A coroutine that is always served gives the others their turn after so
+// many.
+var maxServed = 64 // a variable for the sake of tests
+
+// servedAtOnce is the end of a wait that has got what it wants without suspending.
+func (co *Co) servedAtOnce() {
+	r := co.c.run()
+	if r.served++; r.served == maxServed {
+		r.served = 0   // if nobody else is ready, Yield begins no other turn
+		_ = co.Yield() // what was got stands, whatever comes now
+	}
+}
+
 // grant gives the owner of w, which has left its line, what it was waiting for. It stands, also if the owner is stopped
 // before its turn.
 func (w *waiter) grant(answer uint32) {

@@ -1,0 +1,175 @@
+package tinyio_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// holder acquires n permits of s, holds them for d, and logs when.
+func holderOf(log *recorder, s *tinyio.Semaphore, name string, n int, d time.Duration) *tinyio.Coro[tinyio.Void] {
+	return tinyio.Do(func(co *tinyio.Co) error {
+		if err := s.AcquireN(co, n); err != nil {
+			log.add("%s: %v", name, describe(err))
+			return err
+		}
+		defer s.ReleaseN(n)
+		log.add("%s", name)
+		return co.Sleep(d)
+	}).Named(name)
+}
+
+// Those who wait for permits are served in the order in which they came: one who wants many is not overtaken by those who want few.
+func TestSemaphoreServesInOrderWhateverTheWeight(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	s := tinyio.NewSemaphore(3)
+	succeed(t, func(co *tinyio.Co) error {
+		return co.Wait(holderOf(&log, s, "a1", 1, time.Second), holderOf(&log, s, "b1", 1, 3*time.Second), holderOf(&log, s, "c3", 3, time.Second),
+			holderOf(&log, s, "d1", 1, time.Second), holderOf(&log, s, "e2", 2, time.Second), holderOf(&log, s, "f0", 0, time.Second),
+			tinyio.Do(func(co *tinyio.Co) error {
+				log.add("free, and not for latecomers: %v", s.TryAcquire())
+				if err := co.Sleep(2 * time.Second); err != nil {
+					return err
+				}
+				log.add("after 2s: %v", s.TryAcquire())
+				return nil
+			}))
+	})
+	log.want(t, "a1", "b1", "f0", "free, and not for latecomers: false", "after 2s: false", "c3", "d1", "e2")
+	for range 3 {
+		if !s.TryAcquire() {
+			t.Error("a permit is lost")
+		}
+	}
+	if s.TryAcquire() {
+		t.Error("there is a permit too many")
+	}
+}
+
+// W2, W3: when one who waits for many permits gives up, those behind it get what they may have; what it was granted goes on to them.
+func TestSemaphoreWaiterThatGivesUpLetsOthersPass(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	s := tinyio.NewSemaphore(3)
+	succeed(t, func(co *tinyio.Co) error {
+		impatient := tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Timeout(co, holderOf(&log, s, "impatient", 3, 0), time.Second)
+			if !errors.Is(err, tinyio.ErrTimeout) {
+				return err
+			}
+			return nil
+		})
+		behind := func(c *tinyio.Coro[tinyio.Void]) tinyio.Awaitable {
+			return tinyio.Do(func(co *tinyio.Co) error { return wait(co, c) })
+		}
+		return co.Wait(holderOf(&log, s, "a1", 1, 2*time.Second), impatient, behind(holderOf(&log, s, "b2", 2, time.Second)),
+			behind(holderOf(&log, s, "c1", 1, time.Second)))
+	})
+	log.want(t, "a1", "impatient: timeout 1s", "b2", "c1")
+	log = recorder{}
+	err := virtually(func(co *tinyio.Co) error {
+		if err := s.AcquireN(co, 3); err != nil {
+			return err
+		}
+		waits := holderOf(&log, s, "waits", 3, 0)
+		if err := co.Spawn(waits, holderOf(&log, s, "behind", 2, 0)); err != nil {
+			return err
+		}
+		if err := co.Sleep(time.Second); err != nil {
+			return err
+		}
+		s.ReleaseN(3) // waits has been granted them, and is stopped before its turn
+		return waits.Cancel(co, errBoom)
+	})
+	log.want(t, "waits: cancelled", "behind")
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// R1: an Acquire, a Put or a Get that can be served does not suspend, but for every 64th in a turn.
+func TestEvery64thWaitThatIsServedIsATurn(t *testing.T) {
+	noLeaks(t)
+	s, l, q := tinyio.NewSemaphore(1000), new(tinyio.Lock), tinyio.NewQueue[int](1000)
+	ways := map[string]func(co *tinyio.Co, i int) error{
+		"Acquire": func(co *tinyio.Co, _ int) error { return s.Acquire(co) },
+		"Put":     func(co *tinyio.Co, i int) error { return q.Put(co, i) },
+		"Get": func(co *tinyio.Co, i int) error {
+			q.TryPut(i)
+			_, err := q.Get(co)
+			return err
+		},
+		"each in turn": func(co *tinyio.Co, i int) error {
+			switch i % 3 {
+			case 0:
+				err := l.Acquire(co)
+				l.Release()
+				return err
+			case 1:
+				return q.Put(co, i)
+			}
+			_, _, err := q.GetFor(co, time.Second)
+			return err
+		},
+	}
+	for name, way := range ways {
+		for _, alone := range []bool{true, false} {
+			served, turns := 0, ""
+			busy := tinyio.Do(func(co *tinyio.Co) error {
+				for i := range 200 {
+					if i == 100 {
+						if err := co.Yield(); err != nil { // a turn begins
+							return err
+						}
+					}
+					if err := way(co, i); err != nil {
+						return err
+					}
+					served++
+				}
+				return nil
+			})
+			other := tinyio.Do(func(co *tinyio.Co) error {
+				for served < 200 {
+					turns += fmt.Sprint(served, " ")
+					if err := co.Yield(); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			succeed(t, func(co *tinyio.Co) error {
+				if alone {
+					return co.Wait(busy)
+				}
+				return co.Wait(busy, other)
+			})
+			if want := "63 100 163 "; served != 200 || !alone && turns != want {
+				t.Errorf("%s: %d were served, with turns of the other after %s, want %s", name, served, turns, want)
+			}
+		}
+	}
+}
+
+// What was served stands also if the coroutine is stopped in the turn that the others have then.
+func TestEvery64thWaitThatIsServedStands(t *testing.T) {
+	noLeaks(t)
+	q := tinyio.NewQueue[int](100)
+	var results []error
+	busy := tinyio.Do(func(co *tinyio.Co) error {
+		for i := range 66 {
+			results = append(results, q.Put(co, i))
+		}
+		return nil
+	})
+	err := virtually(func(co *tinyio.Co) error {
+		return co.Wait(busy, tinyio.Do(func(*tinyio.Co) error { return errBoom }))
+	})
+	if !errors.Is(err, errBoom) || len(results) != 66 || results[63] != nil || !errors.Is(results[64], tinyio.ErrCancelled) || q.Len() != 64 {
+		t.Errorf("%v; %d puts, of which the last two are %v; %d values are in the queue", err, len(results), results[64:], q.Len())
+	}
+}
