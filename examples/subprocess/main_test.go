@@ -16,9 +16,12 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// noLeaks fails the test if there are more goroutines after it than before.
-func noLeaks(t *testing.T) {
+// prepare fails the test if there are more goroutines after it than before.
+func prepare(t *testing.T) {
 	t.Helper()
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("there is no shell to run commands: ", err)
+	}
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
 		for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
@@ -29,20 +32,15 @@ func noLeaks(t *testing.T) {
 	})
 }
 
-// script is a script of the shell, as a command.
-func script(text string, grace time.Duration) command {
-	return command{args: []string{"sh", "-c", text}, grace: grace}
-}
-
 // Everything that the commands write is shown, each line whole, those of one command in order.
 func TestLinesOfSeveralCommands(t *testing.T) {
-	noLeaks(t)
+	prepare(t)
 	var out bytes.Buffer
-	err := run(context.Background(), &out, []command{
-		script("for i in 1 2 3 4 5 6 7 8 9; do echo a$i; done; printf a-without-an-end", time.Second),
-		script("for i in 1 2 3 4 5 6 7 8 9; do echo b$i >&2; done", time.Second),
-		shell("echo shell", time.Second),
-	})
+	err := run(context.Background(), &out, []string{
+		"for i in 1 2 3 4 5 6 7 8 9; do echo a$i; done; printf a-without-an-end",
+		"for i in 1 2 3 4 5 6 7 8 9; do echo b$i >&2; done",
+		"echo shell",
+	}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,31 +61,72 @@ func TestLinesOfSeveralCommands(t *testing.T) {
 	}
 }
 
+// A command is a whole line for the shell, and its status is that of the line.
+func TestLinesForTheShell(t *testing.T) {
+	prepare(t)
+	for _, test := range []struct{ line, out, err string }{
+		{"echo one; echo two", "one\ntwo\n", ""},
+		{"sleep 0.01; false", "", "sleep 0.01; false: exit status 1"},
+		{"false; echo two", "two\n", ""},
+		{"false || exit 7", "", "false || exit 7: exit status 7"},
+		{"true && echo yes", "yes\n", ""},
+		{"echo a b | tr a-z A-Z", "A B\n", ""},
+		{"x=1; echo $x", "1\n", ""},
+		{"x=1 sh -c 'echo $x'", "1\n", ""},
+		{"if true; then echo yes; fi", "yes\n", ""},
+		{"(echo in; echo out)", "in\nout\n", ""},
+		{"{ echo braces; }", "braces\n", ""},
+		{"! false", "", ""},
+		{": # a comment", "", ""},
+		{"f() { echo $1; }; f x", "x\n", ""},
+		{"echo 1\necho 2", "1\n2\n", ""},
+		{"", "", ""},
+		{"kill -KILL $$", "", "kill -KILL $$: signal: killed"},
+		{"/no/such/command 2>/dev/null", "", "/no/such/command 2>/dev/null: exit status 127"},
+	} {
+		var out bytes.Buffer
+		err := run(context.Background(), &out, []string{test.line}, time.Minute)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		}
+		if got != test.err || out.String() != test.out {
+			t.Errorf("%s: the error is %q, want %q; the output is %q, want %q", test.line, got, test.err, out.String(), test.out)
+		}
+	}
+}
+
 // waitForFile is a line of a script that waits until there is a file.
 func waitForFile(name string) string { return "while [ ! -e " + name + " ]; do sleep 0.01; done; " }
 
-// A command that fails has the others told to stop; they can clean up, and the error is that of the one that failed.
+// A command that fails has the others told to stop; they can clean up, what they say meanwhile is shown, and the error is that of the
+// one that failed.
 func TestFailureStopsTheOthers(t *testing.T) {
-	noLeaks(t)
+	prepare(t)
 	dir := t.TempDir()
 	ready, cleaned := filepath.Join(dir, "ready"), filepath.Join(dir, "cleaned")
 	var out bytes.Buffer
-	err := run(context.Background(), &out, []command{
-		script("trap 'touch "+cleaned+"; exit' TERM; touch "+ready+"; while :; do sleep 0.01; done", time.Minute),
-		script(waitForFile(ready)+"echo failing; exit 3", time.Minute),
-	})
+	failing := waitForFile(ready) + "for i in 1 2 3 4 5 6 7 8 9; do echo failing; done; exit 3"
+	err := run(context.Background(), &out, []string{
+		"trap 'echo last words; touch " + cleaned + "; exit' TERM; touch " + ready + "; while :; do sleep 0.01; done 2>/dev/null",
+		failing,
+	}, time.Minute)
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 3 || err.Error() != "sh: exit status 3" {
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 || err.Error() != failing+": exit status 3" ||
+		errors.As(err, new(*tinyio.ErrorGroup)) {
 		t.Errorf("run returns %v", err)
 	}
 	if _, err := os.Stat(cleaned); err != nil {
 		t.Errorf("the other one has not cleaned up: %v", err)
 	}
+	if n := strings.Count(out.String(), "failing\n"); n != 9 || !strings.Contains(out.String(), "last words\n") {
+		t.Errorf("the output is %q", out.String())
+	}
 }
 
-// A command that does not stop when it is told to is killed.
+// A command that does not stop when it is told to is killed, and so is what it has started.
 func TestStubbornCommandIsKilled(t *testing.T) {
-	noLeaks(t)
+	prepare(t)
 	ready := filepath.Join(t.TempDir(), "ready")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	errEnough := errors.New("enough")
@@ -100,22 +139,31 @@ func TestStubbornCommandIsKilled(t *testing.T) {
 		}
 		cancel(errEnough)
 	}()
-	err := run(ctx, new(bytes.Buffer), []command{
-		script("trap '' TERM; touch "+ready+"; while :; do sleep 0.01; done", 50*time.Millisecond),
-	})
+	err := run(ctx, new(bytes.Buffer), []string{
+		"trap '' TERM; sleep 1000 & touch " + ready + "; while :; do sleep 0.01; done",
+	}, 50*time.Millisecond)
 	if !errors.Is(err, errEnough) || errors.As(err, new(*tinyio.ErrorGroup)) {
 		t.Errorf("run returns %v", err)
 	}
 }
 
-// A command that cannot be started is an error.
-func TestCommandThatDoesNotExist(t *testing.T) {
-	noLeaks(t)
-	err := run(context.Background(), new(bytes.Buffer), []command{{args: []string{"/no/such/command"}}})
-	if !errors.Is(err, os.ErrNotExist) {
+// failingWriter is a writer that cannot write.
+type failingWriter struct{ err error }
+
+func (w failingWriter) Write([]byte) (int, error) { return 0, w.err }
+
+// If the lines cannot be shown, the commands are stopped.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	prepare(t)
+	errFull := errors.New("the disk is full")
+	err := run(context.Background(), failingWriter{errFull}, []string{"yes", "sleep 1000"}, time.Minute)
+	if !errors.Is(err, errFull) || err.Error() != errFull.Error() {
 		t.Errorf("run returns %v", err)
 	}
-	if err := run(context.Background(), new(bytes.Buffer), nil); err == nil {
+}
+
+func TestNoCommands(t *testing.T) {
+	if err := run(context.Background(), new(bytes.Buffer), nil, time.Minute); err == nil {
 		t.Error("run of no commands returns nil")
 	}
 }
