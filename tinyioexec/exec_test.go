@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // noLeaks fails the test if there are more goroutines after it than before.
@@ -290,16 +291,15 @@ type handClock struct {
 }
 
 func (c *handClock) Now() time.Time { return c.now }
-func (c *handClock) Rest()          {}
-func (c *handClock) Idle(deadline time.Time, _ int, wake <-chan struct{}) bool {
+func (c *handClock) Idle(p hook.Pause) bool {
 	jump := c.jump
-	if deadline.IsZero() {
+	if p.Deadline.IsZero() {
 		jump = nil
 	}
 	select {
-	case <-wake:
+	case <-p.Wake:
 	case <-jump:
-		c.now = deadline
+		c.now = p.Deadline
 	}
 	return true
 }
