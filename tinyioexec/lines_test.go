@@ -186,7 +186,7 @@ func TestLinesOfAQueueThatIsClosed(t *testing.T) {
 // A reader that is slow holds up the command, and loses nothing.
 func TestSlowReader(t *testing.T) {
 	noLeaks(t)
-	cmd := script("yes | head -n 50000; echo end >&3")
+	cmd := script("yes " + strings.Repeat("x", 99) + " | head -n 10000; echo end >&3") // far more than there is room for on the way
 	alive := newLifeline(t, cmd)
 	lines := tinyio.NewQueue[Line](1)
 	n := 0
@@ -217,8 +217,8 @@ func TestSlowReader(t *testing.T) {
 	if _, err := tinyio.Run(t.Context(), main); err != nil {
 		t.Error(err)
 	}
-	if n != 50000 {
-		t.Errorf("there are %d lines, want 50000", n)
+	if n != 10000 {
+		t.Errorf("there are %d lines, want 10000", n)
 	}
 	alive.want(t, "end")
 	alive.wantNobody(t)
