@@ -164,6 +164,8 @@ func receiverName(d *ast.FuncDecl) string {
 			x = t.X
 		case *ast.IndexExpr:
 			x = t.X
+		case *ast.IndexListExpr:
+			x = t.X
 		default:
 			return x.(*ast.Ident).Name
 		}
