@@ -110,7 +110,7 @@ func (k *call[T]) handOver(r *run) {
 			c.state, k.left = running, true
 		}
 	}()
-	r.handOver(runtime.FuncForPC(k.entry).Name(), &callOf[T]{k})
+	r.handOver(k.name(), &callOf[T]{k})
 	exits = false
 }
 
@@ -120,6 +120,14 @@ type callOf[T any] struct{ k *call[T] }
 func (h *callOf[T]) Run()                  { h.k.call() }
 func (h *callOf[T]) Result() (any, *error) { return &h.k.value, &h.k.err }
 func (h *callOf[T]) Return()               { h.k.comeBack() }
+
+// name is that of the function, or of the coroutine if that consists of it, as in a pool.
+func (k *call[T]) name() string {
+	if c := k.co.c; c.entry == k.entry {
+		return c.label()
+	}
+	return runtime.FuncForPC(k.entry).Name()
+}
 
 // run is the goroutine.
 func (k *call[T]) run() {

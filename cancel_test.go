@@ -121,7 +121,7 @@ func TestCancelOfAFinishedCoroutine(t *testing.T) {
 		if v, err := well.Await(co); v != 7 || err != nil {
 			t.Errorf("the result is %v, %v", v, err)
 		}
-		if err := wait(co, badly); err != errBoom {
+		if err := wait(co, badly); !errors.Is(err, errBoom) {
 			t.Errorf("the error is %v", err)
 		}
 		return nil

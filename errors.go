@@ -106,6 +106,7 @@ type PanicError struct {
 	Stack []byte  // the stack where it did
 	Trace []Frame // who waited for it, as in [Error]
 
+	state  []Status // what the others were doing
 	others []error
 }
 
@@ -138,6 +139,7 @@ func (e *PanicError) Error() string {
 		b.WriteString("\n")
 		writeTrace(&b, e.Trace, false)
 	}
+	writeState(&b, e.state)
 	for _, err := range e.others {
 		fmt.Fprintf(&b, "\nbesides: %v\n", err)
 	}
@@ -197,6 +199,9 @@ type Error struct {
 	// line where it begins: by the time its error is seen, it has returned. In a crash with a great many clean-up errors, the traces of
 	// the later ones begin where they leave that of the original error, and %+v says so.
 	Trace []Frame
+	// State is what the others were doing that its run or domain has stopped, the first hundred of them in the order in which they were
+	// started. Of an error in clean-up, and of a deadlock, which tells it by itself, it is nil.
+	State []Status
 
 	cut bool
 }
@@ -217,10 +222,12 @@ func (e *Error) Format(s fmt.State, verb rune) {
 		io.WriteString(s, "\n\n")
 		writeTrace(s, e.Trace, e.cut)
 	}
+	writeState(s, e.State)
 	var inner *Error
 	if errors.As(e.Err, &inner) {
-		io.WriteString(s, "\nwhich came out of a run inside it:\n\n")
+		io.WriteString(s, "\nwhich came out of another run or domain:\n\n")
 		writeTrace(s, inner.Trace, inner.cut)
+		writeState(s, inner.State)
 	}
 }
 

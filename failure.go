@@ -11,6 +11,7 @@ import (
 type failure struct {
 	err     error
 	trace   []Frame
+	state   []Status       // what the others were doing
 	cut     bool           // the trace does not begin with the first coroutine
 	waited  map[*task]bool // who waited, until it is known whether this is the original failure
 	panic   bool
@@ -37,7 +38,7 @@ func (f failure) error() error {
 	if f.panic {
 		return f.err
 	}
-	return &Error{Err: f.err, Trace: f.trace, cut: f.cut}
+	return &Error{Err: f.err, Trace: f.trace, State: f.state, cut: f.cut}
 }
 
 // failure is what went wrong in c, which has ended; nil if nothing did.
@@ -71,7 +72,7 @@ func (c *task) pastError() error {
 	if !c.finished.Load() || c.err == nil {
 		return nil
 	}
-	if c.outcome == panicked {
+	if _, told := c.err.(*Error); told || c.outcome == panicked {
 		return c.err
 	}
 	return &Error{Err: c.err, Trace: []Frame{c.entryFrame()}}
@@ -106,7 +107,7 @@ func (r *run) tellChain(f *failure, c *task, why *reason) {
 // fail deals with a failure in s: the first one stops the scope.
 func (r *run) fail(s *scope, f failure) {
 	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: tell at least where the first one was
-		f.trace = []Frame{r.where(s.main)}
+		f.trace, f.waited = []Frame{r.where(s.main)}, map[*task]bool{s.main: true}
 	}
 	if r.isInterrupted(f) {
 		s, f = r.root, interrupted(r.ctx)
@@ -121,6 +122,12 @@ func (r *run) fail(s *scope, f failure) {
 			s.crash.cleanups = append(s.crash.cleanups, f)
 		}
 		return
+	}
+	if _, tellsAll := f.err.(*DeadlockError); !tellsAll {
+		f.state = r.state(s, f)
+	}
+	if p, ok := f.err.(*PanicError); ok && f.panic && p.state == nil {
+		p.state = f.state
 	}
 	s.crash = &reason{err: &CancelledError{Cause: f.err}, crash: s, chain: chain{f.waited, len(f.trace)}}
 	f.waited = nil

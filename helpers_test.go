@@ -204,17 +204,26 @@ func wantTrace(t *testing.T, err error, frames ...tinyio.Frame) {
 	wantFrames(t, e.Trace, frames...)
 }
 
+// wantFrames wants got to be as in want. A frame of want that names no others waits for some further down, whichever, unless it is the last.
 func wantFrames(t *testing.T, got []tinyio.Frame, want ...tinyio.Frame) {
 	t.Helper()
-	if !slices.Equal(got, want) {
+	if !slices.EqualFunc(got, want, func(g, w tinyio.Frame) bool {
+		return g.Coro == w.Coro && g.Function == w.Function && g.File == w.File && g.Line == w.Line &&
+			(w.Awaits == nil || slices.Equal(g.Awaits, w.Awaits))
+	}) {
 		t.Errorf("the trace is\n%s\nwant\n%s", framesText(got), framesText(want))
+	}
+	for i, f := range got {
+		if last := i == len(got)-1; last != (len(f.Awaits) == 0) || !slices.IsSorted(f.Awaits) || !last && f.Awaits[0] <= i {
+			t.Errorf("frame %d of %d waits for %v", i, len(got), f.Awaits)
+		}
 	}
 }
 
 func framesText(frames []tinyio.Frame) string {
 	var b strings.Builder
 	for _, f := range frames {
-		fmt.Fprintln(&b, f)
+		fmt.Fprintln(&b, f, f.Awaits)
 	}
 	return b.String()
 }

@@ -583,8 +583,12 @@ func (r *run) finish(c *task) {
 	}
 	r.countFinished(c, f != nil)
 	c.state = done
-	if c.err != nil && c.outcome == returned && c.stop != nil && c.stop.crash == nil {
+	switch {
+	case c.outcome != returned || c.err == nil:
+	case c.stop != nil && c.stop.crash == nil:
 		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it
+	case f != nil && why == nil: // who awaits it from another domain, or later, is told the chain
+		c.err = &Error{Err: c.err, Trace: f.trace, cut: f.cut}
 	}
 	c.finished.Store(true)
 	c.loop.Store(noLoop)

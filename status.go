@@ -62,22 +62,30 @@ func (l *Loop) Status() (all []Status) {
 		r.id(c) // those who have none get theirs in this order
 	}
 	for c := range r.root.members {
-		s := Status{Frame: r.where(c), ID: r.id(c), State: c.state.String(), daemon: c.daemon}
-		if c.stop != nil {
-			s.stopped = c.stop.err
-		}
-		if c.state == waiting {
-			s.On = c.wait.String()
-			for t := range c.targets {
-				s.For, s.names = append(s.For, r.id(t)), append(s.names, t.label())
-			}
-		}
-		if c.timer.Set() {
-			s.Deadline = r.at(r.timers.When(&c.timer))
-		}
-		all = append(all, s)
+		all = append(all, r.status(c))
 	}
 	return all
+}
+
+// status tells what c is doing.
+func (r *run) status(c *task) Status {
+	s := Status{Frame: r.where(c), ID: r.id(c), State: c.state.String(), daemon: c.daemon}
+	if i, ok := c.element(); ok {
+		s.Coro = fmt.Sprintf("%s[%d]", s.Coro, i)
+	}
+	if c.stop != nil {
+		s.stopped = c.stop.err
+	}
+	if c.state == waiting {
+		s.On = c.wait.String()
+		for t := range c.targets {
+			s.For, s.names = append(s.For, r.id(t)), append(s.names, t.label())
+		}
+	}
+	if c.timer.Set() {
+		s.Deadline = r.at(r.timers.When(&c.timer))
+	}
+	return s
 }
 
 // Snapshot is [Loop.Status] for other goroutines: it has the loop answer between two turns. It may be called at any time, and

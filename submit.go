@@ -236,7 +236,12 @@ func (s *submission) verdict() error {
 	case finished && t.err == nil:
 		return nil
 	case finished && !t.clean:
-		return &Error{Err: t.err, Trace: []Frame{c.entryFrame(), t.entryFrame()}}
+		if _, told := t.err.(*Error); told {
+			return t.err
+		}
+		submit := c.entryFrame()
+		submit.Awaits = []int{1}
+		return &Error{Err: t.err, Trace: []Frame{submit, t.entryFrame()}}
 	case c.stop == nil:
 		return t.err // of an Isolate, or a Cancel
 	}

@@ -101,6 +101,7 @@ type annex struct {
 	starter  *kinship      // of who has spawned it there
 	callback callback
 	call     interruptible // that it waits for
+	maps     bool          // it is a MapInPool: its edges are to the elements
 	number   ID            // from 1, if it has one: see run.id
 	attempts int           // to suspend, since it was stopped
 }

@@ -382,7 +382,9 @@ func NewThreadPool(max int) *ThreadPool {
 
 // Acquire takes one of the places of the pool, for something else than a function of [RunInPool]. It suspends only if all are
 // taken; those who wait are served in order. With an error, no place was taken.
-func (p *ThreadPool) Acquire(co *Co) error { return p.permits.acquire(co, "ThreadPool.Acquire", 1, p.max) }
+func (p *ThreadPool) Acquire(co *Co) error {
+	return p.permits.acquire(co, "ThreadPool.Acquire", 1, p.max)
+}
 
 // Release gives a place back that was acquired. It panics if none is taken.
 func (p *ThreadPool) Release() {
@@ -407,7 +409,8 @@ func RunInPool[T any](p *ThreadPool, fn func(ctx context.Context) (T, error)) *C
 			return zero, err
 		}
 		defer p.permits.release(1, p.max)
-		return RunInThread(fn).Await(co)
+		k := &call[T]{fn: fn, entry: co.c.entry} // in MapInPool, that is not the entry of fn
+		return k.make(co, "RunInPool")
 	})
 	c.c.entry = reflect.ValueOf(fn).Pointer()
 	return c
@@ -425,6 +428,7 @@ func MapInPool[T, R any](p *ThreadPool, xs []T, fn func(ctx context.Context, x T
 			cs[i] = RunInPool(p, func(ctx context.Context) (R, error) { return fn(ctx, x) })
 			cs[i].c.entry = entry
 		}
+		co.c.more().maps = true
 		return Gather(co, cs...)
 	})
 	c.c.entry = entry

@@ -16,6 +16,7 @@ type Frame struct {
 	Function string
 	File     string
 	Line     int
+	Awaits   []int // which frames of the trace it waits for; nil outside a trace, and of the one that waits for none
 }
 
 // String is the frame in the form of Go's own stack traces, on two lines.
@@ -32,8 +33,30 @@ func writeTrace(w io.Writer, trace []Frame, cut bool) {
 	} else {
 		io.WriteString(w, "await chain, from the first coroutine to the one that failed:\n")
 	}
-	for _, f := range trace {
+	for i, f := range trace {
 		fmt.Fprintln(w, f)
+		if len(f.Awaits) == 0 || len(f.Awaits) == 1 && f.Awaits[0] == i+1 {
+			continue
+		}
+		names := make([]string, len(f.Awaits))
+		for k, j := range f.Awaits {
+			names[k] = trace[j].Coro
+		}
+		fmt.Fprintln(w, "\twaits for", strings.Join(names, ", "))
+	}
+}
+
+// writeState writes what other coroutines were doing.
+func writeState(w io.Writer, state []Status) {
+	if len(state) == 0 {
+		return
+	}
+	io.WriteString(w, "\nwhat the others were doing:\n")
+	for _, s := range state {
+		fmt.Fprintf(w, "\t%v\n", s)
+	}
+	if len(state) == stateSize {
+		io.WriteString(w, "\tand perhaps more\n")
 	}
 }
 
@@ -78,7 +101,7 @@ func (r *run) where(c *task) Frame {
 		case f.Function == observing: // what is above is the observer, which asks
 			at, found = c.entryFrame(), false
 		case !found && f.Function != "" && !internalFrame(f):
-			at, found = Frame{c.label(), f.Function, f.File, f.Line}, true
+			at, found = Frame{Coro: c.label(), Function: f.Function, File: f.File, Line: f.Line}, true
 		}
 		if !more {
 			return at
@@ -96,7 +119,7 @@ func (c *task) entryFrame() Frame {
 		return Frame{Coro: c.label()}
 	}
 	file, line := f.FileLine(c.entry)
-	return Frame{c.label(), f.Name(), file, line}
+	return Frame{Coro: c.label(), Function: f.Name(), File: file, Line: line}
 }
 
 // internalFrame reports whether f is in the code of this package, its tests excepted, or in what runs below it.
@@ -134,7 +157,12 @@ func (r *run) trace(c *task, s *scope, known *chain) (trace []Frame, seen map[*t
 	}
 	seen = map[*task]bool{}
 	var path []visit
-	push := func(c *task) {
+	var order []*task
+	awaits := map[*task][]*task{} // what each of them waits for, of those in the trace
+	push := func(c, awaited *task) {
+		if awaited != nil {
+			awaits[c] = append(awaits[c], awaited)
+		}
 		if seen[c] {
 			return
 		}
@@ -146,30 +174,66 @@ func (r *run) trace(c *task, s *scope, known *chain) (trace []Frame, seen map[*t
 		}
 		path = append(path, v)
 	}
-	push(c)
+	push(c, nil)
 	for len(path) > 0 {
 		v := &path[len(path)-1]
 		if w := v.next; w != nil {
 			v.next = w.next
-			push(w.c)
+			push(w.c, v.c)
 			continue
 		}
 		if v.top {
 			v.top = false
-			push(v.c.scope.owner)
+			push(v.c.scope.owner, v.c)
 			continue
 		}
-		if v.c == c {
-			trace = append(trace, c.entryFrame())
-		} else {
-			trace = append(trace, r.where(v.c))
-		}
+		order = append(order, v.c)
 		path = path[:len(path)-1]
+	}
+	trace = r.frames(order, func(c *task) []*task { return awaits[c] })
+	last := &trace[len(trace)-1]
+	*last = c.entryFrame()
+	if i, ok := c.element(); ok {
+		last.Coro = fmt.Sprintf("%s[%d]", last.Coro, i)
 	}
 	if known != nil {
 		known.frames += len(trace)
 	}
 	return trace, seen, cut
+}
+
+// frames are where those in order wait, and for whom of them.
+func (r *run) frames(order []*task, awaits func(c *task) []*task) []Frame {
+	index := make(map[*task]int, len(order))
+	for i, c := range order {
+		index[c] = i
+	}
+	trace := make([]Frame, len(order))
+	for i, c := range order {
+		trace[i] = r.where(c)
+		for _, t := range awaits(c) {
+			if j, ok := index[t]; ok {
+				trace[i].Awaits = append(trace[i].Awaits, j)
+			}
+		}
+		slices.Sort(trace[i].Awaits)
+		trace[i].Awaits = slices.Compact(trace[i].Awaits)
+	}
+	return trace
+}
+
+// element is which element of a MapInPool c is for, if it is.
+func (c *task) element() (index int, ok bool) {
+	w := c.awaiters.head
+	if w == nil || w.c.annex() == nil || !w.c.annex().maps {
+		return 0, false
+	}
+	for i, edge := range w.c.edges() {
+		if edge.line == &c.awaiters {
+			return i, true
+		}
+	}
+	return 0, false
 }
 
 // stuckFrames is how many frames tell where a coroutine is stuck, at most.
@@ -191,11 +255,24 @@ func (r *run) stuck(c *task) []Frame {
 		order = append(order, c)
 	}
 	visit(c)
-	trace := make([]Frame, 0, len(order))
-	for _, u := range slices.Backward(order) {
-		trace = append(trace, r.where(u))
+	slices.Reverse(order)
+	return r.frames(order, func(c *task) []*task { return slices.Collect(c.targets) })
+}
+
+// stateSize is how many coroutines an error tells the state of, at most.
+const stateSize = 100
+
+// state tells what the members of s are doing, but for those in the trace of f.
+func (r *run) state(s *scope, f failure) (all []Status) {
+	for c := range s.members {
+		if len(all) == stateSize {
+			break
+		}
+		if !f.waited[c] {
+			all = append(all, r.status(c))
+		}
 	}
-	return trace
+	return all
 }
 
 // describe is the name of c and the place of its function, for messages.

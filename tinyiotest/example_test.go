@@ -165,6 +165,9 @@ func ExampleExplore() {
 	// b, in github.com/tinyio-go/tinyio/tinyiotest_test.client.func1
 	// 	example_test.go:68
 	//
+	// what the others were doing:
+	// 	a: ready at example_test.go:51
+	//
 	// to run it again:
 	//
 	// 	TINYIO_SCHEDULE=a,2:1 go test -run '^TestTwoClients$' github.com/tinyio-go/tinyio/tinyiotest
