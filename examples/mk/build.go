@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -9,10 +10,10 @@ import (
 
 // A builder makes targets. Its fields are shared by the coroutines of all targets, one of which runs at a time.
 type builder struct {
-	judge  judge
-	places *tinyio.ThreadPool // as many as commands may run at once
-	grace  time.Duration      // for commands to stop
-	dryRun bool               // say what would be done and do nothing
+	judge  *judge
+	places *tinyio.Semaphore // as many as commands may run at once
+	grace  time.Duration     // for commands to stop
+	dryRun bool              // say what would be done and do nothing
 	view   *view
 }
 
@@ -33,8 +34,7 @@ func (b *builder) build(ctx context.Context, f *mkfile, goals []string, opts ...
 
 // make makes t, if it is not up to date with what it depends on, and returns its version.
 func (b *builder) make(co *tinyio.Co, t *target, deps []version) (version, error) {
-	// The place is taken when everything that t depends on is there: whoever waits for others holds none. It is kept until t is
-	// made, so this is no RunInPool, which would take a place for each thread.
+	// The place is taken when everything that t depends on is there: whoever waits for others holds none.
 	if err := b.places.Acquire(co); err != nil {
 		return version{}, err
 	}
@@ -55,13 +55,15 @@ func (b *builder) make(co *tinyio.Co, t *target, deps []version) (version, error
 		b.view.wouldRun(t)
 		return version{}, nil
 	}
-	if err := b.run(co, t); err != nil {
+	if err := b.run(co, t, now); err != nil {
 		return version{}, err
 	}
 	if now, err = b.look(co, t); err != nil {
 		return version{}, err
 	}
-	b.judge.note(t, now, deps)
+	if !t.phony {
+		b.judge.note(t, now, deps)
+	}
 	return now, nil
 }
 
@@ -70,21 +72,18 @@ func (b *builder) look(co *tinyio.Co, t *target) (version, error) {
 	if t.phony {
 		return version{}, nil
 	}
-	return tinyio.RunInThread(func(context.Context) (version, error) {
-		return b.judge.look(t.name)
-	}).Named("look at " + t.name).Await(co)
+	return tinyio.Call(co, func(ctx context.Context) (version, error) { return b.judge.look(ctx, t.name) })
 }
 
-// run runs the commands of t, and shows what they wrote when they are through, all of it together.
-func (b *builder) run(co *tinyio.Co, t *target) error {
+// run runs the commands of t, of which there is version now, and shows what they wrote when they are through, all of it together;
+// nothing of those that were stopped.
+func (b *builder) run(co *tinyio.Co, t *target, now version) error {
 	job := b.view.begin(co.Now(), t)
-	var done outcome
-	defer func() { b.view.end(co.Now(), job, done.output) }()
-	done, err := tinyio.RunInThread(func(ctx context.Context) (outcome, error) {
-		return runCommands(ctx, t, b.grace)
-	}).Named("commands of " + t.name).Await(co)
-	if err != nil {
-		return err
+	var output bytes.Buffer
+	err := runCommands(co, t, now, &output, b.grace)
+	if co.Err() != nil {
+		output.Reset()
 	}
-	return done.failure
+	b.view.end(co.Now(), job, output.Bytes())
+	return err
 }

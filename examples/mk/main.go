@@ -14,8 +14,8 @@
 //     version. There is no scheduler: everybody waits for what they need.
 //   - Nobody looks for cycles, or keeps track of who wanted what. [tinyio.CycleError] names the targets that wait for each other,
 //     and the trace of a [tinyio.Error] those that led to the one that failed.
-//   - A command is ordinary blocking code in a thread, whose context is done when it is to stop (run.go). A
-//     [tinyio.ThreadPool] bounds how many there are (build.go).
+//   - A command is a call of package tinyioexec, which stops it with the coroutine, and all that it has started (run.go). A
+//     [tinyio.Semaphore] bounds how many there are (build.go).
 //   - Whatever ends a run early, a command that fails or an interrupt, does so in the same way: [tinyio.Run] stops every command,
 //     waits until it has stopped, and returns. Nothing runs any more that could change what is then saved.
 //   - The live view and the records of what was made are plain structs and maps that all coroutines share (progress.go,
@@ -46,7 +46,7 @@ const (
 	exitInterrupted = 130 // as of a shell command that was ended by SIGINT
 )
 
-// stateFile is where hashes are kept from one run to the next.
+// stateFile is where it is kept from one run to the next how targets were made.
 const stateFile = ".mk.json"
 
 func main() {
@@ -75,7 +75,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, opts ...t
 	flags.StringVar(&o.file, "f", "mkfile", "read the rules from this `file`")
 	flags.IntVar(&o.n, "j", runtime.NumCPU(), "run the commands of at most `N` targets at once")
 	flags.BoolVar(&o.dry, "n", false, "print the commands and do not run them")
-	flags.BoolVar(&o.hash, "hash", false, "go by contents and commands, kept in "+stateFile+", and not by the times of files")
+	flags.BoolVar(&o.hash, "hash", false, "go by contents and commands, and not by the times of files")
 	flags.DurationVar(&o.grace, "grace", 5*time.Second, "kill commands that have been told to stop after this `long`")
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: mk [flags] [target...]")
@@ -131,20 +131,16 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer, opts []tiny
 	return fail(exitFailed, explain(f, err))
 }
 
-// build makes the goals. Hashes are kept of all that was made, also when something else was not.
+// build makes the goals. What was made is taken down, also when something else was not.
 func (o *options) build(ctx context.Context, f *mkfile, v *view, opts []tinyio.Option) error {
-	b := &builder{judge: byTime{}, places: tinyio.NewThreadPool(o.n), grace: o.grace, dryRun: o.dry, view: v}
-	if !o.hash {
-		return b.build(ctx, f, o.goals, opts...)
-	}
-	records, err := loadRecords(stateFile)
+	s, err := loadState(stateFile)
 	if err != nil {
 		return err
 	}
-	b.judge = records
+	b := &builder{judge: s.judge(o.hash), places: tinyio.NewSemaphore(o.n), grace: o.grace, dryRun: o.dry, view: v}
 	err = b.build(ctx, f, o.goals, opts...)
-	if o.dry {
+	if !b.judge.changed {
 		return err
 	}
-	return errors.Join(err, records.save(stateFile))
+	return errors.Join(err, s.save(stateFile))
 }

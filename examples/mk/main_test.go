@@ -380,8 +380,119 @@ func TestLeftBehind(t *testing.T) {
 	inDirectory(t, "a:", "	exec 9> alive; sleep 1000 &")
 	alive := newLifeline(t, "alive")
 	mk(t.Context(), t, exitFailed, "mk: mkfile:2: exec 9> alive; sleep 1000 &: it left something running, "+
-		"which was still holding its output 10ms later, and was killed\n", []string{"-grace", "10ms"})
+		"which was still holding its output 10ms later, and was stopped\n", []string{"-grace", "10ms"})
 	alive.wantNobody(t)
+}
+
+// A target that a command has removed before it failed is not to be removed any more, whether it was there before or not; one that it
+// has not touched stays, and so does a directory.
+func TestFailureOfCommandsThatCleanUp(t *testing.T) {
+	for _, test := range []struct {
+		command   string
+		wasThere  bool
+		isThere   bool
+		directory bool
+	}{
+		{"echo half > a; rm a; exit 3", false, false, false},
+		{"echo half > a; rm a; exit 3", true, false, false},
+		{"exit 3", true, true, false},
+		{"exit 3", false, false, false},
+		{"echo half > a; exit 3", true, false, false},
+		{"mkdir -p a; touch a/b; exit 3", false, true, true},
+		{"touch a/b; exit 3", false, true, true},
+	} {
+		inDirectory(t, "a: b", "	"+test.command)
+		if test.wasThere {
+			write(t, "a", "whole")
+		}
+		if test.directory {
+			if err := os.MkdirAll("a", 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
+		age(t)
+		write(t, "b", "")
+		mk(t.Context(), t, exitFailed, "mk: mkfile:2: "+test.command+": exit status 3\n", nil)
+		if _, err := os.Stat("a"); (err == nil) != test.isThere {
+			t.Errorf("%s: of the target os.Stat says %v", test.command, err)
+		}
+	}
+}
+
+// A source that is saved while the command runs, when that has read it, makes the target out of date, although that is the newer one.
+func TestSourceSavedWhileItsCommandRuns(t *testing.T) {
+	for _, mode := range [][]string{nil, {"-hash"}} {
+		inDirectory(t, "all: a c", "a: b", "	cat b > a; test -e once || echo 2 > b; touch once; sleep 0.02; touch a", "c: a", "	cp a c")
+		write(t, "b", "1\n")
+		age(t)
+		mk(t.Context(), t, exitFine, "", mode)
+		if got := read(t, "c"); got != "1\n" {
+			t.Errorf("%v: at first it is %q, want 1", mode, got)
+		}
+		mk(t.Context(), t, exitFine, "", mode)
+		if got := read(t, "c"); got != "2\n" {
+			t.Errorf("%v: then it is %q, want 2", mode, got)
+		}
+		wantOutput(t, "mk: nothing to do\n", mode...)
+	}
+}
+
+// However soon a source is saved again, and if its size and its time are the same then: it is noticed.
+func TestSourceSavedAgainAtOnce(t *testing.T) {
+	for _, mode := range [][]string{nil, {"-hash"}} {
+		inDirectory(t, "a: b", "	cp b a")
+		for i := range 30 {
+			want := fmt.Sprint(i + 100)
+			write(t, "b", want)
+			wantOutput(t, "cp b a\n", mode...)
+			if got := read(t, "a"); got != want {
+				t.Errorf("%v: it is %q, want %s", mode, got, want)
+			}
+		}
+		wantOutput(t, "mk: nothing to do\n", mode...)
+	}
+}
+
+// A file that is looked at is older than another one can be that is written next.
+func TestFilesAreLookedAtWhenTheyHaveSettled(t *testing.T) {
+	inDirectory(t)
+	for _, name := range []string{"new", "whole second", "future"} {
+		write(t, name, "")
+		switch name {
+		case "whole second":
+			setTime(t, name, time.Now().Truncate(time.Second).Add(-time.Second))
+		case "future":
+			setTime(t, name, time.Now().Add(time.Hour))
+		}
+		info, err := statWhenSettled(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if age := time.Since(info.ModTime()); age >= 0 && age < grain(info.ModTime()) {
+			t.Errorf("%s: it is %v old, want %v", name, age, grain(info.ModTime()))
+		}
+	}
+	write(t, "new", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := statWhenSettled(ctx, "new"); !errors.Is(err, context.Canceled) {
+		t.Errorf("when it is stopped, the error is %v", err)
+	}
+}
+
+// Names with spaces, and what else the shell does not take as it is, are names like others.
+func TestNamesWithSpaces(t *testing.T) {
+	inDirectory(t, `all: "the result" it's`, `"the result": "a part" another\ part`, "	cat $^ > $@", `"a part":`, "	echo one > $@",
+		`another\ part:`, "	echo '$$HOME' > $@", "it's: \"a part\"", "	cp $< $@")
+	mk(t.Context(), t, exitFine, "", nil)
+	if got := read(t, "the result"); got != "one\n$HOME\n" {
+		t.Errorf("the result is %q", got)
+	}
+	if got := read(t, "it's"); got != "one\n" {
+		t.Errorf("it's is %q", got)
+	}
+	wantOutput(t, "mk: nothing to do\n")
+	wantOutput(t, "mk: nothing to do\n", "the result")
 }
 
 // What is wrong with the graph is found before the first command runs.
@@ -462,6 +573,37 @@ func TestSignals(t *testing.T) {
 		alive.wantNobody(t)
 		wantNoFile(t, "half", "stubborn")
 	}
+}
+
+// A command that has made a session of its own is stopped with the others; and so is another mk with its commands, although they have
+// as much time as it has.
+func TestInterruptOfSessions(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("processes are found by their group alone")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inDirectory(t,
+		"all: session orphan inner",
+		"session:",
+		"	exec 9> alive; setsid sh -c 'echo started >&9; sleep 1000'",
+		"orphan:",
+		"	exec 9> alive; trap '' TERM; (setsid sh -c 'echo started >&9; sleep 1000' &); sleep 1000",
+		"inner:",
+		"	MK_IS_THE_PROGRAM=1 "+program+" -f inner.mk -grace 20ms")
+	write(t, "inner.mk", "deaf:\n\texec 9> alive; trap '' TERM; echo started >&9; sleep 1000\n")
+	alive := newLifeline(t, "alive")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		for range 3 {
+			alive.wait(t)
+		}
+		cancel(errors.New("the test has seen enough"))
+	}()
+	mk(ctx, t, exitInterrupted, "mk: interrupted: the test has seen enough\n", []string{"-j", "3", "-grace", "20ms"})
+	alive.wantNobody(t)
 }
 
 // A watchClock notes how many threads the loop has whenever it has nothing to do but to wait for them.

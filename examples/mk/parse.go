@@ -122,9 +122,11 @@ func (p *parser) read(l line) {
 		p.readCommand(strings.TrimSpace(text), l.number)
 		return
 	}
-	text, _, _ = strings.Cut(text, "#")
+	if comment := indexUnquoted(text, "#"); comment >= 0 {
+		text = text[:comment]
+	}
 	text = strings.TrimSpace(text)
-	mark := strings.IndexAny(text, "=:")
+	mark := indexUnquoted(text, "=:")
 	switch {
 	case text == "":
 	case mark < 0:
@@ -170,7 +172,7 @@ func (p *parser) readRule(targets, deps string, line int) {
 			p.made.targets[name] = t
 			p.order = append(p.order, t)
 		}
-		for _, w := range wanted {
+		for _, w := range wanted { // of which earlier rules may have named some
 			if !slices.Contains(t.deps, w) { // $^ names each once
 				t.deps = append(t.deps, w)
 			}
@@ -179,14 +181,23 @@ func (p *parser) readRule(targets, deps string, line int) {
 	}
 }
 
-// names splits a list of files. Each goes by one name, however it was written.
-func (p *parser) names(text string, line int) []string {
-	names := strings.Fields(p.expand(text, line, nil))
-	for i, name := range names {
-		if strings.ContainsAny(name, "%:=") {
-			p.errorf(line, "%q is not the name of a file; patterns, and names with ':' or '=', are not supported", name)
+// names splits a list of files, each of which goes by one name, however it was written, and is listed once.
+func (p *parser) names(text string, line int) (names []string) {
+	for _, word := range words(p.expand(text, line, nil)) {
+		name, ok := unquote(word)
+		switch {
+		case !ok:
+			p.errorf(line, "a quote or a backslash that nothing follows: %s", word)
+			continue
+		case name == "":
+			p.errorf(line, "a name that is empty")
+			continue
+		case indexUnquoted(word, "%:=") >= 0:
+			p.errorf(line, "%q is not the name of a file; patterns, and names with ':' or '=' that are not in quotes, are not supported", name)
 		}
-		names[i] = path.Clean(name)
+		if name = path.Clean(name); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }
@@ -264,15 +275,19 @@ func (p *parser) variable(text string, line int, t *target) (value, rest string)
 		}
 		return value, rest
 	case t != nil && strings.HasPrefix(text, "@"):
-		return t.name, text[1:]
+		return quote(t.name), text[1:]
 	case t != nil && strings.HasPrefix(text, "^"):
-		return strings.Join(t.deps, " "), text[1:]
+		quoted := make([]string, len(t.deps))
+		for i, d := range t.deps {
+			quoted[i] = quote(d)
+		}
+		return strings.Join(quoted, " "), text[1:]
 	case t != nil && strings.HasPrefix(text, "<"):
 		if len(t.deps) == 0 {
 			p.errorf(line, "$< has no value: %s depends on nothing", t.name)
 			return "", text[1:]
 		}
-		return t.deps[0], text[1:]
+		return quote(t.deps[0]), text[1:]
 	}
 	p.errorf(line, "a dollar sign that begins no variable; write $(NAME), or $$ for a dollar sign")
 	return "", text

@@ -69,9 +69,12 @@ func TestMistakes(t *testing.T) {
 		{"two words = 1\na:\n", `mkfile:1: "two words" is not a name for a variable; use letters, digits, '_', '.' and '-'`},
 		{"= 1\na:\n", `mkfile:1: "" is not a name for a variable; use letters, digits, '_', '.' and '-'`},
 		{": a\n", "mkfile:1: the rule has no target before the colon"},
-		{"%.o: %.c\n", `mkfile:1: "%.o" is not the name of a file; patterns, and names with ':' or '=', are not supported
-mkfile:1: "%.c" is not the name of a file; patterns, and names with ':' or '=', are not supported`},
-		{"a:: b\n", `mkfile:1: ":" is not the name of a file; patterns, and names with ':' or '=', are not supported`},
+		{"%.o: %.c\n", `mkfile:1: "%.o" is not the name of a file; patterns, and names with ':' or '=' that are not in quotes, are not supported
+mkfile:1: "%.c" is not the name of a file; patterns, and names with ':' or '=' that are not in quotes, are not supported`},
+		{"a:: b\n", `mkfile:1: ":" is not the name of a file; patterns, and names with ':' or '=' that are not in quotes, are not supported`},
+		{"a \"b: c\n", `mkfile:1: a quote or a backslash that nothing follows: "b`},
+		{"a: b\"\n", `mkfile:1: a quote or a backslash that nothing follows: b"`},
+		{"a: \"\"\n", "mkfile:1: a name that is empty"},
 		{"a: b \\\n", "mkfile:1: nothing follows the backslash at the end of the line"},
 		{"a: b \\", "mkfile:1: nothing follows the backslash at the end of the line"},
 		{"\techo\na:\n", "mkfile:1: a command that belongs to no rule: echo"},
@@ -89,6 +92,48 @@ mkfile:5: "what" is neither a variable, a rule, nor a command; a command begins 
 	} {
 		if _, err := parse("mkfile", test.source); err == nil || err.Error() != test.want {
 			t.Errorf("the error of %q is\n%v\nwant\n%s", test.source, err, test.want)
+		}
+	}
+}
+
+// Names may have spaces in them, and whatever else, if they are quoted, and commands get them quoted for the shell.
+func TestQuotedNames(t *testing.T) {
+	for _, test := range []struct {
+		rule          string
+		name, command string // of the first target
+		deps          []string
+	}{
+		{`"my prog": "a b.o" c\ d.o e.o`, "my prog", `'my prog' 'a b.o' 'c d.o' e.o 'a b.o'`, []string{"a b.o", "c d.o", "e.o"}},
+		{`"./my prog": x`, "my prog", `'my prog' x x`, []string{"x"}},
+		{`it's: "say \"x\"" # "a comment"`, "it's", `'it'\''s' 'say "x"' 'say "x"'`, []string{`say "x"`}},
+		{`"a:b": "c#d" e\#f "g=h" 50\% "i%"`, "a:b", `a:b 'c#d' 'e#f' 'g=h' 50% i% 'c#d'`, []string{"c#d", "e#f", "g=h", "50%", "i%"}},
+		{`a"b c"d: e\f`, "ab cd", `'ab cd' 'e\f' 'e\f'`, []string{`e\f`}},
+		{`-x: -y`, "-x", `./-x ./-y ./-y`, []string{"-y"}},
+		{`é: $(LIST)`, "é", `'é' 'p q' r 'p q'`, []string{"p q", "r"}},
+		{"a\ttwo: b\tb ./b", "a", "a b b", []string{"b"}},
+	} {
+		f, err := parse("mkfile", "LIST = \"p q\" r\nFLAGS = -DX=\\\"1\\\" # and so on\n"+test.rule+"\n\t$@ $^ $<\n\t$(FLAGS)\n")
+		if err != nil {
+			t.Errorf("%s: %v", test.rule, err)
+			continue
+		}
+		got := f.target(f.first)
+		if got.name != test.name || !slices.Equal(got.deps, test.deps) || len(got.commands) != 2 || got.commands[0].text != test.command ||
+			got.commands[1].text != `-DX=\"1\"` {
+			t.Errorf("%s: %q depends on %q by %v, want %q on %q by %s", test.rule, got.name, got.deps, got.commands, test.name, test.deps, test.command)
+		}
+	}
+}
+
+// A target that is named twice in a rule has the commands of the rule once.
+func TestNamedTwice(t *testing.T) {
+	f, err := parse("mkfile", "TWICE = a a\na ./a $(TWICE) b \"a\": c c\n\techo 1\n\techo 2\n.PHONY: b b\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if x := f.target(name); len(x.commands) != 2 || !slices.Equal(x.deps, []string{"c"}) {
+			t.Errorf("%s depends on %q by %v", name, x.deps, x.commands)
 		}
 	}
 }

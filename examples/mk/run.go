@@ -2,75 +2,64 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"time"
+
+	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/tinyioexec"
 )
 
-// An outcome is what came of the commands of a target.
-type outcome struct {
-	output  []byte // the commands, each with what it wrote
-	failure error  // of the command that failed, if one did
-}
-
-// runCommands runs the commands of t, one after another. It blocks, and is called in a thread. That a command fails is
-// part of the outcome, so that its output comes with it; the error is that of being stopped.
-func runCommands(ctx context.Context, t *target, grace time.Duration) (outcome, error) {
-	before := lastModified(t)
-	var output bytes.Buffer
+// runCommands runs the commands of t, one after another, and writes what they write to output. What one has half made that fails or
+// is stopped it removes. Before, t was as it was in version now.
+func runCommands(co *tinyio.Co, t *target, now version, output *bytes.Buffer, grace time.Duration) error {
 	for _, c := range t.commands {
-		fmt.Fprintln(&output, c.text)
-		failure := execute(ctx, c.text, &output, grace)
+		fmt.Fprintln(output, c.text)
+		failure := execute(co, c.text, output, grace)
 		if failure == nil {
 			continue
 		}
-		err := discard(t, before)
-		if ctx.Err() == nil {
-			return outcome{output.Bytes(), errors.Join(fmt.Errorf("%v: %s: %w", c.at, c.text, failure), err)}, nil
+		// This blocks the loop, but not for long. As a Call it would have to be in a Shield.
+		err := discard(t, now)
+		if co.Err() == nil {
+			return errors.Join(fmt.Errorf("%v: %s: %w", c.at, c.text, failure), err)
 		}
 		if err != nil {
-			return outcome{}, err
+			return err
 		}
-		return outcome{}, ctx.Err()
+		return failure // that it is being stopped
 	}
-	return outcome{output: output.Bytes()}, nil
+	return nil
 }
 
-// execute runs a command in a shell. If ctx is done before it has ended, the command and all that it has started are told to
-// stop, and are killed if they have not done so when the grace has passed.
-func execute(ctx context.Context, command string, output io.Writer, grace time.Duration) error {
-	cmd := exec.CommandContext(ctx, "sh", "-c", command)
+// execute runs a command in a shell. When the coroutine is stopped before it has ended, the command and all that it has started are
+// told to stop, and are killed if they have not done so when the grace has passed.
+func execute(co *tinyio.Co, command string, output io.Writer, grace time.Duration) error {
+	cmd := exec.Command("sh", "-c", command)
 	cmd.Stdout, cmd.Stderr = output, output
-	cmd.WaitDelay = grace
-	group(cmd)
-	err := cmd.Run()
-	if err != nil && cmd.Process != nil {
-		killGroup(cmd) // whoever of it is left: Run itself kills the shell alone
-	}
+	err := tinyioexec.Run(co, cmd, grace)
 	if errors.Is(err, exec.ErrWaitDelay) {
-		return fmt.Errorf("it left something running, which was still holding its output %v later, and was killed", grace)
+		return fmt.Errorf("it left something running, which was still holding its output %v later, and was stopped", grace)
 	}
 	return err
 }
 
 // discard removes what commands that have not come to their end have made of a target: the next time it would be taken for the
-// whole.
-func discard(t *target, before time.Time) error {
-	if lastModified(t).Equal(before) {
+// whole. They may have removed it themselves.
+func discard(t *target, before version) error {
+	if t.phony {
 		return nil
 	}
-	return os.Remove(t.name)
-}
-
-// lastModified returns when the file of t was last modified, and the zero time if there is none.
-func lastModified(t *target) time.Time {
 	info, err := os.Stat(t.name)
-	if t.phony || err != nil || info.IsDir() {
-		return time.Time{}
+	if err == nil && !info.IsDir() && !info.ModTime().Equal(before.modified) {
+		err = os.Remove(t.name)
 	}
-	return info.ModTime()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

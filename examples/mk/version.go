@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -19,7 +20,7 @@ import (
 type version struct {
 	exists   bool
 	modified time.Time
-	hash     string // when hashes are what counts
+	id       string // the same if it is the same file, by its contents or by its time and size
 }
 
 func (v version) missing() bool { return !v.exists }
@@ -32,74 +33,63 @@ func merge(vs []version) version {
 		if v.modified.After(all.modified) {
 			all.modified = v.modified
 		}
-		fmt.Fprintln(h, v.hash)
+		fmt.Fprintln(h, v.id)
 	}
-	all.hash = sum(h)
+	all.id = sum(h)
 	return all
 }
 
 func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
-// A judge tells which targets are up to date.
-type judge interface {
-	// look returns the version of a file as it is now. It blocks, and is called in threads. The other methods are called by
-	// coroutines.
-	look(name string) (version, error)
-	// upToDate reports whether t, of version now, need not be made again from deps.
-	upToDate(t *target, now version, deps []version) bool
-	// note takes down that t has been made from deps.
-	note(t *target, now version, deps []version)
-}
-
-// byTime is the judge who goes by the times of files: a target is up to date if nothing it depends on is newer.
-type byTime struct{}
-
-func (byTime) look(name string) (version, error) {
-	info, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return version{}, nil
-	}
-	if err != nil {
-		return version{}, err
-	}
-	return version{exists: true, modified: info.ModTime()}, nil
-}
-
-func (byTime) upToDate(_ *target, now version, deps []version) bool {
-	outdates := func(d version) bool { return d.missing() || d.modified.After(now.modified) }
-	return now.exists && !slices.ContainsFunc(deps, outdates)
-}
-
-func (byTime) note(*target, version, []version) {}
-
-// byHash is the judge who goes by contents: a target is up to date if it, what it depends on, and its commands are those of the
-// last time that it was made.
-type byHash struct {
+// A judge tells which targets are up to date: those that are as they were made, from what they would be made from now. It goes by the
+// times of files, or by their contents and the commands.
+//
+// Of what nobody knows how it was made, a judge by times knows only what make knows: it is up to date if nothing that it depends on is
+// newer. That is not enough where something is known. A file that was saved while the commands ran is older than what they have
+// made of what was in it before.
+type judge struct {
+	byHash  bool
 	records map[string]record // by target
+	changed bool              // since they were loaded
 }
 
-// A record is what is remembered of how a target was made. The fields are hashes.
-type record struct{ From, Made string }
+// A record is what is remembered of how a target was made.
+type record struct {
+	From string // what it was made from, as it was before that began
+	Made string // the id of what came of it
+}
 
-// loadRecords returns a judge with what one has saved in the given file.
-func loadRecords(file string) (*byHash, error) {
-	j := &byHash{records: make(map[string]record)}
+// A state is what is kept from one run to the next.
+type state struct{ Times, Hashes map[string]record }
+
+// loadState reads a state file; if there is none, nothing is known.
+func loadState(file string) (*state, error) {
+	s := &state{}
 	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return j, nil
-	}
 	if err == nil {
-		err = json.Unmarshal(text, &j.records)
+		err = json.Unmarshal(text, s)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w; remove it, and everything is made anew", file, err)
 	}
-	return j, nil
+	return s, nil
 }
 
-// save writes the records to a file, which at no time is half written.
-func (j *byHash) save(file string) error {
-	text, err := json.MarshalIndent(j.records, "", "\t")
+// judge returns a judge who knows what is in s, and adds to it.
+func (s *state) judge(byHash bool) *judge {
+	records := &s.Times
+	if byHash {
+		records = &s.Hashes
+	}
+	if *records == nil {
+		*records = make(map[string]record)
+	}
+	return &judge{byHash: byHash, records: *records}
+}
+
+// save writes s to a file, which at no time is half written.
+func (s *state) save(file string) error {
+	text, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -109,42 +99,97 @@ func (j *byHash) save(file string) error {
 	return os.Rename(file+".new", file)
 }
 
-func (j *byHash) look(name string) (version, error) {
-	v, err := byTime{}.look(name)
-	if err != nil || !v.exists {
-		return v, err
+// look returns the version of a file as it is now. It blocks, and is called in threads. The other methods are called by coroutines.
+func (j *judge) look(ctx context.Context, name string) (version, error) {
+	info, err := statWhenSettled(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return version{}, nil
 	}
-	f, err := os.Open(name)
 	if err != nil {
 		return version{}, err
 	}
+	v := version{exists: true, modified: info.ModTime()}
+	switch {
+	case !j.byHash:
+		v.id = fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size())
+	case !info.IsDir(): // of a directory it counts that it is there
+		v.id, err = hashOf(name)
+	}
+	return v, err
+}
+
+func hashOf(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
 	defer f.Close()
 	h := sha256.New()
-	if info, err := f.Stat(); err != nil || info.IsDir() {
-		return v, err // of a directory it counts that it is there
-	}
 	if _, err := io.Copy(h, f); err != nil {
-		return version{}, err
+		return "", err
 	}
-	v.hash = sum(h)
-	return v, nil
+	return sum(h), nil
 }
 
-func (j *byHash) upToDate(t *target, now version, deps []version) bool {
-	return now.exists && !slices.ContainsFunc(deps, version.missing) && j.records[t.name] == recordOf(t, now, deps)
+// statWhenSettled is os.Stat, but a file that has just been written it looks at again when another write would get another time. Else
+// one that came then could not be told from the one before it.
+func statWhenSettled(ctx context.Context, name string) (info fs.FileInfo, err error) {
+	for range 10 { // somebody may write all the time
+		if info, err = os.Stat(name); err != nil {
+			return nil, err
+		}
+		age := time.Since(info.ModTime())
+		wait := grain(info.ModTime()) - age
+		if age < 0 || wait <= 0 {
+			break
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return info, nil
 }
 
-func (j *byHash) note(t *target, now version, deps []version) {
-	j.records[t.name] = recordOf(t, now, deps)
+// grain is the time within which two writes may get the same time as this one. File systems take the time of the last tick of the
+// clock, of which there are at least a hundred in a second. Some, by whose times one can tell, know whole seconds only, or even ones.
+func grain(modified time.Time) time.Duration {
+	if modified.Nanosecond() == 0 {
+		return 2 * time.Second
+	}
+	return 10 * time.Millisecond
 }
 
-func recordOf(t *target, now version, deps []version) record {
+// upToDate reports whether t, of version now, need not be made again from deps.
+func (j *judge) upToDate(t *target, now version, deps []version) bool {
+	if !now.exists || slices.ContainsFunc(deps, version.missing) {
+		return false
+	}
+	r, known := j.records[t.name]
+	known = known && r.Made == now.id // and nobody else has made it since
+	if known || j.byHash {
+		return known && r.From == j.from(t, deps)
+	}
+	return !slices.ContainsFunc(deps, func(d version) bool { return d.modified.After(now.modified) })
+}
+
+// note takes down that t has been made from deps.
+func (j *judge) note(t *target, now version, deps []version) {
+	j.changed = true
+	j.records[t.name] = record{From: j.from(t, deps), Made: now.id}
+}
+
+// from tells what t is made from.
+func (j *judge) from(t *target, deps []version) string {
 	h := sha256.New()
-	for _, c := range t.commands {
-		fmt.Fprintf(h, "%q\n", c.text)
+	if j.byHash {
+		for _, c := range t.commands {
+			fmt.Fprintf(h, "%q\n", c.text)
+		}
 	}
 	for i, d := range deps {
-		fmt.Fprintf(h, "%q %s\n", t.deps[i], d.hash)
+		fmt.Fprintf(h, "%q %s\n", t.deps[i], d.id)
 	}
-	return record{From: sum(h), Made: now.hash}
+	return sum(h)
 }
