@@ -27,6 +27,7 @@ type Status struct {
 
 	names   []string // of those in For
 	daemon  bool
+	yielded bool  // it is ready because it let the others have their turn
 	stopped error // what its waits end with, if it is being stopped
 }
 
@@ -69,7 +70,7 @@ func (l *Loop) Status() (all []Status) {
 
 // status tells what c is doing.
 func (r *run) status(c *task) Status {
-	s := Status{Frame: r.where(c), ID: r.id(c), State: c.state.String(), daemon: c.daemon}
+	s := Status{Frame: r.where(c), ID: r.id(c), State: c.state.String(), daemon: c.daemon, yielded: c.state == ready && c.wait == onTurn}
 	if i, ok := c.element(); ok {
 		s.Coro = fmt.Sprintf("%s[%d]", s.Coro, i)
 	}
@@ -115,6 +116,7 @@ func (l *Loop) Snapshot(ctx context.Context) ([]Status, error) {
 	case <-s.taken:
 		return s.all, nil
 	case <-ctx.Done():
+		s.gone.Store(true)
 		return nil, context.Cause(ctx)
 	}
 }
@@ -124,11 +126,15 @@ type snapshot struct {
 	message
 	all   []Status
 	taken chan struct{}
+	gone  atomic.Bool // whoever asked: a loop that was stuck does not answer all who gave up
 }
 
 func (s *snapshot) arrive(r *run) { r.deferred.push(s) }
 
 func (s *snapshot) do(r *run) {
+	if s.gone.Load() {
+		return
+	}
 	s.all = r.loop.Status()
 	close(s.taken)
 }

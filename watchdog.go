@@ -101,8 +101,8 @@ func (k *counters) turn() (number int64, since time.Duration, c *task) {
 
 func init() {
 	lookin.Turn = func(loop any) uintptr { return uintptr(unsafe.Pointer(loop.(*Loop).counters.running.Load())) }
-	lookin.More = func(status any) (bool, error) {
+	lookin.More = func(status any) lookin.Rest {
 		s := status.(Status)
-		return s.daemon, s.stopped
+		return lookin.Rest{Daemon: s.daemon, Yielded: s.yielded, Stopped: s.stopped}
 	}
 }

@@ -18,6 +18,8 @@ type Listener interface {
 	Began(loop any, first string)
 	// Ended is told that the run has ended.
 	Ended(loop any)
+	// Number returns the number of the run of loop that is under way, 0 if there is none.
+	Number(loop any) uint64
 }
 
 var listener atomic.Pointer[Listener]
@@ -37,7 +39,14 @@ func Listening() Listener {
 var Turn func(loop any) uintptr
 
 // More returns what a status, a tinyio.Status, does not say. Package tinyio sets it.
-var More func(status any) (daemon bool, stopped error)
+var More func(status any) Rest
+
+// A Rest is what a status does not say.
+type Rest struct {
+	Daemon  bool  // it does not keep the run up
+	Yielded bool  // it is ready because it let the others have their turn
+	Stopped error // what its waits end with, if it is being stopped
+}
 
 // maxDump is how many bytes of stacks are looked through.
 const maxDump = 64 << 20

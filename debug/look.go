@@ -1,0 +1,182 @@
+package debug
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/internal/lookin"
+)
+
+// patience is how long a loop may take to answer. One that has not answered by then is stuck: its turn has lasted for so long.
+var patience = time.Second // a variable for the sake of tests
+
+// answerEach is what a loop may take besides for each of its coroutines. It takes a fifth of that on a machine that is not busy.
+const answerEach = 50 * time.Microsecond
+
+// stackFor is how long the stack of a turn is shown without being taken anew, which stops the program.
+const stackFor = 10 * time.Second
+
+// A view is what is to be seen of a run at one time.
+type view struct {
+	Run        uint64       `json:"run"`
+	First      string       `json:"first"` // the name of its first coroutine
+	Began      time.Time    `json:"began"`
+	At         time.Time    `json:"at"`
+	Stats      tinyio.Stats `json:"stats"`
+	Turn       *turn        `json:"turn,omitempty"` // that is under way
+	Stuck      bool         `json:"stuck"`          // the loop does not answer
+	Ended      bool         `json:"ended"`
+	Findings   []finding    `json:"findings"`
+	Coroutines []row        `json:"coroutines"` // as a tree, each before what it waits for; none if the loop does not answer
+	Rows       int          `json:"rows"`       // of the whole tree
+	From       int          `json:"from"`       // the first of them that is among the Coroutines
+}
+
+// A turn is a turn that is under way.
+type turn struct {
+	Coro   string        `json:"coro"`
+	Since  time.Time     `json:"since"`
+	Lasted time.Duration `json:"lasted"`          // in nanoseconds
+	Stack  string        `json:"stack,omitempty"` // of its goroutine, if it lasts long
+}
+
+// A coroutine is what a coroutine does.
+type coroutine struct {
+	tinyio.Status
+	lookin.Rest
+}
+
+// A memory is what is remembered of a run, from one look to the next.
+type memory struct {
+	mu      sync.Mutex
+	samples []sample // the last ones, at least a second apart
+	stack   string   // of a turn that lasted long
+	turns   uint64   // which turn that was
+	taken   time.Time
+}
+
+// A sample is some of the counters at one time.
+type sample struct {
+	at          time.Time
+	live, ready int
+}
+
+// samplesKept are enough for the lints.
+const samplesKept = 60
+
+// remember adds what is counted now.
+func (m *memory) remember(s tinyio.Stats, now time.Time) []sample {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.samples); n == 0 || now.Sub(m.samples[n-1].at) >= time.Second {
+		if n == samplesKept {
+			m.samples = slices.Delete(m.samples, 0, 1)
+		}
+		m.samples = append(m.samples, sample{now, s.Live, s.Ready})
+	}
+	return slices.Clone(m.samples)
+}
+
+// stackOf returns the stack of the turn that is under way on l, which the loop has had for so many turns.
+func (m *memory) stackOf(l *tinyio.Loop, turns uint64, now time.Time) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.turns != turns || m.stack == "" || now.Sub(m.taken) >= stackFor {
+		m.stack, m.turns, m.taken = string(lookin.Of(lookin.Dump(), lookin.Turn(l))), turns, now
+	}
+	return m.stack
+}
+
+// look looks into r. It takes as long as the loop takes to answer, but at most patience; and if something is suspected, until it is
+// certain, which may take as long again.
+func (r *run) look(ctx context.Context) *view {
+	v := &view{Run: r.number, First: r.first, Began: r.began, At: time.Now(), Findings: []finding{}, Coroutines: []row{}}
+	l := r.loop.Value()
+	if l == nil {
+		v.Ended = true
+		return v
+	}
+	name, since, ok := l.Running()
+	all, err := ask(ctx, l)
+	v.Stats = l.Stats()
+	switch now := time.Now(); {
+	case errors.Is(err, tinyio.ErrNotRunning):
+		v.Ended = true
+	case err != nil && ctx.Err() != nil: // whoever asked has gone
+	case err != nil:
+		v.Stuck, v.At = true, now
+		if name, since, ok = l.Running(); ok {
+			v.Turn = &turn{Coro: name, Since: since, Lasted: now.Sub(since), Stack: r.memory.stackOf(l, v.Stats.Turns, now)}
+		}
+		v.Findings = stuckFindings(v)
+	default:
+		if ok {
+			v.Turn = &turn{Coro: name, Since: since, Lasted: v.At.Sub(since)}
+		}
+		samples := r.memory.remember(v.Stats, v.At)
+		again := func(pause time.Duration) ([]coroutine, tinyio.Stats) { return r.lookAgain(ctx, l, pause) }
+		v.Findings = append(v.Findings, findings(all, v.Stats, samples, again)...)
+		v.Coroutines = tree(all)
+	}
+	v.Rows = len(v.Coroutines)
+	return v
+}
+
+// lookAgain looks again after a pause. It sees nobody if the loop does not answer.
+func (r *run) lookAgain(ctx context.Context, l *tinyio.Loop, pause time.Duration) ([]coroutine, tinyio.Stats) {
+	select {
+	case <-time.After(pause):
+	case <-ctx.Done():
+		return nil, tinyio.Stats{}
+	}
+	all, err := ask(ctx, l)
+	if err != nil {
+		return nil, tinyio.Stats{}
+	}
+	return all, l.Stats()
+}
+
+// ask asks the loop what its coroutines do.
+func ask(ctx context.Context, l *tinyio.Loop) ([]coroutine, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(l.Stats().Live)*answerEach)
+	defer cancel()
+	statuses, err := l.Snapshot(ctx)
+	all := make([]coroutine, len(statuses))
+	for i, s := range statuses {
+		all[i] = coroutine{s, lookin.More(s)}
+	}
+	return all, err
+}
+
+// lookAll looks into several runs at the same time.
+func lookAll(ctx context.Context, runs []*run) []*view {
+	views := make([]*view, len(runs))
+	var all sync.WaitGroup
+	for i, r := range runs {
+		all.Go(func() { views[i] = r.look(ctx) })
+	}
+	all.Wait()
+	return views
+}
+
+// header is the first line of a goroutine in a dump: what it does, and perhaps for how long.
+var header = regexp.MustCompile(`^goroutine \d+(?: gp=\S+ m=\S+(?: mp=\S+)?)? \[([^,\]]+)`)
+
+// doing returns what the goroutine with a stack does: "running", or what it is blocked in.
+func doing(stack string) string {
+	if m := header.FindStringSubmatch(stack); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// calls reports whether the goroutine with a stack is in a call of a function, given as the beginning of a line.
+func calls(stack, function string) bool {
+	return strings.Contains(stack, "\n"+function)
+}
