@@ -60,6 +60,7 @@ type call[T any] struct {
 	interrupt func()
 	mu        sync.Mutex
 	returned  bool
+	shielded  bool // the caller is in a Shield
 	stopped   bool // interrupt has been called: once, though the caller may be told to stop again
 	value     T
 	err       error // errExited or a threadPanic, if fn has not returned
@@ -74,7 +75,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 		return k.value, err
 	}
 	r := c.run()
-	k.co, k.to = co, k
+	k.co, k.to, k.shielded = co, k, c.shield() != nil
 	if k.interrupt != nil {
 		c.more().call = k
 	}
@@ -148,6 +149,9 @@ func (k *call[T]) call() {
 		}
 	}()
 	setLabels(k.co.inherited())
+	if k.shielded {
+		defer k.co.c.loop.Load().shielded.enter(k.co.c)()
+	}
 	k.value, k.err = k.fn((*threadContext)(k.co))
 	returned = true
 }

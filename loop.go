@@ -21,6 +21,7 @@ type Loop struct {
 	startThread func(t *hook.Thread)   // nil unless a host runs the threads
 	met         ID                     // how many coroutines have a number
 	stopping    atomic.Pointer[reason] // why the run is being stopped, if it is
+	shielded    shieldedThreads
 	counters    counters
 	watchdog    *watchdog
 }

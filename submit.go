@@ -6,7 +6,10 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // ErrNotRunning is what [Submit], [Loop.Post] and [Loop.Snapshot] return when the run of the loop has ended.
@@ -43,7 +46,9 @@ func (l *Loop) Serve(ctx context.Context) error {
 //
 // Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to
 // another loop. If l has never been run, Submit waits until it is, or until ctx is done. It returns an error at once, and c does not run,
-// if the run has ended, [ErrNotRunning]; if it is being stopped, its [*CancelledError]; and if Submit is called where it would block a loop: in a coroutine, an observer, the range over [Runtime.Steps].
+// if the run has ended, [ErrNotRunning]; if it is being stopped, its [*CancelledError], unless the caller is a thread whose coroutine was
+// started in a [Co.Shield], or whose [Call] was made in one, which protects c too then; and if Submit is called where it would block a
+// loop: in a coroutine, an observer, the range over [Runtime.Steps].
 // There, await the coroutine; or, to wait for another loop, call Submit in [RunInThread].
 func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 	err := submit(ctx, l, c.awaitable())
@@ -68,7 +73,7 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 		return context.Cause(ctx)
 	}
 	s := newSubmission(t, caller)
-	s.ctx = ctx
+	s.ctx, s.starter = ctx, l.shielded.current()
 	if !l.inbox.post(&s.message) {
 		return ErrNotRunning
 	}
@@ -91,8 +96,8 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 // run, and not to that domain. The coroutines that one goroutine posts and submits begin in the order in which it does so. They
 // begin when the turn has ended, and the run goes on until they have finished.
 //
-// If l has never been run, they wait until it is. If its run has ended, Post returns [ErrNotRunning]; if it is being stopped, its
-// [*CancelledError]; if one of cs belongs to another loop, that error: then none of them is started. What was posted just before
+// If l has never been run, they wait until it is. If its run has ended, Post returns [ErrNotRunning]; if it is being stopped, and the caller
+// is not a thread of shielded code (see [Submit]), its [*CancelledError]; if one of cs belongs to another loop, that error: then none of them is started. What was posted just before
 // the run is stopped never runs, like any other coroutine that is stopped before its first turn.
 func (l *Loop) Post(cs ...Awaitable) error {
 	if l == nil || l.clock == nil {
@@ -107,10 +112,10 @@ func (l *Loop) Post(cs ...Awaitable) error {
 			return &foreignError{t.describe()}
 		}
 	}
-	if why := l.stopping.Load(); why != nil {
+	p := &posting{cs: slices.Clone(cs), starter: l.shielded.current()}
+	if why := l.stopping.Load(); why != nil && p.starter == nil {
 		return why.err
 	}
-	p := &posting{cs: slices.Clone(cs)}
 	p.to = p
 	if !l.inbox.post(&p.message) {
 		return ErrNotRunning
@@ -121,7 +126,8 @@ func (l *Loop) Post(cs ...Awaitable) error {
 // A posting is coroutines on their way to the loop.
 type posting struct {
 	message
-	cs []Awaitable
+	cs      []Awaitable
+	starter *task // of the thread that has posted them, if it is one of shielded code
 }
 
 func (p *posting) arrive(r *run) { r.deferred.push(p) }
@@ -141,11 +147,13 @@ func (p *posting) do(r *run) {
 			continue
 		}
 		switch why := r.root.crash; {
-		case t.state == fresh && why != nil:
+		case t.state == fresh && why != nil && !p.starter.isProtected():
 			t.refuse(why.err)
 		case t.state == fresh:
 			t.side = nowhere
-			r.startIn(t, r.root, nil)
+			r.enrol(t, r.root, p.starter.ifProtected())
+			t.ctx.Store(r.values)
+			r.makeReady(t)
 		case t.daemon && t.state != done:
 			t.daemon = false
 			t.scope.daemons--
@@ -158,13 +166,14 @@ func (p *posting) do(r *run) {
 // submitted, so that all the rules of awaiting hold for it; but it has neither a function nor a stack.
 type submission struct {
 	message
-	c      task
-	annex  annex
-	target *task
-	ctx    context.Context // of the caller, whose values the target inherits
-	gone   atomic.Bool     // the caller has returned
-	ended  chan struct{}
-	err    error // why the target has no value, once it has ended
+	c       task
+	annex   annex
+	target  *task
+	ctx     context.Context // of the caller, whose values the target inherits
+	starter *task           // of the thread that is the caller, if it is one of shielded code
+	gone    atomic.Bool     // the caller has returned
+	ended   chan struct{}
+	err     error // why the target has no value, once it has ended
 }
 
 func newSubmission(t *task, caller uintptr) *submission {
@@ -198,7 +207,7 @@ func (s *submission) do(r *run) {
 		return
 	}
 	c.loop.Store(r.loop)
-	r.enrol(c, r.root, nil)
+	r.enrol(c, r.root, s.starter.ifProtected())
 	c.ctx.Store(r.values.submitted(s.ctx))
 	c.one[0].line = &s.target.awaiters
 	c.state, c.wait, c.outcome = running, onTask, pending
@@ -210,7 +219,7 @@ func (s *submission) admit(r *run) error {
 	switch {
 	case r.live == 0: // the last coroutine has finished
 		return ErrNotRunning
-	case r.root.crash != nil:
+	case r.root.crash != nil && !s.starter.isProtected():
 		return r.root.crash.err
 	case s.target.finished.Load():
 		return nil
@@ -270,22 +279,57 @@ func (w *withdrawal) do(r *run) {
 	}
 }
 
+// shieldedThreads are the threads of a loop whose coroutines are in a Shield: the coroutine by the goroutine. While a run is being
+// stopped, they alone may submit and post, and what they start is in the Shield too.
+type shieldedThreads struct{ coroutines sync.Map }
+
+// enter notes that the calling goroutine is a thread of c, which is in a Shield. The caller leaves in the end.
+func (s *shieldedThreads) enter(c *task) (leave func()) {
+	g := stack.ID()
+	if g == 0 { // goroutines cannot be told apart here
+		return func() {}
+	}
+	s.coroutines.Store(g, c)
+	return func() { s.coroutines.Delete(g) }
+}
+
+// current is the coroutine of the calling thread, if that is in a Shield; nil otherwise.
+func (s *shieldedThreads) current() *task {
+	if c, ok := s.coroutines.Load(stack.ID()); ok {
+		return c.(*task)
+	}
+	return nil
+}
+
+// isProtected reports that c, if there is one, goes on although its run is being stopped.
+func (c *task) isProtected() bool {
+	return c != nil && c.state != done && c.shield() != nil && !c.exposed()
+}
+
+// ifProtected is c, if it is protected.
+func (c *task) ifProtected() *task {
+	if c.isProtected() {
+		return c
+	}
+	return nil
+}
+
 // calledFrom returns the place from which the function so many calls further up the stack was called, and whether that was on a
 // loop, which stands still meanwhile. To look for the loop's own functions on the stack costs nothing until somebody asks, and
 // a microsecond then.
 func calledFrom(up int) (place uintptr, onLoop bool) {
 	var usual [64]uintptr
-	stack := usual[:]
-	n := runtime.Callers(up+1, stack)
-	for n == len(stack) {
-		stack = make([]uintptr, 2*n)
-		n = runtime.Callers(up+1, stack)
+	pcs := usual[:]
+	n := runtime.Callers(up+1, pcs)
+	for n == len(pcs) {
+		pcs = make([]uintptr, 2*n)
+		n = runtime.Callers(up+1, pcs)
 	}
-	for _, pc := range stack[:n] {
+	for _, pc := range pcs[:n] {
 		f := runtime.FuncForPC(pc - 1)
 		onLoop = onLoop || f != nil && slices.Contains(loopFunctions, f.Entry())
 	}
-	return stack[0] - 1, onLoop
+	return pcs[0] - 1, onLoop
 }
 
 // loopFunctions are the functions of this package that call others while a loop stands still: the loop itself, and what runs

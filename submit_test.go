@@ -1120,3 +1120,76 @@ func (b *brokenClock) Now() time.Time {
 	}
 	return time.Now()
 }
+
+// R31: while a run is being stopped, threads of shielded code may submit and post, and what they start is shielded too; others may not.
+func TestSubmitAndPostOfShieldedThreads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := tinyio.NewLoop()
+		stopping := make(chan bool)
+		var log recorder
+		begun := time.Now()
+		var mu sync.Mutex
+		at := func(what string, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			log.add("%s after %v: %v", what, time.Since(begun), describe(err))
+		}
+		work := func(name string, d time.Duration) *tinyio.Coro[int] {
+			return tinyio.New(func(co *tinyio.Co) (int, error) {
+				err := co.Sleep(d)
+				at(name, err)
+				return 7, err
+			}).Named(name)
+		}
+		thread := func(name string) func(context.Context) (int, error) {
+			return func(context.Context) (int, error) {
+				<-stopping
+				posted := l.Post(work("posted by "+name, time.Second))
+				at(name+" posts", posted)
+				v, err := tinyio.Submit(background, l, work("submitted by "+name, 2*time.Second))
+				at(fmt.Sprint(name, " has submitted ", v), err)
+				return v, nil
+			}
+		}
+		shields := func(name string, grace time.Duration, fn func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
+			return tinyio.Do(func(co *tinyio.Co) error {
+				_ = co.Shield(grace, fn)
+				return co.Err()
+			}).Named(name)
+		}
+		calls := shields("calls", time.Minute, func(co *tinyio.Co) error { _, err := tinyio.Call(co, thread("call")); return err })
+		awaits := shields("awaits", time.Minute, func(co *tinyio.Co) error { return wait(co, tinyio.RunInThread(thread("thread"))) })
+		late := shields("late", 1500*time.Millisecond, func(co *tinyio.Co) error { _, err := tinyio.Call(co, thread("late")); return err })
+		bare := tinyio.RunInThread(thread("bare"))
+		root := tinyio.Do(func(co *tinyio.Co) error {
+			if err := co.Spawn(calls, awaits, late, bare); err != nil {
+				return err
+			}
+			if err := co.Sleep(time.Second); err != nil {
+				return err
+			}
+			co.Go(func(co *tinyio.Co) error { _ = co.Sleep(time.Hour); close(stopping); return nil }) // is told first
+			return errors.Join(co.Yield(), errBoom)
+		})
+		if _, err := tinyio.RunOn(background, l, root); !errors.Is(err, errBoom) {
+			t.Errorf("Run returns %v", err)
+		}
+		slices.Sort(log.lines)
+		log.want(t,
+			"bare has submitted 0 after 1s: cancelled",
+			"bare posts after 1s: cancelled",
+			"call has submitted 7 after 3s: ok",
+			"call posts after 1s: ok",
+			"late has submitted 0 after 2.5s: cancelled",
+			"late posts after 1s: ok",
+			"posted by call after 2s: ok",
+			"posted by late after 2s: ok",
+			"posted by thread after 2s: ok",
+			"submitted by call after 3s: ok",
+			"submitted by late after 2.5s: cancelled",
+			"submitted by thread after 3s: ok",
+			"thread has submitted 7 after 3s: ok",
+			"thread posts after 1s: ok",
+		)
+	})
+}

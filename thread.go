@@ -29,6 +29,9 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 // is a host that hands it on.
 func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), kept bool) {
 	c.c.setLabels()
+	if c.c.base() != nil {
+		defer c.c.loop.Load().shielded.enter(&c.c)()
+	}
 	var v T
 	err := errExited
 	defer func() {
