@@ -277,8 +277,8 @@ func TestPlaces(t *testing.T) {
 	f.join("bob")
 }
 
-// When the server is stopped, everybody gets a goodbye, after what was said before, and it has gone within 2 seconds, however many do
-// not read or have not said who they are.
+// When the server is stopped, everybody gets a goodbye, after what was said before, and it has gone within 2 seconds, although one
+// does not read and one has not said who it is.
 func TestGoodbye(t *testing.T) {
 	f := start(t, 100)
 	stuck := f.join("stuck")

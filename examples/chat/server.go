@@ -70,7 +70,10 @@ func (s *server) accept(co *tinyio.Co, l net.Listener) error {
 // guard runs the session of a connection by itself: whatever goes wrong in it, a panic too, ends no other.
 func (s *server) guard(co *tinyio.Co, conn net.Conn) error {
 	defer conn.Close()
-	_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return s.session(co, newClient(conn)) }).Named(conn.RemoteAddr().String()))
+	session := tinyio.Do(func(co *tinyio.Co) error {
+		return s.session(co, newClient(conn))
+	}).Named(conn.RemoteAddr().String())
+	_, err := tinyio.Isolate(co, session)
 	if err != nil && !errors.Is(err, tinyio.ErrCancelled) {
 		s.log.Printf("%v: %+v", conn.RemoteAddr(), err)
 	}

@@ -47,8 +47,10 @@ func run(ctx context.Context, args []string, transport http.RoundTripper, stdout
 	n := flags.Int("n", 8, "fetch at most `N` pages at once")
 	perSecond := flags.Float64("rate", 10, "make at most `N` requests a second")
 	tries := flags.Int("tries", 5, "ask at most `N` times for a page")
-	pause := flags.Duration("pause", backoff.DefaultInitialInterval, "pause for about this `long` before asking again, and for longer each time")
-	jitter := flags.Float64("jitter", backoff.DefaultRandomizationFactor, "make a pause longer or shorter by up to this `part` of it")
+	pause := flags.Duration("pause", backoff.DefaultInitialInterval,
+		"pause for about this `long` before asking again, and for longer each time")
+	jitter := flags.Float64("jitter", backoff.DefaultRandomizationFactor,
+		"make a pause longer or shorter by up to this `part` of it")
 	timeout := flags.Duration("timeout", time.Minute, "give up on a request after this `long`")
 	every := flags.Duration("progress", time.Second, "tell this `often` how far it is; 0 for never")
 	flags.Usage = func() {

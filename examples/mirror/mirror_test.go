@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -34,7 +35,13 @@ type site struct {
 }
 
 func newSite(handlers map[string]http.HandlerFunc) *site {
-	return &site{url: "http://site", handlers: handlers, start: time.Now(), requests: make(map[string]int), times: make(map[string][]time.Duration)}
+	return &site{
+		url:      "http://site",
+		handlers: handlers,
+		start:    time.Now(),
+		requests: make(map[string]int),
+		times:    make(map[string][]time.Duration),
+	}
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -140,8 +147,8 @@ type outcome struct {
 	files          map[string]string // content by name
 }
 
-// mirrorTo runs the program, without progress, without a limit to the rate, and with little patience, unless flags say otherwise. In
-// what it writes, the address of the site is SITE.
+// mirrorTo runs the program, without progress, without a limit to the rate, and with little patience, unless flags say otherwise.
+// In what it writes, the address of the site is SITE.
 func (s *site) mirrorTo(ctx context.Context, t *testing.T, dir string, transport http.RoundTripper, flags ...string) outcome {
 	t.Helper()
 	var stdout, stderr strings.Builder
@@ -405,6 +412,44 @@ func TestInterrupt(t *testing.T) {
 	})
 	o := s.mirrorTo(ctx, t, t.TempDir(), new(http.Transport), "-n", "1")
 	o.want(t, exitInterrupted, "3 files saved, SIZE bytes; 0 pages failed, 2 left\n", "index.html", "a", "b")
+	if o.stderr != "mirror: interrupted\n" {
+		t.Errorf("the program wrote %q", o.stderr)
+	}
+}
+
+// asProgram makes the test binary be the program.
+const asProgram = "MIRROR_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// SIGINT interrupts the program.
+func TestProgramInterrupted(t *testing.T) {
+	waiting := make(chan struct{})
+	s := serve(t, map[string]http.HandlerFunc{
+		"/": linksTo("never"),
+		"/never": func(w http.ResponseWriter, r *http.Request) {
+			close(waiting)
+			<-r.Context().Done()
+		},
+	})
+	dir := t.TempDir()
+	var stdout, stderr strings.Builder
+	cmd := exec.Command(os.Args[0], "-progress", "0", s.url, dir)
+	cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-waiting
+	cmd.Process.Signal(os.Interrupt)
+	cmd.Wait()
+	o := outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), files(t, dir)}
+	o.want(t, exitInterrupted, "1 files saved, SIZE bytes; 0 pages failed, 1 left\n", "index.html")
 	if o.stderr != "mirror: interrupted\n" {
 		t.Errorf("the program wrote %q", o.stderr)
 	}

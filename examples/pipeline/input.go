@@ -27,9 +27,9 @@ type chunk struct {
 	err     error
 }
 
-// read reads the inputs, one after another, and sends what it reads to a channel, which it closes when all has been read. It stops after
-// an error, and when ctx is done. It does not close the channel then: that would look like the end of the input to whoever has not
-// noticed yet that all is being stopped.
+// read reads the inputs, one after another, and sends what it reads to a channel, which it closes when all has been read. It stops
+// after an error, and when ctx is done. It does not close the channel then: that would look like the end of the input to whoever
+// has not noticed yet that all is being stopped.
 //
 // It does so in a goroutine that is no part of a run: nothing can interrupt a read from a terminal or a pipe, and a run would
 // wait for it.

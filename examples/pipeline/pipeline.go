@@ -90,8 +90,8 @@ func (p *pipeline) batch(co *tinyio.Co) error {
 	})
 }
 
-// collect calls emit with batches of the values of a queue, until that is closed and empty: of size values, or of fewer when the first
-// of them has waited for some time.
+// collect calls emit with batches of the values of a queue, until that is closed and empty: of size values, or of fewer when the
+// first of them has waited for some time.
 func collect[T any](co *tinyio.Co, in *tinyio.Queue[T], size int, wait time.Duration, emit func(batch []T) error) error {
 	for {
 		first, err := in.Get(co)

@@ -92,7 +92,8 @@ func TestBatches(t *testing.T) {
 	}
 }
 
-// Under every schedule, and whenever it is stopped, what is in the batches is what was put, in order, and no batch is empty or too long.
+// Under every schedule, and whenever it is stopped, what is in the batches is what was put, in order, and no batch is empty or too
+// long.
 func TestBatchesUnderEverySchedule(t *testing.T) {
 	tinyiotest.Explore(t, func(co *tinyio.Co) error {
 		in := tinyio.NewQueue[int](1)
