@@ -52,6 +52,19 @@ func (t *Thread) Outcome() (value any, err error) {
 	return v, *e
 }
 
+// Amend replaces the result of a function that has returned, before Return brings it to the loop: for a host that records results, and
+// gives the program what can be read back from the record. The function fill is given the pointer to the value and the error, as Outcome
+// returns them, and returns the error that is to take the place of that one. A panic or a Goexit that is replaced does not happen on
+// the loop. Amend panics when Outcome does.
+func (t *Thread) Amend(fill func(value any, err error) error) {
+	t.mustHaveEnded("Amend")
+	if t.returned.Load() {
+		panic("tinyio: Thread.Amend: the result of " + strconv.Quote(t.name) + " has been brought to the loop; call Amend before Return")
+	}
+	v, e := t.f.Result()
+	*e = fill(v, *e)
+}
+
 // Return brings the result to the loop. The order of these calls is the order in which the coroutines become ready. A second
 // call does nothing. It panics if the function has not returned.
 func (t *Thread) Return() {

@@ -1,0 +1,167 @@
+package durable
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// countGarbage notes that a run has ended, of which so many bytes are on the disk.
+func (j *Journal) countGarbage(bytes int64) {
+	j.mu.Lock()
+	j.garbage += bytes
+	j.mu.Unlock()
+}
+
+// compactInBackground compacts the journal if that gains enough. The store calls it when it has begun a segment.
+func (j *Journal) compactInBackground() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed || j.garbage < j.segment {
+		return
+	}
+	j.garbage = 0
+	j.running.Add(1)
+	go func() {
+		defer j.running.Done()
+		_ = j.compact() // it is tried again when another segment is full; nothing is lost
+	}()
+}
+
+// Compact rewrites the segments that are full: of the runs that have ended only the start and the end are kept, and nothing of those
+// that are forgotten. It is done in the background when that gains enough; call it to have it done now. A journal that is damaged is
+// left as it is.
+func (j *Journal) Compact() error {
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return ErrClosed
+	}
+	j.running.Add(1)
+	j.mu.Unlock()
+	defer j.running.Done()
+	if err := j.compact(); err != nil {
+		return fmt.Errorf("durable: Compact: %w", err)
+	}
+	return nil
+}
+
+func (j *Journal) compact() error {
+	j.files.Lock()
+	defer j.files.Unlock()
+	j.mu.Lock()
+	damaged := len(j.damage) > 0
+	entries := slices.Clone(j.order)
+	j.mu.Unlock()
+	j.store.mu.Lock()
+	full := slices.Clone(j.store.segments[:len(j.store.segments)-1])
+	j.store.mu.Unlock()
+	if damaged || len(full) == 0 {
+		return nil
+	}
+	ended, live := map[uint64]bool{}, map[uint64]bool{}
+	var forgotten []*entry
+	for _, e := range entries {
+		e.mu.Lock()
+		switch {
+		case j.forgets(e):
+			forgotten = append(forgotten, e)
+		case e.state.Ended():
+			ended[e.number] = true
+		default:
+			live[e.number] = true
+		}
+		e.mu.Unlock()
+	}
+	newest := j.newest(entries)
+	out := []byte(magic)
+	var first error
+	for _, g := range full {
+		data, err := j.fs.read(g.String())
+		if err != nil {
+			return err
+		}
+		scanSegment(data, false, func(_ int64, f frame) {
+			switch {
+			case live[f.run] || f.run > newest:
+				out = append(out, f.raw...)
+			case ended[f.run]:
+				if out, err = appendRest(out, f); err != nil && first == nil {
+					first = err
+				}
+			}
+		}, func(h hole) { first = fmt.Errorf("%s cannot be read at byte %d", j.store.path(g), h.offset) })
+	}
+	if first != nil {
+		return first
+	}
+	if err := j.replace(full, out); err != nil {
+		return err
+	}
+	for _, e := range forgotten {
+		j.drop(e)
+	}
+	return nil
+}
+
+// newest is the highest number of the runs given. One with a higher number has been started since.
+func (j *Journal) newest(entries []*entry) (n uint64) {
+	for _, e := range entries {
+		n = max(n, e.number)
+	}
+	return n
+}
+
+// appendRest appends to b what is kept of a record of a run that has ended.
+func appendRest(b []byte, f frame) ([]byte, error) {
+	r := new(record)
+	if err := json.Unmarshal(f.payload, r); err != nil {
+		return b, err
+	}
+	switch r.Kind {
+	case kindStart:
+		r.Value, r.Seed = nil, nil
+		return appendFrame(b, f.run, f.number, r)
+	case kindEnd:
+		return append(b, f.raw...), nil
+	}
+	return b, nil
+}
+
+// replace puts one segment in the place of some. If the process is killed meanwhile, Open finds either them or it.
+func (j *Journal) replace(old []segment, data []byte) error {
+	s := j.store
+	f, err := s.fs.create(compacting)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	g := segment{old[0].first, old[len(old)-1].last}
+	if err == nil {
+		err = s.fs.rename(compacting, g.String())
+	}
+	if err != nil {
+		_ = s.fs.remove(compacting)
+		return err
+	}
+	if err := s.fs.sync(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.segments = slices.Concat([]segment{g}, s.segments[len(old):])
+	s.mu.Unlock()
+	for _, o := range old {
+		if o != g {
+			if err := s.fs.remove(o.String()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,2 @@
+// Package durable runs programs of coroutines that outlive the process.
+package durable

@@ -1,0 +1,195 @@
+package durable
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// load reads the whole journal, when it is opened. It returns where the last segment ends.
+func (j *Journal) load() (end int64, err error) {
+	byNumber := map[uint64]*entry{}
+	get := func(number uint64) *entry {
+		e := byNumber[number]
+		if e == nil {
+			e = newEntry(j, number)
+			e.loaded = true
+			close(e.recorded)
+			byNumber[number] = e
+			j.order = append(j.order, e)
+			j.numbers = max(j.numbers, number)
+		}
+		return e
+	}
+	holes := map[*DamageError]uint64{} // by the number of the run whose they are, if that is known
+	for i, g := range j.store.segments {
+		data, err := j.fs.read(g.String())
+		if err != nil {
+			return 0, fmt.Errorf("durable: Open: %w", err)
+		}
+		var last *DamageError
+		visit := func(at int64, f frame) {
+			if f.run == 0 {
+				return
+			}
+			e := get(f.run)
+			e.bytes += int64(len(f.raw))
+			j.bytes += int64(len(f.raw))
+			switch {
+			case f.number < e.next: // a compaction was not finished
+				return
+			case f.number > e.next && e.damage == nil:
+				if e.damage = last; last == nil {
+					e.damage = &DamageError{File: j.store.path(g), Offset: at, Missing: true} // unless it has ended, and was compacted
+				}
+			}
+			e.next = f.number + 1
+			r := new(record)
+			if err := json.Unmarshal(f.payload, r); err != nil {
+				d := &DamageError{File: j.store.path(g), Offset: at, Length: int64(len(f.raw))}
+				j.damage = append(j.damage, d)
+				e.damage = d
+				return
+			}
+			e.read(r)
+		}
+		miss := func(h hole) {
+			last = &DamageError{File: j.store.path(g), Offset: h.offset, Length: h.length}
+			j.damage = append(j.damage, last)
+			if h.known && h.run != 0 {
+				holes[last] = h.run
+			}
+		}
+		end = scanSegment(data, i == len(j.store.segments)-1, visit, miss)
+	}
+	for d, number := range holes {
+		if e := get(number); e.damage == nil {
+			e.damage = d
+		}
+	}
+	j.settle()
+	return end, nil
+}
+
+// read takes in a record that was read.
+func (e *entry) read(r *record) {
+	switch r.Kind {
+	case kindStart:
+		e.id, e.program, e.input, e.seed, e.started = r.ID, r.Program, r.Value, r.Seed, time.Unix(0, r.At).UTC()
+		e.complete = true
+	case kindEnd:
+		e.state, e.result, e.err, e.ended = r.State, r.Value, r.Err.decode(nil), time.Unix(0, r.At)
+		e.history, e.input, e.seed = nil, nil, nil
+	default:
+		e.history = append(e.history, r)
+	}
+}
+
+// settle puts the runs that were read in order.
+func (j *Journal) settle() {
+	j.order = slices.DeleteFunc(j.order, func(e *entry) bool {
+		if e.state.Ended() && e.complete {
+			e.damage = nil // what it has come to is known
+			j.garbage += e.bytes
+			return j.forgets(e)
+		}
+		if !e.complete && e.damage == nil {
+			e.damage = &DamageError{File: j.dir, Missing: true}
+		}
+		if e.id == "" {
+			e.id = fmt.Sprintf("number %d of the journal", e.number)
+		}
+		if d := e.damage; d != nil {
+			if d.Missing {
+				j.damage = append(j.damage, d)
+			}
+			d.Run = e.id
+			e.state, e.err, e.history = Stopped, d, nil
+		}
+		return false
+	})
+	for _, e := range j.order {
+		j.runs[e.id] = e
+	}
+}
+
+// forgets reports that e has ended so long ago that it is forgotten.
+func (j *Journal) forgets(e *entry) bool {
+	return !j.forever && e.state.Ended() && time.Since(e.ended) > j.retained
+}
+
+// reload reads the records again of those that were stopped and have let go of them.
+func (j *Journal) reload(entries []*entry) error {
+	type target struct {
+		e       *entry
+		next    uint32
+		history []*record
+		err     error
+	}
+	targets := map[uint64]*target{}
+	for _, e := range entries {
+		e.mu.Lock()
+		if e.machine == nil && !e.loaded && !e.state.Ended() && e.damage == nil && e.refused == nil {
+			targets[e.number] = &target{e: e, next: e.next}
+		}
+		e.mu.Unlock()
+	}
+	if len(targets) == 0 {
+		return nil
+	}
+	if err := j.scan(func(f frame) {
+		t := targets[f.run]
+		if t == nil || f.number == 0 || f.number >= t.next || int(f.number) != len(t.history)+1 {
+			return
+		}
+		r := new(record)
+		if err := json.Unmarshal(f.payload, r); err != nil {
+			t.err = err
+		}
+		t.history = append(t.history, r)
+	}); err != nil {
+		return fmt.Errorf("durable: cannot read the journal: %w", err)
+	}
+	for _, t := range targets {
+		t.e.mu.Lock()
+		if t.e.machine == nil && !t.e.loaded && t.e.next == t.next { // otherwise somebody else has it, or tries again
+			t.e.history, t.e.loaded = t.history, true
+			if t.err != nil || len(t.history) != int(t.next)-1 {
+				t.e.damage = &DamageError{File: j.dir, Run: t.e.id, Missing: true}
+				t.e.setLocked(Stopped, t.e.damage)
+			}
+		}
+		t.e.mu.Unlock()
+	}
+	return nil
+}
+
+// scan calls visit for each frame of a run that is on the disk.
+func (j *Journal) scan(visit func(f frame)) error {
+	j.files.Lock()
+	defer j.files.Unlock()
+	j.store.mu.Lock()
+	segments := slices.Clone(j.store.segments)
+	j.store.mu.Unlock()
+	for _, g := range segments {
+		data, err := j.fs.read(g.String())
+		if err != nil {
+			return err
+		}
+		scanSegment(data, true, func(_ int64, f frame) {
+			if f.run != 0 {
+				visit(f)
+			}
+		}, func(hole) {})
+	}
+	return nil
+}
+
+// newRand returns the source of random numbers of a run.
+func newRand(seed []byte) *rand.Rand {
+	var s [32]byte
+	copy(s[:], seed)
+	return rand.New(rand.NewChaCha8(s))
+}

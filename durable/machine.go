@@ -1,0 +1,657 @@
+package durable
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
+)
+
+// The invariants of a machine.
+//
+//  1. The program hears of nothing from outside but records, which are on the disk, in the order in which they are there, and each at a
+//     point that depends on nothing else: when no coroutine is ready, or none has waited for busyTurns turns.
+//  2. Time stands still in between. A record carries its time. A timer that is due before it fires before it, at exactly its
+//     deadline: so timers leave no records, and fire in the same order when everything is replayed.
+//  3. What the program gets is what can be read back from the record, when it is recorded too.
+//  4. Functions of threads run only when everything that was recorded has been taken in. Which of them still have to run is
+//     known then.
+
+// busyTurns is after how many turns without a pause something from outside is taken in all the same.
+const busyTurns = 1 << 14
+
+// A machine runs a program as its records say, and beyond.
+type machine struct {
+	e       *entry
+	program *Program
+	loop    *tinyio.Loop
+	cancel  context.CancelCauseFunc
+	gone    chan struct{} // closed when it has let go of the entry
+
+	// Of the goroutine that drives the loop, and of the coroutines in their turns.
+	now       time.Time
+	history   []item // what is recorded and has not been taken in
+	replaying bool   // functions of threads are not run yet
+	turns     uint64 // that had been taken when something from outside was last taken in
+	steps     int    // since then
+	handed    int    // how many functions have been handed over
+	waiting   map[int]*step
+	stops     stops
+	current   tinyio.ID
+	name      string // of the next function that is handed over
+	boxes     map[string]*mailbox
+	random    *rand.Rand
+	recorded  map[string]int // versions of changes, by their records
+	versions  map[string]int // those that hold
+	markers   []*record      // which are recorded with what comes next
+	cause     error          // why the run was cancelled
+	halt      error          // why it cannot go on
+	result    json.RawMessage
+	err       error
+	ended     bool // the program has, with result or err
+
+	mu     sync.Mutex
+	closed bool  // nothing is taken in any more
+	come   []any // from other goroutines: *delivery, *step, *statusRequest
+	bell   chan struct{}
+}
+
+// An item is a record that the program has not heard of.
+type item struct {
+	*record
+	step *step // whose result it is, if that has run in this machine
+}
+
+// A step is a function that has been handed over to a thread.
+type step struct {
+	number int
+	name   string
+	coro   tinyio.ID // in whose turn
+	thread *hook.Thread
+}
+
+// A delivery is a record that somebody has sent.
+type delivery struct {
+	record *record
+	done   chan error
+}
+
+// A statusRequest asks what the coroutines are doing.
+type statusRequest struct{ answer chan []tinyio.Status }
+
+// A mailbox is the signals of a name.
+type mailbox struct {
+	values []json.RawMessage
+	some   tinyio.Event
+}
+
+// newMachine returns a machine for e, whose mu is held.
+func newMachine(e *entry, p *Program) *machine {
+	m := &machine{
+		e: e, program: p, gone: make(chan struct{}), bell: make(chan struct{}, 1), now: e.started, replaying: true,
+		waiting: map[int]*step{}, random: newRand(e.seed),
+	}
+	for _, r := range e.history {
+		if r.Kind == kindVersion {
+			if m.recorded == nil {
+				m.recorded = map[string]int{}
+			}
+			m.recorded[r.Name] = r.Version
+			continue
+		}
+		m.history = append(m.history, item{record: r})
+	}
+	return m
+}
+
+// live is the goroutine of the machine, from the beginning to the end of the program, or until it cannot go on.
+func (m *machine) live() {
+	defer close(m.gone)
+	defer m.leave()
+	m.run()
+}
+
+// run drives the program.
+func (m *machine) run() {
+	m.err = errors.New("durable: the program has called runtime.Goexit")
+	defer func() {
+		if p := recover(); p != nil {
+			err, ok := p.(*tinyio.PanicError)
+			if !ok {
+				err = &tinyio.PanicError{Value: p, Stack: debug.Stack()}
+			}
+			m.err = err
+		}
+		m.ended = m.halt == nil
+	}()
+	ctx, cancel := context.WithCancelCause(WithHost(m.e.j.base, m))
+	m.cancel = cancel
+	defer cancel(nil)
+	m.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(m)), tinyio.WithThreads(m.thread), tinyio.WithObserver((*observer)(m)))
+	x, err := m.program.Start(ctx, m.loop, m.e.input)
+	if err != nil {
+		m.halt = err
+		return
+	}
+	for p := range x.Steps() {
+		if m.halt == nil && (p.Blocked || m.busy()) {
+			m.halt = m.takeIn(p)
+		}
+		if m.halt != nil {
+			m.stopTaking(m.halt)
+			break
+		}
+	}
+	if m.halt != nil {
+		return
+	}
+	m.result, m.err = x.Result()
+	if len(m.history) > 0 {
+		m.halt = m.mismatch(m.history[0], nil, "the program has ended")
+	}
+}
+
+// busy reports that something from outside is to be taken in although coroutines are ready.
+func (m *machine) busy() bool {
+	m.steps++
+	return m.steps >= busyTurns && m.loop.Stats().Turns-m.turns >= busyTurns
+}
+
+// takeIn gives the program what comes next: a timer that is due, or a record.
+func (m *machine) takeIn(p tinyio.Pause) error {
+	m.steps, m.turns = 0, m.loop.Stats().Turns
+	for {
+		if m.e.j.isClosed() {
+			return ErrClosed
+		}
+		if len(m.history) == 0 {
+			m.goOn()
+			if m.isDue(p, time.Now()) && !m.hasCome() {
+				return nil
+			}
+			if err := m.wait(p); err != nil {
+				return err
+			}
+			continue
+		}
+		if m.isDue(p, time.Unix(0, m.history[0].At)) {
+			return nil
+		}
+		next := m.history[0]
+		m.history[0] = item{}
+		m.history = m.history[1:]
+		return m.take(next)
+	}
+}
+
+// isDue reports whether the next timer is due at a time, and if so makes it that of its deadline.
+func (m *machine) isDue(p tinyio.Pause, at time.Time) bool {
+	if p.Deadline.IsZero() || p.Deadline.After(at) {
+		return false
+	}
+	m.advance(p.Deadline)
+	return true
+}
+
+// advance moves the clock, never back.
+func (m *machine) advance(to time.Time) {
+	if to.After(m.now) {
+		m.now = to.UTC().Round(0)
+	}
+}
+
+// goOn runs what the program waits for when everything that was recorded has been taken in.
+func (m *machine) goOn() {
+	if !m.replaying {
+		return
+	}
+	m.replaying = false
+	m.history = nil
+	for n := 1; n <= m.handed; n++ {
+		if s := m.waiting[n]; s != nil {
+			m.begin(s)
+		}
+	}
+}
+
+// begin runs the function of s in a goroutine.
+func (m *machine) begin(s *step) {
+	go func() {
+		s.thread.Run()
+		if !m.post(s) {
+			s.thread.Return()
+		}
+	}()
+}
+
+// hasCome reports whether something has come from other goroutines.
+func (m *machine) hasCome() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.come) > 0
+}
+
+// post hands something to the goroutine of the machine. It reports whether that will get it.
+func (m *machine) post(what any) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.come = append(m.come, what)
+	select {
+	case m.bell <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// wait waits for something from outside, and records it.
+func (m *machine) wait(p tinyio.Pause) error {
+	if !m.hasCome() {
+		if !p.Blocked {
+			return m.commit([]*record{{Kind: kindTick}}, nil, nil)
+		}
+		if err := m.sleep(p); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	come := m.come
+	m.come = nil
+	m.mu.Unlock()
+	var records []*record
+	var steps []*step
+	var deliveries []*delivery
+	for _, c := range come {
+		switch c := c.(type) {
+		case *statusRequest:
+			c.answer <- m.loop.Status()
+		case *delivery:
+			records, steps = append(records, c.record), append(steps, nil)
+			deliveries = append(deliveries, c)
+		case *step:
+			records, steps = append(records, m.outcome(c)), append(steps, c)
+		}
+	}
+	return m.commit(records, steps, deliveries)
+}
+
+// sleep waits until something has come, or a timer is due, or the journal is closed.
+func (m *machine) sleep(p tinyio.Pause) error {
+	var due <-chan time.Time
+	if !p.Deadline.IsZero() {
+		d := time.Until(p.Deadline)
+		if d <= 0 {
+			return nil
+		}
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-m.bell:
+	case <-due:
+	case <-m.e.j.closing:
+	case <-p.Wake:
+		if m.cause == nil { // otherwise it may be the end of the context, which the loop knows of
+			return fmt.Errorf("durable: something came to run %q that is not recorded: from FromCallback, Recv, Send, Submit or Post, "+
+				"or an Event was set in a thread; use Step, RunInThread or Call for what is outside, and Signal for what comes from there", m.e.id)
+		}
+	}
+	return nil
+}
+
+// outcome is the record of what a function has returned.
+func (m *machine) outcome(s *step) *record {
+	v, err := s.thread.Outcome()
+	r := &record{Kind: kindStep, Step: s.number, Name: s.name, Err: encodeError(err, &m.stops)}
+	value := reflect.ValueOf(v).Elem()
+	if value.Type().Size() == 0 || value.IsZero() {
+		return r
+	}
+	data, cannot := json.Marshal(v)
+	if cannot == nil {
+		r.Value = data
+	} else if err == nil {
+		r.Err = &failure{Text: fmt.Sprintf("durable: the result of step %q cannot be recorded: %v", s.name, cannot)}
+	}
+	return r
+}
+
+// commit records what has come, and has the program hear of it in that order.
+func (m *machine) commit(records []*record, steps []*step, deliveries []*delivery) error {
+	if len(records) == 0 {
+		return nil
+	}
+	at := time.Now().UnixNano()
+	at = max(at, m.now.UnixNano())
+	for _, r := range records {
+		r.At = at
+	}
+	err := m.e.record(slices.Concat(m.markers, records)...)
+	for _, d := range deliveries {
+		d.done <- err
+	}
+	if err != nil {
+		for _, s := range steps {
+			if s != nil {
+				s.thread.Return()
+			}
+		}
+		return err
+	}
+	m.markers = nil
+	for i, r := range records {
+		it := item{record: r}
+		if steps != nil {
+			it.step = steps[i]
+		}
+		m.history = append(m.history, it)
+	}
+	return nil
+}
+
+// take has the program hear of a record.
+func (m *machine) take(it item) error {
+	m.advance(time.Unix(0, it.At))
+	switch it.Kind {
+	case kindStep:
+		s := m.waiting[it.Step]
+		if s == nil || s.name != it.Name {
+			return m.mismatch(it, s, "")
+		}
+		delete(m.waiting, it.Step)
+		if it.step == nil {
+			s.thread.Replay(func(value any) error { return m.fill(it.record, value) })
+			return nil
+		}
+		s.thread.Amend(func(value any, _ error) error {
+			reflect.ValueOf(value).Elem().SetZero()
+			return m.fill(it.record, value)
+		})
+		s.thread.Return()
+	case kindSignal:
+		b := m.box(it.Name)
+		b.values = append(b.values, it.Value)
+		b.some.Set()
+	case kindCancel:
+		if m.cause == nil {
+			m.cause = it.Err.decode(nil)
+			m.cancel(m.cause)
+		}
+	case kindTick:
+	default:
+		return m.mismatch(it, nil, fmt.Sprintf("this program does not know records of kind %q", it.Kind))
+	}
+	return nil
+}
+
+// fill gives the result of a step as it was recorded.
+func (m *machine) fill(r *record, value any) error {
+	if r.Value != nil {
+		if err := json.Unmarshal(r.Value, value); err != nil {
+			return fmt.Errorf("durable: the recorded result of step %q is no %T: %w", r.Name, reflect.ValueOf(value).Elem().Interface(), err)
+		}
+	}
+	return r.Err.decode(&m.stops)
+}
+
+// mismatch is the error that the program does not do what it did when it was recorded. The step s is what it has in the place of that, if
+// it has something.
+func (m *machine) mismatch(it item, s *step, found string) error {
+	err := &NondeterminismError{Run: m.e.id, Step: it.Step, Name: it.Name}
+	switch it.Kind {
+	case kindStep:
+		err.Expected = fmt.Sprintf("step %d, %q", it.Step, it.Name)
+	default:
+		err.Expected = strings.TrimSuffix(fmt.Sprintf("%s %q", it.Kind, it.Name), ` ""`)
+	}
+	status := m.loop.Status()
+	if s != nil {
+		err.Place, err.Found = placeOf(status, s), fmt.Sprintf("step %d, %q", s.number, s.name)
+		return err
+	}
+	if err.Found = found; found != "" {
+		return err
+	}
+	err.Found = fmt.Sprintf("after %d steps the program has come to an end", m.handed)
+	if len(status) > 0 {
+		first := status[0]
+		err.Place = place(first.Frame)
+		err.Found = fmt.Sprintf("the program has come to step %d, and waits: %v", m.handed, first)
+	}
+	return err
+}
+
+// placeOf is where the program waits for a step.
+func placeOf(status []tinyio.Status, s *step) string {
+	for _, t := range status {
+		if slices.Contains(t.For, s.coro) {
+			return place(t.Frame)
+		}
+	}
+	for _, t := range status {
+		if t.ID == s.coro {
+			return place(t.Frame)
+		}
+	}
+	return ""
+}
+
+func place(f tinyio.Frame) string { return fmt.Sprintf("%s:%d", f.File, f.Line) }
+
+// stopTaking lets go of everything outside, because the machine cannot go on: nobody waits for it, and the functions that run still have only to
+// return.
+func (m *machine) stopTaking(why error) {
+	m.halt = why
+	m.mu.Lock()
+	m.closed = true
+	come := m.come
+	m.come = nil
+	m.mu.Unlock()
+	for _, c := range come {
+		switch c := c.(type) {
+		case *statusRequest:
+			c.answer <- nil
+		case *delivery:
+			c.done <- why
+		case *step:
+			c.thread.Return()
+		}
+	}
+	for _, it := range m.history {
+		if it.step != nil {
+			it.step.thread.Return()
+		}
+	}
+	if m.replaying {
+		for n := 1; n <= m.handed; n++ {
+			if s := m.waiting[n]; s != nil {
+				s.thread.Fail(why)
+			}
+		}
+	}
+	m.cancel(why)
+}
+
+// leave records the end of the program, if it has come, and lets go of the entry.
+func (m *machine) leave() {
+	if !m.ended {
+		m.stopTaking(m.halt)
+		if errors.Is(m.halt, ErrClosed) {
+			m.e.leave(Running, nil, nil)
+			return
+		}
+		m.e.leave(Stopped, fmt.Errorf("run %q cannot go on: %w", m.e.id, m.halt), nil)
+		return
+	}
+	state := Succeeded
+	if m.err != nil {
+		if state = Failed; m.cause != nil && errors.Is(m.err, m.cause) {
+			state = Cancelled
+		}
+	}
+	r := &record{Kind: kindEnd, At: max(time.Now().UnixNano(), m.now.UnixNano()), Value: m.result, Err: encodeError(m.err, nil), State: state}
+	err := m.e.record(append(m.markers, r)...)
+	m.halt = ErrEnded
+	if err != nil {
+		m.halt = err
+	}
+	m.stopTaking(m.halt)
+	switch {
+	case err == nil:
+		m.e.leave(state, r.Err.decode(nil), m.result)
+	case errors.Is(err, ErrClosed):
+		m.e.leave(Running, nil, nil)
+	default:
+		m.e.leave(Stopped, fmt.Errorf("run %q cannot go on: %w", m.e.id, err), nil)
+	}
+}
+
+// A clock is the time in a run.
+type clock machine
+
+func (c *clock) Now() time.Time { return c.now }
+
+// Idle lets time pass when the machine has let go of the loop, and what is left is to stop.
+func (c *clock) Idle(p hook.Pause) bool {
+	switch {
+	case !p.Deadline.IsZero():
+		c.now = p.Deadline
+	case p.Threads > 0:
+		<-p.Wake
+	default:
+		return false
+	}
+	return true
+}
+
+// An observer notes for which errors coroutines are stopped, and whose turn it is.
+type observer machine
+
+func (o *observer) Observe(n hook.Note) {
+	switch n.What {
+	case hook.Stopped:
+		o.stops.add(n.Err)
+	case hook.Resumed:
+		o.current = n.Coro
+	}
+}
+
+// thread takes over the function of a thread.
+func (m *machine) thread(t *hook.Thread) {
+	name := cmp.Or(m.name, stableName(t.Name()))
+	m.name = ""
+	if m.halt != nil {
+		t.Fail(m.halt)
+		return
+	}
+	m.handed++
+	s := &step{number: m.handed, name: name, coro: m.current, thread: t}
+	m.waiting[s.number] = s
+	if !m.replaying {
+		m.begin(s)
+	}
+}
+
+// What follows makes m a Host.
+
+func (m *machine) ID() string         { return m.e.id }
+func (m *machine) Engine() Engine     { return m.e.j }
+func (m *machine) Random() *rand.Rand { return m.random }
+
+func (m *machine) NameStep(name string) int {
+	m.name = name
+	return m.handed + 1
+}
+
+func (m *machine) box(name string) *mailbox {
+	b := m.boxes[name]
+	if b == nil {
+		if m.boxes == nil {
+			m.boxes = map[string]*mailbox{}
+		}
+		b = new(mailbox)
+		m.boxes[name] = b
+	}
+	return b
+}
+
+func (m *machine) Receive(co *tinyio.Co, name string) (json.RawMessage, error) {
+	b := m.box(name)
+	for len(b.values) == 0 || co.Err() != nil {
+		if len(b.values) == 0 {
+			b.some.Clear()
+		}
+		if err := b.some.Wait(co); err != nil {
+			return nil, err
+		}
+	}
+	v := b.values[0]
+	b.values[0] = nil
+	b.values = b.values[1:]
+	return v, nil
+}
+
+func (m *machine) Version(co *tinyio.Co, change string, min, max int) (int, error) {
+	v, known := m.versions[change]
+	if !known {
+		if v, known = m.recorded[change]; !known {
+			if v = max; m.replaying && len(m.history) > 0 {
+				v = min
+			} else {
+				m.markers = append(m.markers, &record{Kind: kindVersion, Name: change, Version: max})
+			}
+		}
+		if m.versions == nil {
+			m.versions = map[string]int{}
+		}
+		m.versions[change] = v
+	}
+	if v < min || v > max {
+		err := &NondeterminismError{
+			Run: m.e.id, Step: m.handed, Name: change, Expected: fmt.Sprintf("a program that knows version %d of the change", v),
+			Found: fmt.Sprintf("versions %d to %d", min, max),
+		}
+		for _, s := range m.loop.Status() {
+			if s.ID == m.current {
+				err.Place = place(s.Frame)
+			}
+		}
+		m.halt = err
+		return 0, err
+	}
+	return v, nil
+}
+
+// A NondeterminismError says that a program does not do what it did when it was recorded, since it has changed, or depends on something
+// that is not recorded. The run is [Stopped], and nothing has happened: with a program that fits, it goes on.
+type NondeterminismError struct {
+	Run      string
+	Step     int    // the number of the step, from 1
+	Name     string // of the step that was recorded, or of the change
+	Place    string // the file and line where the program waits instead, if it does
+	Expected string // what the record says
+	Found    string // what the program does
+}
+
+func (e *NondeterminismError) Error() string {
+	at := ""
+	if e.Place != "" {
+		at = " at " + e.Place
+	}
+	return fmt.Sprintf("durable: run %q: the program does not do what it did when it was recorded: expected %s; found %s%s; "+
+		"put the old program back, or use Version for the change", e.Run, e.Expected, e.Found, at)
+}

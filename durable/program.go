@@ -1,0 +1,201 @@
+package durable
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+)
+
+// Receive returns the next signal of a name, waiting for one if there is none: in the order in which they were sent. With an error the signal
+// has not been taken, unless it is that the signal is no T.
+func Receive[T any](co *tinyio.Co, name string) (T, error) {
+	var v T
+	value, err := hostOf(co, "Receive").Receive(co, name)
+	if err != nil {
+		return v, err
+	}
+	if err := json.Unmarshal(value, &v); err != nil {
+		return v, fmt.Errorf("durable: Receive: the signal %q is no %T: %w", name, v, err)
+	}
+	return v, nil
+}
+
+// Version returns which version of a change holds in the run. A run that has not been here yet takes max, and keeps to it whenever it is
+// replayed. A run that was beyond this place before the change was made has min. So a program changes under runs that are under way:
+//
+//	v, err := durable.Version(co, "check the address", 0, 1)
+//	if err != nil {
+//		return err
+//	}
+//	if v >= 1 { … }
+//
+// It is an error, a [*NondeterminismError], if the run has a version that is less than min or greater than max. It does not suspend.
+func Version(co *tinyio.Co, change string, min, max int) (int, error) {
+	if change == "" || min > max {
+		panic("durable: Version: the change has no name, or min is greater than max; give it a name, and the oldest and the newest version that the program knows")
+	}
+	return hostOf(co, "Version").Version(co, change, min, max)
+}
+
+// Now is the time in the run: that of the latest thing that came from outside, or of the latest timer. It is co.Now().
+func Now(co *tinyio.Co) time.Time {
+	hostOf(co, "Now")
+	return co.Now()
+}
+
+// Random is the run's source of random numbers: they are the same whenever the run is replayed. Do not use it in a step.
+func Random(co *tinyio.Co) *rand.Rand { return hostOf(co, "Random").Random() }
+
+// NewUUID returns a random UUID, the same one whenever the run is replayed: as a key for effects that must not happen twice.
+func NewUUID(co *tinyio.Co) string {
+	r := Random(co)
+	a, b := r.Uint64(), r.Uint64()
+	a = a&^0xf000 | 0x4000       // version 4
+	b = b&^(0b11<<62) | 0b10<<62 // the variant of RFC 9562
+	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", a>>32, a>>16&0xffff, a&0xffff, b>>48, b&(1<<48-1))
+}
+
+// RunID is the id of the run that co is part of.
+func RunID(co *tinyio.Co) string { return hostOf(co, "RunID").ID() }
+
+// A StepOption says how a [Step] is taken.
+type StepOption interface{ setStep(*stepOptions) }
+
+type stepOptions struct {
+	retry   Retry
+	timeout time.Duration
+}
+
+// A Retry is how often, and when, a [Step] that has failed is tried again.
+type Retry struct {
+	Attempts int              // at most; 0 is as many as it takes
+	Wait     time.Duration    // before the second attempt; then twice as long each time
+	MaxWait  time.Duration    // at most; 0 is no limit
+	If       func(error) bool // reports whether another attempt makes sense; nil is always. It sees the error as it is recorded
+}
+
+func (r Retry) setStep(o *stepOptions) { o.retry = r }
+
+type attemptTimeout time.Duration
+
+func (d attemptTimeout) setStep(o *stepOptions) { o.timeout = time.Duration(d) }
+
+// AttemptTimeout limits each attempt of a [Step] to d: then the context of its function is done. It is a timer in the process, and
+// begins again if the step does.
+func AttemptTimeout(d time.Duration) StepOption { return attemptTimeout(d) }
+
+// A RetryError is the error of a [Step] that has failed for the last time.
+type RetryError struct {
+	Step     string
+	Attempts int
+	Err      error // of the last attempt
+}
+
+func (e *RetryError) Error() string {
+	return fmt.Sprintf("durable: step %q failed %d times, the last time with: %v", e.Step, e.Attempts, e.Err)
+}
+
+// Unwrap gives Err.
+func (e *RetryError) Unwrap() error { return e.Err }
+
+type keyKey struct{}
+
+// Key is the key of the [Step] whose function was given ctx: the same for each attempt of the step, also after a crash, and of no other. It
+// is what a service wants to be told that it may not do a thing twice. Outside a Step it is empty.
+func Key(ctx context.Context) string {
+	key, _ := ctx.Value(keyKey{}).(string)
+	return key
+}
+
+// Step is [tinyio.Call] under a name. What fn returns is recorded, and a replay returns that. Without a [Retry] the error is exactly
+// what fn returned; with one, an error of the last attempt is a [*RetryError]. Each attempt is recorded, and waits between
+// them are timers like any other, so they are not begun anew after a crash. If the caller is stopped, no further attempt is made.
+func Step[T any](co *tinyio.Co, name string, fn func(ctx context.Context) (T, error), opts ...StepOption) (T, error) {
+	if name == "" || fn == nil {
+		panic("durable: Step: the name is empty or the function is nil; it needs both")
+	}
+	h := hostOf(co, "Step")
+	o := stepOptions{retry: Retry{Attempts: 1}}
+	for _, opt := range opts {
+		opt.setStep(&o)
+	}
+	key := ""
+	for attempt, wait := 1, o.retry.Wait; ; attempt++ {
+		n := h.NameStep(name)
+		if key == "" {
+			key = fmt.Sprintf("%s/%d", h.ID(), n)
+		}
+		v, err := tinyio.Call(co, func(ctx context.Context) (T, error) {
+			ctx = context.WithValue(ctx, keyKey{}, key)
+			if o.timeout > 0 {
+				limited, cancel := context.WithTimeout(ctx, o.timeout)
+				defer cancel()
+				ctx = limited
+			}
+			return fn(ctx)
+		})
+		h.NameStep("") // if the caller is stopped already, nothing was called
+		r := o.retry
+		switch {
+		case err == nil || r.Attempts == 1 || co.Err() != nil:
+			return v, err
+		case r.Attempts > 0 && attempt >= r.Attempts, r.If != nil && !r.If(err):
+			return v, &RetryError{name, attempt, err}
+		}
+		if stopped := co.Sleep(wait); stopped != nil {
+			return v, stopped
+		}
+		if wait *= 2; r.MaxWait > 0 && wait > r.MaxWait {
+			wait = r.MaxWait
+		}
+	}
+}
+
+// Child returns a coroutine that starts a run of another program, or of the same, with an id of its own, and whose value is the result
+// of that. When the coroutine is stopped, the run is cancelled, and the coroutine waits for its end. If id is empty, it is made from that
+// of the run and the number of the step.
+//
+// The child has a history of its own, which keeps that of a run short that does a great many things.
+func Child[In, Out any](co *tinyio.Co, program, id string, in In) *tinyio.Coro[Out] {
+	h := hostOf(co, "Child")
+	name := "child " + program
+	return tinyio.New(func(co *tinyio.Co) (Out, error) {
+		n := h.NameStep(name)
+		if id == "" {
+			id = fmt.Sprintf("%s/%d", h.ID(), n)
+		}
+		v, err := tinyio.Call(co, func(ctx context.Context) (Out, error) { return runChild[In, Out](ctx, h.Engine(), program, id, in) })
+		h.NameStep("")
+		return v, err
+	}).Named(name)
+}
+
+// runChild starts a child and waits for it. If that ends because the run is put aside, the child is left as it is.
+func runChild[In, Out any](ctx context.Context, e Engine, program, id string, in In) (out Out, err error) {
+	run, err := Start[In, Out](ctx, e, program, id, in)
+	if err != nil {
+		return out, err
+	}
+	out, err = run.Result(ctx)
+	if ctx.Err() == nil {
+		return out, err
+	}
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ErrClosed) || errors.Is(cause, tinyio.ErrAbandoned) {
+		return out, cause
+	}
+	rest := context.WithoutCancel(ctx)
+	if err := run.Cancel(rest, cause); err != nil {
+		return out, err
+	}
+	out, err = run.Result(rest)
+	if err != nil && run.cancelled(rest) {
+		err = cause // the very error, so that the coroutine has stopped cleanly
+	}
+	return out, err
+}
