@@ -22,8 +22,9 @@ type Engine interface {
 	// nothing, unless that is of another program: then it is an error.
 	StartRun(ctx context.Context, program, id string, input json.RawMessage) error
 	// AwaitRun returns the result of a run, or its error, when it has ended. The error of a run is a *RunError around what the program has
-	// returned; any other error says why the engine cannot tell.
-	AwaitRun(ctx context.Context, id string) (json.RawMessage, error)
+	// returned; any other error says why the engine cannot tell. Of a run that is stopped it is the reason, unless patient is true: then
+	// AwaitRun waits until the run has gone on, and ended.
+	AwaitRun(ctx context.Context, id string, patient bool) (json.RawMessage, error)
 	// CancelRun asks a run to stop, and returns when that will not be forgotten any more. If the run has ended it does nothing.
 	CancelRun(ctx context.Context, id string, cause error) error
 	// SignalRun sends a value to a run, and returns when that will not be forgotten any more.
@@ -86,6 +87,8 @@ type Program struct {
 type Execution interface {
 	// Steps is that of tinyio.Runtime. A panic of the program comes out of the range.
 	Steps() iter.Seq[tinyio.Pause]
+	// Discard is that of tinyio.Runtime.
+	Discard()
 	// Result is the result, when the range over Steps has ended.
 	Result() (json.RawMessage, error)
 }
@@ -220,12 +223,18 @@ func (r *Run[Out]) ID() string { return r.id }
 // Result waits until the run has ended, and returns its result, or the error of its program. Any time later it returns the same. If the run
 // cannot go on, the error says why: see [Stopped]. If ctx is done first, the error is context.Cause(ctx); the run does not care.
 func (r *Run[Out]) Result(ctx context.Context) (Out, error) {
+	out, err := r.await(ctx, false)
+	if e, ok := err.(*RunError); ok {
+		err = e.Err
+	}
+	return out, err
+}
+
+// await is Result with a *RunError for the error of the program.
+func (r *Run[Out]) await(ctx context.Context, patient bool) (Out, error) {
 	var out Out
-	v, err := r.engine.AwaitRun(ctx, r.id)
+	v, err := r.engine.AwaitRun(ctx, r.id, patient)
 	if err != nil {
-		if e, ok := err.(*RunError); ok {
-			err = e.Err
-		}
 		return out, err
 	}
 	if err := json.Unmarshal(v, &out); err != nil {
@@ -241,13 +250,6 @@ func (r *Run[Out]) Cancel(ctx context.Context, cause error) error {
 		cause = context.Canceled
 	}
 	return r.engine.CancelRun(ctx, r.id, cause)
-}
-
-// cancelled reports that the run has ended because it was cancelled.
-func (r *Run[Out]) cancelled(ctx context.Context) bool {
-	_, err := r.engine.AwaitRun(ctx, r.id)
-	e, ok := err.(*RunError)
-	return ok && e.Cancelled
 }
 
 // Signal sends a value to a run, whose program gets it from [Receive]. It returns when the value is recorded: then the run has it for certain, and

@@ -302,7 +302,7 @@ func (j *Journal) drop(e *entry) {
 }
 
 // AwaitRun is the Journal's side of [Run.Result].
-func (j *Journal) AwaitRun(ctx context.Context, id string) (json.RawMessage, error) {
+func (j *Journal) AwaitRun(ctx context.Context, id string, patient bool) (json.RawMessage, error) {
 	for {
 		e, err := j.find(id)
 		if err != nil {
@@ -311,12 +311,12 @@ func (j *Journal) AwaitRun(ctx context.Context, id string) (json.RawMessage, err
 		e.mu.Lock()
 		state, result, err, changed := e.state, e.result, e.err, e.changed
 		e.mu.Unlock()
-		switch state {
-		case Succeeded:
+		switch {
+		case state == Succeeded:
 			return result, nil
-		case Failed, Cancelled:
+		case state.Ended():
 			return nil, &RunError{id, err, state == Cancelled}
-		case Stopped:
+		case state == Stopped && !patient:
 			return nil, err
 		}
 		select {

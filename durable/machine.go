@@ -43,6 +43,7 @@ type machine struct {
 	now       time.Time
 	history   []item // what is recorded and has not been taken in
 	replaying bool   // functions of threads are not run yet
+	verifying bool   // nor will they be: it stops when everything that was recorded has been taken in
 	turns     uint64 // that had been taken when something from outside was last taken in
 	steps     int    // since then
 	handed    int    // how many functions have been handed over
@@ -60,6 +61,8 @@ type machine struct {
 	result    json.RawMessage
 	err       error
 	ended     bool // the program has, with result or err
+
+	threads sync.WaitGroup // which run functions
 
 	mu     sync.Mutex
 	closed bool  // nothing is taken in any more
@@ -149,16 +152,19 @@ func (m *machine) run() {
 			m.halt = m.takeIn(p)
 		}
 		if m.halt != nil {
-			m.stopTaking(m.halt)
-			break
+			m.stopTaking()
+			x.Discard()
 		}
 	}
 	if m.halt != nil {
 		return
 	}
 	m.result, m.err = x.Result()
-	if len(m.history) > 0 {
-		m.halt = m.mismatch(m.history[0], nil, "the program has ended")
+	for _, it := range m.history { // of signals that nobody has received there may be some
+		if it.Kind == kindStep {
+			m.halt = m.mismatch(it, nil, fmt.Sprintf("the program has ended after %d steps", m.handed))
+			return
+		}
 	}
 }
 
@@ -176,6 +182,9 @@ func (m *machine) takeIn(p tinyio.Pause) error {
 			return ErrClosed
 		}
 		if len(m.history) == 0 {
+			if m.verifying {
+				return errVerified
+			}
 			m.goOn()
 			if m.isDue(p, time.Now()) && !m.hasCome() {
 				return nil
@@ -227,12 +236,12 @@ func (m *machine) goOn() {
 
 // begin runs the function of s in a goroutine.
 func (m *machine) begin(s *step) {
-	go func() {
+	m.threads.Go(func() {
 		s.thread.Run()
 		if !m.post(s) {
 			s.thread.Return()
 		}
-	}()
+	})
 }
 
 // hasCome reports whether something has come from other goroutines.
@@ -274,6 +283,7 @@ func (m *machine) wait(p tinyio.Pause) error {
 	var records []*record
 	var steps []*step
 	var deliveries []*delivery
+	var cannot error // the run go on
 	for _, c := range come {
 		switch c := c.(type) {
 		case *statusRequest:
@@ -282,10 +292,20 @@ func (m *machine) wait(p tinyio.Pause) error {
 			records, steps = append(records, c.record), append(steps, nil)
 			deliveries = append(deliveries, c)
 		case *step:
+			_, err := c.thread.Outcome()
+			if errors.Is(err, ErrClosed) && m.e.j.isClosed() { // it says nothing but what takeIn is about to find
+				c.thread.Return()
+				continue
+			}
+			if u, ok := err.(*unavailable); ok {
+				cannot = u.err
+				c.thread.Return()
+				continue
+			}
 			records, steps = append(records, m.outcome(c)), append(steps, c)
 		}
 	}
-	return m.commit(records, steps, deliveries)
+	return cmp.Or(m.commit(records, steps, deliveries), cannot)
 }
 
 // sleep waits until something has come, or a timer is due, or the journal is closed.
@@ -345,11 +365,6 @@ func (m *machine) commit(records []*record, steps []*step, deliveries []*deliver
 		d.done <- err
 	}
 	if err != nil {
-		for _, s := range steps {
-			if s != nil {
-				s.thread.Return()
-			}
-		}
 		return err
 	}
 	m.markers = nil
@@ -423,14 +438,9 @@ func (m *machine) mismatch(it item, s *step, found string) error {
 		err.Place, err.Found = placeOf(status, s), fmt.Sprintf("step %d, %q", s.number, s.name)
 		return err
 	}
-	if err.Found = found; found != "" {
-		return err
-	}
-	err.Found = fmt.Sprintf("after %d steps the program has come to an end", m.handed)
-	if len(status) > 0 {
-		first := status[0]
-		err.Place = place(first.Frame)
-		err.Found = fmt.Sprintf("the program has come to step %d, and waits: %v", m.handed, first)
+	if err.Found = found; found == "" && len(status) > 0 {
+		err.Place = place(status[0].Frame)
+		err.Found = fmt.Sprintf("a program that has taken %d steps, and waits: %v", m.handed, status[0])
 	}
 	return err
 }
@@ -452,10 +462,8 @@ func placeOf(status []tinyio.Status, s *step) string {
 
 func place(f tinyio.Frame) string { return fmt.Sprintf("%s:%d", f.File, f.Line) }
 
-// stopTaking lets go of everything outside, because the machine cannot go on: nobody waits for it, and the functions that run still have only to
-// return.
-func (m *machine) stopTaking(why error) {
-	m.halt = why
+// stopTaking lets go of everything outside: nobody gets an answer any more but that the run cannot go on, or has ended.
+func (m *machine) stopTaking() {
 	m.mu.Lock()
 	m.closed = true
 	come := m.come
@@ -466,77 +474,56 @@ func (m *machine) stopTaking(why error) {
 		case *statusRequest:
 			c.answer <- nil
 		case *delivery:
-			c.done <- why
+			if m.ended {
+				c.done <- fmt.Errorf("%w: %q", ErrEnded, m.e.id)
+			} else {
+				c.done <- m.halt
+			}
 		case *step:
 			c.thread.Return()
 		}
 	}
-	for _, it := range m.history {
-		if it.step != nil {
-			it.step.thread.Return()
-		}
-	}
-	if m.replaying {
-		for n := 1; n <= m.handed; n++ {
-			if s := m.waiting[n]; s != nil {
-				s.thread.Fail(why)
-			}
-		}
-	}
-	m.cancel(why)
 }
 
 // leave records the end of the program, if it has come, and lets go of the entry.
 func (m *machine) leave() {
+	state, err, result := Running, error(nil), json.RawMessage(nil)
+	if m.ended {
+		r := m.end()
+		m.halt = m.e.record(append(m.markers, r)...)
+		m.ended = m.halt == nil
+		state, err, result = r.State, r.Err.decode(nil), r.Value
+	}
+	m.stopTaking()
+	m.threads.Wait()
 	if !m.ended {
-		m.stopTaking(m.halt)
-		if errors.Is(m.halt, ErrClosed) {
-			m.e.leave(Running, nil, nil)
-			return
-		}
-		m.e.leave(Stopped, fmt.Errorf("run %q cannot go on: %w", m.e.id, m.halt), nil)
-		return
-	}
-	state := Succeeded
-	if m.err != nil {
-		if state = Failed; m.cause != nil && errors.Is(m.err, m.cause) {
-			state = Cancelled
+		if state, err = Stopped, fmt.Errorf("run %q cannot go on: %w", m.e.id, m.halt); errors.Is(m.halt, ErrClosed) {
+			state = Running
 		}
 	}
-	r := &record{Kind: kindEnd, At: max(time.Now().UnixNano(), m.now.UnixNano()), Value: m.result, Err: encodeError(m.err, nil), State: state}
-	err := m.e.record(append(m.markers, r)...)
-	m.halt = ErrEnded
-	if err != nil {
-		m.halt = err
-	}
-	m.stopTaking(m.halt)
+	m.e.leave(state, err, result)
+}
+
+// end is the record of how the program has ended.
+func (m *machine) end() *record {
+	r := &record{Kind: kindEnd, At: max(time.Now().UnixNano(), m.now.UnixNano()), State: Succeeded}
 	switch {
-	case err == nil:
-		m.e.leave(state, r.Err.decode(nil), m.result)
-	case errors.Is(err, ErrClosed):
-		m.e.leave(Running, nil, nil)
+	case m.err == nil:
+		r.Value = m.result
+		return r
+	case m.cause != nil && errors.Is(m.err, m.cause):
+		r.State = Cancelled
 	default:
-		m.e.leave(Stopped, fmt.Errorf("run %q cannot go on: %w", m.e.id, err), nil)
+		r.State = Failed
 	}
+	r.Err = encodeError(m.err, nil)
+	return r
 }
 
 // A clock is the time in a run.
 type clock machine
 
 func (c *clock) Now() time.Time { return c.now }
-
-// Idle lets time pass when the machine has let go of the loop, and what is left is to stop.
-func (c *clock) Idle(p hook.Pause) bool {
-	switch {
-	case !p.Deadline.IsZero():
-		c.now = p.Deadline
-	case p.Threads > 0:
-		<-p.Wake
-	default:
-		return false
-	}
-	return true
-}
 
 // An observer notes for which errors coroutines are stopped, and whose turn it is.
 type observer machine

@@ -179,23 +179,47 @@ func Child[In, Out any](co *tinyio.Co, program, id string, in In) *tinyio.Coro[O
 func runChild[In, Out any](ctx context.Context, e Engine, program, id string, in In) (out Out, err error) {
 	run, err := Start[In, Out](ctx, e, program, id, in)
 	if err != nil {
-		return out, err
+		return out, &unavailable{err}
 	}
-	out, err = run.Result(ctx)
-	if ctx.Err() == nil {
-		return out, err
+	out, err = run.await(ctx, true)
+	if ctx.Err() != nil && err != nil {
+		if _, ended := err.(*RunError); !ended {
+			return cancelChild(ctx, run)
+		}
 	}
+	return out, resultOfChild(err)
+}
+
+// cancelChild cancels a child because the coroutine that waits for it is stopped, and waits for its end.
+func cancelChild[Out any](ctx context.Context, run *Run[Out]) (out Out, err error) {
 	cause := context.Cause(ctx)
-	if errors.Is(cause, ErrClosed) || errors.Is(cause, tinyio.ErrAbandoned) {
-		return out, cause
+	if errors.Is(cause, tinyio.ErrAbandoned) {
+		return out, &unavailable{cause}
 	}
 	rest := context.WithoutCancel(ctx)
 	if err := run.Cancel(rest, cause); err != nil {
-		return out, err
+		return out, &unavailable{err}
 	}
-	out, err = run.Result(rest)
-	if err != nil && run.cancelled(rest) {
-		err = cause // the very error, so that the coroutine has stopped cleanly
+	out, err = run.await(rest, true)
+	if e, ok := err.(*RunError); ok && e.Cancelled {
+		return out, cause // the very error, so that the coroutine has stopped cleanly
 	}
-	return out, err
+	return out, resultOfChild(err)
 }
+
+// resultOfChild is the error of a step that has waited for a child.
+func resultOfChild(err error) error {
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *RunError:
+		return e.Err
+	}
+	return &unavailable{err}
+}
+
+// An unavailable error is no result of a step: the engine cannot do what the step is about, for now. It stops the run.
+type unavailable struct{ err error }
+
+func (e *unavailable) Error() string { return e.err.Error() }
+func (e *unavailable) Unwrap() error { return e.err }
