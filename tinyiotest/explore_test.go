@@ -250,6 +250,10 @@ await chain, from the first coroutine to the one that failed:
 reader, in …/.unready.func2
 	…/explore_test.go:0
 
+what the others were doing:
+	…/.unready: ready at …/explore_test.go:0
+	writer: ready at …/explore_test.go:0
+
 to run it again:
 
 	TINYIO_SCHEDULE=a,0:1 go test -run '^TestReport$' github.com/tinyio-go/tinyio/tinyiotest
@@ -457,6 +461,23 @@ func TestThreadsInRealTime(t *testing.T) {
 	if !strings.Contains(r.fatal, "it leaves a goroutine behind") {
 		t.Errorf("Explore says\n%s", r.fatal)
 	}
+}
+
+// A call that takes its time is waited for, as a thread is: that nobody is ready meanwhile is no deadlock.
+func TestCallsAreWaitedFor(t *testing.T) {
+	noLeaks(t)
+	program := func(co *tinyio.Co) error {
+		return co.Call(func(ctx context.Context) error {
+			select {
+			case <-time.After(2 * tinyio.ThreadPatience):
+				return nil
+			case <-ctx.Done():
+				return errBroken
+			}
+		})
+	}
+	tinyiotest.Explore(t, program)
+	tinyiotest.Explore(struct{ testing.TB }{t}, program) // in real time
 }
 
 // TestExploreInsideBubble calls Explore in a bubble of the test's own.

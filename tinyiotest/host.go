@@ -68,7 +68,7 @@ func (h hostObserver) Observe(n hook.Note) {
 		r.turns++
 		r.mix(uint64(c.number))
 	case hook.Suspended:
-		if c.outside = n.Wait == hook.Outside; c.outside {
+		if c.outside = n.Wait == hook.Outside || n.Wait == hook.Call; c.outside {
 			r.outside++
 		}
 	case hook.Woken:

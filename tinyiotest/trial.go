@@ -54,7 +54,7 @@ type trial struct {
 	hash    uint64
 	coros   []coro // by their IDs
 	started int    // coroutines
-	outside int    // coroutines that wait for a thread or callback
+	outside int    // coroutines that wait for a thread, a callback or a call
 	offered int    // at which turn faults were possible the last time
 	threads threads
 	checks  []func() error
@@ -69,7 +69,7 @@ type trial struct {
 type coro struct {
 	name    string
 	number  int
-	outside bool // waits for a thread or callback
+	outside bool // waits for a thread, a callback or a call
 	started int
 	ended   int
 }
