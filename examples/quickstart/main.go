@@ -71,7 +71,7 @@ func waitAnHour(w io.Writer) *tinyio.Coro[tinyio.Void] {
 		err := co.Sleep(time.Hour)
 		fmt.Fprintln(w, "waitAnHour:", err)
 		return err
-	})
+	}).Named("waitAnHour")
 }
 
 // printElapsed prints the time since began, on the clock of the loop.

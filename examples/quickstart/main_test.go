@@ -29,6 +29,9 @@ average, in main.average.func1
 	return slowDivide(sum, len(xs)).Await(co)
 slowDivide, in main.slowDivide.func1
 	return tinyio.New(func(co *tinyio.Co) (int, error) {
+
+what the others were doing:
+	waitAnHour: waiting for a timer at err := co.Sleep(time.Hour)
 `
 
 // TestOutput runs the program in virtual time, where the seconds that it sleeps cost nothing, and one more or less would show.
