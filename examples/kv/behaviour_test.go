@@ -1,10 +1,12 @@
 package main
 
 import (
-	"context"
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -69,6 +71,49 @@ func TestBadRequests(t *testing.T) {
 		}
 		f.want(answer{status: 400}, "PUT", "/kv/a", "x", "If-None-Match", `"1"`)
 		f.want(answer{status: 400}, "GET", "/watch", "", "Last-Event-ID", "x")
+	})
+}
+
+// Each path is a key of its own, whatever it looks like, and nobody is sent to another one.
+func TestPathsAreKeys(t *testing.T) {
+	eachServer(t, func(f *fixture) {
+		paths := []string{"b", "a//b", "a/b", "a/../b", "a/./b", "/a", "//", ".", "..", "../b", "a/", "a/..", "a%2F%2F%2Fb", "%2e%2e/b/%2E", "%20", "%00",
+			"a%3Fb", "%25", "%C3%A9", "%EF%BF%BD", "watch"}
+		for i, path := range paths {
+			f.want(answer{201, fmt.Sprintf(`"%d"`, i+1), ""}, "PUT", "/kv/"+path, path)
+		}
+		for i, path := range paths {
+			f.want(answer{200, fmt.Sprintf(`"%d"`, i+1), path}, "GET", "/kv/"+path, "")
+		}
+		f.want(answer{200, `"1"`, ""}, "HEAD", "/kv/b", "")
+		for i, c := range f.log.changes() {
+			want, err := url.PathUnescape(paths[i])
+			if err != nil || c.Key != want {
+				t.Errorf("the key of %s is %q", paths[i], c.Key)
+			}
+		}
+		for _, path := range []string{"/kv", "/", "//kv/b", "/kv/../kv/b", "/./kv/b", "/watch/", "/a/../watch", "/KV/b"} {
+			f.want(answer{status: 404}, "GET", path, "")
+		}
+		for _, method := range []string{"POST", "PATCH", "OPTIONS", "get"} {
+			f.want(answer{status: 405}, method, "/kv/b", "")
+			f.want(answer{status: 405}, method, "/watch", "")
+		}
+	})
+}
+
+// Keys that are not UTF-8 are refused. In the file they could not be told from each other.
+func TestKeysThatAreNoText(t *testing.T) {
+	eachServer(t, func(f *fixture) {
+		for _, key := range []string{"%ff", "%fe", "a%80", "%C3", "%ED%A0%80", "%C0%AF"} {
+			for _, method := range []string{"PUT", "GET", "HEAD", "DELETE"} {
+				f.want(answer{status: 400}, method, "/kv/"+key, "")
+			}
+			f.want(answer{status: 400}, "GET", "/watch?prefix="+key, "")
+		}
+		if n := len(f.log.changes()); n != 0 {
+			f.t.Errorf("there are %d changes", n)
+		}
 	})
 }
 
@@ -241,6 +286,43 @@ func TestSlowWatcher(t *testing.T) {
 	})
 }
 
+// A watcher whose prefix is quiet is told so now and then, so that it comes back to what is remembered, however much has happened
+// elsewhere.
+func TestQuietWatcher(t *testing.T) {
+	const n = 2*table.HistoryLimit - 10
+	changes := make([]table.Change, n)
+	for i := range changes {
+		changes[i] = table.Change{Version: uint64(i) + 1, Key: "a"}
+	}
+	eachServerWith(t, func() *memory { return &memory{commits: [][]table.Change{changes}} }, func(f *fixture) {
+		quiet, busy := f.follow("quiet", ""), f.follow("a", "")
+		for range 2*web.QuietLimit + 10 {
+			f.send("PUT", "/kv/a", "x")
+			if _, err := busy.next(); err != nil {
+				f.t.Fatal(err)
+			}
+		}
+		for _, want := range []uint64{n, n + web.QuietLimit, n + 2*web.QuietLimit} {
+			line, err := quiet.lines.ReadString('\n')
+			if err != nil || line != fmt.Sprintf("id: %d\n", want) {
+				f.t.Errorf("the watcher is told %q, %v, want the id %d", line, err, want)
+			}
+			if line, err := quiet.lines.ReadString('\n'); err != nil || line != "\n" {
+				f.t.Errorf("the watcher is told %q, %v, want the end of the event", line, err)
+			}
+			quiet.last = fmt.Sprint(want)
+		}
+		f.want(answer{status: 410}, "GET", "/watch", "", "Last-Event-ID", fmt.Sprint(n-table.HistoryLimit))
+		back := f.follow("quiet", quiet.last)
+		f.want(answer{201, fmt.Sprintf(`"%d"`, n+2*web.QuietLimit+11), ""}, "PUT", "/kv/quiet", "x")
+		for _, w := range []*watch{quiet, back} {
+			if c, err := w.next(); err != nil || c.Key != "quiet" || c.Version != n+2*web.QuietLimit+11 {
+				f.t.Errorf("the watcher is told of %+v, %v", c, err)
+			}
+		}
+	})
+}
+
 // A watcher that comes back too late to be told of all that it has missed is told that.
 func TestForgottenChanges(t *testing.T) {
 	const n = 3 * table.HistoryLimit
@@ -304,22 +386,94 @@ func TestStopAnswersRequestsInFlight(t *testing.T) {
 	})
 }
 
-// A request that does not end is waited for as long as the grace period, and then cut off.
+// A client that does not send what it has announced, or does not take its answer, is cut off in time for the server to stop without an
+// error. If there is something to be told, it is told.
 func TestStopDoesNotWaitForEver(t *testing.T) {
+	for request, status := range map[string]int{
+		"PUT /kv/a HTTP/1.1\r\nHost: kv\r\nContent-Length: 5\r\n\r\nhe":                       408,
+		"PUT /kv/a HTTP/1.1\r\nHost: kv\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe":         408,
+		"PUT /kv/a HTTP/1.1\r\nHost: kv\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n": 408,
+		"PUT /kv/a?ttl=x HTTP/1.1\r\nHost: kv\r\nContent-Length: 5\r\n\r\nhe":                 400,
+		"POST /kv/a HTTP/1.1\r\nHost: kv\r\nContent-Length: 5\r\n\r\nhe":                      405,
+		"PUT /other HTTP/1.1\r\nHost: kv\r\nContent-Length: 5\r\n\r\nhe":                      404,
+		"PUT /kv/a HTTP/1.1\r\nHost: kv\r\nContent-Le":                                        0,
+		"PUT /kv": 0,
+		"":        0,
+	} {
+		eachServer(t, func(f *fixture) {
+			conn, err := f.pipes.dial()
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			defer conn.Close()
+			got := make(chan int, 1)
+			go func() {
+				got <- 0
+				answers := bufio.NewReader(conn)
+				for {
+					res, err := http.ReadResponse(answers, nil)
+					if err != nil {
+						return
+					}
+					if res.StatusCode != 100 {
+						<-got
+						got <- res.StatusCode
+					}
+				}
+			}()
+			io.WriteString(conn, request)
+			synctest.Wait()
+			before := time.Now()
+			if err := f.end(); err != nil {
+				f.t.Errorf("%q: the error is %v", request, err)
+			}
+			if d := time.Since(before); d >= web.Grace {
+				f.t.Errorf("%q: to stop took %v", request, d)
+			}
+			synctest.Wait()
+			if got := <-got; got != status {
+				f.t.Errorf("%q: the status is %d, want %d", request, got, status)
+			}
+		})
+	}
+}
+
+// So it is with one who does not take the answer.
+func TestStopDoesNotWaitForReaders(t *testing.T) {
+	for _, request := range []string{"GET /kv/a HTTP/1.1", "GET /kv/b HTTP/1.1", "DELETE /kv/a HTTP/1.1", "GET /kv/ HTTP/1.1", "POST /watch HTTP/1.1"} {
+		eachServer(t, func(f *fixture) {
+			f.want(answer{201, `"1"`, ""}, "PUT", "/kv/a", "x")
+			conn, err := f.pipes.dial()
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			defer conn.Close()
+			io.WriteString(conn, request+"\r\nHost: kv\r\n\r\n")
+			synctest.Wait()
+			before := time.Now()
+			if err := f.end(); err != nil {
+				f.t.Errorf("%s: the error is %v", request, err)
+			}
+			if d := time.Since(before); d >= web.Grace {
+				f.t.Errorf("%s: to stop took %v", request, d)
+			}
+		})
+	}
+}
+
+// A client that keeps a connection has all the time it likes between two requests, and for each of them the same.
+func TestConnectionsThatAreKept(t *testing.T) {
 	eachServer(t, func(f *fixture) {
-		conn, err := f.pipes.dial()
-		if err != nil {
-			f.t.Fatal(err)
-		}
-		defer conn.Close()
-		io.WriteString(conn, "PUT /kv/a HTTP/1.1\r\nHost: kv\r\nContent-Length: 5\r\n\r\nhe")
-		synctest.Wait()
-		before := time.Now()
-		if err := f.end(); !errors.Is(err, context.DeadlineExceeded) {
-			f.t.Errorf("the error is %v", err)
-		}
-		if d := time.Since(before); d != web.Grace {
-			f.t.Errorf("to stop took %v, want %v", d, web.Grace)
+		for i := range 5 {
+			f.send("PUT", "/kv/a", "x", "If-Match", "nonsense")
+			f.want(answer{400, "", ""}, "PUT", "/kv/a?ttl=x", "x")
+			want := answer{204, fmt.Sprintf(`"%d"`, i+1), ""}
+			if i == 0 {
+				want.status = 201
+			}
+			f.want(want, "PUT", "/kv/a", "x")
+			f.want(answer{200, want.tag, "x"}, "GET", "/kv/a", "")
+			time.Sleep(time.Hour)
 		}
 	})
 }
@@ -331,6 +485,9 @@ func TestFailureOfTheLog(t *testing.T) {
 	eachServer(t, func(f *fixture) {
 		f.log.gate = make(chan error)
 		writes := []*pending{f.begin("PUT", "/kv/a", "x"), f.begin("PUT", "/kv/b", "y"), f.begin("PUT", "/kv/c?ttl=1h", "z")}
+		for i := range 50 {
+			writes = append(writes, f.begin("PUT", fmt.Sprint("/kv/", i), "x"), f.begin("DELETE", fmt.Sprint("/kv/", i), ""))
+		}
 		w := f.follow("", "")
 		f.log.gate <- errFull
 		<-f.ended
@@ -338,8 +495,8 @@ func TestFailureOfTheLog(t *testing.T) {
 			f.t.Errorf("the error of the server is %v", f.err)
 		}
 		for _, p := range writes {
-			if <-p.done; p.err == nil && p.answer.status != 503 {
-				f.t.Errorf("the answer is %+v", p.answer)
+			if <-p.done; p.err != nil || p.answer.status != 503 {
+				f.t.Errorf("the answer is %+v, %v, want 503", p.answer, p.err)
 			}
 		}
 		if _, err := w.next(); err == nil {

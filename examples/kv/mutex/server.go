@@ -23,15 +23,16 @@ func Serve(ctx context.Context, l net.Listener, t *table.Table, log table.Log) e
 	select {
 	case <-ctx.Done():
 		s.endWatches()
-		err = shutDown(server)
+		err = web.ShutDown(context.Background(), server, web.Grace)
+		s.stop()
 	case err = <-served:
 		served <- err
-		s.endWatches()
+		s.stop()
 	case err = <-committed:
 		committed <- err
+		s.stop() // so that whoever waits for a commit is told, and can answer
 	}
-	s.stop()
-	server.Close()
+	web.ShutDown(context.Background(), server, web.FailGrace)
 	if e := <-served; err == nil && e != http.ErrServerClosed {
 		err = e
 	}
@@ -40,10 +41,4 @@ func Serve(ctx context.Context, l net.Listener, t *table.Table, log table.Log) e
 	}
 	s.timers.Wait()
 	return err
-}
-
-func shutDown(server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), web.Grace)
-	defer cancel()
-	return server.Shutdown(ctx)
 }

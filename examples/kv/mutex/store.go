@@ -34,8 +34,15 @@ type write struct {
 // A watcher is somebody who is told of changes.
 type watcher struct {
 	prefix string
-	news   chan table.Change // closed when there will be no more
+	upTo   uint64    // the version up to which it has been told, or is about to be
+	news   chan news // closed when there will be no more
 	closed bool
+}
+
+// A news is a change or, if it is none, that there was none up to a version.
+type news struct {
+	upTo   uint64
+	change *table.Change
 }
 
 // NewStore returns a store. Its commits are made by commitAll.
@@ -158,15 +165,24 @@ func (s *Store) stopTimer(key string) {
 func (s *Store) tell(changes []table.Change) {
 	for _, w := range s.watchers {
 		for _, c := range table.With(w.prefix, changes) {
-			if w.closed {
-				break
-			}
-			select {
-			case w.news <- c:
-			default:
-				w.close()
-			}
+			w.put(news{c.Version, &c})
 		}
+		if last := changes[len(changes)-1].Version; last-w.upTo >= web.QuietLimit {
+			w.put(news{upTo: last})
+		}
+	}
+}
+
+// put passes n on, or gives the watcher up if there is no room.
+func (w *watcher) put(n news) {
+	if w.closed {
+		return
+	}
+	select {
+	case w.news <- n:
+		w.upTo = n.upTo
+	default:
+		w.close()
 	}
 }
 
@@ -179,7 +195,7 @@ func (w *watcher) close() {
 
 // Watch implements [web.Store].
 func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.Teller) error {
-	w := &watcher{prefix: prefix, news: make(chan table.Change, web.MaxBehind)}
+	w := &watcher{prefix: prefix, news: make(chan news, web.MaxBehind)}
 	upTo, past, err := s.join(w, from)
 	if err != nil {
 		return err
@@ -190,11 +206,12 @@ func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.
 	}
 	for {
 		select {
-		case c, ok := <-w.news:
+		case n, ok := <-w.news:
 			if !ok {
 				return nil
 			}
-			if err := tell(ctx, c.Version, w.andMore(c)); err != nil {
+			upTo, changes := w.andMore(n)
+			if err := tell(ctx, upTo, changes); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -216,7 +233,8 @@ func (s *Store) join(w *watcher, from uint64) (upTo uint64, past []table.Change,
 		}
 	}
 	s.watchers = append(s.watchers, w)
-	return s.table.Version(), past, nil
+	w.upTo = s.table.Version()
+	return w.upTo, past, nil
 }
 
 func (s *Store) drop(w *watcher) {
@@ -225,18 +243,20 @@ func (s *Store) drop(w *watcher) {
 	s.watchers = slices.DeleteFunc(s.watchers, func(o *watcher) bool { return o == w })
 }
 
-// andMore returns c and what else is in the channel.
-func (w *watcher) andMore(c table.Change) []table.Change {
-	changes := []table.Change{c}
+// andMore returns the change that n is, and what else is in the channel, and up to which version that is all.
+func (w *watcher) andMore(n news) (upTo uint64, changes []table.Change) {
 	for {
+		upTo = n.upTo
+		if n.change != nil {
+			changes = append(changes, *n.change)
+		}
+		var ok bool
 		select {
-		case c, ok := <-w.news:
-			if !ok {
-				return changes
-			}
-			changes = append(changes, c)
+		case n, ok = <-w.news:
 		default:
-			return changes
+		}
+		if !ok {
+			return upTo, changes
 		}
 	}
 }

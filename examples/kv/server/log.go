@@ -58,7 +58,7 @@ func (s *Store) commit(co *tinyio.Co, batch []*write) error {
 	}
 	outcomes, changes := s.table.Stage(writes, co.Now())
 	if len(changes) > 0 {
-		if _, err := s.toDisk(changes).Await(co); err != nil {
+		if err := co.Call(func(context.Context) error { return s.log.Commit(changes) }); err != nil {
 			return err
 		}
 		s.table.Apply(changes)
@@ -69,11 +69,4 @@ func (s *Store) commit(co *tinyio.Co, batch []*write) error {
 		w.done.Set()
 	}
 	return co.Spawn(s.expireAll(changes)...)
-}
-
-// toDisk commits changes in a thread, because it blocks.
-func (s *Store) toDisk(changes []table.Change) *tinyio.Coro[tinyio.Void] {
-	return tinyio.RunInThread(func(context.Context) (none tinyio.Void, err error) {
-		return none, s.log.Commit(changes)
-	}).Named("commit")
 }

@@ -4,7 +4,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 
@@ -18,8 +17,8 @@ import (
 var errStopped = errors.New("the server has stopped")
 
 // Serve serves a table on a listener until ctx is done. Then it tells those who watch that nothing more will come, answers the
-// requests in flight, and returns nil when that is done. It returns an error if something fails before, or if the requests take
-// too long.
+// requests in flight, except those that take too long, and returns nil when that is done. It returns an error if something fails
+// before.
 func Serve(ctx context.Context, l net.Listener, t *table.Table, log table.Log) error {
 	s := NewStore(t, log)
 	main := tinyio.Do(func(co *tinyio.Co) error {
@@ -42,32 +41,27 @@ func serve(co *tinyio.Co, stop <-chan struct{}, l net.Listener, s *Store) error 
 		return err
 	}
 	s.endWatches()
-	if _, err := shutDown(server).Await(co); err != nil {
+	if err := co.Call(func(ctx context.Context) error { return web.ShutDown(ctx, server, web.Grace) }); err != nil {
 		return err
 	}
 	return errStopped
 }
 
-// listen serves HTTP until the server is shut down, or at once no more if the loop stops for another reason.
+// listen serves HTTP until the server is shut down. If the loop stops for another reason, it shuts the server down itself: whoever
+// waits for something in the store is told by that that it is stopping, and gets an answer.
 func listen(server *http.Server, l net.Listener) *tinyio.Coro[tinyio.Void] {
 	return tinyio.RunInThread(func(ctx context.Context) (none tinyio.Void, err error) {
-		defer context.AfterFunc(ctx, func() { server.Close() })()
-		if err = server.Serve(l); err == http.ErrServerClosed {
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(l) }()
+		select {
+		case err = <-served:
+		case <-ctx.Done():
+			err = web.ShutDown(context.WithoutCancel(ctx), server, web.FailGrace)
+			<-served
+		}
+		if err == http.ErrServerClosed {
 			err = nil
 		}
 		return none, err
 	}).Named("listen")
-}
-
-// shutDown waits until the requests in flight have been answered.
-func shutDown(server *http.Server) *tinyio.Coro[tinyio.Void] {
-	return tinyio.RunInThread(func(ctx context.Context) (none tinyio.Void, err error) {
-		ctx, cancel := context.WithTimeout(ctx, web.Grace)
-		defer cancel()
-		if err = server.Shutdown(ctx); err != nil {
-			server.Close()
-			return none, fmt.Errorf("requests were still in flight %v after the server was told to stop: %w", web.Grace, err)
-		}
-		return none, nil
-	}).Named("shut down")
 }

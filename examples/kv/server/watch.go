@@ -14,7 +14,14 @@ import (
 // A watcher is somebody who is told of changes.
 type watcher struct {
 	prefix string
-	news   *tinyio.Queue[table.Change] // closed when there will be no more
+	upTo   uint64              // the version up to which it has been told, or is about to be
+	news   *tinyio.Queue[news] // closed when there will be no more
+}
+
+// A news is a change or, if it is none, that there was none up to a version.
+type news struct {
+	upTo   uint64
+	change *table.Change
 }
 
 // Watch implements [web.Store]. It is one coroutine, for as long as the watch lasts. However it ends, by the client who goes,
@@ -48,17 +55,18 @@ func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.
 				return none, err
 			}
 		}
-		w := &watcher{prefix, tinyio.NewQueue[table.Change](web.MaxBehind)}
+		w := &watcher{prefix, upTo, tinyio.NewQueue[news](web.MaxBehind)}
 		s.watchers = append(s.watchers, w)
 		defer func() { s.watchers = slices.DeleteFunc(s.watchers, func(o *watcher) bool { return o == w }) }()
 		if err := w.pass(co, tell, upTo, past); err != nil {
 			return none, err
 		}
-		for c, err := range w.news.All(co) {
+		for n, err := range w.news.All(co) {
 			if err != nil {
 				return none, err
 			}
-			if err := w.pass(co, tell, c.Version, w.andMore(c)); err != nil {
+			upTo, changes := w.andMore(n)
+			if err := w.pass(co, tell, upTo, changes); err != nil {
 				return none, err
 			}
 		}
@@ -67,29 +75,25 @@ func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.
 	return err
 }
 
-// pass calls tell in a thread, because it blocks. The error of tell is the value of the thread. It tends to come when the
-// client goes, and then the watch is being stopped already. If a coroutine failed at that time, that would not be left to the
-// Isolate around it: it would be a failure of what stops it, which is the server.
+// pass calls tell. Its error tends to come when the client goes, and then the watch is being stopped already, and the error is of no
+// interest to anybody: returned, it would be a failure of what stops the watch, which may be the server.
 func (w *watcher) pass(co *tinyio.Co, tell web.Teller, upTo uint64, changes []table.Change) error {
-	failure, err := tinyio.RunInThread(func(ctx context.Context) (failure, err error) {
-		return tell(ctx, upTo, changes), nil
-	}).Await(co)
-	if err != nil {
-		return err
+	err := co.Call(func(ctx context.Context) error { return tell(ctx, upTo, changes) })
+	if co.Err() != nil {
+		return context.Cause(co)
 	}
-	return failure
+	return err
 }
 
-// andMore returns c and what else is in the queue.
-func (w *watcher) andMore(c table.Change) []table.Change {
-	changes := []table.Change{c}
-	for {
-		c, ok := w.news.TryGet()
-		if !ok {
-			return changes
+// andMore returns the change that n is, and what else is in the queue, and up to which version that is all.
+func (w *watcher) andMore(n news) (upTo uint64, changes []table.Change) {
+	for ok := true; ok; n, ok = w.news.TryGet() {
+		upTo = n.upTo
+		if n.change != nil {
+			changes = append(changes, *n.change)
 		}
-		changes = append(changes, c)
 	}
+	return upTo, changes
 }
 
 // tell puts changes into the queues of those who watch. The queue of one who is too far behind is closed: it is told of what
@@ -97,11 +101,20 @@ func (w *watcher) andMore(c table.Change) []table.Change {
 func (s *Store) tell(changes []table.Change) {
 	for _, w := range s.watchers {
 		for _, c := range table.With(w.prefix, changes) {
-			if !w.news.TryPut(c) {
-				w.news.Close()
-				break
-			}
+			w.put(news{c.Version, &c})
 		}
+		if last := changes[len(changes)-1].Version; last-w.upTo >= web.QuietLimit {
+			w.put(news{upTo: last})
+		}
+	}
+}
+
+// put puts n into the queue, which is closed if there is no room. Then, and if it has been closed before, n is left out.
+func (w *watcher) put(n news) {
+	if w.news.TryPut(n) {
+		w.upTo = n.upTo
+	} else {
+		w.news.Close()
 	}
 }
 

@@ -9,7 +9,10 @@ package disk
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -29,43 +32,94 @@ var (
 type File struct {
 	db     *bbolt.DB
 	folded uint64 // the snapshot is as of this version
+	broken error  // the database has panicked, and is not to be used any more
 }
 
-// Open opens a file, or makes it if there is none, and returns what is in it. Only one process at a time can have it open.
-func Open(path string) (*File, *table.Table, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 5 * time.Second})
+// Open opens a file, or makes it if there is none, and returns what is in it. Only one process at a time can have it open. A file
+// that is damaged is left as it is.
+func Open(path string) (f *File, t *table.Table, err error) {
+	err = guard(func() (err error) {
+		f, t, err = openFile(path)
+		return err
+	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-	f := &File{db: db}
-	t, err := f.load()
-	if err != nil {
-		db.Close()
 		return nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, t, nil
 }
 
-// Close closes the file.
-func (f *File) Close() error { return f.db.Close() }
+func openFile(path string) (*File, *table.Table, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 5 * time.Second})
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &File{db: db}
+	t, err := f.load(path)
+	if err != nil {
+		db.Close()
+		return nil, nil, err
+	}
+	return f, t, nil
+}
 
-func (f *File) load() (t *table.Table, err error) {
-	var items, history []table.Change
-	err = f.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{logBucket, snapshotBucket, metaBucket} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return err
-			}
+// errDamaged says that what is in a file makes no sense.
+var errDamaged = errors.New("the file is damaged")
+
+// guard calls fn and makes an error of a panic. The database panics when it finds pages to be wrong. It has the file in memory, so where
+// the file ends too early it is a fault that comes.
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errDamaged, p)
 		}
-		if v := tx.Bucket(metaBucket).Get(snapshotAsOf); v != nil {
+	}()
+	return fn()
+}
+
+// Close closes the file. A database that has panicked holds its locks for ever, and would never be closed.
+func (f *File) Close() error {
+	if f.broken != nil {
+		return nil
+	}
+	return f.db.Close()
+}
+
+func (f *File) load(path string) (t *table.Table, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	var items, history []table.Change
+	isNew := true
+	err = f.db.View(func(tx *bbolt.Tx) error {
+		if have, want := info.Size(), tx.Size(); have < want {
+			return fmt.Errorf("%w: it has been cut short, to %d bytes of %d", errDamaged, have, want)
+		}
+		meta, snapshot, log := tx.Bucket(metaBucket), tx.Bucket(snapshotBucket), tx.Bucket(logBucket)
+		if meta == nil || snapshot == nil || log == nil {
+			return nil
+		}
+		isNew = false
+		if v := meta.Get(snapshotAsOf); v != nil {
 			f.folded = binary.BigEndian.Uint64(v)
 		}
-		if items, err = readAll(tx.Bucket(snapshotBucket), nil); err != nil {
+		if items, err = readAll(snapshot, nil); err != nil {
 			return err
 		}
-		history, err = readAll(tx.Bucket(logBucket), nil)
+		history, err = readAll(log, nil)
 		return err
 	})
+	if err == nil && isNew {
+		err = f.db.Update(func(tx *bbolt.Tx) error {
+			for _, name := range [][]byte{logBucket, snapshotBucket, metaBucket} {
+				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +141,17 @@ func readAll(b *bbolt.Bucket, from []byte) (changes []table.Change, err error) {
 
 // Commit adds changes to the log. When it returns nil they are on disk.
 func (f *File) Commit(changes []table.Change) error {
+	if f.broken != nil {
+		return f.broken
+	}
+	err := guard(func() error { return f.commit(changes) })
+	if errors.Is(err, errDamaged) {
+		f.broken = err
+	}
+	return err
+}
+
+func (f *File) commit(changes []table.Change) error {
 	last, folded := changes[len(changes)-1].Version, f.folded
 	err := f.db.Update(func(tx *bbolt.Tx) error {
 		log := tx.Bucket(logBucket)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -12,10 +13,6 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
 )
 
-// patience is how long a watcher may take to receive what it is told. It is shorter than Grace, so that nobody keeps a server
-// from stopping who has stopped to read.
-const patience = Grace / 2
-
 // watch answers with server-sent events, one for each change of a key with the prefix asked for. The id of an event is the
 // version. A browser that is cut off comes back with the id of the last event it has got, and goes on from there.
 func (h handler) watch(w http.ResponseWriter, r *http.Request) {
@@ -23,12 +20,17 @@ func (h handler) watch(w http.ResponseWriter, r *http.Request) {
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		var err error
 		if from, err = strconv.ParseUint(id, 10, 64); err != nil {
-			http.Error(w, "Last-Event-ID is not one of this server", http.StatusBadRequest)
+			badRequest(w, errors.New("Last-Event-ID is not one of this server"))
 			return
 		}
 	}
+	prefix := r.URL.Query().Get("prefix")
+	if err := wantText("prefix", prefix); err != nil {
+		badRequest(w, err)
+		return
+	}
 	s := stream{w: w, control: http.NewResponseController(w)}
-	if err := h.store.Watch(r.Context(), r.URL.Query().Get("prefix"), from, s.tell); err != nil && !s.begun {
+	if err := h.store.Watch(r.Context(), prefix, from, s.tell); err != nil && !s.begun {
 		fail(w, err)
 	}
 }
