@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +43,135 @@ var endings = map[string]struct {
 			}
 		},
 	},
+}
+
+// R21: done may be called inside start, from another coroutine's turn, or from any goroutine; later calls do nothing.
+func TestFromCallbackIsCompletedOnce(t *testing.T) {
+	noLeaks(t)
+	var starts int
+	callback := func(finish func(done func(int, error))) *tinyio.Coro[int] {
+		return tinyio.FromCallback(func(done func(int, error)) func(error) {
+			starts++
+			finish(done)
+			return nil
+		})
+	}
+	var later func(int, error)
+	var called sync.WaitGroup
+	called.Add(1)
+	cs := []*tinyio.Coro[int]{
+		callback(func(done func(int, error)) { done(1, nil); done(-1, errBoom) }),
+		callback(func(done func(int, error)) { later = done }),
+		callback(func(done func(int, error)) {
+			go func() {
+				defer called.Done()
+				done(3, nil)
+				done(-3, errBoom)
+			}()
+		}),
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		if starts != 0 {
+			t.Error("a start function is called before the coroutine is wanted")
+		}
+		completer := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Second)
+			later(2, nil)
+			later(-2, nil)
+			return err
+		})
+		if err := co.Spawn(completer); err != nil {
+			return err
+		}
+		for range 2 {
+			v, err := tinyio.Gather(co, cs...)
+			if err != nil || !slices.Equal(v, []int{1, 2, 3}) {
+				t.Errorf("got %v, %v", v, err)
+			}
+		}
+		called.Wait()
+		return nil
+	})
+	if starts != 3 {
+		t.Errorf("%d starts, want 3", starts)
+	}
+}
+
+// R21: cancel is called once, with the cause, when the coroutine is cancelled or halted; it ends only when done is called.
+func TestCancelIsCalledOnceAndDoneEndsIt(t *testing.T) {
+	stops := map[string]func(co *tinyio.Co, c *tinyio.Coro[int]) error{
+		"cancelled": func(co *tinyio.Co, c *tinyio.Coro[int]) error { return co.Wait(c, failer(time.Second, errBoom)) },
+		"halted": func(co *tinyio.Co, c *tinyio.Coro[int]) error {
+			_, err := tinyio.Timeout(co, c, time.Second)
+			return err
+		},
+		"halted, then cancelled": func(co *tinyio.Co, c *tinyio.Coro[int]) error {
+			if err := co.Spawn(failer(2*time.Second, errBoom)); err != nil {
+				return err
+			}
+			_, err := tinyio.Timeout(co, c, time.Second)
+			return err
+		},
+	}
+	for name, stop := range stops {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			var causes []error
+			var ended time.Duration
+			var own error
+			err := virtually(func(co *tinyio.Co) error {
+				var done func(int, error)
+				start := startWatch(co)
+				c := tinyio.FromCallback(func(d func(int, error)) func(error) {
+					done = d
+					return func(cause error) { causes = append(causes, cause) }
+				})
+				completer := tinyio.Do(func(co *tinyio.Co) error {
+					return co.Shield(time.Hour, func(co *tinyio.Co) error {
+						err := co.Sleep(5 * time.Second)
+						done(0, context.Canceled)
+						done(0, nil)
+						return err
+					})
+				})
+				if err := co.Spawn(completer); err != nil {
+					return err
+				}
+				own = stop(co, c)
+				ended = start.passed(co)
+				return own
+			})
+			if err == nil || len(causes) != 1 || ended != 5*time.Second {
+				t.Errorf("Run returns %v, cancel is told %v, it ends after %v", err, causes, ended)
+			}
+			if len(causes) == 1 && causes[0] != errBoom && causes[0] != own && !errors.Is(causes[0], tinyio.ErrTimeout) {
+				t.Errorf("the cause is %v", causes[0])
+			}
+		})
+	}
+}
+
+// R21: cancel is not called after done, nor when the coroutine has ended by itself.
+func TestCancelIsNotCalledAfterDone(t *testing.T) {
+	noLeaks(t)
+	err := virtually(func(co *tinyio.Co) error {
+		completed := tinyio.FromCallback(func(done func(int, error)) func(error) {
+			done(1, nil)
+			return func(error) { t.Error("cancel is called") }
+		})
+		if err := wait(co, completed); err != nil {
+			return err
+		}
+		// This one is done, and has not had its last turn, when the crash comes.
+		ready := tinyio.FromCallback(func(done func(int, error)) func(error) {
+			done(1, nil)
+			return func(error) { t.Error("cancel is called") }
+		})
+		return co.Wait(ready, tinyio.Do(func(*tinyio.Co) error { return errBoom }))
+	})
+	if !errors.Is(err, errBoom) {
+		t.Errorf("Run returns %v", err)
+	}
 }
 
 // R14, R21: a cancel function that does not return ends the coroutine, although nobody calls done.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,184 @@ func wantStopped(t *testing.T, err, cause error) {
 	t.Helper()
 	if c, ok := err.(*tinyio.CancelledError); !ok || c.Cause != cause {
 		t.Errorf("the error is %T %v, want a *CancelledError of %v", err, err, cause)
+	}
+}
+
+// R8: to cancel a coroutine is to end its current wait, whatever that is, with a CancelledError whose Cause is the original
+// error; every later suspension returns the same error at once.
+func TestCancellationEndsEveryWaitAndIsSticky(t *testing.T) {
+	for name, suspend := range waits() {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			within(t, func() {
+				err := virtually(func(co *tinyio.Co) error {
+					victim := tinyio.Do(func(co *tinyio.Co) error {
+						start := startWatch(co)
+						first := suspend(co)
+						if cancelled, ok := first.(*tinyio.CancelledError); !ok || cancelled.Cause != errBoom {
+							t.Errorf("the wait ends with %v", first)
+						}
+						for again, suspend := range waits() {
+							if again == "Shield" {
+								continue
+							}
+							if err := suspend(co); err != first {
+								t.Errorf("a later %s gives %v", again, err)
+							}
+						}
+						if d := start.passed(co); d < time.Second-time.Millisecond || d > time.Second+time.Millisecond {
+							t.Errorf("it ends after %v", d)
+						}
+						return first
+					})
+					return co.Wait(victim, failer(time.Second, errBoom))
+				})
+				if !errors.Is(err, errBoom) || err.Error() != "boom" {
+					t.Errorf("Run returns %v", err)
+				}
+			})
+		})
+	}
+}
+
+// R8: a coroutine that has not started never runs.
+func TestCrashLeavesTheFreshOnesUnrun(t *testing.T) {
+	noLeaks(t)
+	ran := false
+	err := virtually(func(co *tinyio.Co) error {
+		first := tinyio.Do(func(co *tinyio.Co) error { return errBoom })
+		second := tinyio.Do(func(co *tinyio.Co) error {
+			ran = true
+			return nil
+		})
+		thread := tinyio.RunInThread(func(context.Context) (int, error) {
+			ran = true
+			return 0, nil
+		})
+		return co.Wait(first, second, thread)
+	})
+	if !errors.Is(err, errBoom) || ran {
+		t.Errorf("%v, ran: %v", err, ran)
+	}
+}
+
+// R9, W10: a parent hears of the cancellation when those that it waits for have finished.
+func TestCrashCancelsChildrenFirst(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	// cleanUp takes a while, one second for each level, and then tells.
+	node := func(name string, f func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			err := f(co)
+			log.add("%s hears: %v", name, errors.Is(err, tinyio.ErrCancelled))
+			shieldErr := co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(time.Second) })
+			log.add("%s ends: %v", name, shieldErr)
+			return err
+		})
+	}
+	err := virtually(func(co *tinyio.Co) error {
+		leaf1 := node("leaf1", func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
+		leaf2 := node("leaf2", func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
+		diamond := node("diamond", func(co *tinyio.Co) error { return wait(co, leaf1) })
+		left := node("left", func(co *tinyio.Co) error { return co.Wait(diamond, leaf2) })
+		right := node("right", func(co *tinyio.Co) error { return wait(co, diamond) })
+		top := node("top", func(co *tinyio.Co) error { return co.Wait(left, right) })
+		return co.Wait(top, failer(time.Second, errBoom))
+	})
+	if !errors.Is(err, errBoom) {
+		t.Errorf("Run returns %v", err)
+	}
+	log.want(t,
+		"leaf2 hears: true", "leaf1 hears: true", "leaf2 ends: <nil>", "leaf1 ends: <nil>", // in the order of their starts
+		"diamond hears: true", "diamond ends: <nil>",
+		"left hears: true", "right hears: true", "left ends: <nil>", "right ends: <nil>",
+		"top hears: true", "top ends: <nil>")
+}
+
+// R9: a parent that is waiting for a thread, in whatever way, hears of the cancellation after it.
+func TestParentOutlivesItsThread(t *testing.T) {
+	ways := map[string]func(co *tinyio.Co, c *tinyio.Coro[int]) error{
+		"Await":       wait[int],
+		"Gather":      func(co *tinyio.Co, c *tinyio.Coro[int]) error { _, err := tinyio.Gather(co, c); return err },
+		"Timeout":     func(co *tinyio.Co, c *tinyio.Coro[int]) error { _, err := tinyio.Timeout(co, c, time.Hour); return err },
+		"Isolate":     func(co *tinyio.Co, c *tinyio.Coro[int]) error { _, err := tinyio.Isolate(co, c); return err },
+		"AsCompleted": func(co *tinyio.Co, c *tinyio.Coro[int]) error { return firstOf(co, c) },
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			var over atomic.Bool
+			err := virtually(func(co *tinyio.Co) error {
+				started := make(chan struct{})
+				thread := tinyio.RunInThread(func(ctx context.Context) (int, error) {
+					close(started)
+					<-ctx.Done()
+					over.Store(true)
+					return 0, nil
+				})
+				parent := tinyio.Do(func(co *tinyio.Co) error {
+					err := way(co, thread)
+					if !over.Load() {
+						t.Error("the parent hears before its thread has ended")
+					}
+					return err
+				})
+				trigger := tinyio.RunInThread(func(context.Context) (int, error) {
+					<-started
+					return 0, errBoom
+				})
+				return co.Wait(parent, trigger)
+			})
+			if !errors.Is(err, errBoom) {
+				t.Errorf("Run returns %v", err)
+			}
+		})
+	}
+}
+
+// R11: a coroutine that ignores its cancellation is unwound, its defers run, and it is reported by name.
+func TestIgnoringCoroutineIsUnwoundAndReported(t *testing.T) {
+	ignorers := map[string]func(co *tinyio.Co){
+		"Yield":   func(co *tinyio.Co) { co.Yield() },
+		"Sleep":   func(co *tinyio.Co) { co.Sleep(time.Second) },
+		"Await":   func(co *tinyio.Co) { value(0, 1).Await(co) },
+		"Spawn":   func(co *tinyio.Co) { co.Spawn(value(0, 1)) },
+		"Acquire": func(co *tinyio.Co) { new(tinyio.Lock).Acquire(co) },
+		"Shield":  func(co *tinyio.Co) { co.Shield(time.Second, func(co *tinyio.Co) error { return co.Yield() }) },
+		"Shield that waits": func(co *tinyio.Co) {
+			co.Shield(time.Second, func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
+		},
+		"recover": func(co *tinyio.Co) {
+			defer func() { recover() }()
+			co.Yield()
+		},
+	}
+	for name, ignore := range ignorers {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			within(t, func() {
+				attempts, deferred := 0, false
+				err := virtually(func(co *tinyio.Co) error {
+					stubborn := tinyio.Do(func(co *tinyio.Co) error {
+						defer func() { deferred = true }()
+						co.Sleep(time.Hour)
+						for {
+							attempts++
+							ignore(co)
+						}
+					}).Named("stubborn")
+					return co.Wait(stubborn, failer(time.Second, errBoom))
+				})
+				var group *tinyio.ErrorGroup
+				if !errors.As(err, &group) || len(group.Errs) != 2 || !errors.Is(group.Errs[0], errBoom) ||
+					!strings.Contains(group.Errs[1].Error(), "stubborn") {
+					t.Errorf("Run returns %v", err)
+				}
+				if !deferred || attempts == 0 || attempts > 20_000 {
+					t.Errorf("deferred: %v, after %d attempts", deferred, attempts)
+				}
+			})
+		})
 	}
 }
 

@@ -330,7 +330,7 @@ func TestChannelCancelledInTheSameStep(t *testing.T) {
 						}
 						return errBoom
 					})
-					r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+					_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 						if err := co.Spawn(failing); err != nil {
 							return err
 						}
@@ -338,10 +338,10 @@ func TestChannelCancelledInTheSameStep(t *testing.T) {
 						second = co.Yield()
 						return second
 					}))
-					if !errors.Is(r.Err, errBoom) {
-						t.Errorf("Isolate gives %v", r.Err)
+					if !errors.Is(err, errBoom) {
+						t.Errorf("Isolate gives %v", err)
 					}
-					return err
+					return nil
 				}), func(tinyio.Pause) bool { fail.Set(); m.partner(ch); return false })
 				if v != 7 || first != nil || !errors.Is(second, tinyio.ErrCancelled) || err != nil {
 					t.Errorf("%d, %v, then %v; Run returns %v", v, first, second, err)

@@ -140,3 +140,82 @@ func TestValuesOfASubmission(t *testing.T) {
 		s.end(nil)
 	})
 }
+
+// R8, R13, R29: the context of a coroutine, its children, its cause and its values, inside and outside of Shield, and after the end.
+func TestContextOfACoroutine(t *testing.T) {
+	noLeaks(t)
+	type key struct{}
+	ctx := context.WithValue(background, key{}, "v")
+	var kept []context.Context
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		victim := tinyio.Do(func(co *tinyio.Co) error {
+			child, cancel := context.WithCancel(co)
+			defer cancel()
+			if co.Err() != nil || child.Err() != nil || context.Cause(co) != nil || child.Value(key{}) != "v" {
+				t.Error("the context is done, or has lost its values, before anything happens")
+			}
+			shieldErr := co.Shield(time.Hour, func(inside *tinyio.Co) error {
+				err := inside.Sleep(2 * time.Second) // the crash is after one
+				if err != nil || inside.Err() != nil || inside.Value(key{}) != "v" {
+					t.Errorf("inside Shield: %v, %v", err, inside.Err())
+				}
+				<-co.Done() // is closed; it would block for ever otherwise
+				<-child.Done()
+				grandchild, cancel := context.WithCancel(inside)
+				defer cancel()
+				if grandchild.Err() != nil {
+					t.Error("a context made inside Shield is done")
+				}
+				kept = append(kept, inside)
+				return nil
+			})
+			if shieldErr != nil {
+				t.Errorf("Shield returns %v", shieldErr)
+			}
+			if context.Cause(co) != errBoom || context.Cause(child) != errBoom || co.Err() != context.Canceled {
+				t.Errorf("the cause is %v, of a child %v, Err %v", context.Cause(co), context.Cause(child), co.Err())
+			}
+			kept = append(kept, co, child)
+			return co.Yield()
+		})
+		return co.Wait(victim, failer(time.Second, errBoom))
+	}), tinyio.WithVirtualTime())
+	if !errors.Is(err, errBoom) {
+		t.Errorf("Run returns %v", err)
+	}
+	for i, ctx := range kept {
+		if ctx.Err() == nil {
+			t.Errorf("context %d is not done after the end", i)
+		}
+	}
+}
+
+// R8: the cause in the contexts of a crash is its original error, even if the context given to Run is done by then too.
+func TestCauseIsTheOriginalError(t *testing.T) {
+	noLeaks(t)
+	ctx, cancel := context.WithCancelCause(background)
+	defer cancel(nil)
+	var cause, threadCause error
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		thread := tinyio.RunInThread(func(ctx context.Context) (int, error) {
+			<-ctx.Done()
+			threadCause = context.Cause(ctx)
+			return 0, nil
+		})
+		victim := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			cause = context.Cause(co)
+			return err
+		})
+		return co.Wait(thread, victim, tinyio.Do(func(co *tinyio.Co) error {
+			cancel(errors.New("outside"))
+			return errBoom
+		}))
+	}))
+	if !errors.Is(err, errBoom) && !errors.Is(err, context.Cause(ctx)) {
+		t.Errorf("Run returns %v", err)
+	}
+	if !errors.Is(err, cause) || !errors.Is(err, threadCause) {
+		t.Errorf("Run returns %v, the causes are %v, %v", err, cause, threadCause)
+	}
+}

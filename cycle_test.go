@@ -269,6 +269,104 @@ func (w *crowd) play(steps int) error {
 	})
 }
 
+// R17, W13: a cycle is found when the await that closes it is made, although others run on.
+func TestCycleIsFoundByTheAwaitThatClosesIt(t *testing.T) {
+	var a, b, c *tinyio.Coro[int]
+	await := func(target **tinyio.Coro[int]) func(*tinyio.Co) (int, error) {
+		return func(co *tinyio.Co) (int, error) { return (*target).Await(co) }
+	}
+	cases := []struct {
+		name string
+		a    func(co *tinyio.Co) (int, error)
+		b    func(co *tinyio.Co) (int, error)
+		c    func(co *tinyio.Co) (int, error)
+		want []string
+	}{
+		{"itself", await(&a), nil, nil, []string{"a", "a"}},
+		{"two", await(&b), await(&a), nil, []string{"b", "a", "b"}},
+		{"three", await(&b), await(&c), await(&a), []string{"c", "a", "b", "c"}},
+		{"not the first", await(&b), await(&c), await(&b), []string{"c", "b", "c"}},
+		{"Gather", func(co *tinyio.Co) (int, error) {
+			_, err := tinyio.Gather(co, value(time.Hour, 1), b)
+			return 0, err
+		}, await(&a), nil, []string{"b", "a", "b"}},
+		{"Timeout", func(co *tinyio.Co) (int, error) { return tinyio.Timeout(co, b, time.Hour) }, await(&a), nil,
+			[]string{"b", "a", "b"}},
+		{"Isolate", func(co *tinyio.Co) (int, error) { return tinyio.Isolate(co, b) }, await(&a), nil, []string{"b", "a", "b"}},
+		{"AsCompleted of one", func(co *tinyio.Co) (int, error) { return 0, firstOf(co, b) }, await(&a), nil,
+			[]string{"b", "a", "b"}},
+	}
+	for _, test := range cases {
+		t.Run(test.name, func(t *testing.T) {
+			noLeaks(t)
+			within(t, func() {
+				a, b, c = tinyio.New(test.a).Named("a"), nil, nil
+				if test.b != nil {
+					b = tinyio.New(test.b).Named("b")
+				}
+				if test.c != nil {
+					c = tinyio.New(test.c).Named("c")
+				}
+				var elapsed time.Duration
+				err := virtually(func(co *tinyio.Co) error {
+					start := startWatch(co)
+					defer func() { elapsed = start.passed(co) }()
+					if err := co.Spawn(sleeper(time.Hour)); err != nil {
+						return err
+					}
+					return wait(co, a)
+				})
+				var cycle *tinyio.CycleError
+				if !errors.As(err, &cycle) || !slices.Equal(cycle.Path, test.want) {
+					t.Errorf("Run returns %v, want a cycle %v", err, test.want)
+				}
+				if elapsed != 0 {
+					t.Errorf("it is found after %v", elapsed)
+				}
+			})
+		})
+	}
+}
+
+// R17: a long chain in any order of its awaits is not a cycle.
+func TestNoCycleInALongChain(t *testing.T) {
+	noLeaks(t)
+	const n = 2000
+	cs := make([]*tinyio.Coro[int], n)
+	gates := make([]tinyio.Event, n)
+	for i := range cs {
+		cs[i] = tinyio.New(func(co *tinyio.Co) (int, error) {
+			if err := gates[i].Wait(co); err != nil || i == 0 {
+				return 0, err
+			}
+			v, err := cs[i-1].Await(co)
+			return v + 1, err
+		})
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		for _, c := range cs {
+			if err := co.Spawn(c); err != nil {
+				return err
+			}
+		}
+		for i := range gates { // every other one from below, the rest from above
+			j := i
+			if i%2 == 1 {
+				j = n - i
+			}
+			gates[j].Set()
+			if err := co.Yield(); err != nil {
+				return err
+			}
+		}
+		v, err := cs[n-1].Await(co)
+		if v != n-1 {
+			t.Errorf("the value is %d", v)
+		}
+		return err
+	})
+}
+
 // TestCycleIsFoundExactlyWhenThereIsOne proves R17: of many waits, of all kinds, that begin and end, exactly those are refused whose
 // coroutine could never go on, and the path is one of waits.
 func TestCycleIsFoundExactlyWhenThereIsOne(t *testing.T) {
@@ -659,5 +757,41 @@ func TestSparedOneIsWaitedForInItsNewDomain(t *testing.T) {
 	var cycle *tinyio.CycleError
 	if !errors.As(refused, &cycle) || !slices.Equal(cycle.Path, []string{"helper", "a", "helper"}) {
 		t.Errorf("to wait for who isolates it gives %v", refused)
+	}
+}
+
+// R13, R17: one that waits for any of several, and has been stopped, waits for all of them then, and whoever of them, behind a Shield,
+// waits for it closes a cycle.
+func TestRangerThatIsStoppedIsWaitedForInACycle(t *testing.T) {
+	noLeaks(t)
+	var ranger *tinyio.Coro[tinyio.Void]
+	late := tinyio.Do(func(co *tinyio.Co) error {
+		_ = co.Sleep(time.Hour)
+		return co.Shield(time.Second, func(co *tinyio.Co) error { return co.Sleep(100 * time.Millisecond) })
+	})
+	var inShield error
+	waits := tinyio.Do(func(co *tinyio.Co) error {
+		_ = co.Sleep(time.Hour)
+		return co.Shield(time.Second, func(co *tinyio.Co) error {
+			inShield = wait(co, ranger)
+			return nil
+		})
+	})
+	ranger = tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.WaitAny(co, late, waits)
+		return err
+	})
+	err := virtually(func(co *tinyio.Co) error {
+		if err := co.Spawn(ranger); err != nil {
+			return err
+		}
+		if err := co.Sleep(time.Second); err != nil {
+			return err
+		}
+		return errBoom
+	})
+	var cycle *tinyio.CycleError
+	if !errors.Is(err, errBoom) || !errors.As(inShield, &cycle) {
+		t.Errorf("the run gives %v, and to wait for the ranger %v", err, inShield)
 	}
 }

@@ -4,12 +4,340 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
 )
+
+// R7: an error crashes the loop: everybody else is cancelled, and Run returns the original error.
+func TestErrorCancelsEverybodyElse(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	victim := func(name string, d time.Duration) tinyio.Awaitable {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(d)
+			log.add("%s: %v", name, err)
+			return err
+		})
+	}
+	err := virtually(func(co *tinyio.Co) error {
+		if err := co.Spawn(victim("spawned", time.Hour)); err != nil {
+			return err
+		}
+		start := startWatch(co)
+		err := co.Wait(victim("early", time.Second), victim("late", time.Hour), failer(time.Minute, errBoom))
+		log.add("root: %v after %v", err, start.passed(co))
+		return err
+	})
+	if !errors.Is(err, errBoom) || err.Error() != "boom" {
+		t.Errorf("Run returns %v", err)
+	}
+	log.want(t, "early: <nil>",
+		"spawned: tinyio: cancelled because of: boom",
+		"late: tinyio: cancelled because of: boom",
+		"root: tinyio: cancelled because of: boom after 1m0s")
+}
+
+// R7: nobody carries on after a failure unaware of it: who awaits the one that failed hears of it too, and so does one that
+// was ready to run.
+func TestNobodyCarriesOnUnaware(t *testing.T) {
+	noLeaks(t)
+	var ready, awaiter error
+	err := virtually(func(co *tinyio.Co) error {
+		failing := tinyio.Do(func(co *tinyio.Co) error { return errBoom })
+		spinner := tinyio.Do(func(co *tinyio.Co) error {
+			for ready == nil {
+				ready = co.Yield()
+			}
+			return nil
+		})
+		if err := co.Spawn(spinner); err != nil {
+			return err
+		}
+		awaiter = wait(co, failing)
+		return nil // which does not hide the failure
+	})
+	if !errors.Is(err, errBoom) {
+		t.Errorf("Run returns %v", err)
+	}
+	for _, err := range []error{ready, awaiter} {
+		var cancelled *tinyio.CancelledError
+		if !errors.As(err, &cancelled) || cancelled.Cause != errBoom {
+			t.Errorf("a coroutine hears %v", err)
+		}
+	}
+}
+
+// R10: what a cancelled coroutine may return to have stopped cleanly, and what is a clean-up error.
+func TestCleanStops(t *testing.T) {
+	errOther := errors.New("other")
+	cases := []struct {
+		name  string
+		stop  func(co *tinyio.Co, err error) error
+		clean bool
+	}{
+		{"nil", func(*tinyio.Co, error) error { return nil }, true},
+		{"the error", func(_ *tinyio.Co, err error) error { return err }, true},
+		{"wrapped", func(_ *tinyio.Co, err error) error { return fmt.Errorf("while reading: %w", err) }, true},
+		{"ErrCancelled", func(*tinyio.Co, error) error { return tinyio.ErrCancelled }, true},
+		{"context.Canceled", func(*tinyio.Co, error) error { return fmt.Errorf("get: %w", context.Canceled) }, true},
+		{"Err", func(co *tinyio.Co, _ error) error { return co.Err() }, true},
+		{"the cause", func(co *tinyio.Co, _ error) error { return context.Cause(co) }, true},
+		{"the original", func(*tinyio.Co, error) error { return errBoom }, true},
+		{"the original, wrapped", func(*tinyio.Co, error) error { return fmt.Errorf("oh: %w", errBoom) }, true},
+		{"joined with another", func(_ *tinyio.Co, err error) error { return errors.Join(err, errOther) }, false},
+		{"joined with the original", func(_ *tinyio.Co, err error) error { return errors.Join(err, errBoom) }, true},
+		{"another", func(*tinyio.Co, error) error { return errOther }, false},
+		{"ErrTimeout", func(*tinyio.Co, error) error { return tinyio.ErrTimeout }, false},
+		{"the original's text", func(*tinyio.Co, error) error { return errors.New("boom") }, false},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			noLeaks(t)
+			err := virtually(func(co *tinyio.Co) error {
+				return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
+					return c.stop(co, co.Sleep(time.Hour))
+				}))
+			})
+			var group *tinyio.ErrorGroup
+			if isGroup := errors.As(err, &group); isGroup == c.clean || !errors.Is(err, errBoom) {
+				t.Errorf("Run returns %v", err)
+			}
+		})
+	}
+}
+
+// R10: an error that looks like a cancellation is an error like any other in a coroutine that was not cancelled.
+func TestCancellationErrorOfOneThatWasNotCancelledIsAFailure(t *testing.T) {
+	noLeaks(t)
+	for _, failure := range []error{context.Canceled, tinyio.ErrCancelled, &tinyio.CancelledError{Cause: errBoom}} {
+		err := virtually(func(co *tinyio.Co) error { return failure })
+		if !errors.Is(err, failure) {
+			t.Errorf("Run returns %v, want %v", err, failure)
+		}
+	}
+}
+
+// R14: a panic crashes the loop the same way, and Run panics with a PanicError that tells all.
+func TestPanicCancelsEverybodyAndComesOutOfRun(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	var root, panicking tinyio.Frame
+	p := panicErrorOf(t, func() {
+		tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+			sibling := tinyio.Do(func(co *tinyio.Co) error {
+				err := co.Sleep(time.Hour)
+				log.add("sibling: %v", err != nil)
+				return err
+			})
+			failing := tinyio.Do(func(co *tinyio.Co) error {
+				panicking = here("failing", -1)
+				defer log.add("deferred")
+				panicDeepDown()
+				return nil
+			}).Named("failing")
+			root = here("root", 1)
+			err := co.Wait(sibling, failing)
+			log.add("root: %v", err != nil)
+			return err
+		}).Named("root"))
+	})
+	log.want(t, "deferred", "sibling: true", "root: true")
+	if p.Value != "deep down" {
+		t.Errorf("the value is %v", p.Value)
+	}
+	if !strings.Contains(string(p.Stack), "panicDeepDown") {
+		t.Errorf("the stack is not that of the panic:\n%s", p.Stack)
+	}
+	wantFrames(t, p.Trace, root, panicking)
+	text := p.Error()
+	for _, part := range []string{"deep down", "panicDeepDown", "root", "failing", fmt.Sprint(root.Line), fmt.Sprint(panicking.Line)} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in the text:\n%s", part, text)
+		}
+	}
+}
+
+// R14: a Goexit cleans up everything and then goes on in the goroutine that called Run.
+func TestGoexitGoesOnInTheGoroutineThatCalledRun(t *testing.T) {
+	noLeaks(t)
+	exits := map[string]tinyio.Awaitable{
+		"coroutine": tinyio.Do(func(co *tinyio.Co) error {
+			runtime.Goexit()
+			return nil
+		}),
+		"after a suspension": tinyio.Do(func(co *tinyio.Co) error {
+			defer runtime.Goexit()
+			return co.Sleep(time.Second)
+		}),
+		"isolated": tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				runtime.Goexit()
+				return nil
+			}))
+			return err
+		}),
+	}
+	for name, exit := range exits {
+		t.Run(name, func(t *testing.T) {
+			var log recorder
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				defer log.add("the caller's deferred call")
+				virtually(func(co *tinyio.Co) error {
+					sibling := tinyio.Do(func(co *tinyio.Co) error {
+						err := co.Sleep(time.Hour)
+						log.add("sibling: %v", errors.Is(err, tinyio.ErrCancelled))
+						return err
+					})
+					return co.Wait(sibling, exit)
+				})
+				log.add("Run returns")
+			}()
+			<-ended
+			log.want(t, "sibling: true", "the caller's deferred call")
+		})
+	}
+}
+
+// R14: a SkipNow, as a FailNow, inside a coroutine ends the test that called Run.
+func TestSkipNowInsideACoroutine(t *testing.T) {
+	noLeaks(t)
+	skipped, returned := false, false
+	t.Run("inner", func(t *testing.T) {
+		defer func() { skipped = t.Skipped() }()
+		virtually(func(co *tinyio.Co) error {
+			return wait(co, tinyio.Do(func(co *tinyio.Co) error {
+				t.SkipNow()
+				return nil
+			}))
+		})
+		returned = true
+	})
+	if !skipped || returned {
+		t.Errorf("skipped: %v, Run returned: %v", skipped, returned)
+	}
+}
+
+// R14: a PanicError that passes through an outer loop is not wrapped again, and loses nothing.
+func TestNestedPanicIsNotWrappedAgain(t *testing.T) {
+	noLeaks(t)
+	errCleanUp := errors.New("clean-up of the inner loop")
+	var inner *tinyio.PanicError
+	outer := panicErrorOf(t, func() {
+		virtually(func(co *tinyio.Co) error {
+			defer func() {
+				inner = recover().(*tinyio.PanicError)
+				panic(inner)
+			}()
+			return virtually(func(co *tinyio.Co) error {
+				cleaner := tinyio.Do(func(co *tinyio.Co) error {
+					co.Sleep(time.Hour)
+					return errCleanUp
+				})
+				return co.Wait(cleaner, tinyio.Do(func(co *tinyio.Co) error { panic("inner") }))
+			})
+		})
+	})
+	if outer != inner {
+		t.Errorf("it is not the same: %v", outer)
+	}
+	if outer.Value != "inner" || len(outer.Trace) != 2 || !strings.Contains(outer.Error(), "inner") {
+		t.Errorf("it is %v, %v", outer.Value, outer.Trace)
+	}
+	if !errors.Is(outer, errCleanUp) || !strings.Contains(outer.Error(), errCleanUp.Error()) {
+		t.Errorf("the clean-up error is lost: %v", outer)
+	}
+}
+
+// R15: what Run returns in each mode, with and without errors of clean-up.
+func TestErrorGroups(t *testing.T) {
+	errFirst, errSecond := errors.New("first clean-up"), errors.New("second clean-up")
+	program := func(dirty bool) func(co *tinyio.Co) error {
+		return func(co *tinyio.Co) error {
+			cleaner := func(name string, takes time.Duration, err error) tinyio.Awaitable {
+				return tinyio.Do(func(co *tinyio.Co) error {
+					stop := co.Sleep(time.Hour)
+					co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(takes) })
+					if dirty {
+						return err
+					}
+					return stop
+				}).Named(name)
+			}
+			return co.Wait(cleaner("slow", 2*time.Second, errSecond), cleaner("quick", time.Second, errFirst),
+				failer(time.Second, errBoom), sleeper(time.Hour))
+		}
+	}
+	cases := []struct {
+		name  string
+		mode  tinyio.GroupMode
+		dirty bool
+		want  []string // of a group; one text without
+	}{
+		{"auto, clean", tinyio.GroupAuto, false, []string{"boom"}},
+		{"auto, dirty", tinyio.GroupAuto, true, []string{"boom", "first clean-up", "second clean-up"}},
+		{"never, clean", tinyio.GroupNever, false, []string{"boom"}},
+		{"never, dirty", tinyio.GroupNever, true, []string{"boom"}},
+		{"always, clean", tinyio.GroupAlways, false, []string{"boom", "cancelled", "cancelled", "cancelled", "cancelled"}},
+		{"always, dirty", tinyio.GroupAlways, true,
+			[]string{"boom", "first clean-up", "second clean-up", "cancelled", "cancelled", "cancelled", "cancelled"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			noLeaks(t)
+			err := virtually(program(c.dirty), tinyio.WithErrorGroup(c.mode))
+			wantGroup := len(c.want) > 1 || c.mode == tinyio.GroupAlways
+			group, isGroup := err.(*tinyio.ErrorGroup)
+			if isGroup != wantGroup {
+				t.Fatalf("Run returns %T %v", err, err)
+			}
+			got := []string{err.Error()}
+			if isGroup {
+				got = texts(group.Errs)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("Run returns %q, want %q", got, c.want)
+			}
+			if !errors.Is(err, errBoom) || errors.Is(err, errFirst) != (c.dirty && wantGroup) {
+				t.Error("errors.Is does not see through it")
+			}
+			if cancelled := new(tinyio.CancelledError); errors.As(err, &cancelled) != (c.mode == tinyio.GroupAlways) {
+				t.Error("errors.As does not see through it")
+			}
+			if traced := new(tinyio.Error); !errors.As(err, &traced) || traced.Err != errBoom {
+				t.Errorf("the first error with a trace is %v", traced)
+			}
+		})
+	}
+}
+
+// R15: a group prints its errors, and with %+v their chains.
+func TestErrorGroupPrints(t *testing.T) {
+	noLeaks(t)
+	err := virtually(func(co *tinyio.Co) error {
+		cleaner := tinyio.Do(func(co *tinyio.Co) error {
+			co.Sleep(time.Hour)
+			return errors.New("clean-up")
+		}).Named("cleaner")
+		return co.Wait(cleaner, failer(time.Second, errBoom).Named("failing"))
+	})
+	const plain = "boom\nwhile stopping: clean-up"
+	if err.Error() != plain || fmt.Sprint(err) != plain || fmt.Sprintf("%q", err) != fmt.Sprintf("%q", plain) {
+		t.Errorf("it prints %v", err)
+	}
+	long := fmt.Sprintf("%+v", err)
+	for _, part := range []string{"boom", "clean-up", "cleaner", "failing", "failure_test.go:"} {
+		if !strings.Contains(long, part) {
+			t.Errorf("%q is not in\n%s", part, long)
+		}
+	}
+}
 
 // R16: a crash in which everybody on a long chain of awaits has a clean-up error of its own takes time and memory in proportion to the chain. The
 // chains of the first of them are whole; those of the later ones begin where they leave that of the original error, and say so.
@@ -97,5 +425,104 @@ func TestErrorWhoseMethodDoesNotReturn(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// R14: of two panics the first is the one, and the other is not lost.
+func TestTwoPanics(t *testing.T) {
+	noLeaks(t)
+	p := panicErrorOf(t, func() {
+		virtually(func(co *tinyio.Co) error {
+			second := tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				panic("second")
+			})
+			first := tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Second)
+				panic("first")
+			})
+			return co.Wait(second, first)
+		})
+	})
+	if p.Value != "first" || !strings.Contains(p.Error(), "second") {
+		t.Errorf("Run panics with %v", p)
+	}
+}
+
+// R14: a Goexit during a crash cleans up everything, and Run goes on with the Goexit.
+func TestGoexitDuringACrash(t *testing.T) {
+	noLeaks(t)
+	for name, first := range map[string]bool{"of the first coroutine": true, "of another": false} {
+		t.Run(name, func(t *testing.T) {
+			cleaned, returned := 0, false
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				virtually(func(co *tinyio.Co) error {
+					exiting := tinyio.Do(func(co *tinyio.Co) error {
+						defer func() { cleaned++ }()
+						co.Sleep(time.Hour)
+						if !first {
+							runtime.Goexit()
+						}
+						return nil
+					})
+					slow := tinyio.Do(func(co *tinyio.Co) error {
+						co.Sleep(time.Hour)
+						err := co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(time.Minute) })
+						cleaned++
+						return err
+					})
+					err := co.Wait(exiting, slow, failer(time.Second, errBoom))
+					cleaned++
+					if first {
+						runtime.Goexit()
+					}
+					return err
+				})
+				returned = true
+			}()
+			<-ended
+			if cleaned != 3 || returned {
+				t.Errorf("%d of 3 have cleaned up, Run returned: %v", cleaned, returned)
+			}
+		})
+	}
+}
+
+// R14: the first coroutine may wait in a deferred function, panicking or exiting, while another one exits.
+func TestWaitingInADeferWhileAnotherExits(t *testing.T) {
+	noLeaks(t)
+	for name, end := range map[string]func(){"panicking": panicDeepDown, "exiting": runtime.Goexit, "returning": func() {}} {
+		t.Run(name, func(t *testing.T) {
+			var log recorder
+			ended := make(chan struct{})
+			var p any
+			go func() {
+				defer close(ended)
+				defer func() { p = recover() }()
+				virtually(func(co *tinyio.Co) error {
+					exiting := tinyio.Do(func(co *tinyio.Co) error {
+						defer log.add("other")
+						runtime.Goexit()
+						return nil
+					})
+					defer func() {
+						err := co.Shield(time.Hour, func(co *tinyio.Co) error {
+							return errors.Join(co.Spawn(exiting, value(0, 1)), co.Sleep(time.Second))
+						})
+						log.add("first: %v", err)
+					}()
+					end()
+					return nil
+				})
+				log.add("Run returns")
+			}()
+			<-ended
+			log.want(t, "other", "first: <nil>")
+			if e, ok := p.(*tinyio.PanicError); ok != (name == "panicking") || ok && e.Value != "deep down" {
+				t.Errorf("Run panics with %v", p)
+			}
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -255,17 +256,89 @@ func (m *manualClock) Idle(p hook.Pause) bool {
 	return true
 }
 
-// An isolated is how a coroutine ended that was isolated.
-type isolated[T any] struct {
-	Value T
-	Err   error
+func panicDeepDown() { panic("deep down") }
+
+// waits are all ways to wait for what does not come: what a cancellation has to end. Each call makes new ones.
+func waits() map[string]func(co *tinyio.Co) error {
+	var event tinyio.Event
+	var lock tinyio.Lock
+	lock.TryAcquire()
+	semaphore := tinyio.NewSemaphore(1)
+	semaphore.TryAcquire()
+	barrier := tinyio.NewBarrier(2)
+	pool := tinyio.NewThreadPool(1)
+	never := func(ctx context.Context) (int, error) {
+		<-ctx.Done()
+		return 0, context.Cause(ctx)
+	}
+	long := func() *tinyio.Coro[int] { return value(time.Hour, 1) }
+	var queue tinyio.Queue[int]
+	ch := make(chan int)
+	return map[string]func(co *tinyio.Co) error{
+		"Yield": func(co *tinyio.Co) error {
+			for {
+				if err := co.Yield(); err != nil {
+					return err
+				}
+				if err := co.Sleep(time.Millisecond); err != nil { // so that virtual time passes
+					return err
+				}
+			}
+		},
+		"Sleep":   func(co *tinyio.Co) error { return co.Sleep(time.Hour) },
+		"Await":   func(co *tinyio.Co) error { return wait(co, long()) },
+		"Gather":  func(co *tinyio.Co) error { _, err := tinyio.Gather(co, long(), long()); return err },
+		"Wait":    func(co *tinyio.Co) error { return co.Wait(long(), long()) },
+		"Timeout": func(co *tinyio.Co) error { _, err := tinyio.Timeout(co, long(), 2*time.Hour); return err },
+		"Isolate": func(co *tinyio.Co) error { _, err := tinyio.Isolate(co, long()); return err },
+		"AsCompleted": func(co *tinyio.Co) error {
+			for _, err := range tinyio.AsCompleted(co, long(), long()) {
+				return err
+			}
+			return nil
+		},
+		"Event.Wait":    func(co *tinyio.Co) error { return event.Wait(co) },
+		"Event.WaitFor": func(co *tinyio.Co) error { _, err := event.WaitFor(co, time.Hour); return err },
+		"Lock":          func(co *tinyio.Co) error { return lock.Acquire(co) },
+		"Semaphore":     func(co *tinyio.Co) error { return semaphore.Acquire(co) },
+		"Barrier":       func(co *tinyio.Co) error { _, err := barrier.Wait(co); return err },
+		"RunInThread":   func(co *tinyio.Co) error { return wait(co, tinyio.RunInThread(never)) },
+		"RunInPool":     func(co *tinyio.Co) error { return wait(co, tinyio.RunInPool(pool, never)) },
+		"FromCallback": func(co *tinyio.Co) error {
+			return wait(co, tinyio.FromCallback(func(done func(int, error)) func(error) {
+				return func(cause error) { done(0, cause) }
+			}))
+		},
+		"WaitAny":   func(co *tinyio.Co) error { _, err := tinyio.WaitAny(co, long(), long()); return err },
+		"Queue.Put": func(co *tinyio.Co) error { return tinyio.NewQueue[int](0).Put(co, 1) },
+		"Queue.Get": func(co *tinyio.Co) error { _, err := queue.Get(co); return err },
+		"Recv":      func(co *tinyio.Co) error { _, _, err := tinyio.Recv(co, ch); return err },
+		"Recv, nil": func(co *tinyio.Co) error { _, _, err := tinyio.Recv[int](co, nil); return err },
+		"Send":      func(co *tinyio.Co) error { return tinyio.Send(co, make(chan int), 1) },
+		"Send, nil": func(co *tinyio.Co) error { return tinyio.Send(co, nil, 1) },
+		"Shield": func(co *tinyio.Co) error {
+			return co.Shield(0, func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
+		},
+	}
 }
 
-// isolate is Isolate that tells the failure inside from the caller's own stop.
-func isolate[T any](co *tinyio.Co, c *tinyio.Coro[T]) (isolated[T], error) {
-	v, err := tinyio.Isolate(co, c)
-	if err != nil && co.Err() != nil {
-		return isolated[T]{Value: v}, err
+func cmpOr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
 	}
-	return isolated[T]{v, err}, nil
+	return nil
+}
+
+// raceEnabled reports whether the race detector is on: it makes sync.Pool forget on purpose, which shows in allocations.
+func raceEnabled() bool {
+	var pool sync.Pool
+	for range 100 {
+		pool.Put(new(int))
+		if pool.Get() == nil {
+			return true
+		}
+	}
+	return false
 }

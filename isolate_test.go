@@ -1,8 +1,12 @@
 package tinyio_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +78,210 @@ func eachStop(t *testing.T, program func(co *tinyio.Co, fails tinyio.Awaitable, 
 					return s.outside(co, isolator)
 				}
 				return program(co, after(time.Second, inside), run, s.stop)
+			})
+		})
+	}
+}
+
+// R19: a failure inside cancels everything inside, waits until it has stopped and is handed back; outside nothing happened.
+func TestIsolateKeepsAFailureInside(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	var isolated, last tinyio.Frame
+	succeed(t, func(co *tinyio.Co) error {
+		outside := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			log.add("outside: %v", err)
+			return err
+		})
+		if err := co.Spawn(outside); err != nil {
+			return err
+		}
+		spawnedInside := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(time.Minute) })
+			log.add("spawned inside: %v", err)
+			return err
+		})
+		failing := tinyio.Do(func(co *tinyio.Co) error {
+			last = here("failing", -1)
+			return cmpOr(co.Sleep(time.Second), errBoom)
+		}).Named("failing")
+		start := startWatch(co)
+		_, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+			if err := co.Spawn(spawnedInside); err != nil {
+				return 0, err
+			}
+			isolated = here("isolated", 1)
+			_, err := failing.Await(co)
+			log.add("inside: %v", err)
+			return 0, err
+		}).Named("isolated"))
+		log.add("isolate: %v, %v after %v", err, co.Err(), start.passed(co))
+		var e *tinyio.Error
+		if !errors.Is(err, errBoom) || !errors.As(err, &e) || len(e.Trace) < 2 {
+			t.Fatalf("Isolate gives %v", err)
+		}
+		wantFrames(t, e.Trace[len(e.Trace)-2:], isolated, last)
+		return co.Sleep(time.Second)
+	})
+	log.want(t, "inside: tinyio: cancelled because of: boom", "spawned inside: tinyio: cancelled because of: boom",
+		"isolate: boom, <nil> after 1m1s", "outside: <nil>")
+}
+
+// R19: without a failure Isolate gives the value, when everything inside has finished.
+func TestIsolateWaitsForEverythingInside(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		v, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+			return 7, co.Spawn(sleeper(time.Minute))
+		}))
+		if v != 7 || err != nil || start.passed(co) != time.Minute {
+			t.Errorf("Isolate gives %v, %v after %v", v, err, start.passed(co))
+		}
+		return nil
+	})
+}
+
+// R19: cancelling the outside cancels the inside, children first; the error of Isolate is the caller's own.
+func TestCancellingTheOutsideCancelsTheInside(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	err := virtually(func(co *tinyio.Co) error {
+		caller := tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				inner := tinyio.Do(func(co *tinyio.Co) error {
+					err := co.Sleep(time.Hour)
+					log.add("innermost: %v", err)
+					return err
+				})
+				_, err := tinyio.Isolate(co, inner)
+				log.add("inside: %v, %v", err, co.Err() != nil)
+				return err
+			}))
+			log.add("caller: %v, %v", err, co.Err() != nil)
+			return err
+		})
+		return co.Wait(caller, failer(time.Second, errBoom))
+	})
+	if !errors.Is(err, errBoom) || err.Error() != "boom" {
+		t.Errorf("Run returns %v", err)
+	}
+	const cancelled = "tinyio: cancelled because of: boom"
+	log.want(t, "innermost: "+cancelled, "inside: "+cancelled+", true", "caller: "+cancelled+", true")
+}
+
+// R19: a coroutine that was started outside may be awaited inside, and belongs outside.
+func TestCoroutineStartedOutsideMayBeAwaitedInside(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		outside := value(time.Minute, 1)
+		if err := co.Spawn(outside); err != nil {
+			return err
+		}
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(outside, failer(time.Second, errBoom)) }))
+		if !errors.Is(err, errBoom) {
+			t.Errorf("Isolate gives %v", err)
+		}
+		v, err := outside.Await(co)
+		if v != 1 {
+			t.Errorf("the value is %d", v)
+		}
+		return err
+	})
+}
+
+// R19: an error of clean-up inside is part of the result.
+func TestCleanUpErrorsInsideAreInTheResult(t *testing.T) {
+	noLeaks(t)
+	errCleanUp := errors.New("clean-up")
+	succeed(t, func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				return errCleanUp
+			}))
+		}))
+		var group *tinyio.ErrorGroup
+		if !errors.As(err, &group) || len(group.Errs) != 2 || !errors.Is(group.Errs[0], errBoom) || !errors.Is(group.Errs[1], errCleanUp) {
+			t.Errorf("Isolate gives %v", err)
+		}
+		return nil
+	})
+}
+
+// R19, W16: Isolate starts no goroutine but for coroutines' stacks, however often the loop is idle meanwhile.
+func TestIsolateStartsNoThread(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		most, before := 0, runtime.NumGoroutine()
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			for range 50 {
+				if err := co.Sleep(time.Second); err != nil {
+					return err
+				}
+				most = max(most, runtime.NumGoroutine())
+			}
+			return nil
+		}))
+		if most > before+1 {
+			t.Errorf("there are %d goroutines more", most-before)
+		}
+		return err
+	})
+}
+
+// R19, W17: no failure escapes Isolate: not one of a spawned coroutine, of a thread, of clean-up, nor a late one.
+func TestNoFailureEscapesIsolate(t *testing.T) {
+	cases := map[string]func(co *tinyio.Co) error{
+		"own":     func(co *tinyio.Co) error { return errBoom },
+		"spawned": func(co *tinyio.Co) error { return co.Spawn(failer(time.Second, errBoom)) },
+		"thread":  func(co *tinyio.Co) error { return wait(co, tinyio.RunInThread(failingThread)) },
+		"clean-up": func(co *tinyio.Co) error {
+			if err := co.Spawn(failer(time.Second, errors.New("first"))); err != nil {
+				return err
+			}
+			co.Sleep(time.Hour)
+			return errBoom
+		},
+		"in a Timeout": func(co *tinyio.Co) error {
+			_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				return errBoom
+			}), time.Second)
+			return err
+		},
+		"in a Shield": func(co *tinyio.Co) error {
+			return co.Shield(time.Hour, func(co *tinyio.Co) error { return wait(co, failer(time.Second, errBoom)) })
+		},
+		"in an Isolate, handed on": func(co *tinyio.Co) error {
+			_, err := tinyio.Isolate(co, failer(time.Second, errBoom))
+			return err
+		},
+		"after the first has finished": func(co *tinyio.Co) error {
+			return co.Spawn(tinyio.Do(func(co *tinyio.Co) error { return co.Spawn(failer(time.Hour, errBoom)) }))
+		},
+		"of AsCompleted": func(co *tinyio.Co) error {
+			for _, err := range tinyio.AsCompleted(co, sleeper(time.Second), failer(time.Second, errBoom)) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	for name, inside := range cases {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			succeed(t, func(co *tinyio.Co) error {
+				if err := co.Spawn(sleeper(2 * time.Hour)); err != nil {
+					return err
+				}
+				if _, err := tinyio.Isolate(co, tinyio.Do(inside)); !errors.Is(err, errBoom) {
+					t.Errorf("Isolate gives %v", err)
+				}
+				return co.Yield()
 			})
 		})
 	}
@@ -497,7 +705,7 @@ func TestIsolateHandsBackAPanic(t *testing.T) {
 			}))
 		}))
 		p, ok := err.(*tinyio.PanicError)
-		if !ok || p.Value != "ouch" || len(p.Stack) == 0 || len(p.Trace) != 2 || p.Trace[1].Coro != "panics" || !errors.Is(err, errBoom) {
+		if !ok || p.Value != "ouch" || !strings.Contains(string(p.Stack), "TestIsolateHandsBackAPanic") || len(p.Trace) != 2 || p.Trace[1].Coro != "panics" || !errors.Is(err, errBoom) {
 			t.Errorf("Isolate returns %v", err)
 		}
 		if n := len(p.Unwrap()); n != 2 {
@@ -505,4 +713,131 @@ func TestIsolateHandsBackAPanic(t *testing.T) {
 		}
 		return co.Yield()
 	})
+}
+
+// R19: cancelled from outside while crashing inside, Isolate returns the failure inside. The caller hears of its own stop at its next wait.
+func TestIsolateCancelledFromOutsideWhileCrashingInside(t *testing.T) {
+	noLeaks(t)
+	errInside := errors.New("inside")
+	errCleanUp := errors.New("clean-up")
+	var inside, own error
+	err := virtually(func(co *tinyio.Co) error {
+		caller := tinyio.Do(func(co *tinyio.Co) error {
+			slow := tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(10 * time.Second) })
+				return errCleanUp
+			})
+			_, inside = tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				return co.Wait(slow, failer(time.Second, errInside))
+			}))
+			own = co.Yield()
+			return inside
+		})
+		return co.Wait(caller, failer(2*time.Second, errBoom))
+	})
+	if !errors.Is(inside, errInside) || !errors.Is(inside, errCleanUp) || errors.Is(inside, errBoom) {
+		t.Errorf("Isolate gives %v", inside)
+	}
+	wantCancelled(t, own, errBoom)
+	if !errors.Is(err, errBoom) || !errors.Is(err, errCleanUp) || !errors.Is(err, errInside) {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
+// R10, R16, R19: a clean-up error inside an Isolate that is cancelled from outside comes out of Run, with a chain from the root.
+func TestCleanUpErrorInsideACancelledIsolate(t *testing.T) {
+	noLeaks(t)
+	errCleanUp := errors.New("clean-up")
+	err := virtually(func(co *tinyio.Co) error {
+		caller := tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				co.Sleep(time.Hour)
+				return errCleanUp
+			}).Named("inside"))
+			return err
+		}).Named("caller")
+		return co.Wait(caller, failer(time.Second, errBoom))
+	})
+	var group *tinyio.ErrorGroup
+	if !errors.As(err, &group) || len(group.Errs) != 2 || !errors.Is(group.Errs[1], errCleanUp) {
+		t.Fatalf("Run returns %v", err)
+	}
+	var names []string
+	for _, f := range group.Errs[1].(*tinyio.Error).Trace[1:] {
+		names = append(names, f.Coro)
+	}
+	if !slices.Equal(names, []string{"caller", "inside"}) {
+		t.Errorf("the chain below the root is %v", names)
+	}
+}
+
+// R15, R19: an Isolate has the group mode of its loop, and a nested run has its own.
+func TestGroupModeOfAnIsolateAndOfANestedRun(t *testing.T) {
+	noLeaks(t)
+	program := func(co *tinyio.Co) error { return co.Wait(sleeper(time.Hour), failer(time.Second, errBoom)) }
+	succeed(t, func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, tinyio.Do(program))
+		var group *tinyio.ErrorGroup
+		if !errors.As(err, &group) || !slices.Equal(texts(group.Errs), []string{"boom", "cancelled", "cancelled"}) {
+			t.Errorf("Isolate gives %v", err)
+		}
+		if err := virtually(program); errors.As(err, &group) || !errors.Is(err, errBoom) {
+			t.Errorf("the nested run returns %v", err)
+		}
+		return nil
+	}, tinyio.WithErrorGroup(tinyio.GroupAlways))
+}
+
+// R10, R19: what goes wrong in clean-up inside an Isolate whose caller is halted is a matter of whoever halted it: of the Timeout; or, if
+// that was the end of a Submit that has not waited, of the run.
+func TestFailureInsideAnIsolateThatIsHalted(t *testing.T) {
+	noLeaks(t)
+	isolating := func() *tinyio.Coro[tinyio.Void] {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Isolate(co, tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
+				<-ctx.Done()
+				return tinyio.Void{}, errBoom
+			}))
+			return err
+		})
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		if _, err := tinyio.Timeout(co, isolating(), time.Second); !errors.Is(err, tinyio.ErrTimeout) || !errors.Is(err, errBoom) {
+			return fmt.Errorf("Timeout gives %w", err)
+		}
+		return co.Yield()
+	})
+
+	loop := tinyio.NewLoop()
+	ctx, cancel := context.WithCancel(background)
+	_, err := tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
+		begun := new(tinyio.Event)
+		c := tinyio.Do(func(co *tinyio.Co) error {
+			begun.Set()
+			return wait(co, isolating())
+		})
+		submitting := tinyio.RunInThread(func(context.Context) (error, error) {
+			_, err := tinyio.Submit(ctx, loop, c)
+			return err, nil
+		})
+		if err := co.Spawn(submitting); err != nil {
+			return err
+		}
+		if err := begun.Wait(co); err != nil {
+			return err
+		}
+		if err := co.Sleep(time.Millisecond); err != nil { // the thread has begun
+			return err
+		}
+		cancel()
+		err, failed := submitting.Await(co)
+		if failed != nil || !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("Submit gives %w and %w", err, failed)
+		}
+		return nil
+	}))
+	if !errors.Is(err, errBoom) {
+		t.Errorf("the run gives %v", err)
+	}
 }

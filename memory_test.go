@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 	"weak"
@@ -40,6 +41,85 @@ func (ws *witnesses) alive() (n int) {
 
 // use is what a function does that holds w.
 func (w *witness) use() { w.data[0]++ }
+
+// W15: 20,000 satisfied waits with long timeouts keep no memory.
+func TestSatisfiedWaitsKeepNoMemory(t *testing.T) {
+	noLeaks(t)
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		before := heap()
+		for range 20_000 {
+			if _, err := tinyio.Timeout(co, value(0, 1), time.Hour); err != nil {
+				return err
+			}
+		}
+		if after := heap(); after > before+500_000 {
+			t.Errorf("%d bytes are kept", after-before)
+		}
+		return nil
+	})
+}
+
+// W21: a result that refers to its own coroutine is freed, during the run and after it, with what its function holds on to.
+func TestResultThatRefersToItsCoroutineIsFreed(t *testing.T) {
+	type result struct {
+		self *tinyio.Coro[*result]
+		_    [1000]byte
+	}
+	var freed atomic.Int32
+	ways := map[string]func(co *tinyio.Co, c *tinyio.Coro[*result]) error{
+		"Await":  wait[*result],
+		"Spawn":  func(co *tinyio.Co, c *tinyio.Coro[*result]) error { return errors.Join(co.Spawn(c), co.Sleep(1)) },
+		"Gather": func(co *tinyio.Co, c *tinyio.Coro[*result]) error { _, err := tinyio.Gather(co, c, c); return err },
+		"Timeout": func(co *tinyio.Co, c *tinyio.Coro[*result]) error {
+			_, err := tinyio.Timeout(co, c, time.Hour)
+			return err
+		},
+		"Isolate": func(co *tinyio.Co, c *tinyio.Coro[*result]) error { _, err := tinyio.Isolate(co, c); return err },
+		"Shield": func(co *tinyio.Co, c *tinyio.Coro[*result]) error {
+			return co.Shield(time.Hour, func(co *tinyio.Co) error { return wait(co, c) })
+		},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			freed.Store(0)
+			const n = 200
+			body := func(co *tinyio.Co) error {
+				for range n {
+					var c *tinyio.Coro[*result]
+					c = tinyio.New(func(co *tinyio.Co) (*result, error) {
+						r := &result{self: c}
+						runtime.AddCleanup(r, func(int) { freed.Add(1) }, 0)
+						return r, co.Yield()
+					})
+					if err := way(co, c); err != nil {
+						return err
+					}
+				}
+				for range 100 {
+					runtime.GC()
+					if freed.Load() >= n-5 { // the last ones may still be on a stack
+						return nil
+					}
+					time.Sleep(time.Millisecond) // for the clean-ups, which have a goroutine of their own
+				}
+				t.Errorf("%d of %d are freed", freed.Load(), n)
+				return nil
+			}
+			succeed(t, body)
+			// In a shield that lasts it is the same.
+			freed.Store(0)
+			succeed(t, func(co *tinyio.Co) error { return co.Shield(time.Hour, body) })
+		})
+	}
+}
 
 // TestWhatHasFinishedKeepsNothing runs programs that return something to keep, and wants that to keep nothing else alive: R3.
 func TestWhatHasFinishedKeepsNothing(t *testing.T) {
@@ -617,4 +697,89 @@ func TestPlacesOfACrowdAreUsedAgain(t *testing.T) {
 	if sum != want {
 		t.Errorf("the values add up to %d, want %d", sum, want)
 	}
+}
+
+// No suspension allocates, and a coroutine with its closure costs at most two allocations.
+func TestAllocations(t *testing.T) {
+	noLeaks(t)
+	tinyio.KeepWorkers(t)
+	if raceEnabled() {
+		t.Skip("the race detector allocates")
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		var event tinyio.Event
+		semaphore := tinyio.NewSemaphore(1)
+		stop := false
+		partner := tinyio.Do(func(co *tinyio.Co) error {
+			for !stop {
+				event.Set()
+				if err := co.Sleep(1); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		holder := tinyio.Do(func(co *tinyio.Co) error {
+			for !stop {
+				if err := semaphore.Acquire(co); err != nil {
+					return err
+				}
+				if err := co.Sleep(1); err != nil {
+					return err
+				}
+				semaphore.Release()
+				if err := co.Sleep(1); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		// The tests look at the invariants of a small loop after each step, and that allocates; this one is not small.
+		for range 200 {
+			if err := co.Spawn(tinyio.Do(func(co *tinyio.Co) error {
+				for !stop {
+					if err := co.Sleep(time.Hour); err != nil {
+						return err
+					}
+				}
+				return nil
+			})); err != nil {
+				return err
+			}
+		}
+		if err := co.Spawn(partner, holder); err != nil {
+			return err
+		}
+		check := func(err error) {
+			if err != nil {
+				panic(err)
+			}
+		}
+		for _, c := range []struct {
+			name string
+			most float64
+			f    func()
+		}{
+			{"Yield", 0, func() { check(co.Yield()) }},
+			{"Sleep", 0, func() { check(co.Sleep(1)) }},
+			{"Event.Wait", 0, func() { event.Clear(); check(event.Wait(co)) }},
+			{"Event.WaitFor", 0, func() { event.Clear(); event.WaitFor(co, time.Hour) }},
+			{"Acquire", 0, func() { check(semaphore.Acquire(co)); semaphore.Release() }},
+			{"New and Await", 2, func() {
+				x := stop
+				c := tinyio.New(func(*tinyio.Co) (bool, error) { return x, nil })
+				_, err := c.Await(co)
+				check(err)
+			}},
+		} {
+			for range 10 {
+				c.f() // what is allocated once, such as the place of a timer
+			}
+			if n := testing.AllocsPerRun(200, c.f); n > c.most {
+				t.Errorf("%s: %v allocations, want %v at most", c.name, n, c.most)
+			}
+		}
+		stop = true
+		return nil
+	})
 }

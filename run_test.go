@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +18,171 @@ import (
 type lastPicker struct{}
 
 func (lastPicker) Pick(ready []tinyio.ID) int { return len(ready) - 1 }
+
+// R1: one coroutine runs at a time. The counter is not atomic on purpose: the race detector is part of the test.
+func TestOneCoroutineRunsAtATime(t *testing.T) {
+	noLeaks(t)
+	inside, total := 0, 0
+	succeed(t, func(co *tinyio.Co) error {
+		var cs []*tinyio.Coro[tinyio.Void]
+		for range 50 {
+			cs = append(cs, tinyio.Do(func(co *tinyio.Co) error {
+				for range 20 {
+					inside++
+					if inside != 1 {
+						t.Errorf("%d coroutines run at a time", inside)
+					}
+					total++
+					inside--
+					if err := co.Yield(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}))
+		}
+		_, err := tinyio.Gather(co, cs...)
+		return err
+	})
+	if total != 1000 {
+		t.Errorf("%d turns, want 1000", total)
+	}
+}
+
+// R1: the ready queue is first in, first out.
+func TestReadyQueueIsFirstInFirstOut(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	chatter := func(name string, turns int) tinyio.Awaitable {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			for i := range turns {
+				log.add("%s%d", name, i)
+				if err := co.Yield(); err != nil {
+					return err
+				}
+			}
+			log.add("%s ends", name)
+			return nil
+		})
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		err := co.Wait(chatter("a", 2), chatter("b", 3), chatter("c", 1))
+		log.add("root")
+		return err
+	})
+	log.want(t, "a0", "b0", "c0", "a1", "b1", "c ends", "a ends", "b2", "b ends", "root")
+}
+
+// R5: Run returns when every coroutine that it started has finished.
+func TestRunWaitsForTheSpawned(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	var end time.Duration
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		grandchild := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(2 * time.Second)
+			log.add("grandchild")
+			end = start.passed(co)
+			return err
+		})
+		child := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Spawn(grandchild)
+			log.add("child")
+			return err
+		})
+		err := co.Spawn(child)
+		log.add("root")
+		return err
+	})
+	log.add("run")
+	log.want(t, "root", "child", "grandchild", "run")
+	if end != 2*time.Second {
+		t.Errorf("it took %v", end)
+	}
+}
+
+// R12: when the context given to Run is done, the loop crashes with its cause.
+func TestContextCrashesTheLoopWithItsCause(t *testing.T) {
+	noLeaks(t)
+	errOutside := errors.New("outside")
+	ctx, cancel := context.WithCancelCause(background)
+	var heard, cause error
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		canceller := tinyio.RunInThread(func(context.Context) (int, error) {
+			cancel(errOutside)
+			return 0, nil
+		})
+		if heard = co.Spawn(canceller); heard == nil { // the thread may be quicker than the caller's next turn
+			heard = co.Sleep(time.Hour)
+		}
+		cause = context.Cause(co)
+		return heard
+	}))
+	var cancelled *tinyio.CancelledError
+	if !errors.Is(err, errOutside) || !errors.As(heard, &cancelled) || cancelled.Cause != errOutside || cause != errOutside {
+		t.Errorf("Run returns %v, the coroutine hears %v, its cause is %v", err, heard, cause)
+	}
+}
+
+// R12: a context that is done before the run begins, and one whose deadline passes.
+func TestContextThatIsDoneBeforeTheRunAndDeadline(t *testing.T) {
+	noLeaks(t)
+	done, cancel := context.WithCancel(background)
+	cancel()
+	ran := false
+	_, err := tinyio.Run(done, tinyio.Do(func(co *tinyio.Co) error {
+		ran = true
+		return nil
+	}))
+	if !errors.Is(err, context.Canceled) || ran {
+		t.Errorf("Run returns %v, ran: %v", err, ran)
+	}
+	ctx, cancel := context.WithTimeout(background, time.Millisecond)
+	defer cancel()
+	_, err = tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		if deadline, ok := co.Deadline(); !ok || time.Until(deadline) > time.Millisecond {
+			t.Errorf("the coroutine's deadline is %v, %v", deadline, ok)
+		}
+		return co.Sleep(time.Hour)
+	}))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
+// R12, W22: SIGTERM cleans up everything, an endless background task included.
+func TestSignalCleansUpEverything(t *testing.T) {
+	needsProcesses(t)
+	signal.Notify(make(chan os.Signal, 1)) // the first call starts a goroutine of package signal that stays
+	signal.Reset()
+	noLeaks(t)
+	ctx, stop := signal.NotifyContext(background, syscall.SIGTERM)
+	defer stop()
+	var log recorder
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		endless := tinyio.Do(func(co *tinyio.Co) error {
+			defer log.add("cleaned up")
+			for {
+				if err := co.Sleep(time.Millisecond); err != nil {
+					return err
+				}
+			}
+		})
+		if err := co.Spawn(endless); err != nil {
+			return err
+		}
+		process, err := os.FindProcess(os.Getpid())
+		if err != nil {
+			return err
+		}
+		return process.Signal(syscall.SIGTERM)
+	}))
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("Run returns %v", err)
+	}
+	log.want(t, "cleaned up")
+}
 
 // R5, R12: what is done between two turns may finish the last coroutine, and the run has ended then.
 func TestInterruptionFinishesTheLastCoroutine(t *testing.T) {

@@ -22,6 +22,134 @@ func holderOf(log *recorder, s *tinyio.Semaphore, name string, n int, d time.Dur
 	}).Named(name)
 }
 
+// R1: Acquire on a semaphore or lock that is free does not suspend.
+func TestAcquireOfAFreePermitDoesNotSuspend(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		other := tinyio.Do(func(co *tinyio.Co) error {
+			log.add("other")
+			return nil
+		})
+		spawner := tinyio.Do(func(co *tinyio.Co) error { return co.Spawn(other) })
+		if err := co.Spawn(spawner); err != nil {
+			return err
+		}
+		var lock tinyio.Lock
+		semaphore := tinyio.NewSemaphore(2)
+		for _, acquire := range []func(*tinyio.Co) error{lock.Acquire, semaphore.Acquire, semaphore.Acquire} {
+			if err := acquire(co); err != nil {
+				return err
+			}
+			log.add("acquired")
+		}
+		if lock.TryAcquire() || semaphore.TryAcquire() {
+			t.Error("a permit that is out is had again")
+		}
+		return co.Yield()
+	})
+	log.want(t, "acquired", "acquired", "acquired", "other")
+}
+
+// W1: a latecomer cannot take a permit between a release and its waiter's turn.
+func TestReleasedPermitIsHandedToTheFirstWaiter(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		semaphore := tinyio.NewSemaphore(1)
+		waiter := func(name string) tinyio.Awaitable {
+			return tinyio.Do(func(co *tinyio.Co) error {
+				if err := semaphore.Acquire(co); err != nil {
+					return err
+				}
+				log.add("%s has it", name)
+				if err := co.Yield(); err != nil {
+					return err
+				}
+				semaphore.Release()
+				return nil
+			})
+		}
+		if err := semaphore.Acquire(co); err != nil {
+			return err
+		}
+		if err := co.Spawn(waiter("first"), waiter("second")); err != nil {
+			return err
+		}
+		semaphore.Release()
+		if semaphore.TryAcquire() {
+			t.Error("a latecomer takes the permit of a waiter")
+		}
+		if err := semaphore.Acquire(co); err != nil {
+			return err
+		}
+		log.add("latecomer has it")
+		semaphore.Release()
+		return nil
+	})
+	log.want(t, "first has it", "second has it", "latecomer has it")
+}
+
+// W3: a permit granted to a waiter that is stopped before its turn comes goes to the next one.
+func TestPermitGrantedToAStoppedWaiterIsNotLost(t *testing.T) {
+	noLeaks(t)
+	var lock tinyio.Lock
+	var heard error
+	succeed(t, func(co *tinyio.Co) error {
+		if err := lock.Acquire(co); err != nil {
+			return err
+		}
+		first := tinyio.Do(func(co *tinyio.Co) error {
+			heard = lock.Acquire(co)
+			return heard
+		})
+		second := tinyio.Do(func(co *tinyio.Co) error { return lock.Acquire(co) })
+		releaser := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Second)
+			lock.Release() // in the same step as, and before, the timeout
+			return err
+		})
+		if err := co.Spawn(releaser); err != nil {
+			return err
+		}
+		halted := tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Timeout(co, first, time.Second)
+			if !errors.Is(err, tinyio.ErrTimeout) {
+				t.Errorf("Timeout returns %v", err)
+			}
+			return nil
+		})
+		return co.Wait(halted, second)
+	})
+	if heard == nil {
+		t.Error("the first waiter was not stopped")
+	}
+	if lock.TryAcquire() {
+		t.Error("the lock is free; the second waiter should have it")
+	}
+	// The same in a crash: afterwards the permit is free.
+	lock.Release()
+	if err := virtually(func(co *tinyio.Co) error {
+		if err := lock.Acquire(co); err != nil {
+			return err
+		}
+		first := tinyio.Do(func(co *tinyio.Co) error {
+			heard = lock.Acquire(co)
+			return heard
+		})
+		if err := co.Spawn(first); err != nil {
+			return err
+		}
+		lock.Release()
+		return errBoom
+	}); !errors.Is(err, errBoom) || !errors.Is(heard, tinyio.ErrCancelled) {
+		t.Errorf("Run returns %v, the waiter hears %v", err, heard)
+	}
+	if !lock.TryAcquire() {
+		t.Error("the permit is lost")
+	}
+}
+
 // Those who wait for permits are served in the order in which they came: one who wants many is not overtaken by those who want few.
 func TestSemaphoreServesInOrderWhateverTheWeight(t *testing.T) {
 	noLeaks(t)

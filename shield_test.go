@@ -3,6 +3,7 @@ package tinyio_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -20,6 +21,140 @@ func shielded(d time.Duration, do func(co *tinyio.Co) error) *tinyio.Coro[tinyio
 			return err
 		}
 		return stop
+	})
+}
+
+// R13: inside Shield suspension works although the coroutine is cancelled, for at most the grace period, which counts from
+// the cancellation if the Shield was there before, and otherwise from the call.
+func TestShieldWorksForTheGracePeriod(t *testing.T) {
+	const grace = 10 * time.Second
+	cases := []struct {
+		name         string
+		before       time.Duration // how long the shield has been there when the crash comes; negative: it comes first
+		takes        time.Duration // what happens inside
+		want         time.Duration // when it ends, counted from the crash
+		cutShort     bool
+		insideShield bool
+	}{
+		{name: "entered after the cancellation, in time", before: -1, takes: grace - 1, want: grace - 1},
+		{name: "entered after the cancellation, too slow", before: -1, takes: time.Hour, want: grace, cutShort: true},
+		{name: "entered before the cancellation, in time", before: time.Minute, takes: time.Minute + grace - 1, want: grace - 1},
+		{name: "entered before the cancellation, too slow", before: time.Minute, takes: time.Hour, want: grace, cutShort: true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			noLeaks(t)
+			var crashed, ended time.Time
+			var inside, after error
+			err := virtually(func(co *tinyio.Co) error {
+				crash := tinyio.Do(func(co *tinyio.Co) error {
+					err := co.Sleep(max(c.before, time.Minute))
+					crashed = co.Now()
+					return cmpOr(err, errBoom)
+				})
+				shielded := tinyio.Do(func(co *tinyio.Co) error {
+					if c.before < 0 {
+						if err := co.Sleep(time.Hour); !errors.Is(err, tinyio.ErrCancelled) {
+							t.Error("it is not cancelled")
+						}
+					}
+					inside = co.Shield(grace, func(co *tinyio.Co) error { return co.Sleep(c.takes) })
+					ended = co.Now()
+					after = co.Yield()
+					return after
+				})
+				return co.Wait(crash, shielded)
+			})
+			if !errors.Is(err, errBoom) || err.Error() != "boom" {
+				t.Errorf("Run returns %v", err)
+			}
+			if d := ended.Sub(crashed); d != c.want {
+				t.Errorf("it ends %v after the crash, want %v", d, c.want)
+			}
+			if c.cutShort != errors.Is(inside, tinyio.ErrCancelled) || !errors.Is(after, tinyio.ErrCancelled) {
+				t.Errorf("inside: %v, after it: %v", inside, after)
+			}
+		})
+	}
+}
+
+// R13: every kind of wait works inside Shield after a cancellation, and is ended when the grace period has passed.
+func TestGraceEndsEveryWait(t *testing.T) {
+	for name, suspend := range waits() {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			within(t, func() {
+				err := virtually(func(co *tinyio.Co) error {
+					victim := tinyio.Do(func(co *tinyio.Co) error {
+						stop := co.Sleep(time.Hour)
+						start := startWatch(co)
+						err := co.Shield(time.Second, suspend)
+						if err != stop && name != "Shield" { // which has its own grace period
+							t.Errorf("the wait ends with %v", err)
+						}
+						if d := start.passed(co); d < time.Second-time.Millisecond || d > time.Second+time.Millisecond {
+							t.Errorf("it ends after %v", d)
+						}
+						return stop
+					})
+					return co.Wait(victim, failer(time.Second, errBoom))
+				})
+				if !errors.Is(err, errBoom) || err.Error() != "boom" {
+					t.Errorf("Run returns %v", err)
+				}
+			})
+		})
+	}
+}
+
+// R13, W11: the loop keeps running for what shielded code waits on, so clean-up can wait.
+func TestLoopRunsForWhatShieldedCodeWaitsOn(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	err := virtually(func(co *tinyio.Co) error {
+		victim := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			var event tinyio.Event
+			stop := co.Shield(time.Hour, func(co *tinyio.Co) error {
+				setter := tinyio.Do(func(co *tinyio.Co) error {
+					err := co.Sleep(time.Second)
+					event.Set()
+					return err
+				})
+				if err := co.Spawn(setter); err != nil {
+					return err
+				}
+				if err := event.Wait(co); err != nil {
+					return err
+				}
+				log.add("event")
+				v, err := tinyio.RunInThread(func(ctx context.Context) (int, error) { return 1, ctx.Err() }).Await(co)
+				log.add("thread %d, %v", v, err)
+				vs, err := tinyio.Gather(co, value(time.Second, 2), value(2*time.Second, 3))
+				log.add("%v", vs)
+				return err
+			})
+			log.add("%v", stop)
+			return err
+		})
+		return co.Wait(victim, failer(time.Second, errBoom))
+	})
+	if !errors.Is(err, errBoom) || err.Error() != "boom" {
+		t.Errorf("Run returns %v", err)
+	}
+	log.want(t, "event", "thread 1, <nil>", "[2 3]", "<nil>")
+}
+
+// R13: without a cancellation Shield has no limit and its result is that of the function.
+func TestShieldWithoutCancellation(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		err := co.Shield(time.Second, func(co *tinyio.Co) error { return cmpOr(co.Sleep(time.Hour), errBoom) })
+		if err != errBoom || start.passed(co) != time.Hour {
+			t.Errorf("%v after %v", err, start.passed(co))
+		}
+		return nil
 	})
 }
 
@@ -140,4 +275,220 @@ func TestFailureInsideAShieldOfOneThatIsStopped(t *testing.T) {
 		}
 		return co.Yield()
 	})
+}
+
+// R13, R18, R19: a timeout inside an Isolate inside a Shield is the same without a cancellation and with one.
+func TestTimeoutInsideAnIsolateInsideAShield(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		t.Run(fmt.Sprint("crash: ", crash), func(t *testing.T) {
+			noLeaks(t)
+			var log recorder
+			err := virtually(func(co *tinyio.Co) error {
+				victim := tinyio.Do(func(co *tinyio.Co) error {
+					start := startWatch(co)
+					err := co.Shield(time.Hour, func(co *tinyio.Co) error {
+						_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+							_, err := tinyio.Timeout(co, sleeper(time.Hour), 2*time.Second)
+							log.add("timeout: %v after %v", err, start.passed(co))
+							return err
+						}))
+						log.add("isolate: %v, %v after %v", err, co.Err(), start.passed(co))
+						if err := co.Sleep(time.Second); err != nil {
+							return err
+						}
+						log.add("shielded for %v", start.passed(co))
+						return nil
+					})
+					log.add("shield: %v", err)
+					return co.Yield()
+				})
+				if crash {
+					return co.Wait(victim, failer(time.Second, errBoom))
+				}
+				return wait(co, victim)
+			})
+			if errors.Is(err, errBoom) != crash || !crash && err != nil {
+				t.Errorf("Run returns %v", err)
+			}
+			log.want(t, "timeout: tinyio: timed out after 2s after 2s", "isolate: tinyio: timed out after 2s, <nil> after 2s",
+				"shielded for 3s", "shield: <nil>")
+		})
+	}
+}
+
+// R13: each of nested Shields protects for its own grace; what was started inside is stopped when the last around it ends.
+func TestGraceOfNestedShields(t *testing.T) {
+	cases := []struct {
+		outer, inner time.Duration
+		innerEnds    time.Duration // after the crash
+		outerEnds    time.Duration
+	}{
+		{outer: 5 * time.Second, inner: 2 * time.Second, innerEnds: 5 * time.Second, outerEnds: 5 * time.Second},
+		{outer: 2 * time.Second, inner: 5 * time.Second, innerEnds: 5 * time.Second, outerEnds: 5 * time.Second},
+	}
+	for _, c := range cases {
+		t.Run(fmt.Sprintf("%v around %v", c.outer, c.inner), func(t *testing.T) {
+			noLeaks(t)
+			var innerEnds, outerEnds, memberEnds time.Duration
+			var innerErr, outerErr error
+			err := virtually(func(co *tinyio.Co) error {
+				crash := failer(time.Minute, errBoom)
+				start := startWatch(co)
+				victim := tinyio.Do(func(co *tinyio.Co) error {
+					outerErr = co.Shield(c.outer, func(co *tinyio.Co) error {
+						innerErr = co.Shield(c.inner, func(co *tinyio.Co) error {
+							member := tinyio.Do(func(co *tinyio.Co) error {
+								err := co.Sleep(time.Hour)
+								memberEnds = start.passed(co) - time.Minute
+								return err
+							})
+							return wait(co, member)
+						})
+						innerEnds = start.passed(co) - time.Minute
+						return co.Sleep(time.Hour)
+					})
+					outerEnds = start.passed(co) - time.Minute
+					return outerErr
+				})
+				return co.Wait(crash, victim)
+			})
+			if !errors.Is(err, errBoom) || err.Error() != "boom" {
+				t.Errorf("Run returns %v", err)
+			}
+			if innerEnds != c.innerEnds || memberEnds != c.innerEnds || outerEnds != c.outerEnds {
+				t.Errorf("the member ends after %v, the inner shield after %v, the outer one after %v, want %v, %v",
+					memberEnds, innerEnds, outerEnds, c.innerEnds, c.outerEnds)
+			}
+			if !errors.Is(innerErr, tinyio.ErrCancelled) || !errors.Is(outerErr, tinyio.ErrCancelled) {
+				t.Errorf("the shields return %v, %v", innerErr, outerErr)
+			}
+		})
+	}
+}
+
+// R13: whoever is started inside of three Shields is stopped when the last of them is over, in whatever order that happens.
+func TestStartedInsideNestedShieldsWhoseGracesEndInAnyOrder(t *testing.T) {
+	noLeaks(t)
+	for _, graces := range [][3]int{{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}} {
+		var stopped time.Duration
+		err := virtually(func(co *tinyio.Co) error {
+			started := startWatch(co)
+			inner := tinyio.Do(func(co *tinyio.Co) error {
+				err := co.Sleep(time.Hour)
+				stopped = started.passed(co)
+				return err
+			})
+			owner := tinyio.Do(func(co *tinyio.Co) error {
+				var nest func(co *tinyio.Co, left []int) error
+				nest = func(co *tinyio.Co, left []int) error {
+					if len(left) == 0 {
+						return co.Wait(inner)
+					}
+					return co.Shield(time.Duration(left[0])*time.Second, func(co *tinyio.Co) error { return nest(co, left[1:]) })
+				}
+				return nest(co, graces[:])
+			})
+			if err := co.Spawn(owner); err != nil {
+				return err
+			}
+			if err := co.Sleep(time.Second); err != nil {
+				return err
+			}
+			return errBoom
+		})
+		if !errors.Is(err, errBoom) || stopped != 4*time.Second {
+			t.Errorf("graces %v: stopped after %v, and the run gives %v", graces, stopped, err)
+		}
+	}
+}
+
+// R13: what was spawned in an inner Shield, which has ended, is protected by the outer one and stopped with it.
+func TestMemberOfAnInnerShieldIsStoppedWithTheOuter(t *testing.T) {
+	for _, innerFirst := range []bool{true, false} {
+		t.Run(fmt.Sprint("inner ends before the crash: ", innerFirst), func(t *testing.T) {
+			noLeaks(t)
+			within(t, func() {
+				var event tinyio.Event
+				var ended time.Duration
+				var heard error
+				err := virtually(func(co *tinyio.Co) error {
+					start := startWatch(co)
+					member := tinyio.Do(func(co *tinyio.Co) error {
+						heard = event.Wait(co)
+						ended = start.passed(co)
+						return heard
+					})
+					victim := tinyio.Do(func(co *tinyio.Co) error {
+						return co.Shield(time.Hour, func(co *tinyio.Co) error {
+							if err := co.Shield(time.Hour, func(co *tinyio.Co) error {
+								if err := co.Spawn(member); err != nil || innerFirst {
+									return err
+								}
+								return co.Sleep(2 * time.Second)
+							}); err != nil {
+								return err
+							}
+							return co.Sleep(3 * time.Second)
+						})
+					})
+					return co.Wait(victim, failer(time.Second, errBoom))
+				})
+				want := 5 * time.Second
+				if innerFirst {
+					want = 3 * time.Second
+				}
+				if !errors.Is(err, errBoom) || !errors.Is(heard, tinyio.ErrCancelled) {
+					t.Errorf("Run returns %v, the member hears %v", err, heard)
+				}
+				if ended != want {
+					t.Errorf("the member ends after %v, want %v", ended, want)
+				}
+			})
+		})
+	}
+}
+
+// R13, R18: who is halted alone is not what the Shield around it is there for. So the Timeout does not wait for the grace of that Shield,
+// and all of the grace is left when its owner needs it.
+func TestTimeoutOfOneInsideAShieldOfAnother(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	err := virtually(func(co *tinyio.Co) error {
+		start := startWatch(co)
+		shared := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			log.add("%v: the shared one: %v", start.passed(co), err)
+			return err
+		})
+		err := co.Spawn(
+			tinyio.Do(func(co *tinyio.Co) error {
+				return co.Shield(10*time.Second, func(co *tinyio.Co) error {
+					_, err := tinyio.Timeout(co, shared, time.Second) // which gives up waiting
+					log.add("%v: the owner of the Shield: %v", start.passed(co), err)
+					err = co.Sleep(time.Hour)
+					log.add("%v: the owner of the Shield: %v", start.passed(co), err)
+					return err
+				})
+			}),
+			tinyio.Do(func(co *tinyio.Co) error {
+				_, err := tinyio.Timeout(co, shared, 2*time.Second)
+				log.add("%v: the other one: %v", start.passed(co), err)
+				return nil
+			}))
+		if err != nil {
+			return err
+		}
+		if err := co.Sleep(20 * time.Second); err != nil {
+			return err
+		}
+		return errBoom
+	})
+	if !errors.Is(err, errBoom) {
+		t.Errorf("the run gives %v", err)
+	}
+	log.want(t,
+		"1s: the owner of the Shield: tinyio: timed out after 1s",
+		"2s: the shared one: tinyio: timed out after 2s",
+		"2s: the other one: tinyio: timed out after 2s",
+		"30s: the owner of the Shield: tinyio: cancelled because of: boom")
 }

@@ -12,6 +12,65 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
+// R23: a host can ask which coroutine is running and what each one waits for.
+func TestHostCanAskWhatEachCoroutineIsDoing(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop(tinyio.WithVirtualTime())
+	if all := l.Status(); len(all) != 0 {
+		t.Errorf("a loop that does not run has the status %v", all)
+	}
+	var event tinyio.Event
+	var log recorder
+	var asker, sleeping tinyio.Frame
+	waiting := tinyio.Do(func(co *tinyio.Co) error { return event.Wait(co) }).Named("waiting")
+	sleeper := tinyio.Do(func(co *tinyio.Co) error {
+		sleeping = here("sleeping", 1)
+		return co.Sleep(time.Second)
+	}).Named("sleeping")
+	r := tinyio.Start(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Spawn(waiting, sleeper); err != nil {
+			return err
+		}
+		for _, s := range l.Status() {
+			log.add("inside: %s %s %s %v", s.Coro, s.State, s.On, s.For)
+		}
+		event.Set()
+		if err := co.Sleep(2 * time.Second); err != nil {
+			return err
+		}
+		asker = here("asker", 1)
+		return co.Wait(waiting, value(time.Second, 1).Named("last"))
+	}).Named("asker"))
+	steps := 0
+	for range r.Steps() {
+		steps++
+		for _, s := range l.Status() {
+			log.add("%d: %s %s %s %v", steps, s.Coro, s.State, s.On, s.For)
+			if s.Coro == "sleeping" && s.State == "waiting" && framesText([]tinyio.Frame{s.Frame}) != framesText([]tinyio.Frame{sleeping}) {
+				t.Errorf("it sleeps at %v, want %v", s.Frame, sleeping)
+			}
+			if s.Coro == "asker" && len(s.For) > 0 && framesText([]tinyio.Frame{s.Frame}) != framesText([]tinyio.Frame{asker}) {
+				t.Errorf("it waits at %v, want %v", s.Frame, asker)
+			}
+		}
+	}
+	if _, err := r.Result(); err != nil {
+		t.Fatal(err)
+	}
+	log.want(t,
+		"1: asker ready  []", "1: waiting ready  []", "1: sleeping ready  []",
+		"2: asker ready  []", "2: waiting waiting an event []", "2: sleeping ready  []",
+		"3: asker ready  []", "3: waiting waiting an event []", "3: sleeping waiting a timer []",
+		"inside: asker running  []", "inside: waiting waiting an event []", "inside: sleeping waiting a timer []",
+		"4: asker waiting a timer []", "4: waiting ready  []", "4: sleeping waiting a timer []",
+		"5: asker waiting a timer []", "5: sleeping waiting a timer []",
+		"6: asker waiting a timer []",
+		"7: asker waiting a coroutine [3]", "7: last ready  []",
+		"8: asker waiting a coroutine [3]", "8: last waiting a timer []",
+		"9: asker ready  []",
+	)
+}
+
 // Stats counts what happens, exactly, also for whoever asks in the middle of a turn (R32).
 func TestStatsCountEverything(t *testing.T) {
 	noLeaks(t)

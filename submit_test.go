@@ -231,7 +231,7 @@ func TestPostBelongsToTheRun(t *testing.T) {
 	}
 	last := nap("in the last turn")
 	_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
-		r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 			if err := l.Post(nap("posted")); err != nil {
 				return err
 			}
@@ -240,11 +240,8 @@ func TestPostBelongsToTheRun(t *testing.T) {
 			}
 			return errBoom
 		}))
-		log.add("isolated: %v", r.Err)
-		if err := l.Post(last); err != nil {
-			return err
-		}
-		return err
+		log.add("isolated: %v", err)
+		return l.Post(last)
 	}))
 	if err != nil || !last.Finished() {
 		t.Errorf("the run ends with %v", err)
@@ -421,11 +418,11 @@ func TestSubmitOfAnIsolatedFailure(t *testing.T) {
 		s := serve()
 		handle := func(c *tinyio.Coro[int]) *tinyio.Coro[int] {
 			return tinyio.New(func(co *tinyio.Co) (int, error) {
-				r, err := isolate(co, c)
-				if r.Err != nil {
-					return -1, err
+				v, err := tinyio.Isolate(co, c)
+				if errors.Is(err, errBoom) {
+					return -1, nil
 				}
-				return r.Value, err
+				return v, err
 			})
 		}
 		bad, err := tinyio.Submit(background, s.Loop, handle(tinyio.New(func(*tinyio.Co) (int, error) { return 0, errBoom })))

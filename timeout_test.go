@@ -12,6 +12,192 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
+// R11, R18: a coroutine that ignores a Timeout is unwound as well, which is a clean-up error.
+func TestIgnoringATimeoutIsReported(t *testing.T) {
+	noLeaks(t)
+	err := virtually(func(co *tinyio.Co) error {
+		_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+			for {
+				co.Sleep(time.Hour)
+			}
+		}).Named("stubborn"), time.Second)
+		return err
+	})
+	var timeout *tinyio.TimeoutError
+	if !errors.As(err, &timeout) || len(timeout.Cleanup) != 1 || !strings.Contains(timeout.Cleanup[0].Error(), "coroutine stubborn") {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
+// R18: Timeout halts its coroutine with a TimeoutError at its current wait, which is sticky, and returns when it has stopped.
+func TestTimeoutHaltsAndWaits(t *testing.T) {
+	for name, suspend := range waits() {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			within(t, func() {
+				succeed(t, func(co *tinyio.Co) error {
+					var inside, later error
+					var cause error
+					victim := tinyio.New(func(co *tinyio.Co) (int, error) {
+						inside = suspend(co)
+						later = co.Yield()
+						cause = context.Cause(co)
+						co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(10 * time.Second) })
+						return 0, inside
+					})
+					start := startWatch(co)
+					v, err := tinyio.Timeout(co, victim, time.Second)
+					timeout, ok := err.(*tinyio.TimeoutError)
+					if !ok || timeout.After != time.Second || v != 0 {
+						t.Fatalf("Timeout returns %v, %v", v, err)
+					}
+					if inside != err || later != err || cause != err {
+						t.Errorf("inside: %v, later: %v, cause: %v", inside, later, cause)
+					}
+					if d := start.passed(co).Round(time.Second); d != 11*time.Second && name != "AsCompleted" {
+						t.Errorf("it takes %v", d)
+					}
+					return co.Yield() // the caller itself is not halted
+				})
+			})
+		})
+	}
+}
+
+// R18, W6: what only the halted coroutine was waiting for is halted with it, recursively and children first; what anyone else
+// waits for, or was spawned, carries on.
+func TestHaltTravelsToWhatNobodyElseWants(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	node := func(name string, f func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			err := f(co)
+			log.add("%s: %v", name, err)
+			return err
+		})
+	}
+	sleep := func(d time.Duration) func(co *tinyio.Co) error {
+		return func(co *tinyio.Co) error { return co.Sleep(d) }
+	}
+	succeed(t, func(co *tinyio.Co) error {
+		shared := node("shared", sleep(5*time.Second))
+		spawned := node("spawned", sleep(6*time.Second))
+		own := node("own", sleep(time.Hour))
+		ownParent := node("own parent", func(co *tinyio.Co) error { return co.Wait(own, shared) })
+		halted := node("halted", func(co *tinyio.Co) error {
+			if err := co.Spawn(spawned); err != nil {
+				return err
+			}
+			return co.Wait(ownParent, spawned, shared)
+		})
+		other := node("other", func(co *tinyio.Co) error { return wait(co, shared) })
+		if err := co.Spawn(other); err != nil {
+			return err
+		}
+		_, err := tinyio.Timeout(co, halted, time.Second)
+		log.add("timeout: %v", err)
+		return nil
+	})
+	const timedOut = "tinyio: timed out after 1s"
+	log.want(t, "own: "+timedOut, "own parent: "+timedOut, "halted: "+timedOut, "timeout: "+timedOut,
+		"shared: <nil>", "other: <nil>", "spawned: <nil>")
+}
+
+// R18, W4: if someone else waits for the coroutine itself, or it was spawned, only the wait is given up and it carries on.
+func TestTimeoutOfACoroutineThatOthersWantOnlyGivesUp(t *testing.T) {
+	ways := map[string]func(co *tinyio.Co, c *tinyio.Coro[int]) error{
+		"awaited": func(co *tinyio.Co, c *tinyio.Coro[int]) error {
+			return co.Spawn(tinyio.Do(func(co *tinyio.Co) error {
+				v, err := c.Await(co)
+				if v != 1 {
+					return fmt.Errorf("the value is %d", v)
+				}
+				return err
+			}))
+		},
+		"spawned": func(co *tinyio.Co, c *tinyio.Coro[int]) error { return co.Spawn(c) },
+		"in another Timeout": func(co *tinyio.Co, c *tinyio.Coro[int]) error {
+			return co.Spawn(tinyio.Do(func(co *tinyio.Co) error {
+				_, err := tinyio.Timeout(co, c, time.Hour)
+				return err
+			}))
+		},
+		"isolated": func(co *tinyio.Co, c *tinyio.Coro[int]) error {
+			return co.Spawn(tinyio.Do(func(co *tinyio.Co) error {
+				_, err := tinyio.Isolate(co, c)
+				return err
+			}))
+		},
+	}
+	for name, want := range ways {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			succeed(t, func(co *tinyio.Co) error {
+				shared := value(time.Minute, 1)
+				if err := want(co, shared); err != nil {
+					return err
+				}
+				start := startWatch(co)
+				if _, err := tinyio.Timeout(co, shared, time.Second); !errors.Is(err, tinyio.ErrTimeout) || start.passed(co) != time.Second {
+					t.Errorf("Timeout returns %v after %v", err, start.passed(co))
+				}
+				v, err := shared.Await(co)
+				if v != 1 || start.passed(co) != time.Minute {
+					t.Errorf("it gives %d, %v after %v", v, err, start.passed(co))
+				}
+				return err
+			})
+		})
+	}
+}
+
+// R18, W5: a coroutine that finishes with nil after being halted, and after waiting in its clean-up, has finished: its value is returned.
+func TestHaltedCoroutineThatFinishesHasFinished(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		partial := tinyio.New(func(co *tinyio.Co) (string, error) {
+			if err := co.Sleep(time.Hour); !errors.Is(err, tinyio.ErrTimeout) {
+				return "", err
+			}
+			err := co.Shield(time.Minute, func(co *tinyio.Co) error {
+				_, err := tinyio.Gather(co, value(time.Second, 1), value(time.Second, 2))
+				return err
+			})
+			return "what there was", err
+		})
+		v, err := tinyio.Timeout(co, partial, time.Second)
+		if v != "what there was" || err != nil {
+			t.Errorf("Timeout returns %q, %v", v, err)
+		}
+		if v, err := partial.Await(co); v != "what there was" || err != nil {
+			t.Errorf("a later Await returns %q, %v", v, err)
+		}
+		return nil
+	})
+}
+
+// R18: in time, Timeout is an Await; when the coroutine would finish in the same step, the limit was there first.
+func TestTimeoutInTime(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		v, err := tinyio.Timeout(co, value(time.Second, 1), time.Second+1)
+		if v != 1 || err != nil {
+			t.Errorf("Timeout returns %d, %v", v, err)
+		}
+		if _, err := tinyio.Timeout(co, value(time.Second, 1), time.Second); !errors.Is(err, tinyio.ErrTimeout) {
+			t.Errorf("Timeout in the same step returns %v", err)
+		}
+		return co.Yield()
+	})
+	err := virtually(func(co *tinyio.Co) error {
+		_, err := tinyio.Timeout(co, failer(time.Second, errBoom), time.Hour)
+		return err
+	})
+	if !errors.Is(err, errBoom) {
+		t.Errorf("Run returns %v", err)
+	}
+}
+
 // R18: the *TimeoutError says what it was, for how long, where it was stuck when the time came, and what went wrong in clean-up, in its text
 // too; and it is each of these errors.
 func TestTimeoutErrorSaysEverything(t *testing.T) {
@@ -218,5 +404,85 @@ func TestTimeoutDuringTheCleanUpOfAnother(t *testing.T) {
 	if i == nil || o == nil || o.Coro != "outer" || o.After != 3*time.Second || innerEnds != 6*time.Second || outerEnds != 6*time.Second ||
 		!errors.Is(outer, errBoom) {
 		t.Errorf("the inner Timeout returns %v after %v, the outer %v after %v", inner, innerEnds, outer, outerEnds)
+	}
+}
+
+// R18: when a crash comes while a coroutine cleans up after a timeout, that was halted first stays so.
+func TestCrashDuringTheCleanUpOfATimeout(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	err := virtually(func(co *tinyio.Co) error {
+		halted := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			shield := co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(10 * time.Second) })
+			log.add("halted: %v, %v, %v", err, shield, co.Yield() == err)
+			return err
+		})
+		caller := tinyio.Do(func(co *tinyio.Co) error {
+			start := startWatch(co)
+			_, err := tinyio.Timeout(co, halted, time.Second)
+			log.add("caller: %v after %v", err, start.passed(co))
+			return err
+		})
+		return co.Wait(caller, failer(2*time.Second, errBoom))
+	})
+	if !errors.Is(err, errBoom) || err.Error() != "boom" {
+		t.Errorf("Run returns %v", err)
+	}
+	log.want(t, "halted: tinyio: timed out after 1s, <nil>, true", "caller: tinyio: cancelled because of: boom after 11s")
+}
+
+// R18: of several who give up a coroutine that they share, one after the other, the last one halts it.
+func TestTimeoutsOfASharedCoroutine(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := startWatch(co)
+		shared := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			log.add("shared: %v", err)
+			return err
+		})
+		limited := func(d time.Duration) tinyio.Awaitable {
+			return tinyio.Do(func(co *tinyio.Co) error {
+				_, err := tinyio.Timeout(co, shared, d)
+				log.add("%v: %v after %v", d, err, start.passed(co))
+				return nil
+			})
+		}
+		return co.Wait(limited(3*time.Second), limited(time.Second), limited(2*time.Second))
+	})
+	log.want(t, "1s: tinyio: timed out after 1s after 1s", "2s: tinyio: timed out after 2s after 2s",
+		"shared: tinyio: timed out after 3s", "3s: tinyio: timed out after 3s after 3s")
+}
+
+// R18: somebody who comes to wait for a coroutine while it is being halted has its result, an error that is not to be overlooked.
+func TestAwaitOfACoroutineThatIsBeingHalted(t *testing.T) {
+	noLeaks(t)
+	var late error
+	err := virtually(func(co *tinyio.Co) error {
+		halted := tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Sleep(time.Hour)
+			co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(10 * time.Second) })
+			return err
+		})
+		latecomer := tinyio.Do(func(co *tinyio.Co) error {
+			if err := co.Sleep(5 * time.Second); err != nil {
+				return err
+			}
+			late = wait(co, halted)
+			return nil
+		})
+		if err := co.Spawn(latecomer); err != nil {
+			return err
+		}
+		_, err := tinyio.Timeout(co, halted, time.Second)
+		if !errors.Is(err, tinyio.ErrTimeout) {
+			t.Errorf("Timeout returns %v", err)
+		}
+		return nil
+	})
+	if err != nil || !errors.Is(late, tinyio.ErrTimeout) {
+		t.Errorf("Run returns %v, the latecomer has %v", err, late)
 	}
 }

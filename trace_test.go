@@ -21,6 +21,213 @@ func names(trace []tinyio.Frame) string {
 	return strings.TrimSpace(b.String())
 }
 
+// R16: the chain leads from the root to the coroutine that failed, with the name and the place of each, and through every
+// way of waiting.
+func TestChainLeadsFromTheRootToTheFailure(t *testing.T) {
+	ways := map[string]func(co *tinyio.Co, c *tinyio.Coro[int]) (tinyio.Frame, error){
+		"Await": func(co *tinyio.Co, c *tinyio.Coro[int]) (tinyio.Frame, error) {
+			at := here("waiting", 1)
+			_, err := c.Await(co)
+			return at, err
+		},
+		"Await on several lines": func(co *tinyio.Co, c *tinyio.Coro[int]) (tinyio.Frame, error) {
+			at := here("waiting", 2)
+			_, err := c.
+				Await(co)
+			return at, err
+		},
+		"Gather": func(co *tinyio.Co, c *tinyio.Coro[int]) (tinyio.Frame, error) {
+			at := here("waiting", 1)
+			_, err := tinyio.Gather(co, value(time.Hour, 1), c, c)
+			return at, err
+		},
+		"Wait": func(co *tinyio.Co, c *tinyio.Coro[int]) (tinyio.Frame, error) {
+			at := here("waiting", 1)
+			err := co.Wait(c, sleeper(time.Hour))
+			return at, err
+		},
+		"Timeout": func(co *tinyio.Co, c *tinyio.Coro[int]) (tinyio.Frame, error) {
+			at := here("waiting", 1)
+			_, err := tinyio.Timeout(co, c, time.Hour)
+			return at, err
+		},
+		"AsCompleted": func(co *tinyio.Co, c *tinyio.Coro[int]) (tinyio.Frame, error) {
+			at := here("waiting", 1)
+			for _, err := range tinyio.AsCompleted(co, value(time.Hour, 1), c) {
+				return at, err
+			}
+			return at, nil
+		},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			var first, second, last tinyio.Frame
+			err := func() error {
+				failing := tinyio.New(func(co *tinyio.Co) (int, error) {
+					last = here("failing", -1)
+					return 0, cmpOr(co.Sleep(time.Second), errBoom)
+				}).Named("failing")
+				waiting := tinyio.New(func(co *tinyio.Co) (int, error) {
+					var err error
+					second, err = way(co, failing)
+					return 0, err
+				}).Named("waiting")
+				_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+					first = here("root", 1)
+					_, err := waiting.Await(co)
+					return err
+				}).Named("root"), tinyio.WithVirtualTime())
+				return err
+			}()
+			if err.Error() != "boom" {
+				t.Errorf("Run returns %v", err)
+			}
+			wantTrace(t, err, first, second, last)
+		})
+	}
+}
+
+// R16: the default name of a coroutine is that of its function, of a thread or callback the function given to it.
+func TestLastFrameIsTheFailingFunction(t *testing.T) {
+	pool := tinyio.NewThreadPool(1)
+	failures := map[string]*tinyio.Coro[int]{
+		"New":          tinyio.New(failingFunction),
+		"RunInThread":  tinyio.RunInThread(failingThread),
+		"FromCallback": tinyio.FromCallback(failingStart),
+		"RunInPool":    tinyio.RunInPool(pool, failingThread),
+	}
+	functions := map[string]string{"New": "failingFunction", "RunInThread": "failingThread",
+		"FromCallback": "failingStart", "RunInPool": "failingThread"}
+	for name, c := range failures {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			_, err := tinyio.Run(background, c)
+			var e *tinyio.Error
+			if !errors.As(err, &e) || e.Err != errBoom || len(e.Trace) == 0 {
+				t.Fatalf("Run returns %v", err)
+			}
+			last := e.Trace[len(e.Trace)-1]
+			want := "github.com/tinyio-go/tinyio_test." + functions[name]
+			if last.Function != want || last.Coro != want || !strings.HasSuffix(last.File, "trace_test.go") || last.Line == 0 {
+				t.Errorf("the last frame is %v", last)
+			}
+		})
+	}
+}
+
+func failingFunction(*tinyio.Co) (int, error)        { return 0, errBoom }
+func failingThread(context.Context) (int, error)     { return 0, errBoom }
+func failingStart(done func(int, error)) func(error) { done(0, errBoom); return nil }
+
+// R16, W19: the chain goes on above a diamond, a Timeout and an AsCompleted, to the root.
+func TestChainGoesOnAboveDiamondsTimeoutsAndAsCompleted(t *testing.T) {
+	noLeaks(t)
+	err := virtually(func(co *tinyio.Co) error {
+		bottom := failer(time.Second, errBoom).Named("bottom")
+		left := tinyio.Do(func(co *tinyio.Co) error { return wait(co, bottom) }).Named("left")
+		right := tinyio.Do(func(co *tinyio.Co) error { return wait(co, bottom) }).Named("right")
+		limited := tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Timeout(co, left, time.Hour)
+			return err
+		}).Named("limited")
+		ranging := tinyio.Do(func(co *tinyio.Co) error {
+			for _, err := range tinyio.AsCompleted(co, limited, right) {
+				return err
+			}
+			return nil
+		}).Named("ranging")
+		top := tinyio.Do(func(co *tinyio.Co) error { return wait(co, ranging) }).Named("top")
+		return wait(co, top)
+	})
+	var e *tinyio.Error
+	if !errors.As(err, &e) {
+		t.Fatal(err)
+	}
+	place := map[string]int{}
+	for i, f := range e.Trace {
+		place[f.Coro] = i
+		if !strings.HasSuffix(f.File, "_test.go") || f.Line == 0 {
+			t.Errorf("a frame is at %s:%d", f.File, f.Line)
+		}
+	}
+	for _, edge := range [][2]string{{"top", "ranging"}, {"ranging", "limited"}, {"ranging", "right"}, {"limited", "left"},
+		{"left", "bottom"}, {"right", "bottom"}} {
+		if place[edge[0]] == 0 || place[edge[0]] >= place[edge[1]] {
+			t.Errorf("%s is not before %s in\n%s", edge[0], edge[1], framesText(e.Trace))
+		}
+	}
+	if len(e.Trace) != 7 {
+		t.Errorf("the chain is\n%s", framesText(e.Trace))
+	}
+}
+
+// R16: %+v adds the chain to the text, and the text alone is the original's in every other form.
+func TestErrorPrintsItsChain(t *testing.T) {
+	noLeaks(t)
+	var root, last tinyio.Frame
+	_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		failing := tinyio.Do(func(co *tinyio.Co) error {
+			last = here("failing", -1)
+			return errBoom
+		}).Named("failing")
+		root = here("root", 1)
+		_, err := failing.Await(co)
+		return err
+	}).Named("root"))
+	for format, want := range map[string]string{"%v": "boom", "%s": "boom", "%q": `"boom"`, "%8s": "    boom", "%x": "626f6f6d"} {
+		if got := fmt.Sprintf(format, err); got != want {
+			t.Errorf("%s gives %q, want %q", format, got, want)
+		}
+	}
+	want := fmt.Sprintf("boom\n\nawait chain, from the first coroutine to the one that failed:\n"+
+		"root, in %s\n\t%s:%d\nfailing, in %s\n\t%s:%d\n",
+		root.Function, root.File, root.Line, last.Function, last.File, last.Line)
+	if got := fmt.Sprintf("%+v", err); got != want {
+		t.Errorf("%%+v gives\n%s\nwant\n%s", got, want)
+	}
+}
+
+// R16: an error out of a nested Run keeps its own chain below the outer one.
+func TestNestedRunKeepsItsChain(t *testing.T) {
+	noLeaks(t)
+	var outer, inner tinyio.Frame
+	_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		outer = here("outer", -1)
+		_, err := tinyio.Run(co, tinyio.Do(func(co *tinyio.Co) error {
+			inner = here("inner", -1)
+			return errBoom
+		}).Named("inner"))
+		return err
+	}).Named("outer"))
+	wantTrace(t, err, outer)
+	var e *tinyio.Error
+	if !errors.As(errors.Unwrap(err), &e) || !errors.Is(err, errBoom) || err.Error() != "boom" {
+		t.Fatalf("Run returns %v", err)
+	}
+	wantFrames(t, e.Trace, inner)
+	text := fmt.Sprintf("%+v", err)
+	if i, j := strings.Index(text, "outer"), strings.Index(text, "inner"); i < 0 || j < i {
+		t.Errorf("%%+v gives\n%s", text)
+	}
+}
+
+// R3, R16: a result that is an error is given again with its chain.
+func TestFailedCoroutineRunAgainGivesItsChain(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop()
+	failing := tinyio.Do(func(co *tinyio.Co) error { return errBoom }).Named("failing")
+	_, first := tinyio.RunOn(background, l, failing)
+	_, again := tinyio.RunOn(background, l, failing)
+	if !errors.Is(again, errBoom) {
+		t.Fatalf("the second run gives %v", again)
+	}
+	var a, b *tinyio.Error
+	if !errors.As(first, &a) || !errors.As(again, &b) || framesText(a.Trace) != framesText(b.Trace) {
+		t.Errorf("the second run gives %T, the first one %T", again, first)
+	}
+}
+
 // R16: each frame names those that it waits for, so that a diamond can be read; also through an Isolate, and when one is listed twice.
 func TestTraceTellsWhoWaitsForWhom(t *testing.T) {
 	noLeaks(t)

@@ -141,14 +141,14 @@ func TestHostRunsThreads(t *testing.T) {
 		if err := co.Wait(cs...); err != nil {
 			return err
 		}
-		r, err := isolate(co, tinyio.RunInThread(func(context.Context) (string, error) {
+		_, err := tinyio.Isolate(co, tinyio.RunInThread(func(context.Context) (string, error) {
 			t.Error("the function of a thread that fails is run")
 			return "", nil
 		}))
-		if r.Err == nil || !errors.Is(r.Err, errBoom) {
-			t.Errorf("the failed thread ended with %v, want %v", r.Err, errBoom)
+		if !errors.Is(err, errBoom) {
+			t.Errorf("the failed thread ended with %v, want %v", err, errBoom)
 		}
-		return err
+		return nil
 	})
 	r := tinyio.Start(background, l, root)
 	for p := range r.Steps() {
@@ -399,4 +399,118 @@ func TestClockSkipsForAHost(t *testing.T) {
 			t.Errorf("%s: the clock was asked to skip %d times, want %d", name, clock.skips, want)
 		}
 	}
+}
+
+// A panicker panics at the n-th thing that it is told, or asked.
+type panicker struct{ n int }
+
+func (p *panicker) Observe(hook.Note) {
+	if p.n--; p.n == 0 {
+		panic("observer")
+	}
+}
+
+func (p *panicker) Pick([]tinyio.ID) int {
+	if p.n--; p.n == 0 {
+		panic("picker")
+	}
+	return 0
+}
+
+// R14: a tool that panics, whenever that is, stops the run cleanly and comes out of it.
+func TestToolThatPanics(t *testing.T) {
+	noLeaks(t)
+	run := func(o tinyio.Option) (p any) {
+		defer func() { p = recover() }()
+		_, _ = tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+			sleeper := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Second) })
+			failing := tinyio.Do(func(co *tinyio.Co) error { return errors.New("boom") })
+			tinyio.Isolate(co, failing)
+			if _, err := tinyio.Timeout(co, sleeper, time.Millisecond); errors.Is(err, tinyio.ErrCancelled) {
+				return err
+			}
+			return co.Wait(value(0, 1), value(0, 2), value(0, 3))
+		}), tinyio.WithVirtualTime(), o)
+		return nil
+	}
+	for n := 1; n <= 30; n++ {
+		for name, o := range map[string]tinyio.Option{
+			"observer": tinyio.WithObserver(&panicker{n}), "picker": tinyio.WithPicker(&panicker{n}),
+		} {
+			within(t, func() {
+				if p := run(o); p != nil {
+					if p, ok := p.(*tinyio.PanicError); !ok || p.Value != name {
+						t.Errorf("%s, %d: the run panics with %v", name, n, p)
+					}
+				} else if name == "observer" && n < 15 {
+					t.Errorf("%s, %d: the panic is lost", name, n)
+				}
+			})
+		}
+	}
+}
+
+// R14: a Goexit in an observer, a picker, a clock or a thread starter, such as that of a t.Fatal there, ends the run like one in a
+// coroutine, with all of the clean-up.
+func TestGoexitInATool(t *testing.T) {
+	noLeaks(t)
+	exit := func() *exitingTool { return &exitingTool{manualClock: newManualClock()} }
+	for name, option := range map[string]tinyio.Option{
+		"observer": tinyio.WithObserver(exit()),
+		"picker":   tinyio.WithPicker(exit()),
+		"clock":    tinyio.WithClock(exit()),
+		"threads":  tinyio.WithThreads(func(*hook.Thread) { runtime.Goexit() }),
+	} {
+		begun, cleaned, returned := 0, 0, false
+		loop := tinyio.NewLoop(option)
+		within(t, func() {
+			_, err := tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
+				member := func() tinyio.Awaitable {
+					return tinyio.Do(func(co *tinyio.Co) error {
+						begun++
+						defer func() { cleaned++ }()
+						if err := co.Sleep(time.Millisecond); err != nil {
+							return err
+						}
+						return wait(co, tinyio.RunInThread(func(context.Context) (int, error) { return 1, nil }))
+					})
+				}
+				return co.Wait(member(), member())
+			}))
+			returned = true
+			t.Errorf("%s: the run returns %v, want it to exit", name, err)
+		})
+		if returned || begun == 0 || cleaned != begun {
+			t.Errorf("%s: %d of %d have cleaned up", name, cleaned, begun)
+		}
+		if _, err := tinyio.RunOn(background, loop, tinyio.Do(func(*tinyio.Co) error { return nil })); err != nil {
+			t.Errorf("%s: the loop cannot be run again: %v", name, err)
+		}
+	}
+}
+
+// An exitingTool is an observer, a picker and a clock, all of which call runtime.Goexit when there has been something to do.
+type exitingTool struct {
+	*manualClock
+	notes, picks int
+}
+
+func (e *exitingTool) Observe(hook.Note) {
+	if e.notes++; e.notes == 7 {
+		runtime.Goexit()
+	}
+}
+
+func (e *exitingTool) Pick([]tinyio.ID) int {
+	if e.picks++; e.picks == 2 {
+		runtime.Goexit()
+	}
+	return 0
+}
+
+func (e *exitingTool) Idle(p hook.Pause) bool {
+	if e.idles++; e.idles == 1 {
+		runtime.Goexit()
+	}
+	return e.manualClock.Idle(p)
 }

@@ -78,7 +78,7 @@ func TestUnwindingCostsALoopNothing(t *testing.T) {
 				before, goroutines = used(), runtime.NumGoroutine()
 			}
 			failed := errors.New("failed")
-			r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 				for range each {
 					if err := co.Spawn(ignorer(func(depth int) { depths[depth]++ })); err != nil {
 						return err
@@ -91,11 +91,8 @@ func TestUnwindingCostsALoopNothing(t *testing.T) {
 				}
 				return failed
 			}))
-			if err != nil {
-				return err
-			}
-			if !errors.Is(r.Err, failed) {
-				return fmt.Errorf("Isolate says %v, want %v", r.Err, failed)
+			if !errors.Is(err, failed) {
+				return fmt.Errorf("Isolate says %v, want %v", err, failed)
 			}
 		}
 		if len(depths) != 1 {
@@ -131,7 +128,7 @@ func TestUnwindingDisturbsNobody(t *testing.T) {
 						continue
 					}
 					failed := fmt.Errorf("failed in round %d of %d", turns[i], i)
-					r, err := isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+					_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 						if err := co.Spawn(ignorer(func(int) { unwound++ })); err != nil {
 							return err
 						}
@@ -140,8 +137,8 @@ func TestUnwindingDisturbsNobody(t *testing.T) {
 						}
 						return failed
 					}))
-					if err != nil || !errors.Is(r.Err, failed) {
-						return fmt.Errorf("Isolate says %v, %v, want %v", r.Err, err, failed)
+					if !errors.Is(err, failed) {
+						return fmt.Errorf("Isolate says %v, want %v", err, failed)
 					}
 				}
 				return nil
