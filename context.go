@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
+
+	"github.com/tinyio-go/tinyio/internal/lookin"
 )
 
 // A coContext is the context that a Co stands for.
@@ -163,8 +165,14 @@ func (co *Co) Value(key any) any {
 	return co.value(key)
 }
 
+// who is what package tinyioslog finds in a context.
+func (co *Co) who() lookin.Who { return lookin.Who{Coro: co.c.label(), Loop: co.c.loop.Load()} }
+
 // value is Value for any key but that of the coroutine itself.
 func (co *Co) value(key any) any {
+	if key == (lookin.WhoKey{}) && co != nil && co.c != nil {
+		return co.who()
+	}
 	if co == nil || !co.isView() {
 		return co.context().Value(key)
 	}

@@ -48,6 +48,15 @@ type Rest struct {
 	Stopped error // what its waits end with, if it is being stopped
 }
 
+// A WhoKey is the key for which the context of a coroutine, or of its thread, has a Who.
+type WhoKey struct{}
+
+// A Who says of which coroutine a context is. The Loop is a *tinyio.Loop.
+type Who struct {
+	Coro string
+	Loop any
+}
+
 // maxDump is how many bytes of stacks are looked through.
 const maxDump = 64 << 20
 
