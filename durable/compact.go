@@ -77,7 +77,7 @@ func (j *Journal) compact() error {
 	out := []byte(magic)
 	var first error
 	for _, g := range full {
-		data, err := j.fs.read(g.String())
+		data, err := j.fs.Read(g.String())
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func appendRest(b []byte, f frame) ([]byte, error) {
 // replace puts one segment in the place of some. If the process is killed meanwhile, Open finds either them or it.
 func (j *Journal) replace(old []segment, data []byte) error {
 	s := j.store
-	f, err := s.fs.create(compacting)
+	f, err := s.fs.Create(compacting)
 	if err != nil {
 		return err
 	}
@@ -144,13 +144,13 @@ func (j *Journal) replace(old []segment, data []byte) error {
 	}
 	g := segment{old[0].first, old[len(old)-1].last}
 	if err == nil {
-		err = s.fs.rename(compacting, g.String())
+		err = s.fs.Rename(compacting, g.String())
 	}
 	if err != nil {
-		_ = s.fs.remove(compacting)
+		_ = s.fs.Remove(compacting)
 		return err
 	}
-	if err := s.fs.sync(); err != nil {
+	if err := s.fs.Sync(); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -158,7 +158,7 @@ func (j *Journal) replace(old []segment, data []byte) error {
 	s.mu.Unlock()
 	for _, o := range old {
 		if o != g {
-			if err := s.fs.remove(o.String()); err != nil {
+			if err := s.fs.Remove(o.String()); err != nil {
 				return err
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 )
 
 // Export writes the history of a run, a record in a line, as JSON: to look into it, or for [Verify]. Of a run that has ended, compaction may
@@ -73,6 +74,9 @@ func Verify(history io.Reader) error {
 	}
 	m := newMachine(e, p)
 	m.verifying = true
+	if end != nil {
+		m.until = time.Unix(0, end.At)
+	}
 	m.run()
 	m.stopTaking()
 	if end == nil {

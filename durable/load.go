@@ -25,7 +25,7 @@ func (j *Journal) load() (end int64, err error) {
 	}
 	holes := map[*DamageError]uint64{} // by the number of the run whose they are, if that is known
 	for i, g := range j.store.segments {
-		data, err := j.fs.read(g.String())
+		data, err := j.fs.Read(g.String())
 		if err != nil {
 			return 0, fmt.Errorf("durable: Open: %w", err)
 		}
@@ -174,7 +174,7 @@ func (j *Journal) scan(visit func(f frame)) error {
 	segments := slices.Clone(j.store.segments)
 	j.store.mu.Unlock()
 	for _, g := range segments {
-		data, err := j.fs.read(g.String())
+		data, err := j.fs.Read(g.String())
 		if err != nil {
 			return err
 		}

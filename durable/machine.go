@@ -41,12 +41,13 @@ type machine struct {
 
 	// Of the goroutine that drives the loop, and of the coroutines in their turns.
 	now       time.Time
-	history   []item // what is recorded and has not been taken in
-	replaying bool   // functions of threads are not run yet
-	verifying bool   // nor will they be: it stops when everything that was recorded has been taken in
-	turns     uint64 // that had been taken when something from outside was last taken in
-	steps     int    // since then
-	handed    int    // how many functions have been handed over
+	history   []item    // what is recorded and has not been taken in
+	replaying bool      // functions of threads are not run yet
+	verifying bool      // nor will they be: it stops when everything that was recorded has been taken in
+	until     time.Time // and then timers fire until this time
+	turns     uint64    // that had been taken when something from outside was last taken in
+	steps     int       // since then
+	handed    int       // how many functions have been handed over
 	waiting   map[int]*step
 	stops     stops
 	current   tinyio.ID
@@ -183,6 +184,9 @@ func (m *machine) takeIn(p tinyio.Pause) error {
 		}
 		if len(m.history) == 0 {
 			if m.verifying {
+				if m.isDue(p, m.until) {
+					return nil
+				}
 				return errVerified
 			}
 			m.goOn()

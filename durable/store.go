@@ -49,7 +49,7 @@ const compacting = "compacting.tmp"
 
 // openStore finds the segments of a directory. Those that a compaction has replaced, and not come to remove, are removed.
 func openStore(dir string, fs files, max int64) (*store, error) {
-	names, err := fs.list()
+	names, err := fs.List()
 	if err != nil {
 		return nil, fmt.Errorf("durable: Open: %w", err)
 	}
@@ -58,7 +58,7 @@ func openStore(dir string, fs files, max int64) (*store, error) {
 		if g, ok := parseSegment(name); ok {
 			s.segments = append(s.segments, g)
 		} else if name == compacting {
-			if err := fs.remove(name); err != nil {
+			if err := fs.Remove(name); err != nil {
 				return nil, fmt.Errorf("durable: Open: %w", err)
 			}
 		}
@@ -69,7 +69,7 @@ func openStore(dir string, fs files, max int64) (*store, error) {
 	kept := s.segments[:0]
 	for _, g := range s.segments {
 		if n := len(kept); n > 0 && g.last <= kept[n-1].last {
-			if err := fs.remove(g.String()); err != nil {
+			if err := fs.Remove(g.String()); err != nil {
 				return nil, fmt.Errorf("durable: Open: %w", err)
 			}
 			continue
@@ -90,7 +90,7 @@ func (s *store) begin(end int64) error {
 			return err
 		}
 	} else {
-		f, err := s.fs.open(s.segments[len(s.segments)-1].String())
+		f, err := s.fs.Open(s.segments[len(s.segments)-1].String())
 		if err != nil {
 			return fmt.Errorf("durable: Open: %w", err)
 		}
@@ -114,7 +114,7 @@ func (s *store) begin(end int64) error {
 
 // create makes a new segment the active one.
 func (s *store) create(g segment) error {
-	f, err := s.fs.create(g.String())
+	f, err := s.fs.Create(g.String())
 	if err != nil {
 		return fmt.Errorf("durable: cannot begin a segment: %w", err)
 	}
@@ -123,11 +123,11 @@ func (s *store) create(g segment) error {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = s.fs.sync()
+		err = s.fs.Sync()
 	}
 	if err != nil {
 		f.Close()
-		_ = s.fs.remove(g.String()) // or it is found empty by the next create, which says so
+		_ = s.fs.Remove(g.String()) // or it is found empty by the next create, which says so
 		return fmt.Errorf("durable: cannot begin a segment: %w", err)
 	}
 	s.mu.Lock()

@@ -1,0 +1,17 @@
+package durable
+
+// What tests stand in for.
+
+type (
+	Files = files
+	File  = file
+)
+
+// Directory is the files of a directory.
+func Directory(dir string) Files { return directory(dir) }
+
+// WithFiles has a journal keep its records in other files.
+func WithFiles(fs Files) Option { return func(o *options) { o.fs = fs } }
+
+// EncodeAndDecode is what becomes of an error when it is recorded.
+func EncodeAndDecode(err error) error { return encodeError(err, nil).decode(nil) }
