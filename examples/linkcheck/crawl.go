@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -14,35 +16,43 @@ const maxRedirects = 10
 
 // A crawler checks the links of a site. Its fields are shared by all coroutines of the crawl.
 type crawler struct {
-	site     *site
-	client   *http.Client
-	threads  *tinyio.ThreadPool // in which pages are fetched
-	timeout  time.Duration      // of a fetch
-	external bool               // check links out of the site too
-	maxBody  int64              // of a page, in bytes
+	site   *site
+	client *http.Client
+	limits
+	fetching *tinyio.Semaphore // with a permit for each page that may be fetched at once
 
-	pages    map[string]*tinyio.Coro[*page] // by address
-	followed map[string]bool                // the addresses of the pages whose links are being checked
-	report   report
+	pages       map[string]*tinyio.Coro[*page] // by address
+	withCookies map[string]*tinyio.Coro[*page] // so are those that want a cookie
+	depths      map[string]int                 // of the pages whose links are being checked: over how many links they are reached
+	report      report
 }
 
-func newCrawler(s *site, n int, timeout time.Duration, external bool, progress func(done, found int)) *crawler {
+// limits bound a crawl.
+type limits struct {
+	n        int           // pages that are fetched at once
+	timeout  time.Duration // of a fetch
+	external bool          // check links out of the site too
+	maxBody  int64         // of a page, in bytes
+	maxPages int           // whose links are checked
+	maxDepth int           // over how many links a page may be reached whose links are checked; 0 is any
+}
+
+func newCrawler(s *site, l limits, progress func(done, found int)) *crawler {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = n
+	transport.MaxIdleConnsPerHost = l.n
 	return &crawler{
-		site: s,
+		site:   s,
+		limits: l,
 		client: &http.Client{
 			Transport: transport,
 			// Where a redirect leads is a page like any other: fetched once, whether links lead there directly or not.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		threads:  tinyio.NewThreadPool(n),
-		timeout:  timeout,
-		external: external,
-		maxBody:  10 << 20,
-		pages:    make(map[string]*tinyio.Coro[*page]),
-		followed: make(map[string]bool),
-		report:   report{broken: make(map[string]*broken), progress: progress},
+		fetching:    tinyio.NewSemaphore(l.n),
+		pages:       make(map[string]*tinyio.Coro[*page]),
+		withCookies: make(map[string]*tinyio.Coro[*page]),
+		depths:      make(map[string]int),
+		report:      newReport(progress),
 	}
 }
 
@@ -51,42 +61,71 @@ func newCrawler(s *site, n int, timeout time.Duration, external bool, progress f
 func (c *crawler) crawl(ctx context.Context, opts ...tinyio.Option) error {
 	defer c.client.CloseIdleConnections()
 	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
-		return c.checkAll(co, c.site.start)
+		return c.checkAll(co, c.site.start, 0, true)
 	}).Named("crawl"), opts...)
 	return err
 }
 
 // checkAll spawns a check of each of links.
-func (c *crawler) checkAll(co *tinyio.Co, links []link) error {
-	c.report.expect(len(links))
+func (c *crawler) checkAll(co *tinyio.Co, links []link, depth int, first bool) error {
+	if first {
+		c.report.expect(len(links))
+	}
 	checks := make([]tinyio.Awaitable, len(links))
 	for i, l := range links {
-		checks[i] = c.check(l)
+		checks[i] = c.check(l, depth, first)
 	}
 	return co.Spawn(checks...)
 }
 
-// check returns the coroutine that checks l and then has the links checked of the page to which it leads.
+// check returns the coroutine that checks l and then has the links checked of the page to which it leads. That is reached over depth
+// links. If it is not the first check of l, the report knows of it.
 //
 // It waits for that page and for no other check: pages link to each other in cycles, and checks that waited for each other
 // would do so for ever.
-func (c *crawler) check(l link) *tinyio.Coro[tinyio.Void] {
+func (c *crawler) check(l link, depth int, first bool) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		target, fragment, err := c.arrive(co, l)
 		if err != nil {
 			return err
 		}
-		c.report.add(l, target.problemWith(fragment), target.unvisited)
-		if target.html && !c.followed[target.address] {
-			c.followed[target.address] = true
-			c.report.pages++
-			if err := c.checkAll(co, target.links); err != nil {
+		if first {
+			c.report.add(l, target.problemWith(fragment), target.unvisited)
+		}
+		if target.html {
+			if err := c.follow(co, target, depth); err != nil {
 				return err
 			}
 		}
-		c.report.tick()
+		if first {
+			c.report.tick()
+		}
 		return nil
 	}).Named("link to " + l.target())
+}
+
+// follow has the links of p checked, if that has not been done and p is within the limits. Links are followed as they come, so p may turn
+// out to be less deep than it was when it was reached first. Then the pages to which it links are as well.
+func (c *crawler) follow(co *tinyio.Co, p *page, depth int) error {
+	before, known := c.depths[p.address]
+	switch {
+	case known && (before <= depth || c.maxDepth == 0):
+		return nil
+	case !known && len(c.depths) == c.maxPages:
+		c.report.tooMany[p.address] = true
+		return nil
+	}
+	c.depths[p.address] = depth
+	if c.maxDepth > 0 && depth > c.maxDepth {
+		c.report.tooDeep[p.address] = true
+		return nil
+	}
+	first := !known || c.report.tooDeep[p.address]
+	delete(c.report.tooDeep, p.address)
+	if first {
+		c.report.pages++
+	}
+	return c.checkAll(co, p.links, depth+1, first)
 }
 
 // arrive goes where l leads, by way of any redirects. It returns the page there and the fragment in it.
@@ -94,6 +133,7 @@ func (c *crawler) arrive(co *tinyio.Co, l link) (*page, string, error) {
 	if l.invalid != "" {
 		return &page{address: l.address, problem: l.invalid}, "", nil
 	}
+	first, wantsCookie := l, false
 	seen := make(map[string]bool)
 	for range maxRedirects + 1 {
 		if !c.external && c.isExternal(l.address) {
@@ -104,54 +144,94 @@ func (c *crawler) arrive(co *tinyio.Co, l link) (*page, string, error) {
 			return p, l.fragment, err
 		}
 		seen[l.address] = true
+		wantsCookie = wantsCookie || p.setsCookie
 		next := *p.redirect
+		if next.fragment == "" {
+			next.fragment = l.fragment
+		}
 		switch {
 		case next.invalid != "":
 			return &page{address: next.address, problem: "redirect: " + next.invalid}, "", nil
+		case seen[next.address] && wantsCookie:
+			return c.arriveWithCookies(co, first)
 		case seen[next.address]:
 			return &page{address: next.address, problem: "redirect loop"}, "", nil
-		case next.fragment == "":
-			next.fragment = l.fragment
 		}
 		l = next
 	}
+	if wantsCookie {
+		return c.arriveWithCookies(co, first)
+	}
 	return &page{address: l.address, problem: "too many redirects"}, "", nil
+}
+
+// arriveWithCookies is arrive for a link that leads round in a circle, in which there is a cookie to be had.
+func (c *crawler) arriveWithCookies(co *tinyio.Co, l link) (*page, string, error) {
+	p, err := c.pageWithCookies(l.address).Await(co)
+	switch {
+	case err != nil || p.redirect == nil:
+		return p, l.fragment, err
+	case !c.external && c.isExternal(p.redirect.address):
+		return &page{address: p.redirect.address, unvisited: true}, "", nil
+	}
+	return &page{address: p.address, problem: "redirect loop"}, "", nil
 }
 
 // page returns the coroutine whose value is the page at an address. For one address it is always the same one, so the page
 // is fetched once.
 func (c *crawler) page(address string) *tinyio.Coro[*page] {
-	p := c.pages[address]
+	return c.fetchOnce(c.pages, address, c.get)
+}
+
+// pageWithCookies is page for one that sends its visitors round in a circle until they have a cookie. If it has a redirect all the
+// same, that leads out of the site, or on for ever.
+func (c *crawler) pageWithCookies(address string) *tinyio.Coro[*page] {
+	return c.fetchOnce(c.withCookies, address, c.visitWithCookies)
+}
+
+// A getter gets a page. It blocks, and stops when ctx is done.
+type getter func(ctx context.Context, u *url.URL) (*page, error)
+
+func (c *crawler) fetchOnce(pages map[string]*tinyio.Coro[*page], address string, get getter) *tinyio.Coro[*page] {
+	p := pages[address]
 	if p == nil {
 		p = tinyio.New(func(co *tinyio.Co) (*page, error) {
-			return c.fetch(co, address)
+			return c.fetch(co, address, get)
 		}).Named(address)
-		c.pages[address] = p
+		pages[address] = p
 	}
 	return p
 }
 
-// fetch fetches the page at address, in a thread of the pool, when one is free. That it cannot be had is a property of the
-// page; the error is only that of being cancelled.
-func (c *crawler) fetch(co *tinyio.Co, address string) (*page, error) {
-	// RunInPool would be shorter, but then the wait for a thread would be part of what Timeout measures, and on a large
-	// site the last pages would have timed out before their turn.
-	if err := c.threads.Acquire(co); err != nil {
+// fetch fetches the page at address, when it is its turn. That it cannot be had is a property of the page; the error is only that of
+// being cancelled.
+func (c *crawler) fetch(co *tinyio.Co, address string, get getter) (*page, error) {
+	// The time that is measured begins when there is a permit: on a large site the last pages would have timed out before their turn.
+	if err := c.fetching.Acquire(co); err != nil {
 		return nil, err
 	}
-	defer c.threads.Release()
-	got, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (*page, error) {
-		return tinyio.Timeout(co, tinyio.RunInThread(func(ctx context.Context) (*page, error) {
-			return c.get(ctx, address)
-		}), c.timeout)
-	}))
-	switch {
-	case err == nil:
-		return got, nil
-	case co.Err() != nil:
-		return nil, err
+	defer c.fetching.Release()
+	got, err := tinyio.Timeout(co, tinyio.New(func(co *tinyio.Co) (*page, error) {
+		p, err := tinyio.Call(co, func(ctx context.Context) (*page, error) {
+			u, err := url.Parse(address)
+			if err != nil {
+				return nil, err
+			}
+			return get(ctx, u)
+		})
+		switch {
+		case err == nil:
+			return p, nil
+		case co.Err() != nil:
+			return nil, context.Cause(co) // whatever the request says of that
+		}
+		return &page{address: address, problem: explain(err)}, nil
+	}), c.timeout)
+	var late *tinyio.TimeoutError
+	if errors.As(err, &late) {
+		return &page{address: address, problem: fmt.Sprintf("no answer within %v", late.After)}, nil
 	}
-	return &page{address: address, problem: explain(err)}, nil
+	return got, err
 }
 
 // isExternal reports whether address is out of the site.

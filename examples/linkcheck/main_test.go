@@ -192,6 +192,159 @@ http://[::1: not a valid URL
 	}
 }
 
+// giveCookie sends visitors to an address, with a cookie.
+func giveCookie(name, address string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: name, Value: "1", Path: "/"})
+		redirectTo(address)(w, r)
+	}
+}
+
+// wantCookie is a page for those who have a cookie; all others are sent elsewhere.
+func wantCookie(name string, elsewhere, then http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if _, err := r.Cookie(name); err != nil {
+			elsewhere(w, r)
+		} else {
+			then(w, r)
+		}
+	}
+}
+
+// A page that sends its visitors round in a circle is no loop if they leave that with a cookie.
+func TestCookies(t *testing.T) {
+	s := serveTest(t, map[string]http.HandlerFunc{
+		"/":          links("/itself#id", "/itself#no", "/circle", "/two", "/counts", "/gone", "/never", "/changing", "/out"),
+		"/itself":    wantCookie("a", giveCookie("a", "/itself"), pageOf("<p id=id><a href=/missing>")),
+		"/circle":    wantCookie("b", redirectTo("/give"), links("/itself")),
+		"/give":      giveCookie("b", "/circle"),
+		"/two":       wantCookie("c", giveCookie("c", "/two"), wantCookie("d", giveCookie("d", "/two"), redirectTo("/two/there"))),
+		"/two/there": wantCookie("d", redirectTo("/two"), links("/")),
+		"/counts": func(w http.ResponseWriter, r *http.Request) {
+			wantCookie("e", giveCookie("e", "/counts?"+r.URL.RawQuery+"i"), links())(w, r)
+		},
+		"/gone":     wantCookie("f", giveCookie("f", "/gone"), http.NotFound),
+		"/never":    giveCookie("g", "/never"),
+		"/changing": func(w http.ResponseWriter, r *http.Request) { giveCookie("h", "/changing?"+r.URL.RawQuery+"i")(w, r) },
+		"/out":      wantCookie("i", giveCookie("i", "/out"), redirectTo("https://elsewhere.invalid/")),
+	})
+	runTest(t.Context(), t, s, exitBroken, `SITE/changing: redirect loop
+	linked from SITE/
+SITE/gone: 404 Not Found
+	linked from SITE/
+SITE/itself#no: no element of the page has the id "no"
+	linked from SITE/
+SITE/missing: 404 Not Found
+	linked from SITE/itself
+SITE/never: redirect loop
+	linked from SITE/
+12 links on 5 pages, 5 targets broken, 1 link out of the site not checked
+`, []string{"-n", "1"})
+	if n := s.counts()["GET /itself"]; n != 3 {
+		t.Errorf("/itself was fetched %d times, want 3: without the cookie, then for it, and with it", n)
+	}
+}
+
+// Pages that are not in UTF-8 have the ids that they say they have.
+func TestCharsets(t *testing.T) {
+	s := serveTest(t, map[string]http.HandlerFunc{
+		"/": links("/latin#%C3%A9", "/meta#%C3%A9", "/japanese#%E6%97%A5", "/latin#\u00e9", "/latin#e"),
+		"/latin": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=iso-8859-1")
+			io.WriteString(w, "<p id=\xe9>")
+		},
+		"/meta": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, "<meta charset=windows-1252><p id=\xe9>")
+		},
+		"/japanese": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/html;charset=euc-jp")
+			io.WriteString(w, "<p id=\xc6\xfc>")
+		},
+	})
+	runTest(t.Context(), t, s, exitBroken, `SITE/latin#e: no element of the page has the id "e"
+	linked from SITE/
+5 links on 4 pages, 1 target broken
+`, nil)
+}
+
+// A site that goes on for ever is left after so many pages, or so many links, and the report says so.
+func TestEndlessSite(t *testing.T) {
+	calendar := func(w http.ResponseWriter, r *http.Request) {
+		links("/?"+r.URL.RawQuery+"i", "/missing"+r.URL.RawQuery)(w, r)
+	}
+	s := serveTest(t, map[string]http.HandlerFunc{"/": calendar})
+	runTest(t.Context(), t, s, exitBroken, `SITE/missing: 404 Not Found
+	linked from SITE/
+SITE/missingi: 404 Not Found
+	linked from SITE/?i
+SITE/missingii: 404 Not Found
+	linked from SITE/?ii
+warning: the links of 1 page are not checked: there are more than -pages allows
+6 links on 3 pages, 3 targets broken
+`, []string{"-pages", "3"})
+	runTest(t.Context(), t, s, exitBroken, `SITE/missing: 404 Not Found
+	linked from SITE/
+SITE/missingi: 404 Not Found
+	linked from SITE/?i
+warning: the links of 1 page are not checked: they are further away than -depth allows
+4 links on 2 pages, 2 targets broken
+`, []string{"-depth", "1"})
+}
+
+// A page counts as far away as the shortest way to it is long, also if another one was quicker, and so do those to which it links. Each is
+// fetched once, and its links are counted once.
+func TestDepthIsThatOfTheShortestWay(t *testing.T) {
+	handlers := map[string]http.HandlerFunc{
+		"/": links("/a", "/late"), "/a": links("/b"), "/b": links("/target"),
+		"/target": links("/c"), "/c": links("/d"), "/d": links("/e"), "/e": links("/f"), "/f": links(),
+	}
+	for i := range 8 { // by then all others have been fetched
+		handlers[fmt.Sprint("/late", i)] = redirectTo(fmt.Sprint("/late", i+1))
+	}
+	handlers["/late"], handlers["/late8"] = redirectTo("/late0"), redirectTo("/target")
+	s := serveTest(t, handlers)
+	runTest(t.Context(), t, s, exitFine, `warning: the links of 1 page are not checked: they are further away than -depth allows
+7 links on 6 pages, 0 targets broken
+`, []string{"-n", "1", "-depth", "3"})
+	runTest(t.Context(), t, s, exitFine, "8 links on 8 pages, 0 targets broken\n", []string{"-n", "1", "-depth", "5"})
+	for request, n := range s.counts() {
+		if n > 2 {
+			t.Errorf("%s: %d times in two runs", request, n)
+		}
+	}
+}
+
+// Pages are told by all the names that they have, and so are those that stand for a directory.
+func TestNamesOfPages(t *testing.T) {
+	checkGoroutines(t)
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"a.markdown": "[no](1)", "b.MD": "[no](2) [yes](c.HTML#x) [yes](d/) [yes](e/#here) [yes](f/#index)", "c.HTML": "<p id=x><a href=3>", "g.htm": "<a href=4>",
+		"h.mkd": "[no](5)", "i.Xhtml": "<a href=6></a>", "j.txt": "[text](no)", "k.md.bak": "[backup](no)", "l.shtml": "<a href=no>",
+		"d/ReadMe.markdown": "[no](7)", "e/INDEX.HTM": "<p id=here>", "f/index.mdown": "# Index", "f/index.html": "",
+		"latin.html": "<meta charset=iso-8859-1><p id=\xe9><a href='#&eacute;'>",
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stdout, stderr strings.Builder
+	status := run(t.Context(), []string{dir}, &stdout, &stderr)
+	var want strings.Builder
+	for i, from := range []string{"a.markdown", "b.MD", "c.HTML", "g.htm", "h.mkd", "i.Xhtml"} {
+		fmt.Fprintf(&want, "%d: 404 Not Found\n\tlinked from %s\n", i+1, from)
+	}
+	want.WriteString("d/7: 404 Not Found\n\tlinked from d/ReadMe.markdown\n12 links on 11 pages, 7 targets broken\n")
+	if got := strings.ReplaceAll(stdout.String(), dir+string(filepath.Separator), ""); status != exitBroken || got != want.String() || stderr.Len() > 0 {
+		t.Errorf("status %d, the program wrote\n%s%s\nwant\n%s", status, got, stderr.String(), want.String())
+	}
+}
+
 func TestNothingBroken(t *testing.T) {
 	s := serveTest(t, map[string]http.HandlerFunc{"/": links("/a"), "/a": links("/", "/a")})
 	runTest(t.Context(), t, s, exitFine, "3 links on 2 pages, 0 targets broken\n", nil)
@@ -344,8 +497,7 @@ func TestLongPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newCrawler(start, 2, time.Minute, false, func(int, int) {})
-	c.maxBody = 500
+	c := newCrawler(start, limits{n: 2, timeout: time.Minute, maxBody: 500, maxPages: 100}, func(int, int) {})
 	if err := c.crawl(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -439,7 +591,7 @@ func TestUsage(t *testing.T) {
 	checkGoroutines(t)
 	empty := t.TempDir()
 	for _, args := range [][]string{
-		{}, {"a", "b"}, {"-n", "0", empty}, {"-timeout", "0s", empty}, {"-nonsense"}, {"-timeout", "soon", empty},
+		{}, {"a", "b"}, {"-n", "0", empty}, {"-timeout", "0s", empty}, {"-pages", "0", empty}, {"-depth", "-1", empty}, {"-nonsense"}, {"-timeout", "soon", empty},
 		{filepath.Join(empty, "none")}, {empty}, {"http://"}, {"http://[::1"}, {"ftp://example.com/"}, {"main.go"},
 	} {
 		var stdout, stderr strings.Builder

@@ -2,19 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"mime"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 
-	"golang.org/x/net/html"
-
-	"github.com/tinyio-go/tinyio"
+	"golang.org/x/net/publicsuffix"
 )
 
 // A page is what an address turned out to be.
@@ -26,26 +27,46 @@ type page struct {
 	html      bool            // it is an HTML page of the site
 	links     []link          // and these are its links, without repetitions,
 	ids       map[string]bool // and the ids of its elements, nil if it was too long to be read to its end
+
+	setsCookie bool // with its redirect
 }
 
-// problemWith says what is wrong with a link to the given fragment of p, "" if nothing is.
+// problemWith says what is wrong with a link to the given fragment of p, "" if nothing is. As HTML has it, an id may be the fragment as
+// it is written or what that stands for.
 func (p *page) problemWith(fragment string) string {
+	decoded := unescape(fragment)
 	switch {
 	case p.problem != "":
 		return p.problem
-	case fragment == "" || strings.EqualFold(fragment, "top"):
+	case fragment == "" || p.ids == nil: // without ids it is not HTML, and what a fragment means there is not known here
 		return ""
-	case p.ids == nil || p.ids[fragment]: // without ids it is not HTML, and what a fragment means there is not known here
+	case p.ids[fragment] || p.ids[decoded] || strings.EqualFold(decoded, "top"):
 		return ""
 	}
-	return fmt.Sprintf("no element of the page has the id %q", fragment)
+	return fmt.Sprintf("no element of the page has the id %q", decoded)
+}
+
+// unescape is what s stands for. A percent sign that begins nothing is left as it is.
+func unescape(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if i+2 < len(s) && s[i] == '%' {
+			if c, err := hex.DecodeString(s[i+1 : i+3]); err == nil {
+				b.Write(c)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
 }
 
 // A link leads from a page to another one, or to itself.
 type link struct {
 	from     string // the address of the page that it is on, "" for those from the command line
 	address  string // without the fragment
-	fragment string
+	fragment string // as it was written
 	invalid  string // why it leads nowhere, "" if it may lead somewhere
 }
 
@@ -57,23 +78,31 @@ func (l link) target() string {
 	return l.address + "#" + l.fragment
 }
 
+var schemePattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*:`)
+
 // resolve returns the link that reference, in a page with the given base, stands for. There is none if it is not of the web,
-// but mailto: or the like.
+// but mailto:, data:, javascript: or the like, of which anything may be written that is no URL as package url knows them.
 func (s *site) resolve(base *url.URL, reference string) (l link, ok bool) {
-	reference = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(strings.Trim(reference, " \t\n\f\r"))
+	reference = strings.TrimFunc(reference, func(r rune) bool { return r <= ' ' })
+	reference = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(reference)
+	switch strings.ToLower(schemePattern.FindString(reference)) {
+	case "", "http:", "https:":
+	default:
+		return link{}, false
+	}
+	whole := reference
+	reference, fragment, _ := strings.Cut(reference, "#")
+	fragment, _, _ = strings.Cut(fragment, ":~:") // what follows is for browsers: a text to be marked
 	ref, err := url.Parse(reference)
 	if err != nil {
-		return link{address: reference, invalid: "not a valid URL"}, true
+		return link{address: whole, invalid: "not a valid URL"}, true
 	}
 	u := base.ResolveReference(ref)
 	if s.files != nil && ref.Scheme == "" && ref.Host == "" && s.contains(base) {
 		u = s.files.climb(base, ref, u)
-	} else if u.Scheme != "http" && u.Scheme != "https" {
-		return link{}, false
 	} else if u.Host == "" || u.Opaque != "" {
-		return link{address: reference, invalid: "not a valid URL"}, true
+		return link{address: whole, invalid: "not a valid URL"}, true
 	}
-	fragment, _, _ := strings.Cut(u.Fragment, ":~:") // what follows is for browsers: a text to be marked
 	return link{address: canonical(u), fragment: fragment}, true
 }
 
@@ -100,16 +129,12 @@ func host(u *url.URL) string {
 	return h
 }
 
-// get fetches the page at address. It blocks, and stops when ctx is done.
-func (c *crawler) get(ctx context.Context, address string) (*page, error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil, err
-	}
+// get fetches the page at u. It blocks, and stops when ctx is done.
+func (c *crawler) get(ctx context.Context, u *url.URL) (*page, error) {
 	switch {
 	case u.Scheme == "file":
 		_, err := os.Stat(c.site.files.file(u))
-		return &page{address: address}, err
+		return &page{address: u.String()}, err
 	case c.site.contains(u):
 		return c.visit(ctx, http.MethodGet, u)
 	}
@@ -122,18 +147,53 @@ func (c *crawler) get(ctx context.Context, address string) (*page, error) {
 
 // visit makes a request and reads the answer as far as it matters: the HTML pages of the site.
 func (c *crawler) visit(ctx context.Context, method string, u *url.URL) (*page, error) {
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	req, err := newRequest(ctx, method, u)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("User-Agent", "tinyio-linkcheck")
 	res, err := c.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close()
+	return c.pageOf(res, u)
+}
 
-	p := &page{address: u.String()}
+// visitWithCookies is visit for a page that sends its visitors round in a circle until they come back with a cookie. It goes where it is
+// sent. Of what that is, no other page knows: each is visited without cookies first.
+func (c *crawler) visitWithCookies(ctx context.Context, u *url.URL) (*page, error) {
+	jar, err := cookiejar.New(&cookiejar.Options{PublicSuffixList: publicsuffix.List})
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: c.client.Transport, Jar: jar, CheckRedirect: func(req *http.Request, via []*http.Request) error {
+		if len(via) > maxRedirects || !c.external && !c.site.contains(req.URL) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	req, err := newRequest(ctx, http.MethodGet, u)
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	return c.pageOf(res, res.Request.URL)
+}
+
+func newRequest(ctx context.Context, method string, u *url.URL) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err == nil {
+		req.Header.Set("User-Agent", "tinyio-linkcheck")
+	}
+	return req, err
+}
+
+// pageOf reads the answer of a server, and closes it.
+func (c *crawler) pageOf(res *http.Response, u *url.URL) (*page, error) {
+	defer res.Body.Close()
+	p := &page{address: canonical(u)}
 	location := res.Header.Get("Location")
 	switch {
 	case res.StatusCode/100 == 3 && location != "":
@@ -141,11 +201,11 @@ func (c *crawler) visit(ctx context.Context, method string, u *url.URL) (*page, 
 		if !ok {
 			l = link{address: location, invalid: "it leads to " + location}
 		}
-		p.redirect = &l
+		p.redirect, p.setsCookie = &l, len(res.Cookies()) > 0
 	case res.StatusCode/100 != 2:
 		p.problem = res.Status
 	case c.site.contains(u) && isHTML(res.Header):
-		return p, c.read(p, u, res.Body)
+		return p, c.read(p, u, res)
 	}
 	return p, nil
 }
@@ -155,56 +215,30 @@ func isHTML(h http.Header) bool {
 	return t == "text/html" || t == "application/xhtml+xml"
 }
 
-// linkAttributes tells in which attribute an element has its link.
-var linkAttributes = map[string]string{
-	"a": "href", "area": "href", "link": "href",
-	"img": "src", "script": "src", "iframe": "src", "video": "src", "audio": "src", "source": "src", "embed": "src",
-}
-
 // read finds the links and the ids of the HTML page p, which is at u.
-func (c *crawler) read(p *page, u *url.URL, body io.Reader) error {
-	limited := &io.LimitedReader{R: body, N: c.maxBody}
-	var references []string
-	base, baseSet := u, false
-	ids := make(map[string]bool)
-	tokens := html.NewTokenizer(limited)
-	for {
-		switch tokens.Next() {
-		case html.ErrorToken:
-			if err := tokens.Err(); err != io.EOF {
-				return err
-			}
-			if limited.N > 0 { // of a page that was cut short it is not known which ids it has
-				p.ids = ids
-			}
-			p.html, p.links = true, c.links(p.address, base, references)
-			return nil
-		case html.StartTagToken, html.SelfClosingTagToken:
-			element := tokens.Token()
-			for _, a := range element.Attr {
-				switch {
-				case a.Key == "id" || a.Key == "name" && element.Data == "a":
-					ids[a.Val] = true
-				case a.Key == linkAttributes[element.Data] && !isHint(element):
-					references = append(references, a.Val)
-				case a.Key == "href" && element.Data == "base" && !baseSet:
-					if b, err := u.Parse(a.Val); err == nil {
-						base, baseSet = b, true
-					}
-				}
-			}
-		}
+func (c *crawler) read(p *page, u *url.URL, res *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(res.Body, c.maxBody+1))
+	if err != nil {
+		return err
 	}
-}
-
-// isHint reports whether e only prepares the browser for a server: that there is a page is not said.
-func isHint(e html.Token) bool {
-	for _, a := range e.Attr {
-		if a.Key == "rel" && (a.Val == "preconnect" || a.Val == "dns-prefetch") {
-			return true
-		}
+	whole := int64(len(body)) <= c.maxBody
+	text, err := decode(body[:min(int64(len(body)), c.maxBody)], res.Header.Get("Content-Type"))
+	if err != nil {
+		return err
 	}
-	return false
+	d, err := readDocument(text)
+	if err != nil {
+		return err
+	}
+	base := u
+	if b, err := u.Parse(d.base); err == nil && (b.Scheme == "http" || b.Scheme == "https") {
+		base = b
+	}
+	p.html, p.links = true, c.links(p.address, base, d.references)
+	if whole { // of a page that was cut short it is not known which ids it has
+		p.ids = d.ids
+	}
+	return nil
 }
 
 // links resolves the references of a page, leaving out those that say the same.
@@ -222,12 +256,9 @@ func (c *crawler) links(from string, base *url.URL, references []string) (links 
 
 // explain is what a user needs to know of err.
 func explain(err error) string {
-	var late *tinyio.TimeoutError
 	var u *url.Error
 	var file *fs.PathError
 	switch {
-	case errors.As(err, &late):
-		return fmt.Sprintf("no answer within %v", late.After)
 	case errors.As(err, &u):
 		return u.Err.Error()
 	case errors.As(err, &file):

@@ -13,9 +13,20 @@ type report struct {
 	links     int                // that were looked at
 	unvisited int                // of these, those that lead out of the site and were left at that
 	broken    map[string]*broken // by target
+	tooMany   map[string]bool    // pages whose links are not checked, because there are enough,
+	tooDeep   map[string]bool    // or because they are too far away
 
 	done, expected int // checks
 	progress       func(done, expected int)
+}
+
+func newReport(progress func(done, expected int)) report {
+	return report{
+		broken:   make(map[string]*broken),
+		tooMany:  make(map[string]bool),
+		tooDeep:  make(map[string]bool),
+		progress: progress,
+	}
 }
 
 // A broken target, and the pages that link to it.
@@ -67,6 +78,12 @@ func (r *report) print(w io.Writer, name func(address string) string, interrupte
 				fmt.Fprintf(w, "\tlinked from %s\n", name(from))
 			}
 		}
+	}
+	if n := len(r.tooMany); n > 0 {
+		fmt.Fprintf(w, "warning: the links of %s are not checked: there are more than -pages allows\n", count(n, "page", "pages"))
+	}
+	if n := len(r.tooDeep); n > 0 {
+		fmt.Fprintf(w, "warning: the links of %s are not checked: they are further away than -depth allows\n", count(n, "page", "pages"))
 	}
 	if interrupted {
 		fmt.Fprintf(w, "interrupted, %s not checked; so far: ", count(r.expected-r.done, "link", "links"))

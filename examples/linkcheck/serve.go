@@ -70,19 +70,44 @@ func (s *fileServer) pages() (names []string, err error) {
 			return err
 		case d.IsDir() && isHidden(name):
 			return fs.SkipDir
-		case d.Type().IsRegular() && (isMarkdown(name) || path.Ext(name) == ".html"):
+		case d.Type().IsRegular() && (isMarkdown(name) || isHTMLFile(name)):
 			names = append(names, name)
 		}
 		return nil
 	})
 	if err == nil && names == nil {
-		err = fmt.Errorf("there is no .md and no .html file in %s", s.dir)
+		err = fmt.Errorf("there is no Markdown and no HTML file in %s", s.dir)
 	}
 	return names, err
 }
 
-func isHidden(name string) bool   { return name != "." && strings.HasPrefix(path.Base(name), ".") }
-func isMarkdown(name string) bool { return path.Ext(name) == ".md" }
+func isHidden(name string) bool { return name != "." && strings.HasPrefix(path.Base(name), ".") }
+
+// The names that pages have, in lower case. Those of Markdown are the ones that GitHub knows.
+var (
+	markdownNames = []string{".md", ".markdown", ".mdown", ".mkdn", ".mkd", ".mdwn"}
+	htmlNames     = []string{".html", ".htm", ".xhtml"}
+)
+
+func suffix(name string) string { return strings.ToLower(path.Ext(name)) }
+
+func isMarkdown(name string) bool { return slices.Contains(markdownNames, suffix(name)) }
+func isHTMLFile(name string) bool { return slices.Contains(htmlNames, suffix(name)) }
+
+// indexOf returns which of the names in a directory is the page that stands for it, "" if none is: a README before an index, and
+// Markdown before HTML.
+func indexOf(names []string) string {
+	for _, base := range []string{"readme", "index"} {
+		for _, is := range []func(name string) bool{isMarkdown, isHTMLFile} {
+			for _, name := range names {
+				if is(name) && strings.EqualFold(strings.TrimSuffix(name, path.Ext(name)), base) {
+					return name
+				}
+			}
+		}
+	}
+	return ""
+}
 
 // ServeHTTP answers a request for a file or a directory.
 func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -128,11 +153,13 @@ func (s *fileServer) serveDirectory(w http.ResponseWriter, r *http.Request, name
 		s.fail(w, err)
 		return
 	}
-	for _, index := range []string{"README.md", "index.md", "index.html"} {
-		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == index }) {
-			redirect(w, r, path.Join(name, index))
-			return
-		}
+	names := make([]string, len(entries))
+	for i, e := range entries {
+		names[i] = e.Name()
+	}
+	if index := indexOf(names); index != "" {
+		redirect(w, r, path.Join(name, index))
+		return
 	}
 	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return isHidden(e.Name()) })
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -153,6 +180,9 @@ func (s *fileServer) serveFile(w http.ResponseWriter, r *http.Request, name stri
 		return
 	}
 	defer f.Close()
+	if isHTMLFile(name) {
+		w.Header().Set("Content-Type", "text/html") // and no charset: that is said in the file, if at all
+	}
 	if !isMarkdown(name) {
 		http.ServeContent(w, r, name, info.ModTime(), f.(io.ReadSeeker)) // an *os.File, because root.FS opens those
 		return

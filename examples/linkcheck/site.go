@@ -17,6 +17,7 @@ type site struct {
 
 // remote is the site of which address is a page.
 func remote(address string) (*site, error) {
+	address, fragment, _ := strings.Cut(address, "#")
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func remote(address string) (*site, error) {
 	}
 	return &site{
 		host:  strings.TrimPrefix(host(u), "www."),
-		start: []link{{address: canonical(u), fragment: u.Fragment}},
+		start: []link{{address: canonical(u), fragment: fragment}},
 	}, nil
 }
 
@@ -45,12 +46,14 @@ func (s *site) contains(u *url.URL) bool {
 
 // name is how an address is shown. Pages of a directory go by the names of their files.
 func (s *site) name(address string) string {
+	whole := address
+	address, fragment, _ := strings.Cut(address, "#")
 	u, err := url.Parse(address)
 	if err != nil || s.files == nil {
-		return address
+		return whole
 	}
 	if u.Scheme != "file" && !s.contains(u) {
-		return address
+		return whole
 	}
 	name := s.files.file(u)
 	if strings.HasSuffix(u.Path, "/") {
@@ -59,8 +62,8 @@ func (s *site) name(address string) string {
 	if u.RawQuery != "" {
 		name += "?" + u.RawQuery
 	}
-	if u.Fragment != "" {
-		name += "#" + u.Fragment
+	if fragment != "" {
+		name += "#" + fragment
 	}
 	return name
 }
@@ -77,7 +80,7 @@ func (s *fileServer) climb(base, ref, u *url.URL) *url.URL {
 	if name != ".." && !strings.HasPrefix(name, "../") {
 		return u
 	}
-	return &url.URL{Scheme: "file", Path: "/" + name, Fragment: u.Fragment, RawFragment: u.RawFragment}
+	return &url.URL{Scheme: "file", Path: "/" + name}
 }
 
 // file is the file that u stands for: an address made by climb, or a page.
