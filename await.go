@@ -1,6 +1,6 @@
 package tinyio
 
-// How coroutines wait for coroutines. One that waits has an edge to each that it waits for: a place among the awaiters of that one. Edges
+// How coroutines wait for coroutines. One that waits has an edge to each that it waits for: a waiter among the awaiters of that one. Edges
 // are prepared on its own stack, and joined when it has suspended.
 
 // target is the coroutine of a, nil if there is none.
@@ -96,7 +96,7 @@ func (co *Co) awaitAll(edges []waiter) error {
 	if len(edges) == 0 {
 		return co.suspend(onTurn)
 	}
-	r, a := co.c.run(), co.c.more()
+	r, a := co.c.run(), co.c.addCold()
 	a.edges = edges
 	r.wide += len(edges)
 	err := co.awaitEdges()
@@ -147,7 +147,7 @@ func (r *run) join(c *task) {
 			return
 		}
 	}
-	c.unmet, c.hasLetGo = 0, false
+	c.unmet, c.droppedWants = 0, false
 	for i := range edges {
 		r.joinOne(c, &edges[i])
 	}
@@ -170,7 +170,7 @@ func (r *run) joinFresh(c *task) bool {
 	t := line.owner
 	t.level = c.level
 	t.wanted++
-	c.unmet, c.hasLetGo = 1, false
+	c.unmet, c.droppedWants = 1, false
 	line.push(w)
 	r.start(t, c)
 	return true
@@ -191,7 +191,7 @@ func (r *run) joinOne(c *task, w *waiter) {
 	line.push(w)
 }
 
-// resolve tells the owner of w, which has left its line, that the coroutine there has finished.
+// resolve deals for the owner of w, which has left its line, with that the coroutine there has finished.
 func (r *run) resolve(w *waiter, t *task) {
 	c := w.c
 	if w.group != nil && !w.group.note(t) {

@@ -77,7 +77,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	r := c.run()
 	k.co, k.to, k.shielded = co, k, c.shield() != nil
 	if k.interrupt != nil {
-		c.more().call = k
+		c.addCold().call = k
 	}
 	r.addThreads(1)
 	c.state, c.wait = waiting, onCall // from now on it can be woken, though its turn has not ended
@@ -91,7 +91,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	}
 	_ = co.suspend(onCall) // what fn returns stands, whatever comes now
 	if k.interrupt != nil {
-		c.annex().call = nil
+		c.cold().call = nil
 	}
 	how := cmp.Or(k.abrupt, k.err)
 	if p, ok := how.(threadPanic); ok {
@@ -182,14 +182,14 @@ func (k *call[T]) stop(r *run) {
 		return
 	}
 	k.stopped = true
-	if f := r.beside(k.interrupt); f != nil {
+	if f := r.inSandbox(k.interrupt); f != nil {
 		k.abrupt = f.how()
 	}
 }
 
 // interruptCall interrupts what c calls, if it can be. The end of it all is that the function returns.
 func interruptCall(r *run, c *task) {
-	if a := c.annex(); a != nil && a.call != nil {
+	if a := c.cold(); a != nil && a.call != nil {
 		a.call.stop(r)
 	}
 }

@@ -11,18 +11,18 @@ import (
 // How coroutines are stopped. There is one way, whatever the reason: a crash of the domain, a Timeout, a Cancel, the end of the
 // last coroutine that was no daemon.
 //
-// A reason is told to a coroutine (tell). It may be kept away by a Shield. The first one that is not is what the coroutine is
-// stopped for: from then on its waits return that reason's error, and its context is done. This is sticky. A Shield of its own
-// still lets it wait; without one, it is exposed.
+// A coroutine is cancelled for a reason (cancel). While a Shield keeps the reason away, it is pending. The first that no Shield keeps away is
+// delivered: the coroutine is stopped for it. From then on its waits return that reason's error, and its context is done. This is
+// sticky. A Shield of its own still lets it wait; without one, it is exposed.
 //
-// The wait of an exposed coroutine ends (endWaits). First it lets go of the coroutines that it waits for: it no longer wants
-// them. Those that nobody wants any more are told too, unless it is a crash, which tells whom it concerns by itself. Then
-// it gets its turn; but whoever waits for coroutines that have been told goes on waiting for those, and hears of it when they
-// have finished: children first (R9, keepChildren).
+// The wait of an exposed coroutine ends (endWaits). First it no longer wants the coroutines that it waits for (dropWants). Those that
+// nobody wants any more are cancelled too, unless the reason is a crash, which cancels whom it concerns by itself. Then the coroutine
+// gets its turn; but if it waits for coroutines that have been cancelled, it goes on waiting for these, and hears of it when
+// they have finished: children first (R9, keepChildren).
 //
-// A crash tells all members of a domain, but spares what somebody outside of it waits for (spare).
+// A crash cancels all members of a domain, but spares what somebody outside of it waits for (spare).
 //
-// What goes wrong while coroutines stop is kept in the reason, for whoever brought it about (R10).
+// What goes wrong while coroutines stop is collected in the reason, for whoever brought it about (R10).
 
 // A reason is why coroutines are stopped.
 type reason struct {
@@ -39,7 +39,7 @@ type reason struct {
 	dead *coContext // shared by those who had no context when they were stopped
 }
 
-// cause is the reason as a context tells it.
+// cause is the reason as context.Cause returns it.
 func (why *reason) cause() error {
 	if c, ok := why.err.(*CancelledError); ok {
 		return c.Cause
@@ -56,21 +56,21 @@ func (why *reason) context(x *coContext) *coContext {
 	return why.dead
 }
 
-// tell tells c to stop because of r. Its wait is left alone until endWaits.
-func (r *run) tell(c *task, why *reason) {
+// cancel asks c to stop because of why. Its wait goes on until endWaits.
+func (r *run) cancel(c *task, why *reason) {
 	if c.state != done && !c.knows(why) {
-		r.learn(c, why)
+		r.record(c, why)
 		r.expose(c, why)
 	}
 }
 
-// learn notes that c has been told of r.
-func (r *run) learn(c *task, why *reason) {
+// record delivers why to c, or notes it as pending.
+func (r *run) record(c *task, why *reason) {
 	if c.stop == nil && !c.base().keepsAway(c, why) {
-		r.stopFor(c, why)
+		r.deliver(c, why)
 	} else {
-		a := c.more()
-		a.told = append(a.told, why)
+		a := c.addCold()
+		a.pending = append(a.pending, why)
 	}
 	for s := c.shield(); s.mayKeep(c, why); s = s.outer {
 		if s.keeps(c, why) {
@@ -82,8 +82,8 @@ func (r *run) learn(c *task, why *reason) {
 	}
 }
 
-// stopFor makes r what c is stopped for.
-func (r *run) stopFor(c *task, why *reason) {
+// deliver makes r what c is stopped for.
+func (r *run) deliver(c *task, why *reason) {
 	c.stop = why
 	c.co.stop(why)
 	if r.watch != nil {
@@ -102,39 +102,39 @@ func (r *run) expose(c *task, why *reason) {
 	for s := around; s != nil && s.owner == c; s = s.outer {
 		s.handle.stop(why)
 	}
-	r.told = append(r.told, c)
+	r.cancelled = append(r.cancelled, c)
 	if c.state == waiting && c.wait == onScopes {
-		for s := c.annex().inner; s != nil; s = s.sibling {
+		for s := c.cold().inner; s != nil; s = s.sibling {
 			r.stopScope(s, why)
 		}
 	}
 }
 
-// stopScope tells the members of s, but for those whom somebody outside waits for.
+// stopScope cancels the members of s, but for those whom somebody outside waits for.
 func (r *run) stopScope(s *scope, why *reason) {
 	s.stopping = why
 	if s.owner != nil && (!s.owner.knows(why) || s.owner.exposed()) {
 		r.spare(s, why)
 	}
 	for m := s.first; m != nil; m = m.after {
-		r.tell(m, why)
+		r.cancel(m, why)
 	}
 }
 
-// halt tells c, and ends the waits of all that have to stop then.
+// halt cancels c, and ends the waits of all that have to stop then.
 func (r *run) halt(c *task, why *reason) {
-	r.tell(c, why)
+	r.cancel(c, why)
 	r.endWaits()
 }
 
-// comeThrough lets come over c what it has been told and what no Shield keeps away any more.
-func (r *run) comeThrough(c *task) {
+// deliverPending delivers to c what is pending and what no Shield keeps away any more.
+func (r *run) deliverPending(c *task) {
 	if c.stop == nil {
-		for i, why := range c.told() {
+		for i, why := range c.pendingReasons() {
 			if !c.base().keepsAway(c, why) {
-				a := c.annex()
-				a.told = slices.Delete(a.told, i, i+1)
-				r.stopFor(c, why)
+				a := c.cold()
+				a.pending = slices.Delete(a.pending, i, i+1)
+				r.deliver(c, why)
 				break
 			}
 		}
@@ -153,18 +153,20 @@ func (r *run) comeThrough(c *task) {
 // exposed reports that c is stopped and has no Shield to wait behind.
 func (c *task) exposed() bool { return c.stop != nil && !c.shield().keepsAway(c, c.stop) }
 
-// isStopping reports that c has been told to stop, be it that a Shield keeps that away for a while.
-func (c *task) isStopping() bool { return c.stop != nil || len(c.told()) > 0 }
+// isStopping reports that c has been cancelled, be it that a Shield keeps that away for a while.
+func (c *task) isStopping() bool { return c.stop != nil || len(c.pendingReasons()) > 0 }
 
-// knows reports whether c has been told of r.
-func (c *task) knows(why *reason) bool { return c.stop == why || slices.Contains(c.told(), why) }
+// knows reports whether c has been cancelled for why.
+func (c *task) knows(why *reason) bool {
+	return c.stop == why || slices.Contains(c.pendingReasons(), why)
+}
 
 // cleansUpFor is the reason whose matter it is if something goes wrong in c; nil if that is a failure of its own domain. It is one, too, if
-// a Shield keeps away from c what it was told, and its domain is inside that Shield.
+// a Shield keeps away from c what it was cancelled for, and its domain is inside that Shield.
 func (c *task) cleansUpFor() *reason {
 	why := c.stop
-	if told := c.told(); why == nil && len(told) > 0 {
-		if why = told[0]; c.scope.owner != nil && c.scope.owner.knows(why) {
+	if pending := c.pendingReasons(); why == nil && len(pending) > 0 {
+		if why = pending[0]; c.scope.owner != nil && c.scope.owner.knows(why) {
 			return nil
 		}
 	}
@@ -174,49 +176,49 @@ func (c *task) cleansUpFor() *reason {
 	return why
 }
 
-// endWaits ends the waits of those who were told and are exposed. What it does may lead to others that have to be told, and back here;
+// endWaits ends the waits of those who were cancelled and are exposed. That may lead to others that have to be cancelled, and back here;
 // these then come after the rest.
 func (r *run) endWaits() {
 	if r.ending {
 		return
 	}
 	r.ending = true
-	for left, ended := 0, 0; ended < len(r.told); ended++ {
+	for left, ended := 0, 0; ended < len(r.cancelled); ended++ {
 		first, ranges := left, false
-		for ; left < len(r.told); left++ { // which grows meanwhile
-			c := r.told[left]
+		for ; left < len(r.cancelled); left++ { // which grows meanwhile
+			c := r.cancelled[left]
 			if c.state == waiting && c.exposed() {
-				r.letGo(c)
+				r.dropWants(c)
 			}
 			ranges = ranges || c.ranges()
 		}
 		if ranges {
-			r.keepChildren(r.told[first:left])
+			r.keepChildren(r.cancelled[first:left])
 		}
-		if c := r.told[ended]; c.state != done && c.exposed() {
+		if c := r.cancelled[ended]; c.state != done && c.exposed() {
 			r.endWait(c)
 		}
 	}
 	r.ending = false
-	if cap(r.told) > 1024 {
-		r.told = nil
+	if cap(r.cancelled) > 1024 {
+		r.cancelled = nil
 	}
-	clear(r.told)
-	r.told = r.told[:0]
+	clear(r.cancelled)
+	r.cancelled = r.cancelled[:0]
 }
 
-// letGo takes back that c wants the coroutines that it waits for. Those that nobody wants any more are told to stop as well,
+// dropWants takes back that c wants the coroutines that it waits for. Those that nobody wants any more are cancelled as well,
 // unless there is a crash.
-func (r *run) letGo(c *task) {
-	if c.hasLetGo || c.wait != onTask {
+func (r *run) dropWants(c *task) {
+	if c.droppedWants || c.wait != onTask {
 		return
 	}
-	c.hasLetGo = true
+	c.droppedWants = true
 	for i, edges := 0, c.edges(); i < len(edges); i++ {
 		if line := edges[i].line; line != nil {
 			t := line.owner
 			if t.wanted--; t.wanted == 0 && c.stop.crash == nil {
-				r.tell(t, c.stop)
+				r.cancel(t, c.stop)
 			}
 		}
 	}
@@ -236,7 +238,7 @@ func (r *run) endWait(c *task) {
 	waits[c.wait].cancel(r, c)
 }
 
-// waitForStopping makes c, which waits for coroutines, wait for those alone that have been told to stop too: it hears of it when they
+// waitForStopping makes c, which waits for coroutines, wait for those alone that have been cancelled too: it hears of it when they
 // have finished.
 func (r *run) waitForStopping(c *task) {
 	r.unset(&c.timer)
@@ -245,7 +247,7 @@ func (r *run) waitForStopping(c *task) {
 	}
 }
 
-// keepStopping gives up c's waits for coroutines that have not been told to stop, and returns how many are left.
+// keepStopping gives up c's waits for coroutines that have not been cancelled, and returns how many are left.
 func (c *task) keepStopping() (left int32) {
 	edges := c.edges()
 	for i := range edges {
@@ -254,7 +256,7 @@ func (c *task) keepStopping() (left int32) {
 		case line.owner.isStopping():
 			left++
 		default:
-			edges[i].leave()
+			edges[i].remove()
 		}
 	}
 	return left
@@ -283,7 +285,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 		cause = context.Canceled
 	}
 	why := &reason{err: &CancelledError{Cause: cause}, target: &c.c, from: caller.shield()}
-	caller.more().halting = why
+	caller.addCold().halting = why
 	caller.run().asked.halt = why
 	stop := co.suspend(onTask)
 	if err := co.joined(stop); err != nil {
@@ -295,7 +297,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 
 // haltJoined halts the coroutine that c has joined, in order to stop it. So c waits for it, and does not want it.
 func (r *run) haltJoined(c *task, why *reason) {
-	c.hasLetGo = true
+	c.droppedWants = true
 	why.target.wanted--
 	r.asked.halt = nil
 	r.halt(why.target, why)

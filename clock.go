@@ -149,7 +149,7 @@ func (r *run) inBeside(d time.Duration) int64 {
 		return r.in(d)
 	}
 	now := r.read
-	if f := r.beside(func() { now = int64(r.clock.Now().Sub(r.epoch)) }); f != nil {
+	if f := r.inSandbox(func() { now = int64(r.clock.Now().Sub(r.epoch)) }); f != nil {
 		r.dropClock()
 		r.deferred.push(*f)
 	}
@@ -273,11 +273,11 @@ func (r *run) idle() {
 		// be woken from another one: the round trip takes 1.0 µs instead of 1.4.
 		runtime.Gosched()
 	}
-	if r.loop.inbox.rest() {
+	if r.loop.inbox.sleep() {
 		if !r.wait() {
 			r.deadlocked()
 		}
-		r.loop.inbox.rise()
+		r.loop.inbox.awake()
 	}
 	r.turnsLeft = 0
 }

@@ -86,7 +86,7 @@ func (co *Co) refusal() error {
 // attempt counts how often c, which is stopped, tries to go on all the same, and in the end unwinds it. Goexit cannot be
 // recovered from, runs the deferred functions, and does not return.
 func (c *task) attempt(weight int) {
-	a := c.more()
+	a := c.addCold()
 	if a.attempts += weight; a.attempts > shieldsAllowed {
 		runtime.Goexit()
 	}
@@ -98,17 +98,17 @@ func (co *Co) suspend(w waitKind) error {
 	r := c.run()
 	c.wait = w
 	if p := r.endTurn(c); p != nil {
-		if p.Odd = !p.Odd; p.Odd { // p.Change, without the call: see there
+		if p.Odd = !p.Odd; p.Odd { // p.Switch, without the call: see there
 			p.Next()
 		} else {
 			p.Yield(struct{}{})
 		}
 		for r.running != c {
-			r.passOn(&c.at)
+			r.switchToTurn(&c.slot)
 		}
 	}
 	if r.watched {
-		r.report()
+		r.notify()
 	}
 	return co.outcome()
 }
@@ -153,11 +153,11 @@ func (co *Co) yield() error {
 			p.Yield(struct{}{})
 		}
 		for r.running != c {
-			r.passOn(&c.at)
+			r.switchToTurn(&c.slot)
 		}
 	}
 	if r.watched {
-		r.report()
+		r.notify()
 	}
 	return co.outcome()
 }
@@ -240,7 +240,7 @@ func (co *Co) launch(op string, t *task) {
 	co.hand(r)
 	r.want(c, t)
 	r.asked.inherit = nil
-	r.report()
+	r.notify()
 }
 
 // refuse ends t, which is fresh and is never going to run.

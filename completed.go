@@ -106,7 +106,7 @@ func (g *collector) begin(c *task) {
 			t.awaiters.push(w)
 		}
 	}
-	r.report()
+	r.notify()
 }
 
 // note takes down that t has finished and reports whether the owner waits for that.
@@ -139,10 +139,10 @@ func (g *collector) next(co *Co) (*task, error) {
 // wait waits until another coroutine has finished, or the caller is to stop and those that stop with it have.
 func (g *collector) wait(co *Co) error {
 	c := co.c
-	c.more().edges = g.edges
+	c.addCold().edges = g.edges
 	co.hand(c.run())
 	defer func() { // also if c exits
-		g.asleep, g.all, c.annex().edges = false, false, nil
+		g.asleep, g.all, c.cold().edges = false, false, nil
 	}()
 	err := co.suspend(onAny)
 	if g.all && g.standing() > 0 {
@@ -184,7 +184,7 @@ func (r *run) joinAny(c *task) {
 }
 
 // collector is what c waits in, if it waits for any of several.
-func (c *task) collector() *collector { return c.annex().edges[0].group }
+func (c *task) collector() *collector { return c.cold().edges[0].group }
 
 // anyOf is what c waits in if it waits for any of several, and goes on as soon as one of them has finished.
 func (c *task) anyOf() *collector {
@@ -222,7 +222,7 @@ func (g *collector) standing() (n int32) {
 func (g *collector) leave() {
 	for i := range g.edges {
 		if g.begun {
-			g.edges[i].leave()
+			g.edges[i].remove()
 		}
 	}
 }
@@ -244,7 +244,7 @@ func (r *run) keepChildren(stopped []*task) {
 		g := c.collector()
 		for i := range g.edges {
 			if t := g.edges[i].to(); t != nil && rings[t] == rings[c] {
-				g.edges[i].leave()
+				g.edges[i].remove()
 			}
 		}
 		if g.all = true; c.state == waiting {

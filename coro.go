@@ -61,7 +61,7 @@ func (c *Coro[T]) Named(name string) *Coro[T] {
 	if c.c.state != fresh {
 		panic("tinyio: Named: coroutine " + c.c.describe() + " has started already; name it where it is made")
 	}
-	c.c.more().name = name
+	c.c.addCold().name = name
 	return c
 }
 

@@ -15,9 +15,9 @@ func (r *run) discard() {
 		panic("tinyio: Discard: called in a step of the run; the host must call it between two")
 	}
 	r.setHosted(true)
-	r.loop.inbox.rise()
+	r.loop.inbox.awake()
 	if r.watch != nil {
-		r.watch.rest()
+		r.watch.reset()
 		r.watch = nil
 	}
 	var all []*task
@@ -27,7 +27,7 @@ func (r *run) discard() {
 	why := &reason{err: &CancelledError{Cause: ErrAbandoned}, discards: true}
 	for _, c := range all {
 		for edges, i := c.edges(), 0; i < len(edges); i++ {
-			edges[i].leave() // or it would be granted what it stands in line for
+			edges[i].remove() // or it would be granted what it stands in line for
 		}
 		c.stop = why
 		c.co.stop(why)
@@ -40,15 +40,15 @@ func (r *run) discard() {
 	var first *PanicError
 	for i := len(all) - 1; i >= 0; i-- {
 		c := all[i]
-		if c.at == nil {
+		if c.slot == nil {
 			continue
 		}
 		r.running, c.state = c, running
-		r.changeTo(&r.driver, c.at)
-		for r.whereabouts() != r.driver {
-			r.passOn(&r.driver)
+		r.switchTo(&r.driver, c.slot)
+		for r.turnSlot() != r.driver {
+			r.switchToTurn(&r.driver)
 		}
-		r.running, r.left = nil, nil
+		r.running, r.unsettled = nil, nil
 		if p, ok := c.err.(*PanicError); ok && c.outcome == panicked && first == nil {
 			first = p
 		}

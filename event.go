@@ -8,13 +8,13 @@ import (
 // An Event is a flag that coroutines can wait for. The zero Event is clear and ready to use. Set, Clear and IsSet may be
 // called from any goroutine; they do not suspend. An Event must not be copied.
 type Event struct {
-	changes atomic.Uint32          // how often it was set or cleared: odd when it is set
-	hubs    atomic.Pointer[[]*hub] // copied when it changes
+	changes atomic.Uint32                // how often it was set or cleared: odd when it is set
+	lines   atomic.Pointer[[]*eventLine] // copied when it changes
 }
 
-// A hub is those of a loop's coroutines that wait for an event. The list of them is the loop's own; all that a goroutine
-// that sets the event does is to post the hub to the loop.
-type hub struct {
+// An eventLine is those of a loop's coroutines that wait for an event. The list of them is the loop's own; all that a goroutine
+// that sets the event does is to post it to the loop.
+type eventLine struct {
 	message
 	event   *Event
 	loop    *Loop
@@ -39,18 +39,18 @@ func (e *Event) Set() {
 			break
 		}
 	}
-	hubs := e.hubs.Load()
-	if hubs == nil {
+	lines := e.lines.Load()
+	if lines == nil {
 		return
 	}
-	for _, h := range *hubs {
+	for _, h := range *lines {
 		h.post()
 	}
 }
 
-// post tells the loop that the event has been set, unless that is on its way, or the loop is not running. In the last case it
+// post wakes the loop because the event has been set, unless that is on its way, or the loop is not running. In the last case it
 // looks once more when others can post again: they may have relied on it for a run that has begun meanwhile.
-func (h *hub) post() {
+func (h *eventLine) post() {
 	for h.posted.CompareAndSwap(false, true) && !h.loop.inbox.post(&h.message) {
 		h.posted.Store(false)
 		if h.loop.inbox.isClosed() {
@@ -92,40 +92,40 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 	if limited {
 		r.askFor(d)
 	}
-	r.asked.hub = e.hubOf(r.loop)
+	r.asked.eventLine = e.lineOf(r.loop)
 	if err := co.suspend(onEvent); err != nil {
 		return false, err
 	}
 	return c.answer != outOfTime, nil
 }
 
-// hubOf returns the hub of l.
-func (e *Event) hubOf(l *Loop) *hub {
-	if hubs := e.hubs.Load(); hubs != nil {
-		for _, h := range *hubs {
+// lineOf returns the line of l.
+func (e *Event) lineOf(l *Loop) *eventLine {
+	if lines := e.lines.Load(); lines != nil {
+		for _, h := range *lines {
 			if h.loop == l && !h.dropped.Load() {
 				return h
 			}
 		}
 	}
-	return e.addHub(l)
+	return e.addLine(l)
 }
 
-// addHub adds a hub for l, and drops those of loops that have stopped running.
-func (e *Event) addHub(l *Loop) *hub {
-	h := &hub{event: e, loop: l}
+// addLine adds a line for l, and drops those of loops that have stopped running.
+func (e *Event) addLine(l *Loop) *eventLine {
+	h := &eventLine{event: e, loop: l}
 	h.to = h
 	for {
-		old := e.hubs.Load()
-		hubs := []*hub{h}
+		old := e.lines.Load()
+		lines := []*eventLine{h}
 		if old != nil {
 			for _, o := range *old {
 				if !o.drop() {
-					hubs = append(hubs, o)
+					lines = append(lines, o)
 				}
 			}
 		}
-		if e.hubs.CompareAndSwap(old, &hubs) {
+		if e.lines.CompareAndSwap(old, &lines) {
 			return h
 		}
 	}
@@ -133,7 +133,7 @@ func (e *Event) addHub(l *Loop) *hub {
 
 // drop reports whether h can be forgotten because its loop is not running. Should the loop start to run at that moment, then
 // either it sees that h is dropped, or it is seen here to be running.
-func (h *hub) drop() bool {
+func (h *eventLine) drop() bool {
 	if h.loop.active.Load() {
 		return false
 	}
@@ -143,7 +143,7 @@ func (h *hub) drop() bool {
 
 // joinEvent makes c wait for the event that it has asked for, unless that is set.
 func (r *run) joinEvent(c *task) {
-	h := r.asked.hub
+	h := r.asked.eventLine
 	c.answer = h.event.changes.Load()
 	if c.answer&1 == 0 {
 		h.waiters.push(&c.one[0])
@@ -152,21 +152,21 @@ func (r *run) joinEvent(c *task) {
 		if h.event.changes.Load() == c.answer {
 			return
 		}
-		c.one[0].leave()
+		c.one[0].remove()
 	}
 	c.answer = 0
 	r.wake(c)
 }
 
 // arrive wakes those who began to wait before the event was set.
-func (h *hub) arrive(r *run) {
+func (h *eventLine) arrive(r *run) {
 	h.posted.Store(false)
 	now := h.event.changes.Load()
 	var next *waiter
 	for w := h.waiters.head; w != nil; w = next {
 		next = w.next
 		if w.c.answer != now {
-			w.leave()
+			w.remove()
 			r.wake(w.c)
 		}
 	}

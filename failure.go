@@ -16,7 +16,7 @@ type failure struct {
 	waited  map[*task]bool // who waited, until it is known whether this is the original failure
 	panic   bool
 	exit    bool
-	outside bool // nothing failed: the run was told to stop
+	outside bool // nothing failed: the run was cancelled from outside
 }
 
 // run fails the loop, for what no coroutine could return. If everything has stopped by then, nothing is left to be interrupted.
@@ -72,7 +72,7 @@ func (c *task) pastError() error {
 	if !c.finished.Load() || c.err == nil {
 		return nil
 	}
-	if _, told := c.err.(*Error); told || c.outcome == panicked {
+	if _, traced := c.err.(*Error); traced || c.outcome == panicked {
 		return c.err
 	}
 	return &Error{Err: c.err, Trace: []Frame{c.entryFrame()}}
@@ -81,7 +81,7 @@ func (c *task) pastError() error {
 // errIgnored is what a coroutine that was unwound fails with.
 var errIgnored = errors.New("cancellation ignored")
 
-// deal deals with what went wrong in c, which has finished. If c was told to stop for a reason of which somebody hears, that is a
+// deal deals with what went wrong in c, which has finished. If c was cancelled for a reason of which somebody hears, that is a
 // matter of whoever brought it about: a clean-up error crashes nobody. A panic does, and a Goexit ends the run.
 func (r *run) deal(c *task, f failure, why *reason) {
 	switch {
@@ -95,8 +95,8 @@ func (r *run) deal(c *task, f failure, why *reason) {
 	}
 }
 
-// tellChain finds out who waited for c, in which f has happened. It is a matter of why, if that is not nil.
-func (r *run) tellChain(f *failure, c *task, why *reason) {
+// findChain finds out who waited for c, in which f has happened. It is a matter of why, if that is not nil.
+func (r *run) findChain(f *failure, c *task, why *reason) {
 	s, known := c.scope, (*chain)(nil)
 	if why != nil && why.crash != nil {
 		s, known = why.crash, &why.chain
@@ -106,7 +106,7 @@ func (r *run) tellChain(f *failure, c *task, why *reason) {
 
 // fail deals with a failure in s: the first one stops the scope.
 func (r *run) fail(s *scope, f failure) {
-	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: tell at least where the first one was
+	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: say at least where the first one was
 		f.trace, f.waited = []Frame{r.where(s.main)}, map[*task]bool{s.main: true}
 	}
 	if r.isInterrupted(f) {
@@ -148,7 +148,7 @@ func (r *run) isInterrupted(f failure) (so bool) {
 	if f.outside || f.panic || f.exit || r.root.crash != nil || r.ctx.Err() == nil {
 		return false
 	}
-	r.beside(func() { so = errors.Is(f.err, r.ctx.Err()) }) // a method of the error may panic, or exit
+	r.inSandbox(func() { so = errors.Is(f.err, r.ctx.Err()) }) // a method of the error may panic, or exit
 	return so
 }
 

@@ -62,7 +62,7 @@ type race struct{ winner *task }
 // race runs the first coroutines of scopes and waits until all are empty. It returns the one that has won.
 func (co *Co) race(scopes *scope) (winner *task, stop error) {
 	r := new(race)
-	a := co.c.more()
+	a := co.c.addCold()
 	a.race = r
 	stop = co.isolate(scopes)
 	a.race = nil
@@ -71,13 +71,13 @@ func (co *Co) race(scopes *scope) (winner *task, stop error) {
 
 // settleRace stops the other scopes of a race if s, which has just become empty, has won it.
 func (r *run) settleRace(s *scope) {
-	c, race := s.owner, s.owner.annex().race
+	c, race := s.owner, s.owner.cold().race
 	if race == nil || race.winner != nil || s.crash != nil || s.main == nil || s.main.state != done || s.main.err != nil {
 		return
 	}
 	race.winner = s.main
 	why := &reason{err: &CancelledError{Cause: errNotFirst}, target: c}
-	for other := c.annex().inner; other != nil; other = other.sibling {
+	for other := c.cold().inner; other != nil; other = other.sibling {
 		r.stopScope(other, why)
 	}
 	r.endWaits()
@@ -93,8 +93,8 @@ func awaiting[T any](c *Coro[T]) *Coro[T] {
 		return v, err
 	})
 	w.c.entry = c.c.entry
-	if a := c.c.annex(); a != nil && a.name != "" {
-		w.c.more().name = a.name
+	if a := c.c.cold(); a != nil && a.name != "" {
+		w.c.addCold().name = a.name
 	}
 	return w
 }

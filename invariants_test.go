@@ -56,8 +56,8 @@ func (r *run) checkInvariants() error {
 	if r.running != nil {
 		return fmt.Errorf("%s is running between two turns", r.running.label())
 	}
-	if len(r.told) > 0 {
-		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(r.told))
+	if len(r.cancelled) > 0 {
+		return fmt.Errorf("%d coroutines are still to be stopped between two turns", len(r.cancelled))
 	}
 	live, readyOnes := 0, 0
 	wanted := map[*task]int32{}
@@ -72,7 +72,7 @@ func (r *run) checkInvariants() error {
 		if c.state == fresh || c.state == running || c.state == done {
 			return fmt.Errorf("%s is %s and among the live", c.label(), c.state)
 		}
-		if c.kept {
+		if c.spawned {
 			wanted[c]++
 		}
 		if c.scope.main == c {
@@ -146,7 +146,7 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 			continue
 		}
 		standing++
-		if t := w.line.owner; t != nil && c.wait == onTask && !c.hasLetGo {
+		if t := w.line.owner; t != nil && c.wait == onTask && !c.droppedWants {
 			wanted[t]++
 		}
 	}
@@ -171,7 +171,7 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 		}
 	case onScopes:
 		live := 0
-		for s := c.annex().inner; s != nil; s = s.sibling {
+		for s := c.cold().inner; s != nil; s = s.sibling {
 			live += s.live
 		}
 		if live == 0 {

@@ -49,16 +49,16 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 // isolate runs the first coroutines of scopes, and waits until all scopes are empty.
 func (co *Co) isolate(scopes *scope) error {
 	c := co.c
-	c.more().inner = scopes
+	c.addCold().inner = scopes
 	co.hand(c.run())
 	err := co.suspend(onScopes)
-	c.annex().inner = nil
+	c.cold().inner = nil
 	return err
 }
 
 // enclose begins the scopes that c is going to wait for.
 func (r *run) enclose(c *task) {
-	for s := c.annex().inner; s != nil; s = s.sibling {
+	for s := c.cold().inner; s != nil; s = s.sibling {
 		r.begin(s, s.main, c)
 	}
 }
@@ -78,7 +78,7 @@ func (r *run) scopeEnded(s *scope) {
 	if c.state != waiting {
 		return
 	}
-	for other := c.annex().inner; other != nil; other = other.sibling {
+	for other := c.cold().inner; other != nil; other = other.sibling {
 		if other.live > 0 {
 			return
 		}
@@ -87,4 +87,4 @@ func (r *run) scopeEnded(s *scope) {
 }
 
 // memberTasks goes through the members of the scopes that c waits for.
-func memberTasks(c *task) cursor { return cursor{scope: c.annex().inner} }
+func memberTasks(c *task) cursor { return cursor{scope: c.cold().inner} }

@@ -36,7 +36,7 @@ type model struct {
 	barriers    []modelBarrier
 	queues      []modelQueue
 	root        *domain
-	told        []*actor // to stop: a work list
+	cancelled   []*actor // a work list
 	ending      bool     // their waits are being ended
 	interrupted bool     // the context of the run is done
 	idle        func() bool
@@ -52,10 +52,10 @@ type actor struct {
 	base     *cover        // the innermost Shield in which it was started
 	cover    *cover        // the innermost Shield in which it is now
 	stop     *stopReason   // what it is stopped for: the first that no Shield in which it was started keeps away
-	told     []*stopReason // what it was told to stop for besides
+	pending  []*stopReason // reasons besides that, which Shields keep away
 	attempts int
 	unwound  bool
-	kept     bool // it is wanted for its own sake
+	spawned  bool // it is wanted for its own sake
 	daemon   bool
 	starter  *actor // who has spawned it
 	elder    *actor // who that is for what it spawns itself: its own starter, or who waits for it
@@ -84,23 +84,23 @@ const (
 
 // A modelWait is what an actor waits for.
 type modelWait struct {
-	on        []*actor // coroutines, each once
-	any       *collection
-	kept      *collection // any, until it was stopped: on are those of it that it still waits for
-	inside    []*domain
-	racing    bool // it waits for the first of these that succeeds
-	winner    *actor
-	line      *[]*actor
-	alarm     *alarm
-	callback  bool
-	letGo     bool        // it no longer counts as somebody who wants those it waits for
-	halting   *stopReason // for which it stops the one that it waits for
-	err       error
-	granted   bool // a permit, or the opening of a barrier
-	index     int
-	outOfTime bool
-	value     int // that it puts, or was given
-	refused   bool
+	on           []*actor // coroutines, each once
+	any          *collection
+	former       *collection // any, until it was stopped: on are those of it that it still waits for
+	inside       []*domain
+	racing       bool // it waits for the first of these that succeeds
+	winner       *actor
+	line         *[]*actor
+	alarm        *alarm
+	callback     bool
+	droppedWants bool        // it no longer counts as somebody who wants those it waits for
+	halting      *stopReason // for which it stops the one that it waits for
+	err          error
+	granted      bool // a permit, or the opening of a barrier
+	index        int
+	outOfTime    bool
+	value        int // that it puts, or was given
+	refused      bool
 }
 
 // A watcher is an actor that waits for another one, or collects it.
@@ -123,7 +123,7 @@ type domain struct {
 	members []*actor    // in the order in which they came
 	crash   *stopReason // if it has crashed
 
-	stopping *stopReason // why its members have been told to stop last
+	stopping *stopReason // for what its members were cancelled last
 }
 
 // A stopReason is why actors are stopped.
@@ -259,7 +259,7 @@ func (m *model) enrol(a *actor, d *domain, starter *actor) {
 			a.base.members = append(a.base.members, a)
 		}
 		for _, r := range starter.reasons() { // which a Shield keeps away from both
-			m.tell(a, r)
+			m.cancel(a, r)
 		}
 	}
 	m.ready(a)
@@ -419,11 +419,11 @@ func (m *model) end(d *domain) {
 	if w.racing && w.winner == nil && d.crash == nil && d.first != nil && d.first.state == actorDone && d.first.err == nil {
 		w.winner = d.first
 		r := newReason(errNotFirst, a)
-		var told []*actor
+		var cancelled []*actor
 		for _, other := range w.inside {
-			told = append(told, m.stopDomain(other, r)...)
+			cancelled = append(cancelled, m.stopDomain(other, r)...)
 		}
-		m.endWaits(told)
+		m.endWaits(cancelled)
 	}
 	if a.state == actorWaiting && !slices.ContainsFunc(w.inside, func(d *domain) bool { return len(d.members) > 0 }) {
 		m.ready(a)
@@ -440,7 +440,7 @@ func (m *model) tellOfEnd(w watcher, a *actor) {
 		}
 	}
 	wait := w.a.wait
-	if w.col == wait.kept && slices.Contains(wait.on, a) {
+	if w.col == wait.former && slices.Contains(wait.on, a) {
 		wait.on = slices.DeleteFunc(wait.on, func(b *actor) bool { return a == b })
 		if len(wait.on) == 0 && w.a.state == actorWaiting {
 			m.ready(w.a)
@@ -476,12 +476,12 @@ func onlySays(err, cause error) bool {
 
 // Failure and stopping: R7 to R10, R15, R18, R19, R25 to R27.
 
-// reasons are all for which a was told to stop.
+// reasons are all for which a was cancelled.
 func (a *actor) reasons() []*stopReason {
 	if a.stop != nil {
-		return append([]*stopReason{a.stop}, a.told...)
+		return append([]*stopReason{a.stop}, a.pending...)
 	}
-	return a.told
+	return a.pending
 }
 
 func (a *actor) knows(r *stopReason) bool { return slices.Contains(a.reasons(), r) }
@@ -489,8 +489,8 @@ func (a *actor) knows(r *stopReason) bool { return slices.Contains(a.reasons(), 
 // cleansUpFor is the reason whose matter it is if something goes wrong in a.
 func (a *actor) cleansUpFor() *stopReason {
 	r := a.stop
-	if r == nil && len(a.told) > 0 {
-		r = a.told[0]
+	if r == nil && len(a.pending) > 0 {
+		r = a.pending[0]
 		if a.domain.owner != nil && a.domain.owner.knows(r) {
 			return nil // the domain is inside the Shield
 		}
@@ -533,15 +533,15 @@ func (m *model) report(d *domain) error {
 	return g
 }
 
-// tell tells a to stop and returns those who were told.
-func (m *model) tell(a *actor, r *stopReason) []*actor {
+// cancel asks a to stop and returns those who were asked.
+func (m *model) cancel(a *actor, r *stopReason) []*actor {
 	if a.state == actorDone || a.knows(r) {
 		return nil
 	}
 	if a.stop == nil && !a.base.keepsAway(a, r) {
 		a.stop = r
 	} else {
-		a.told = append(a.told, r)
+		a.pending = append(a.pending, r)
 	}
 	for c := a.cover; c.mayKeep(a, r); c = c.outer {
 		if c.keeps(a, r) {
@@ -553,34 +553,34 @@ func (m *model) tell(a *actor, r *stopReason) []*actor {
 
 // expose passes on to those whom a isolates what has come to a.
 func (m *model) expose(a *actor, r *stopReason) []*actor {
-	told := []*actor{a}
+	cancelled := []*actor{a}
 	if a.state == actorWaiting {
 		for _, d := range a.wait.inside {
-			told = append(told, m.stopDomain(d, r)...)
+			cancelled = append(cancelled, m.stopDomain(d, r)...)
 		}
 	}
-	return told
+	return cancelled
 }
 
 // stopDomain tells the members of d, but for those for whom somebody outside waits. If a Shield protects them, that is
 // settled when it no longer does.
-func (m *model) stopDomain(d *domain, r *stopReason) (told []*actor) {
+func (m *model) stopDomain(d *domain, r *stopReason) (cancelled []*actor) {
 	d.stopping = r
 	if d.owner != nil && (!d.owner.knows(r) || d.owner.exposed()) {
 		m.spare(d, r)
 	}
 	for _, a := range slices.Clone(d.members) {
-		told = append(told, m.tell(a, r)...)
+		cancelled = append(cancelled, m.cancel(a, r)...)
 	}
-	return told
+	return cancelled
 }
 
-// comeThrough lets come over a what no Shield keeps away any more.
-func (m *model) comeThrough(a *actor) []*actor {
+// deliverPending lets come over a what no Shield keeps away any more.
+func (m *model) deliverPending(a *actor) []*actor {
 	if a.stop == nil {
-		for i, r := range a.told {
+		for i, r := range a.pending {
 			if !a.base.keepsAway(a, r) {
-				a.stop, a.told = r, slices.Delete(slices.Clone(a.told), i, i+1)
+				a.stop, a.pending = r, slices.Delete(slices.Clone(a.pending), i, i+1)
 				break
 			}
 		}
@@ -601,33 +601,33 @@ func (a *actor) stoppedUnder(c *cover) bool { return a.stop != nil && !c.keepsAw
 
 func (a *actor) exposed() bool { return a.stoppedUnder(a.cover) }
 
-// endWaits ends the waits of those who were told and are exposed. Those whom nobody wants any more because of a halt are
-// told too (R18).
-func (m *model) endWaits(told []*actor) {
-	if m.told = append(m.told, told...); m.ending {
+// endWaits ends the waits of those who were cancelled and are exposed. Those whom nobody wants any more because of a halt are
+// cancelled too (R18).
+func (m *model) endWaits(cancelled []*actor) {
+	if m.cancelled = append(m.cancelled, cancelled...); m.ending {
 		return
 	}
 	m.ending = true
-	for left, ended := 0, 0; ended < len(m.told); ended++ {
+	for left, ended := 0, 0; ended < len(m.cancelled); ended++ {
 		first := left
-		for ; left < len(m.told); left++ {
-			a := m.told[left]
-			if !a.exposed() || a.state != actorWaiting || a.wait.letGo {
+		for ; left < len(m.cancelled); left++ {
+			a := m.cancelled[left]
+			if !a.exposed() || a.state != actorWaiting || a.wait.droppedWants {
 				continue
 			}
-			a.wait.letGo = true
+			a.wait.droppedWants = true
 			for _, t := range a.wait.on {
 				if a.stop.crash == nil && !m.wanted(t) {
-					m.told = append(m.told, m.tell(t, a.stop)...)
+					m.cancelled = append(m.cancelled, m.cancel(t, a.stop)...)
 				}
 			}
 		}
-		m.keepChildren(m.told[first:left])
-		if a := m.told[ended]; a.exposed() {
+		m.keepChildren(m.cancelled[first:left])
+		if a := m.cancelled[ended]; a.exposed() {
 			m.endWait(a)
 		}
 	}
-	m.told, m.ending = nil, false
+	m.cancelled, m.ending = nil, false
 }
 
 // keepChildren decides for whom those go on waiting that wait for any of several and are being stopped together: for those that
@@ -644,7 +644,7 @@ func (m *model) keepChildren(stopped []*actor) {
 					w.on = append(w.on, t)
 				}
 			}
-			w.any, w.kept = nil, w.any
+			w.any, w.former = nil, w.any
 		}
 	}
 	for _, a := range ranging {
@@ -661,8 +661,8 @@ func (m *model) keepChildren(stopped []*actor) {
 
 // wanted reports whether somebody who is not being stopped waits for t, or nobody needs to.
 func (m *model) wanted(t *actor) bool {
-	return t.kept || t.domain.first == t || slices.ContainsFunc(m.started, func(a *actor) bool {
-		return a.state == actorWaiting && !a.wait.letGo && slices.Contains(a.wait.on, t)
+	return t.spawned || t.domain.first == t || slices.ContainsFunc(m.started, func(a *actor) bool {
+		return a.state == actorWaiting && !a.wait.droppedWants && slices.Contains(a.wait.on, t)
 	})
 }
 
@@ -683,7 +683,7 @@ func (m *model) endWait(a *actor) {
 			cancel(a.stop.cause)
 		}
 	case w.inside != nil:
-	case w.kept != nil || len(w.on) > 0:
+	case w.former != nil || len(w.on) > 0:
 		m.drop(w.alarm)
 		for _, t := range slices.Clone(w.on) { // children first: it goes on waiting for those that are being stopped too
 			if len(t.reasons()) == 0 {
@@ -725,7 +725,7 @@ func (a *actor) waitsFor(b *actor) bool {
 		return slices.Contains(w.inside, b.domain)
 	case a.state == actorWaiting && w.any != nil:
 		return slices.Contains(w.any.left, b)
-	case a.state == actorWaiting || a.state == actorReady && w != nil && w.kept != nil:
+	case a.state == actorWaiting || a.state == actorReady && w != nil && w.former != nil:
 		return slices.Contains(w.on, b) && (len(b.reasons()) > 0 || !a.exposed())
 	}
 	return false
@@ -807,7 +807,7 @@ func (m *model) spare(d *domain, r *stopReason) {
 	for _, a := range d.all() {
 		if to, from := home[a], a.domain; to != nil && (from == d || home[from.owner] == nil) {
 			from.members = without(from.members, a)
-			a.told = slices.DeleteFunc(slices.Clone(a.told), func(s *stopReason) bool { return s == r })
+			a.pending = slices.DeleteFunc(slices.Clone(a.pending), func(s *stopReason) bool { return s == r })
 			if from.first == a {
 				from.first = nil // whoever waits for from does not want it any more
 			}
@@ -893,19 +893,19 @@ func (m *model) startGrace(c *cover) {
 }
 
 // uncover ends c and returns those over whom something may come now.
-func (m *model) uncover(c *cover) (told []*actor) {
+func (m *model) uncover(c *cover) (cancelled []*actor) {
 	if !c.open {
 		return nil
 	}
 	c.open = false
 	m.drop(c.alarm)
-	told = append(m.comeThrough(c.owner), m.comeThroughIn(c)...)
+	cancelled = append(m.deliverPending(c.owner), m.deliverPendingIn(c)...)
 	for _, d := range c.owner.ownCovers() {
 		if d != c && d.within(c) {
-			told = append(told, m.comeThroughIn(d)...)
+			cancelled = append(cancelled, m.deliverPendingIn(d)...)
 		}
 	}
-	return told
+	return cancelled
 }
 
 func (c *cover) within(d *cover) bool {
@@ -926,15 +926,15 @@ func (a *actor) ownCovers() (own []*cover) {
 	return own
 }
 
-// comeThroughIn does that for those inside c, and inside the Shields of each right after it.
-func (m *model) comeThroughIn(c *cover) (told []*actor) {
+// deliverPendingIn does that for those inside c, and inside the Shields of each right after it.
+func (m *model) deliverPendingIn(c *cover) (cancelled []*actor) {
 	for _, a := range slices.Clone(c.members) {
-		told = append(told, m.comeThrough(a)...)
+		cancelled = append(cancelled, m.deliverPending(a)...)
 		for _, d := range a.ownCovers() {
-			told = append(told, m.comeThroughIn(d)...)
+			cancelled = append(cancelled, m.deliverPendingIn(d)...)
 		}
 	}
-	return told
+	return cancelled
 }
 
 // Cycles: R17.
@@ -957,7 +957,7 @@ func (m *model) free(a *actor, free map[*actor]bool) bool {
 	w := a.wait
 	isFree := func(b *actor) bool { return b.state == actorFresh || free[b] }
 	switch {
-	case a.state != actorWaiting && !(a.state == actorReady && w != nil && w.kept != nil):
+	case a.state != actorWaiting && !(a.state == actorReady && w != nil && w.former != nil):
 		return true
 	case w.inside != nil:
 		return !slices.ContainsFunc(m.started, func(b *actor) bool { return slices.Contains(w.inside, b.domain) && !free[b] })
@@ -1041,7 +1041,7 @@ func (h modelHand) want(t *actor) {
 	}
 	h.startFor(t)
 	if t.state != actorDone {
-		t.kept = true
+		t.spawned = true
 	}
 }
 
@@ -1096,11 +1096,11 @@ func (h modelHand) cycle() error {
 func (m *model) giveUp(a *actor, d int) {
 	t, w := a.wait.on[0], a.wait
 	timeout := &tinyio.TimeoutError{After: seconds(d)}
-	w.err, w.letGo = timeout, true
+	w.err, w.droppedWants = timeout, true
 	wanted := m.wanted(t)
 	if !wanted {
 		w.halting = &stopReason{err: timeout, cause: timeout, target: t, from: a.cover}
-		m.endWaits(m.tell(t, w.halting))
+		m.endWaits(m.cancel(t, w.halting))
 	}
 	if wanted && len(t.reasons()) == 0 {
 		m.stopWaiting(a, t)
@@ -1188,7 +1188,7 @@ func (h modelHand) Cancel(j int) error {
 	if t.state == actorDone {
 		return a.turnOver(h.c)
 	}
-	w := &modelWait{on: []*actor{t}, letGo: true}
+	w := &modelWait{on: []*actor{t}, droppedWants: true}
 	a.state, a.wait = actorWaiting, w
 	if m.stuck(a) {
 		return h.cycle()
@@ -1196,7 +1196,7 @@ func (h modelHand) Cancel(j int) error {
 	h.startFor(t)
 	t.watchers = append(t.watchers, watcher{a: a})
 	w.halting = &stopReason{err: &tinyio.CancelledError{Cause: errCancel}, cause: errCancel, target: t, from: a.cover}
-	m.endWaits(m.tell(t, w.halting))
+	m.endWaits(m.cancel(t, w.halting))
 	err := a.rest(h.c)
 	if cleanups := h.halted(w); err == nil {
 		return errors.Join(cleanups...)
@@ -1335,7 +1335,7 @@ func (h modelHand) next(col *collection) error {
 		return err
 	}
 	m, a := h.a.m, h.a
-	w := &modelWait{any: col, letGo: true}
+	w := &modelWait{any: col, droppedWants: true}
 	a.state, a.wait = actorWaiting, w
 	if m.stuck(a) {
 		return h.cycle()

@@ -22,8 +22,8 @@ var ErrClosed = errors.New("tinyio: the queue is closed")
 // room to the first who waits for room, at once: nobody can come in between.
 type Queue[T any] struct {
 	capacity int
-	values   ring[T]   // what was put and is nobody's yet; while somebody waits to get, none
-	waiting  places[T] // values of those who wait to put, and of those who were given one and have not had their turn
+	values   ring[T] // what was put and is nobody's yet; while somebody waits to get, none
+	waiting  slab[T] // values of those who wait to put, and of those who were given one and have not had their turn
 	getters  waitList
 	putters  waitList // while somebody waits here, the queue is full
 	closed   bool
@@ -39,10 +39,10 @@ func NewQueue[T any](capacity int) *Queue[T] {
 	return &Queue[T]{capacity: capacity}
 }
 
-// What has come of a wait for a queue, if the answer is not the number of the place where the value is.
+// What has come of a wait for a queue, if the answer is not the key of the value in the slab.
 const (
 	unserved = outOfTime - 1 - iota // a getter waits
-	taken                           // the value of a putter has left its place
+	taken                           // the value of a putter has been taken
 	refused                         // the queue was closed
 )
 
@@ -67,10 +67,10 @@ func (q *Queue[T]) Put(co *Co, v T) error {
 // waitToPut waits until somebody takes v, or there is room for it.
 func (q *Queue[T]) waitToPut(co *Co, v T) error {
 	c := co.c
-	c.answer = q.waiting.hold(v)
+	c.answer = q.waiting.insert(v)
 	defer func() {
 		if c.answer < refused {
-			q.waiting.release(c.answer) // c was stopped, or exits
+			q.waiting.remove(c.answer) // c was stopped, or exits
 		}
 	}()
 	err := co.standIn(&q.putters, onQueue)
@@ -119,7 +119,7 @@ func (q *Queue[T]) waitToGet(co *Co) (v T, ok bool, err error) {
 	c.answer = unserved
 	defer func() {
 		if c.answer < refused {
-			v, ok = q.waiting.release(c.answer), true // also if c exits
+			v, ok = q.waiting.remove(c.answer), true // also if c exits
 		}
 	}()
 	err = co.standIn(&q.getters, onQueue)
@@ -160,7 +160,7 @@ func (q *Queue[T]) Close() {
 		w.grant(refused)
 	}
 	for w := q.putters.pop(); w != nil; w = q.putters.pop() {
-		q.waiting.release(w.c.answer)
+		q.waiting.remove(w.c.answer)
 		w.grant(refused)
 	}
 }
@@ -184,7 +184,7 @@ func (q *Queue[T]) put(v T) bool {
 		return false
 	}
 	if w := q.getters.pop(); w != nil {
-		w.grant(q.waiting.hold(v))
+		w.grant(q.waiting.insert(v))
 		return true
 	}
 	if q.values.n == q.capacity {
@@ -203,7 +203,7 @@ func (q *Queue[T]) get() (v T, ok bool) {
 	if w == nil {
 		return v, ok
 	}
-	next := q.waiting.release(w.c.answer)
+	next := q.waiting.remove(w.c.answer)
 	if ok {
 		q.values.push(next)
 	} else {
@@ -272,70 +272,70 @@ func (r *ring[T]) pop() (v T) {
 	return v
 }
 
-// Places are numbered and hold a value each until it is called for. Whoever holds a number can come at any time: a coroutine that
-// is stopped, or that a Picker prefers, does not come in turn.
+// A slab holds values, each under a key, until they are removed, in any order: a coroutine that is stopped, or that a Picker prefers,
+// does not come in turn.
 //
-// The places are in pages of 64, and the lowest one that is free is taken. So the pages that a crowd has filled are let go of as
-// it comes, even if somebody always waits.
-type places[T any] struct {
+// The entries are in pages of 64, and insert takes the lowest one that is free. So the pages that a crowd has filled are dropped as
+// it leaves, even if somebody always waits.
+type slab[T any] struct {
 	pages [][]T    // their values
-	taken []uint64 // for each page, a bit for each of its places that holds a value
+	taken []uint64 // for each page, a bit for each of its entries that holds a value
 	full  int      // that many pages at least, from the first on, are full
 	spare []T      // a page in which nothing is, for the next that is needed
 }
 
 const pageSize = 64
 
-func (p *places[T]) hold(v T) uint32 {
-	for p.full < len(p.taken) && p.taken[p.full] == math.MaxUint64 {
-		p.full++
+func (s *slab[T]) insert(v T) uint32 {
+	for s.full < len(s.taken) && s.taken[s.full] == math.MaxUint64 {
+		s.full++
 	}
-	page := p.full
-	if page == len(p.taken) {
-		p.pages, p.taken = append(p.pages, nil), append(p.taken, 0)
+	page := s.full
+	if page == len(s.taken) {
+		s.pages, s.taken = append(s.pages, nil), append(s.taken, 0)
 	}
-	at := bits.TrailingZeros64(^p.taken[page])
-	p.taken[page] |= 1 << at
-	if p.pages[page] == nil {
-		p.pages[page], p.spare = p.spare, nil
+	at := bits.TrailingZeros64(^s.taken[page])
+	s.taken[page] |= 1 << at
+	if s.pages[page] == nil {
+		s.pages[page], s.spare = s.spare, nil
 	}
-	if at == len(p.pages[page]) {
-		p.pages[page] = append(p.pages[page], v)
+	if at == len(s.pages[page]) {
+		s.pages[page] = append(s.pages[page], v)
 	} else {
-		p.pages[page][at] = v
+		s.pages[page][at] = v
 	}
 	return uint32(page*pageSize + at)
 }
 
-func (p *places[T]) release(i uint32) (v T) {
+func (s *slab[T]) remove(i uint32) (v T) {
 	var zero T
 	page, at := int(i/pageSize), i%pageSize
-	v, p.pages[page][at] = p.pages[page][at], zero
-	p.taken[page] &^= 1 << at
-	p.full = min(p.full, page)
-	if p.taken[page] == 0 {
-		p.empty(page)
+	v, s.pages[page][at] = s.pages[page][at], zero
+	s.taken[page] &^= 1 << at
+	s.full = min(s.full, page)
+	if s.taken[page] == 0 {
+		s.empty(page)
 	}
 	return v
 }
 
-// empty lets go of a page in which nothing is, and of all such pages at the end.
-func (p *places[T]) empty(page int) {
-	if isSmall[T](cap(p.pages[page])) {
-		p.spare = p.pages[page][:0]
+// empty drops a page in which nothing is, and of all such pages at the end.
+func (s *slab[T]) empty(page int) {
+	if isSmall[T](cap(s.pages[page])) {
+		s.spare = s.pages[page][:0]
 	}
-	p.pages[page] = nil
-	p.shrink()
+	s.pages[page] = nil
+	s.shrink()
 }
 
-// shrink lets go of the pages at the end in which nothing is.
-func (p *places[T]) shrink() {
-	n := len(p.taken)
-	for n > 0 && p.taken[n-1] == 0 {
+// shrink drops the pages at the end in which nothing is.
+func (s *slab[T]) shrink() {
+	n := len(s.taken)
+	for n > 0 && s.taken[n-1] == 0 {
 		n--
 	}
-	p.pages, p.taken = p.pages[:n], p.taken[:n]
-	if n < cap(p.taken)/4 {
-		p.pages, p.taken = slices.Clone(p.pages), slices.Clone(p.taken)
+	s.pages, s.taken = s.pages[:n], s.taken[:n]
+	if n < cap(s.taken)/4 {
+		s.pages, s.taken = slices.Clone(s.pages), slices.Clone(s.taken)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 // The invariants of a loop. checkInvariants tests those that can be tested, after every step, in the tests.
 //
-//  1. A coroutine is in exactly one state (see the diagram in coro.go), and in the place that goes with it: a ready one
+//  1. A coroutine is in exactly one state (see the diagram in task.go), and where that says: a ready one
 //     is in the ready queue, a waiting one in what it waits for, a running one on its stack. It goes through the
 //     states in order, settles once and keeps its result.
 //  2. One goroutine of a loop runs at a time, that of the coroutine whose turn it is or, when it is nobody's, the one that runs
@@ -27,31 +27,31 @@ import (
 //     of them leads to a lower level.
 //  5. Wanted counts who needs a coroutine to go on: each edge to it whose owner is not itself being stopped, and one
 //     for a coroutine that was spawned or is the first of its scope. Whoever is wanted is not halted.
-//  6. A coroutine is stopped in one way, whatever the reason (cancel.go): it is told, and its wait ends, or goes on for as
+//  6. A coroutine is stopped in one way, whatever the reason (cancel.go): it is given the reason, and its wait ends, or goes on for as
 //     long as it waits for others that are being stopped.
 //  7. With the same inputs (inbox, clock and picks), the interleaving is the same: nothing here ranges over a map or
 //     depends on an address.
 
 // A run is one call of Run, RunOn or Start, from the first coroutine to the last, and all that dies with it.
 type run struct {
-	loop     *Loop
-	ready    queue
-	running  *task  // whose turn it is; nil when it is the loop's
-	left     *task  // whose turn has ended, if that is to be dealt with where the run loop runs
-	carrier  *task  // the run loop runs on its stack while it waits; see carry
-	carrying bool   // it does so now
-	live     int    // coroutines that have been started and have not finished, in all scopes
-	root     *scope // of all of them
-	ctx      context.Context
-	values   *coContext // what the first coroutine inherits
-	told     []*task    // to stop: a work list, empty between steps
-	ending   bool       // their waits are being ended
-	asked    request
-	deferred ring[deferred] // for between two turns
-	wide     int            // how many edges those have who wait for several
-	threads  int            // callbacks and calls that have started and have not come back
-	taking   bool           // what is in the inbox is being taken in
-	served   int            // how many waits of this turn have been served at once
+	loop      *Loop
+	ready     queue
+	running   *task  // whose turn it is; nil when it is the loop's
+	unsettled *task  // whose turn has ended, if that is to be dealt with where the run loop runs
+	inline    *task  // the run loop runs on its stack while it waits; see runInline
+	inlined   bool   // it does so now
+	live      int    // coroutines that have been started and have not finished, in all scopes
+	root      *scope // of all of them
+	ctx       context.Context
+	values    *coContext // what the first coroutine inherits
+	cancelled []*task    // to stop: a work list, empty between steps
+	ending    bool       // their waits are being ended
+	asked     request
+	deferred  ring[deferred] // for between two turns
+	wide      int            // how many edges those have who wait for several
+	threads   int            // callbacks and calls that have started and have not come back
+	taking    bool           // what is in the inbox is being taken in
+	served    int            // how many waits of this turn have been served at once
 
 	timers    timers.Heap[timed]
 	clock     hook.Clock
@@ -64,19 +64,19 @@ type run struct {
 	read      int64     // the last reading
 	pace      pace
 
-	idlers   []*worker
-	driver   *stack.Place // where the goroutine is parked that drives the run
-	aside    *aside
-	away     int // calls in an aside that are under way
-	probe    *probe
-	hosted   bool // a host takes the steps
-	stepwise bool // every turn goes through the run loop: for a host, or a picker
-	counted  bool // a Yield is a turn also of whoever is ready alone
-	watched  bool // every turn counts, also one of whoever is ready alone: for a host, a picker, or an observer
-	apart    bool // the run loop runs on no coroutine's stack: what it calls there of the user's may exit
-	watch    *watch
+	idlers    []*worker
+	driver    *stack.Slot // where the goroutine is parked that drives the run
+	sandbox   *sandbox
+	sandboxed int // calls in a sandbox that are under way
+	probe     *probe
+	hosted    bool // a host takes the steps
+	stepwise  bool // every turn goes through the run loop: for a host, or a picker
+	counted   bool // a Yield is a turn also of whoever is ready alone
+	watched   bool // every turn counts, also one of whoever is ready alone: for a host, a picker, or an observer
+	apart     bool // the run loop runs on no coroutine's stack: what it calls there of the user's may exit
+	watch     *watch
 
-	detach   func()    // lets go of the context
+	detach   func()    // detaches the run from its context
 	reopened bool      // the loop had run before
 	unwatch  func()    // stops the watchdog; nil if there is none
 	orphans  []failure // clean-up errors of what was submitted by a goroutine that has not waited
@@ -197,7 +197,7 @@ func (r *run) completeAllTheSame() {
 		panic(p) // of the loop itself: see mishap
 	}
 	r.running = nil
-	r.loop.inbox.rise()
+	r.loop.inbox.awake()
 	r.complete()
 	if r.panics != nil {
 		panic(r.panics)
@@ -236,11 +236,11 @@ func (r *run) end(result error) {
 	r.result = result
 	r.panics, _ = r.result.(*PanicError)
 	r.dismiss()
-	r.dismissAside()
+	r.endSandbox()
 	for r.ready.pop() != nil { // which was stopped before its first turn
 	}
 	if r.watch != nil {
-		r.watch.rest()
+		r.watch.reset()
 	}
 	if r.unwatch != nil {
 		r.unwatch()
@@ -249,7 +249,7 @@ func (r *run) end(result error) {
 	if listener := lookin.Listening(); listener != nil {
 		listener.Ended(l)
 	}
-	l.counters.rest()
+	l.counters.reset()
 	*r = run{ended: true, result: r.result, panics: r.panics, exits: r.exits}
 	l.run = nil
 	l.stopping.Store(nil)
@@ -259,7 +259,7 @@ func (r *run) end(result error) {
 // settleLast does what is left when nobody is live any more: what goes wrong in it is the run's affair, as everything before.
 func (r *run) settleLast() {
 	for r.live == 0 {
-		r.report()
+		r.notify()
 		if r.deferred.n == 0 {
 			return
 		}
@@ -269,19 +269,19 @@ func (r *run) settleLast() {
 
 // turns is the run loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, let it go
 // on, and deal with how it stopped; when nobody is ready, wait. It returns when everything has finished, when it is the turn
-// of carrier, on whose stack it runs then, and for a host after each turn.
-func (r *run) turns(carrier *task) (done bool) {
+// of inline, on whose stack it runs then, and for a host after each turn.
+func (r *run) turns(inline *task) (done bool) {
 	defer r.survive(&done)
 	at := &r.driver
-	if carrier != nil {
-		at = &carrier.at
+	if inline != nil {
+		at = &inline.slot
 	}
 	for r.live > 0 {
 		r.letIn()
 		r.takeIn()
 		r.fireTimers()
 		r.runDeferred()
-		r.report()
+		r.notify()
 		c := r.pick()
 		switch {
 		case c != nil:
@@ -297,15 +297,15 @@ func (r *run) turns(carrier *task) (done bool) {
 		if r.watch != nil {
 			r.note(hook.Resumed, c, nil)
 		}
-		if c != carrier {
+		if c != inline {
 			r.resume(c, at)
 		}
-		if r.running != nil { // the carrier
+		if r.running != nil { // inline
 			return true
 		}
-		r.settleLeft() // c, or whoever ran last: see ahead
+		r.finishTurn() // c, or whoever ran last: see ahead
 		if r.hosted {
-			r.report()
+			r.notify()
 			return true
 		}
 	}
@@ -330,35 +330,35 @@ func (r *run) next() *task {
 	return r.ready.pop()
 }
 
-// resume lets c go on until it is the loop's turn again, or the carrier's. The loop is parked in *at meanwhile. A callback needs no
+// resume lets c go on until it is the loop's turn again, or that of the coroutine on whose stack the loop runs. The loop is parked in *at meanwhile. A callback needs no
 // goroutine for its first turn and its last.
-func (r *run) resume(c *task, at **stack.Place) {
+func (r *run) resume(c *task, at **stack.Slot) {
 	switch {
-	case c.at != nil:
+	case c.slot != nil:
 	case c.outcome != notBegun:
 		c.body.comeBack()
-		r.running, r.left = nil, c
+		r.running, r.unsettled = nil, c
 		return
 	case c.isSimple():
 		c.outcome = pending
 		c.body.call(&c.co)
-		r.running, r.left = nil, c
+		r.running, r.unsettled = nil, c
 		return
 	default:
 		r.hire().give(c)
 	}
-	r.changeTo(at, c.at)
-	for r.whereabouts() != *at {
-		r.passOn(at)
+	r.switchTo(at, c.slot)
+	for r.turnSlot() != *at {
+		r.switchToTurn(at)
 	}
 }
 
-// settleLeft deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
-func (r *run) settleLeft() {
+// finishTurn deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
+func (r *run) finishTurn() {
 	r.loop.counters.running.Set(nil)
-	c := r.left
+	c := r.unsettled
 	if c != nil {
-		r.left = nil
+		r.unsettled = nil
 	}
 	r.settle(c)
 }
@@ -367,7 +367,7 @@ func (r *run) settleLeft() {
 func (r *run) settle(c *task) {
 	if c != nil {
 		r.takeIn()
-		r.stopped(c)
+		r.afterTurn(c)
 	}
 	if r.watched || stepped != nil {
 		r.endStep()
@@ -394,11 +394,11 @@ func (r *run) survive(done *bool) {
 		return
 	}
 	if p := recover(); p != nil { // otherwise a tool has called runtime.Goexit: see complete
-		r.mishap(p)
+		r.internalPanic(p)
 	}
 }
 
-// An deferred is what has come up during a turn and can be done only between two: a failure that no coroutine can return, or what
+// A deferred is what has come up during a turn and can be done only between two: a failure that no coroutine can return, or what
 // another goroutine wants of the loop.
 type deferred interface{ do(r *run) }
 
@@ -426,18 +426,18 @@ func (r *run) quiet() bool {
 // coroutine, because only one coroutine at a time can ask; what it asks for is then done on the loop's own stack, so
 // that the coroutines' stacks stay small.
 type request struct {
-	until   int64 // a limit to the wait, on the loop's clock
-	limited bool
-	fresh   []Awaitable
-	daemons bool
-	inherit *coContext // what those inherit who are started for it, if it is not what the coroutine itself has
-	halt    *reason    // that is to stop the coroutine to which the edge leads
-	hub     *hub
-	line    *waitList
+	until     int64 // a limit to the wait, on the loop's clock
+	limited   bool
+	fresh     []Awaitable
+	daemons   bool
+	inherit   *coContext // what those inherit who are started for it, if it is not what the coroutine itself has
+	halt      *reason    // that is to stop the coroutine to which the edge leads
+	eventLine *eventLine
+	line      *waitList
 }
 
-// stopped deals with how c stopped: it begins to wait, or has finished.
-func (r *run) stopped(c *task) {
+// afterTurn deals with how c afterTurn: it begins to wait, or has finished.
+func (r *run) afterTurn(c *task) {
 	if c.state != running { // it waits already, or is on its way back
 		return
 	}
@@ -482,7 +482,7 @@ func (r *run) makeReady(c *task) {
 	r.ready.push(c)
 }
 
-// wake makes a waiting coroutine ready; what it was waiting for has let go of it.
+// wake makes a waiting coroutine ready; it has left what it was waiting for.
 func (r *run) wake(c *task) {
 	r.unset(&c.timer)
 	r.makeReady(c)
@@ -520,14 +520,14 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 		c.ctx.Store(r.asked.inherit)
 	}
 	if s := starter.shield(); s != nil {
-		c.co.shield, c.more().shield = s, s
+		c.co.shield, c.addCold().shield = s, s
 		s.add(c)
 	}
 	if starter.stop != nil {
-		r.learn(c, starter.stop)
+		r.record(c, starter.stop)
 	}
-	for _, why := range starter.told() {
-		r.learn(c, why)
+	for _, why := range starter.pendingReasons() {
+		r.record(c, why)
 	}
 }
 
@@ -543,17 +543,17 @@ func (r *run) startFor(c, t *task) {
 func (r *run) want(c, t *task) {
 	if t.state == fresh {
 		if k := c.kin(); k != nil {
-			t.more().starter = k
+			t.addCold().starter = k
 		}
 		r.startFor(c, t)
 	}
-	t.keep()
+	t.markSpawned()
 }
 
-// keep makes c wanted for its own sake.
-func (c *task) keep() {
-	if c.state != done && !c.kept {
-		c.kept = true
+// markSpawned makes c wanted for its own sake.
+func (c *task) markSpawned() {
+	if c.state != done && !c.spawned {
+		c.spawned = true
 		c.wanted++
 	}
 }
@@ -575,11 +575,11 @@ func (r *run) spawn(c *task) {
 	r.makeReady(c)
 }
 
-// finish settles c and tells those who wait for it.
+// finish settles c and wakes those who wait for it.
 func (r *run) finish(c *task) {
 	s, f, why := c.scope, c.failure(), c.cleansUpFor()
 	if f != nil {
-		r.tellChain(f, c, why)
+		r.findChain(f, c, why)
 	}
 	r.countFinished(c, f != nil)
 	c.state = done
@@ -587,7 +587,7 @@ func (r *run) finish(c *task) {
 	case c.outcome != returned || c.err == nil:
 	case c.stop != nil && c.stop.crash == nil:
 		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it
-	case f != nil && why == nil: // who awaits it from another domain, or later, is told the chain
+	case f != nil && why == nil: // who awaits it from another domain, or later, gets the chain
 		c.err = &Error{Err: c.err, Trace: f.trace, cut: f.cut}
 	}
 	c.finished.Store(true)
@@ -613,18 +613,18 @@ func (r *run) finish(c *task) {
 	r.lost(s)
 }
 
-// release lets go of what c, which has finished, does not need for its result.
+// release drops what c, which has finished, does not need for its result.
 func (c *task) release() {
 	c.stop = nil
-	a := c.annex()
+	a := c.cold()
 	if a == nil {
 		return
 	}
-	a.inside.leave()
+	a.inside.remove()
 	if a.kin != nil {
 		a.kin.of = nil
 	}
-	a.edges, a.inner, a.race, a.halting, a.told, a.shield, a.kin, a.starter, a.call = nil, nil, nil, nil, nil, nil, nil, nil, nil
+	a.edges, a.inner, a.race, a.halting, a.pending, a.shield, a.kin, a.starter, a.call = nil, nil, nil, nil, nil, nil, nil, nil, nil
 	a.callback.begin, a.callback.cancel = nil, nil
 }
 

@@ -106,7 +106,7 @@ func (r *run) toldToStop() bool { return r.root.crash == nil && r.ctx.Err() != n
 // pause describes the loop between two steps.
 func (r *run) pause() Pause {
 	return Pause{
-		Blocked:  r.nobodyReady() && r.deferred.n == 0 && !r.toldToStop() && r.loop.inbox.rest(),
+		Blocked:  r.nobodyReady() && r.deferred.n == 0 && !r.toldToStop() && r.loop.inbox.sleep(),
 		Deadline: r.deadline(),
 		Wake:     r.loop.inbox.self.wake,
 	}
@@ -114,7 +114,7 @@ func (r *run) pause() Pause {
 
 // resumeAfter goes on after p. In virtual time it is the clock that lets the time pass.
 func (r *run) resumeAfter(p Pause) {
-	r.loop.inbox.rise()
+	r.loop.inbox.awake()
 	if s, ok := r.clock.(hook.Skipper); ok && p.Blocked && r.loop.inbox.empty() {
 		possible := true
 		r.guard(r.dropClock, func() { possible = s.Skip(r.pauseForClock()) })
@@ -130,7 +130,7 @@ func (r *run) abandon() {
 		return
 	}
 	r.setHosted(false)
-	r.loop.inbox.rise()
+	r.loop.inbox.awake()
 	r.fail(r.root, failure{err: ErrAbandoned, outside: true})
 	r.complete()
 }

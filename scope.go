@@ -16,7 +16,7 @@ type scope struct {
 	live     int
 	daemons  int     // how many of them are daemons
 	crash    *reason // why its members are being stopped, if it has crashed
-	stopping *reason // why its members have been told to stop last
+	stopping *reason // for what its members were cancelled last
 }
 
 // parent is the scope around s; nil of that of a run.
@@ -35,7 +35,7 @@ func (s *scope) isIn(t *scope) bool {
 	return s == t
 }
 
-// isStoppedFor reports whether the members of s, or of a scope around it, are being stopped because of r. Some may not have been told yet.
+// isStoppedFor reports whether the members of s, or of a scope around it, are being stopped because of r. Some may not have heard of it yet.
 func (s *scope) isStoppedFor(why *reason) bool {
 	for s != nil && s.stopping != why {
 		s = s.parent()
@@ -99,7 +99,7 @@ func (c *task) isolates() *scope {
 	if c.state != waiting || c.wait != onScopes {
 		return nil
 	}
-	return c.annex().inner
+	return c.cold().inner
 }
 
 // lost deals with that s has one member fewer. The last one of an Isolate wakes who waits for it; and daemons do not outlive the
@@ -143,7 +143,7 @@ func (c *task) kin() *kinship {
 	if c.scope.owner == nil {
 		return nil
 	}
-	a := c.more()
+	a := c.addCold()
 	if a.kin == nil {
 		a.kin = &kinship{of: c}
 		switch starter := a.starter; {
@@ -238,8 +238,8 @@ func (r *run) moveTo(c *task, to *scope, why *reason) {
 		from.main = nil
 		c.wanted--
 	}
-	if told := c.told(); len(told) > 0 {
-		c.annex().told = slices.DeleteFunc(told, func(other *reason) bool { return other == why })
+	if pending := c.pendingReasons(); len(pending) > 0 {
+		c.cold().pending = slices.DeleteFunc(pending, func(other *reason) bool { return other == why })
 	}
 	for to.owner != nil && r.edgeCloses(to.owner, c) { // or the two would wait for each other
 		to = to.parent()

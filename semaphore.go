@@ -126,11 +126,11 @@ func (p *permits) wait(co *Co, n, limit int) error {
 	c, acquired := co.c, false
 	c.answer = 0
 	if n > 1 {
-		c.more().weight = n
+		c.addCold().weight = n
 	}
 	defer func() {
 		if n > 1 {
-			c.annex().weight = 0
+			c.cold().weight = 0
 		}
 		switch {
 		case acquired:
@@ -152,7 +152,7 @@ func (p *permits) release(n, limit int) {
 
 // weight is how many permits c waits for.
 func (c *task) weight() int {
-	if a := c.annex(); a != nil && a.weight > 1 {
+	if a := c.cold(); a != nil && a.weight > 1 {
 		return a.weight
 	}
 	return 1
@@ -166,7 +166,7 @@ func (p *permits) serve(limit int) {
 			return
 		}
 		p.taken += n
-		w.leave()
+		w.remove()
 		w.grant(granted)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
-// A shield is one call of Shield. It keeps away from its owner, and from those who were started inside, what its owner is told to
-// stop for, until its grace has passed or its function has ended.
+// A shield is one call of Shield. It keeps away from its owner, and from those who were started inside, what its owner is cancelled
+// for, until its grace has passed or its function has ended.
 type shield struct {
 	owner   *task
 	outer   *shield // the shield around it
@@ -23,7 +23,7 @@ type shield struct {
 	members shielded                  // the ring of those who were started inside and have not finished
 }
 
-// A shielded is a place in the ring of those who were started inside the same Shield.
+// A shielded is an entry of the ring of those who were started inside the same Shield.
 type shielded struct {
 	next, prev *shielded
 	c          *task // nil in the shield itself
@@ -31,13 +31,13 @@ type shielded struct {
 
 // add makes c, which has just been started inside, a member.
 func (s *shield) add(c *task) {
-	m, ring := &c.annex().inside, &s.members
+	m, ring := &c.cold().inside, &s.members
 	m.c, m.prev, m.next = c, ring.prev, ring
 	m.prev.next, ring.prev = m, m
 }
 
-// leave takes m out of its ring.
-func (m *shielded) leave() {
+// remove takes m out of its ring.
+func (m *shielded) remove() {
 	if m.next != nil {
 		m.prev.next, m.next.prev = m.next, m.prev
 		m.next, m.prev = nil, nil
@@ -78,18 +78,18 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	if c.isStopping() { // if it is not stopped, it is protected by the Shield in which it was started
 		s.startGrace(c.run())
 	}
-	c.more().shield = s
-	defer s.leave()
+	c.addCold().shield = s
+	defer s.end()
 	return fn(s.handle)
 }
 
-// leave ends the shield when its function has ended. Those who were started inside are inside the shield around it from now on.
-func (s *shield) leave() {
+// end ends the shield when its function has ended. Those who were started inside are inside the shield around it from now on.
+func (s *shield) end() {
 	c, r := s.owner, s.owner.run()
 	if c.isDiscarded() { // nobody is to hear of anything
 		return
 	}
-	c.annex().shield = s.outer
+	c.cold().shield = s.outer
 	s.close(r)
 	r.endWaits()
 	if s.outer != nil {
@@ -101,39 +101,39 @@ func (s *shield) leave() {
 	}
 	s.handle.stop(why)
 	s.over, s.owner, s.handle = true, nil, nil // those who were started inside keep s, and s is to keep nobody
-	r.report()
+	r.notify()
 }
 
 // due ends the protection when the grace period has passed.
 func (s *shield) due(r *run) {
-	s.owner.more().attempts += shieldsAllowed / attemptsAllowed
+	s.owner.addCold().attempts += shieldsAllowed / attemptsAllowed
 	s.close(r)
 	r.endWaits()
 }
 
-// close ends the protection. What it has kept away comes over its owner and those inside.
+// close ends the protection. What it has kept away is delivered to its owner and those inside.
 func (s *shield) close(r *run) {
 	if !s.open {
 		return
 	}
 	s.open = false
 	r.unset(&s.timer)
-	r.comeThrough(s.owner)
+	r.deliverPending(s.owner)
 	if s.isCovered() {
 		return
 	}
 	if d := s.owner.shield(); d != s.outer { // s is still around what its owner does
-		d.comeThrough(r, s.owner, s)
+		d.deliverPending(r, s.owner, s)
 	} else {
-		s.members.comeThrough(r)
+		s.members.deliverPending(r)
 	}
 }
 
-// isCovered reports that all that s keeps away from those inside is kept away from them by the Shields around it too. Then nothing comes over
-// them when it ends; so a nest of Shields does not look at all of them again and again.
+// isCovered reports that all that s keeps away from those inside is kept away from them by the Shields around it too. Then nothing is delivered
+// to them when it ends; so a nest of Shields does not look at all of them again and again.
 func (s *shield) isCovered() bool {
 	c := s.owner
-	for _, why := range c.told() {
+	for _, why := range c.pendingReasons() {
 		if !s.outer.keepsFromOthers(why) {
 			return false
 		}
@@ -151,23 +151,23 @@ func (s *shield) keepsFromOthers(why *reason) bool {
 	return false
 }
 
-// comeThrough lets come over those inside the Shields of c, from the outermost, which is from if that is not nil, to s, what these have kept
+// deliverPending delivers to those inside the Shields of c, from the outermost, which is from if that is not nil, to s, what these have kept
 // away from them.
-func (s *shield) comeThrough(r *run, c *task, from *shield) {
+func (s *shield) deliverPending(r *run, c *task, from *shield) {
 	if s == nil || s.owner != c {
 		return
 	}
 	if s != from {
-		s.outer.comeThrough(r, c, from)
+		s.outer.deliverPending(r, c, from)
 	}
-	s.members.comeThrough(r)
+	s.members.deliverPending(r)
 }
 
-// comeThrough does that for the members of a ring, and for those in the Shields of each right after it.
-func (m *shielded) comeThrough(r *run) {
+// deliverPending does that for the members of a ring, and for those in the Shields of each right after it.
+func (m *shielded) deliverPending(r *run) {
 	for i := m.next; i != m; i = i.next {
-		r.comeThrough(i.c)
-		i.c.shield().comeThrough(r, i.c, nil)
+		r.deliverPending(i.c)
+		i.c.shield().deliverPending(r, i.c, nil)
 	}
 }
 

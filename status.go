@@ -238,8 +238,8 @@ func (r *run) addThreads(n int) {
 // countTimers publishes how many timers are set.
 func (r *run) countTimers() { r.loop.counters.timers.Set(int64(r.timers.Len())) }
 
-// rest is the counters of a loop that does not run.
-func (k *counters) rest() {
+// reset is the counters of a loop that does not run.
+func (k *counters) reset() {
 	k.live.Set(0)
 	k.ready.Set(0)
 	k.threads.Set(0)

@@ -158,7 +158,7 @@ func (p *posting) do(r *run) {
 			t.daemon = false
 			t.scope.daemons--
 		}
-		t.keep()
+		t.markSpawned()
 	}
 }
 
@@ -167,7 +167,7 @@ func (p *posting) do(r *run) {
 type submission struct {
 	message
 	c       task
-	annex   annex
+	cold    coldFields
 	target  *task
 	ctx     context.Context // of the caller, whose values the target inherits
 	starter *task           // of the thread that is the caller, if it is one of shielded code
@@ -180,8 +180,8 @@ func newSubmission(t *task, caller uintptr) *submission {
 	s := &submission{target: t, ended: make(chan struct{})}
 	s.to = s
 	s.c.init(s, caller)
-	s.annex.name = "tinyio.Submit"
-	s.c.rare.Store(&s.annex)
+	s.cold.name = "tinyio.Submit"
+	s.c.coldPointer.Store(&s.cold)
 	return s
 }
 
@@ -211,7 +211,7 @@ func (s *submission) do(r *run) {
 	c.ctx.Store(r.values.submitted(s.ctx))
 	c.one[0].line = &s.target.awaiters
 	c.state, c.wait, c.outcome = running, onTask, pending
-	r.stopped(c)
+	r.afterTurn(c)
 }
 
 // admit reports why l does not take s.
@@ -245,7 +245,7 @@ func (s *submission) verdict() error {
 	case finished && t.err == nil:
 		return nil
 	case finished && !t.clean:
-		if _, told := t.err.(*Error); told {
+		if _, traced := t.err.(*Error); traced {
 			return t.err
 		}
 		submit := c.entryFrame()
@@ -338,7 +338,7 @@ var loopFunctions []uintptr
 
 func init() { // because begin leads to calledFrom
 	loopFunctions = []uintptr{
-		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*aside).Work),
+		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*sandbox).Work),
 	}
 }
 

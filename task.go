@@ -50,43 +50,43 @@ const (
 // A coroutine is the part of a [Coro] that does not depend on the type of its value.
 //
 // A turn goes through thousands of these, so what it needs of each, down to began, lies in one cache line, and what few
-// coroutines need at all is in an annex.
+// coroutines need at all is in its coldFields.
 type task struct {
-	co       Co
-	next     *task          // in the ready queue
-	at       *stack.Place   // where its goroutine is parked, while its function runs
-	g        atomic.Uintptr // its goroutine
-	loop     atomic.Pointer[Loop]
-	state    state
-	wait     waitKind
-	outcome  outcome
-	hasLetGo bool // it no longer wants those that it waits for: see cancel.go
-	kept     bool // it is wanted for its own sake: it was spawned
-	daemon   bool // it does not keep its scope up
-	side     side // where a search for cycles has met it
-	clean    bool // it was stopped, and its error says only that
+	co           Co
+	next         *task          // in the ready queue
+	slot         *stack.Slot    // where its goroutine is parked, while its function runs
+	g            atomic.Uintptr // its goroutine
+	loop         atomic.Pointer[Loop]
+	state        state
+	wait         waitKind
+	outcome      outcome
+	droppedWants bool // it no longer wants those that it waits for: see cancel.go
+	spawned      bool // it is wanted for its own sake: it was spawned
+	daemon       bool // it does not keep its scope up
+	side         side // where a search for cycles has met it
+	clean        bool // it was stopped, and its error says only that
 
-	stop     *reason // what it is stopped for, nil if it is not
-	finished atomic.Bool
-	timer    timers.Timer
-	unmet    int32  // how many coroutines it still waits for before it wakes
-	wanted   int32  // who needs it to go on: see the invariants of Loop
-	level    int32  // not lower than that of whoever waits for it: see cycle.go
-	answer   uint32 // what came of a wait; see who wakes it
-	scope    *scope
-	before   *task // in the list of its scope
-	after    *task
-	awaiters waitList
-	one      [1]waiter // its edge, when it waits for one coroutine or stands in one line
-	err      error     // its result; while it waits, what the wait is going to fail with
-	body     body
-	entry    uintptr // the address of its function
-	ctx      atomic.Pointer[coContext]
-	rare     atomic.Pointer[annex]
+	stop        *reason // what it is stopped for, nil if it is not
+	finished    atomic.Bool
+	timer       timers.Timer
+	unmet       int32  // how many coroutines it still waits for before it wakes
+	wanted      int32  // who needs it to go on: see the invariants of Loop
+	level       int32  // not lower than that of whoever waits for it: see cycle.go
+	answer      uint32 // what came of a wait; see who wakes it
+	scope       *scope
+	before      *task // in the list of its scope
+	after       *task
+	awaiters    waitList
+	one         [1]waiter // its edge, when it waits for one coroutine or stands in one line
+	err         error     // its result; while it waits, what the wait is going to fail with
+	body        body
+	entry       uintptr // the address of its function
+	ctx         atomic.Pointer[coContext]
+	coldPointer atomic.Pointer[coldFields]
 }
 
-// An annex is what only some coroutines need.
-type annex struct {
+// An coldFields is what only some coroutines need.
+type coldFields struct {
 	name     string
 	edges    []waiter      // when it waits for several coroutines
 	inner    *scope        // when it isolates
@@ -94,9 +94,9 @@ type annex struct {
 	halting  *reason       // when it stops another one
 	limit    time.Duration // of a Timeout
 	weight   int           // how many permits it waits for, if that is more than one
-	told     []*reason     // besides stop, what it was told to stop for
+	pending  []*reason     // reasons besides stop: Shields keep them away, or they came later
 	shield   *shield       // the innermost that it is in
-	inside   shielded      // its place among those who were started in the same Shield
+	inside   shielded      // its entry in the ring of those who were started in the same Shield
 	kin      *kinship      // its own, if it has spawned others inside a scope
 	starter  *kinship      // of who has spawned it there
 	callback callback
@@ -106,49 +106,49 @@ type annex struct {
 	attempts int           // to suspend, since it was stopped
 }
 
-// more returns the annex of c.
-func (c *task) more() *annex {
-	if c.annex() == nil {
-		c.rare.Store(new(annex))
+// addCold returns the coldFields of c, which it gets if it has none.
+func (c *task) addCold() *coldFields {
+	if c.cold() == nil {
+		c.coldPointer.Store(new(coldFields))
 	}
-	return c.annex()
+	return c.cold()
 }
 
-// annex is the annex of c, nil if it has none. Whoever meets a coroutine of another loop may want the name in it.
-func (c *task) annex() *annex { return c.rare.Load() }
+// cold is the cold of c, nil if it has none. Whoever meets a coroutine of another loop may want the name in it.
+func (c *task) cold() *coldFields { return c.coldPointer.Load() }
 
 // shield is the innermost Shield that c is in, and base the one in which it was started.
 func (c *task) shield() *shield {
-	if c.annex() == nil {
+	if c.cold() == nil {
 		return nil
 	}
-	return c.annex().shield
+	return c.cold().shield
 }
 
 // starter is the kinship of who has spawned c.
 func (c *task) starter() *kinship {
-	if c.annex() == nil {
+	if c.cold() == nil {
 		return nil
 	}
-	return c.annex().starter
+	return c.cold().starter
 }
 
 func (c *task) base() *shield { return c.co.shield }
 
-// told is what c was told to stop for, besides what it is stopped for.
-func (c *task) told() []*reason {
-	if c.annex() == nil {
+// pendingReasons is what c was pendingReasons to stop for, besides what it is stopped for.
+func (c *task) pendingReasons() []*reason {
+	if c.cold() == nil {
 		return nil
 	}
-	return c.annex().told
+	return c.cold().pending
 }
 
 // attempts counts how often c has tried to go on, since it was stopped.
 func (c *task) attempts() int {
-	if c.annex() == nil {
+	if c.cold() == nil {
 		return 0
 	}
-	return c.annex().attempts
+	return c.cold().attempts
 }
 
 // A body is the [Coro] around a coroutine.
@@ -171,7 +171,7 @@ func (c *task) execute(w *worker) {
 	c.outcome = exited // unless it comes to say otherwise
 	defer c.caught()
 	if w.run.watched {
-		w.run.report()
+		w.run.notify()
 	}
 	err := c.body.call(&c.co)
 	if c.state != running { // a callback, which waits without a stack from here on
@@ -192,7 +192,7 @@ func (c *task) caught() {
 	if p := recover(); p != nil {
 		how = threadPanic{newPanicError(p, debug.Stack())}
 	}
-	if c.state != running && !c.annex().callback.endAbruptly(how) { // a callback, whose done was called before
+	if c.state != running && !c.cold().callback.endAbruptly(how) { // a callback, whose done was called before
 		c.outcome = pending
 		return
 	}
@@ -230,21 +230,21 @@ func (c *task) unbind() {
 	}
 }
 
-// edges are the places in which c waits.
+// edges are the waiters of c.
 func (c *task) edges() []waiter {
-	if c.annex() != nil && c.annex().edges != nil {
-		return c.annex().edges
+	if c.cold() != nil && c.cold().edges != nil {
+		return c.cold().edges
 	}
 	return c.one[:]
 }
 
 // waitsForSeveral reports that c waits for coroutines and has edges to several of them.
-func (c *task) waitsForSeveral() bool { return c.annex() != nil && c.annex().edges != nil }
+func (c *task) waitsForSeveral() bool { return c.cold() != nil && c.cold().edges != nil }
 
 // label is the name of c.
 func (c *task) label() string {
-	if c.annex() != nil && c.annex().name != "" {
-		return c.annex().name
+	if c.cold() != nil && c.cold().name != "" {
+		return c.cold().name
 	}
 	if f := runtime.FuncForPC(c.entry); f != nil {
 		return f.Name()

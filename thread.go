@@ -21,7 +21,7 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 		panic("tinyio: RunInThread: the function is nil; a thread needs one to run")
 	}
 	c := newCallback[T](fn, reflect.ValueOf(fn).Pointer())
-	c.c.annex().callback.simple = true
+	c.c.cold().callback.simple = true
 	return c
 }
 
@@ -95,16 +95,16 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 }
 
 // newCallback returns a callback. What begins it is a start function, or the function of a thread: a start function for that could
-// be written, and would cost two more closures. The annex, which it needs anyhow, comes with it.
+// be written, and would cost two more closures. Its coldFields, which it needs anyhow, come with it.
 func newCallback[T any](begin any, entry uintptr) *Coro[T] {
 	both := new(struct {
-		coro  Coro[T]
-		annex annex
+		coro Coro[T]
+		cold coldFields
 	})
 	c := &both.coro
 	c.c.init(c, entry)
-	c.c.rare.Store(&both.annex)
-	c.c.annex().callback.begin = begin
+	c.c.coldPointer.Store(&both.cold)
+	c.c.cold().callback.begin = begin
 	return c
 }
 
@@ -124,7 +124,7 @@ type callback struct {
 }
 
 // isSimple reports whether c can begin without a stack.
-func (c *task) isSimple() bool { return c.annex() != nil && c.annex().callback.simple }
+func (c *task) isSimple() bool { return c.cold() != nil && c.cold().callback.simple }
 
 // A threadOf is the function of a RunInThread in the hands of a host.
 type threadOf[T any] struct {
@@ -136,7 +136,7 @@ func (t *threadOf[T]) Run()                  { t.c.inThread(t.fn, true) }
 func (t *threadOf[T]) Result() (any, *error) { return &t.c.value, &t.c.c.err }
 
 func (t *threadOf[T]) Return() {
-	b := &t.c.c.annex().callback
+	b := &t.c.c.cold().callback
 	b.called.Store(true)
 	t.c.c.loop.Load().inbox.post(&b.message)
 }
@@ -144,7 +144,7 @@ func (t *threadOf[T]) Return() {
 // callBegin begins a callback. From then on the coroutine waits without a stack.
 func (c *Coro[T]) callBegin() {
 	r := c.c.run()
-	b := &c.c.annex().callback
+	b := &c.c.cold().callback
 	begin := b.begin
 	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
@@ -160,7 +160,7 @@ func (c *Coro[T]) callBegin() {
 		r.handOver(c.c.label(), &threadOf[T]{c, fn})
 		return
 	}
-	r.report()
+	r.notify()
 	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
 }
 
@@ -178,7 +178,7 @@ func (b *callback) endAbruptly(how error) bool {
 // comeBackWith is the way back from outside: the done function of a callback. It may be called from any goroutine; the first
 // call counts.
 func (c *Coro[T]) comeBackWith(v T, err error) {
-	b := &c.c.annex().callback
+	b := &c.c.cold().callback
 	if b.called.CompareAndSwap(false, true) {
 		c.value, c.c.err = v, err
 		c.c.loop.Load().inbox.post(&b.message)
@@ -201,13 +201,13 @@ func (r *run) threadBack() {
 func (c *Coro[T]) comeBack() { c.c.endCallback() }
 
 func (c *task) endCallback() {
-	b := &c.annex().callback
+	b := &c.cold().callback
 	if b.abrupt != nil {
 		c.err = b.abrupt
 	}
 	b.cancel = nil                     // what it holds on to is not needed any more
 	if c.err != nil && c.stop != nil { // there is no stack that a method of the error could end, but the loop's
-		if f := c.run().beside(func() { c.clean = c.stop.explains(c.err) }); f != nil {
+		if f := c.run().inSandbox(func() { c.clean = c.stop.explains(c.err) }); f != nil {
 			c.err = f.how()
 		}
 	}
@@ -224,7 +224,7 @@ func (c *task) endWith(err error) {
 	}
 }
 
-func cancelCallback(r *run, c *task) { c.annex().callback.stop(r, c.stop.cause()) }
+func cancelCallback(r *run, c *task) { c.cold().callback.stop(r, c.stop.cause()) }
 
 // stop passes on to the outside that the coroutine is being stopped. A cancel function that panics or exits ends the coroutine
 // in this way, for it cannot be relied on to bring about that done is called.
@@ -234,7 +234,7 @@ func (b *callback) stop(r *run, cause error) {
 	if cancel == nil || b.called.Load() {
 		return
 	}
-	f := r.beside(func() { cancel(cause) })
+	f := r.inSandbox(func() { cancel(cause) })
 	if f == nil {
 		return
 	}
@@ -250,7 +250,7 @@ func (b *callback) stop(r *run, cause error) {
 // the loop takes away whole and turns round. Messages are part of what they are about, so posting allocates nothing.
 //
 // The inbox is open from the beginning: what comes before the first run waits for that. Between two runs it is closed. A message
-// is either taken in, by the run during which it was posted or the first one, or its sender is told that it was not.
+// is either taken in, by the run during which it was posted or the first one, or post reports to its sender that it was not.
 type inbox struct {
 	head    atomic.Pointer[message]
 	sleeper atomic.Pointer[sleeper] // the loop, when it is idle
@@ -261,14 +261,14 @@ type inbox struct {
 // not be used outside it.
 type sleeper struct{ wake chan struct{} }
 
-// A message is a place in an inbox, for one thing at a time.
+// A message is an entry of an inbox, for one thing at a time.
 type message struct {
 	next *message
 	to   receiver
 }
 
-// A receiver is told on the loop that its message has arrived. It may make coroutines ready and must not do more, for it may be
-// called during a coroutine's turn: the rest is an deferred.
+// A receiver is called on the loop when its message has arrived. It may make coroutines ready and must not do more, for it may be
+// called during a coroutine's turn: the rest is deferred.
 type receiver interface{ arrive(r *run) }
 
 // closed is the head of an inbox that is closed.
@@ -300,22 +300,22 @@ func (b *inbox) post(m *message) bool {
 	return true
 }
 
-// rest announces that the loop is about to wait for a message, unless one is there already.
-func (b *inbox) rest() bool {
+// sleep announces that the loop is about to wait for a message, unless one is there already.
+func (b *inbox) sleep() bool {
 	select {
 	case <-b.self.wake: // for a message that has been taken in meanwhile
 	default:
 	}
 	b.sleeper.Store(b.self)
 	if !b.empty() {
-		b.rise()
+		b.awake()
 		return false
 	}
 	return true
 }
 
-// rise announces that the loop no longer waits.
-func (b *inbox) rise() { b.sleeper.Store(nil) }
+// awake announces that the loop no longer waits.
+func (b *inbox) awake() { b.sleeper.Store(nil) }
 
 // takeIn deals with what has come from outside.
 func (r *run) takeIn() {
@@ -324,7 +324,7 @@ func (r *run) takeIn() {
 	}
 }
 
-// receive tells the receivers of what is in the inbox.
+// receive calls the receivers of what is in the inbox.
 func (r *run) receive() {
 	if r.taking {
 		return // a receiver has made a coroutine ready; what comes now comes after the rest
@@ -431,7 +431,7 @@ func MapInPool[T, R any](p *ThreadPool, xs []T, fn func(ctx context.Context, x T
 			cs[i] = RunInPool(p, func(ctx context.Context) (R, error) { return fn(ctx, x) })
 			cs[i].c.entry = entry
 		}
-		co.c.more().maps = true
+		co.c.addCold().maps = true
 		return Gather(co, cs...)
 	})
 	c.c.entry = entry

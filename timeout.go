@@ -24,7 +24,7 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	if c.c.state == fresh {
 		r.asked.inherit = co.inherited().withDeadline(r.epoch.Add(time.Duration(r.asked.until)))
 	}
-	caller.more().limit = d
+	caller.addCold().limit = d
 	stop := co.suspend(onTask)
 	err := co.joined(stop)
 	cleanups := co.halted(stop)
@@ -45,11 +45,11 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 // whoever brought that about.
 func (co *Co) halted(stop error) (errs []error) {
 	c := co.c
-	if c.annex() == nil || c.annex().halting == nil {
+	if c.cold() == nil || c.cold().halting == nil {
 		return nil
 	}
-	r := c.annex().halting
-	c.annex().halting = nil
+	r := c.cold().halting
+	c.cold().halting = nil
 	if stop != nil {
 		c.stop.cleanups = append(c.stop.cleanups, r.cleanups...)
 		return nil
@@ -71,15 +71,15 @@ func (c *task) due(r *run) {
 func (r *run) giveUp(c *task) (ready bool) {
 	e := &c.one[0]
 	t := e.line.owner
-	timeout := &TimeoutError{After: c.annex().limit, Coro: t.label(), Trace: r.stuck(t)}
+	timeout := &TimeoutError{After: c.cold().limit, Coro: t.label(), Trace: r.stuck(t)}
 	c.err = timeout
-	if !c.hasLetGo {
-		c.hasLetGo = true
+	if !c.droppedWants {
+		c.droppedWants = true
 		t.wanted--
 	}
 	if t.wanted == 0 {
-		c.annex().halting = &reason{err: timeout, target: t, from: c.shield()}
-		r.halt(t, c.annex().halting)
+		c.cold().halting = &reason{err: timeout, target: t, from: c.shield()}
+		r.halt(t, c.cold().halting)
 	}
 	if t.state == done {
 		return false // it had not begun, and c has been woken
@@ -87,6 +87,6 @@ func (r *run) giveUp(c *task) (ready bool) {
 	if t.wanted == 0 || t.isStopping() {
 		return false
 	}
-	e.leave()
+	e.remove()
 	return true
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// A Frame is a coroutine in a trace, and a place in it: where it was waiting, or, of the one that failed, its function.
+// A Frame is a coroutine in a trace, and a line of its code: where it was waiting, or, of the one that failed, its function.
 type Frame struct {
 	Coro     string // its name: see [Coro.Named]
 	Function string
@@ -72,25 +72,25 @@ func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:]) }
 // nobody is the coroutine whose turn it is while a probe is under way.
 var nobody = new(task)
 
-// where returns the place in which c is: where it waits, or its function, if it has no stack or that cannot be looked at now.
+// where returns the line at which c is: where it waits, or its function, if it has no stack or that cannot be looked at now.
 //
-// Whose turn it is is not parked; nor is the carrier while it runs the loop. If this is its stack, it tells by itself. It is not if c is a
-// callback without a stack, or if something of the user's is called on another one meanwhile: a cancel function in an aside, or a run
+// Whose turn it is is not parked; nor is the coroutine on whose stack the loop runs. If this is its stack, it tells by itself. It is not if c is a
+// callback without a stack, or if something of the user's is called on another one meanwhile: a cancel function in a sandbox, or a run
 // inside c.
 func (r *run) where(c *task) Frame {
 	p := new(probe)
 	switch {
-	case c.at == nil:
+	case c.slot == nil:
 		return c.entryFrame()
-	case c == r.running || r.running == nil && r.carrying && c == r.carrier:
-		if r.away > 0 || c.g.Load() != stack.ID() {
+	case c == r.running || r.running == nil && r.inlined && c == r.inline:
+		if r.sandboxed > 0 || c.g.Load() != stack.ID() {
 			return c.entryFrame()
 		}
 		p.take()
 	default:
 		turn := r.running
 		r.probe, r.running = p, nobody
-		c.at.Change()
+		c.slot.Switch()
 		r.probe, r.running = nil, turn
 	}
 	at := c.entryFrame()
@@ -110,7 +110,7 @@ func (r *run) where(c *task) Frame {
 }
 
 // observing is the name of the function that calls an observer.
-var observing = runtime.FuncForPC(entryOf((*run).tellObserver)).Name()
+var observing = runtime.FuncForPC(entryOf((*run).callObserver)).Name()
 
 // entryFrame is the function of c.
 func (c *task) entryFrame() Frame {
@@ -225,7 +225,7 @@ func (r *run) frames(order []*task, awaits func(c *task) []*task) []Frame {
 // element is which element of a MapInPool c is for, if it is.
 func (c *task) element() (index int, ok bool) {
 	w := c.awaiters.head
-	if w == nil || w.c.annex() == nil || !w.c.annex().maps {
+	if w == nil || w.c.cold() == nil || !w.c.cold().maps {
 		return 0, false
 	}
 	for i, edge := range w.c.edges() {

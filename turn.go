@@ -6,19 +6,19 @@ import (
 )
 
 // How control passes from one goroutine to another. Coroutines run on workers; the loop runs on the goroutine of Run, or of the
-// host, the driver, or on the carrier's (see carry). At any time one of them runs and all others are parked, each in some
-// place: see package stack. To go on with somebody is to change places.
+// host, the driver, or on that of a coroutine that waits (see runInline). At any time one of them runs and all others are parked, each in some
+// slot: see package stack. To switch to somebody is to park in the slot in which they are parked.
 //
 // Loop.running says whose turn it is: a coroutine's, or, when it is nil, the loop's. Whoever goes on and finds that it
-// is not their turn passes on to whose it is. That happens when a worker ends, for it sets whoever is parked in the place that it
+// is not their turn switches to whose it is. That happens when a worker ends, for it sets whoever is parked in the slot that it
 // began in going; and when a probe wants to know where a coroutine waits.
 
-// endTurn ends the turn of c, which waits for something. It returns the place in which c is to park, and in which whose turn it is
-// now is parked; or nil if it is c's turn again. What takes more than a small stack to deal with is left to the loop where it runs.
-func (r *run) endTurn(c *task) *stack.Place {
+// endTurn ends the turn of c, which waits for something. It returns the slot to switch through: the next runner is parked there, and c will
+// park there; or nil if it is c's turn again. What takes more than a small stack to deal with is left to the loop where it runs.
+func (r *run) endTurn(c *task) *stack.Slot {
 	r.running = nil
 	if r.stepwise || r.isBulky(c) {
-		r.left = c
+		r.unsettled = c
 	} else {
 		if c.wait == onTurn && !r.watched { // what settle comes to then, with three calls fewer
 			r.makeReady(c)
@@ -32,12 +32,12 @@ func (r *run) endTurn(c *task) *stack.Place {
 			return nil
 		}
 	}
-	if r.running == nil && !r.apart && (r.carrier == nil || r.carrier == c) {
-		r.carry(c)
+	if r.running == nil && !r.apart && (r.inline == nil || r.inline == c) {
+		r.runInline(c)
 		return nil
 	}
-	c.at = r.whereabouts()
-	return c.at
+	c.slot = r.turnSlot()
+	return c.slot
 }
 
 // isBulky reports that what c waits for takes more than a small stack to deal with.
@@ -47,23 +47,23 @@ func (r *run) isBulky(c *task) bool {
 
 // lastTurn ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who
 // waited has to be found out then.
-func (r *run) lastTurn(c *task, w *worker) *stack.Place {
+func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	r.running = nil
-	if c == r.carrier {
-		r.carrier = nil
+	if c == r.inline {
+		r.inline = nil
 	}
 	if failed := c.state == running && (c.outcome != returned || c.err != nil); r.stepwise || failed {
-		r.left = c
+		r.unsettled = c
 	} else {
 		r.settle(c)
 		if n := r.ahead(w); n != nil && n == w.task {
 			return nil
 		}
 	}
-	if r.rest(w); w.quit {
+	if r.retire(w); w.quit {
 		return nil
 	}
-	w.at = r.whereabouts()
+	w.at = r.turnSlot()
 	return w.at
 }
 
@@ -82,7 +82,7 @@ func (r *run) ahead(w *worker) *task {
 			return nil
 		}
 	}
-	if n.at == nil {
+	if n.slot == nil {
 		if n.outcome != notBegun || n.isSimple() || w == nil && len(r.idlers) == 0 {
 			return nil
 		}
@@ -99,46 +99,46 @@ func (r *run) ahead(w *worker) *task {
 	return n
 }
 
-// carry is how a coroutine waits when there is something else for the loop to do than to let another one go on, and no other
+// runInline is how a coroutine waits when there is something else for the loop to do than to let another one go on, and no other
 // coroutine waits like this: it stays on its stack and runs the loop there until it is its turn. In most programs that is the
 // first coroutine. It spares the two switches by which others leave and come back.
-func (r *run) carry(c *task) {
-	r.carrier, r.carrying = c, true
-	r.settleLeft()
+func (r *run) runInline(c *task) {
+	r.inline, r.inlined = c, true
+	r.finishTurn()
 	for !r.turns(c) {
 	}
-	r.carrying = false
+	r.inlined = false
 }
 
-// changeTo goes on with whoever is parked in p, and notes in at where that leaves the caller. If switches are not direct, the worker
+// switchTo switches to whoever is parked in p, and notes in at that the caller is parked there. If switches are not direct, the worker
 // there may end by a Goexit.
-func (r *run) changeTo(at **stack.Place, p *stack.Place) {
+func (r *run) switchTo(at **stack.Slot, p *stack.Slot) {
 	*at = p
 	if stack.Direct {
-		p.Change()
+		p.Switch()
 	} else {
-		p.ChangeOrExit()
+		p.SwitchOrExit()
 	}
 }
 
-// passOn goes on with whose turn it is. The caller, whose turn it is not, was parked in *at. If that was a probe, it is told
-// where the caller was.
-func (r *run) passOn(at **stack.Place) {
+// switchToTurn switches to whose turn it is. The caller, whose turn it is not, was parked in *at. If a probe has resumed it, the probe is
+// given where it was.
+func (r *run) switchToTurn(at **stack.Slot) {
 	if r.probe != nil {
 		r.probe.take()
-		(*at).Change()
+		(*at).Switch()
 		return
 	}
-	r.changeTo(at, r.whereabouts())
+	r.switchTo(at, r.turnSlot())
 }
 
-// whereabouts is where whoever is parked whose turn it is.
-func (r *run) whereabouts() *stack.Place {
+// turnSlot is the slot in which whose turn it is is parked.
+func (r *run) turnSlot() *stack.Slot {
 	switch {
 	case r.running != nil:
-		return r.running.at
-	case r.carrying:
-		return r.carrier.at
+		return r.running.slot
+	case r.inlined:
+		return r.inline.slot
 	default:
 		return r.driver
 	}

@@ -50,7 +50,7 @@ var waits [waitKinds]waitRow
 func init() {
 	wake := (*run).wake
 	leave := func(r *run, c *task) {
-		c.one[0].leave()
+		c.one[0].remove()
 		r.wake(c)
 	}
 	waits = [waitKinds]waitRow{
@@ -80,7 +80,7 @@ func expired(*run, *task) (ready bool) { return true }
 
 // lineExpired takes c out of its line: it has not been served in time.
 func lineExpired(_ *run, c *task) (ready bool) {
-	c.one[0].leave()
+	c.one[0].remove()
 	c.answer = outOfTime
 	return true
 }
@@ -95,7 +95,7 @@ type waitList struct {
 	length     int
 }
 
-// A waiter is a place in a line: an edge, when the line is the awaiters of a coroutine.
+// A waiter stands in a line. It is an edge, if the line is the awaiters of a coroutine.
 type waiter struct {
 	c          *task
 	line       *waitList // nil when it stands in none
@@ -128,7 +128,7 @@ func (w *waiter) grant(answer uint32) {
 	w.c.answer = answer
 	r := w.c.run()
 	r.wake(w.c)
-	r.report()
+	r.notify()
 }
 
 func (l *waitList) push(w *waiter) {
@@ -145,13 +145,13 @@ func (l *waitList) push(w *waiter) {
 func (l *waitList) pop() *waiter {
 	w := l.head
 	if w != nil {
-		w.leave()
+		w.remove()
 	}
 	return w
 }
 
-// leave takes w out of its line, wherever it stands in it.
-func (w *waiter) leave() {
+// remove takes w out of its line, wherever it stands in it.
+func (w *waiter) remove() {
 	l := w.line
 	if l == nil {
 		return

@@ -33,7 +33,7 @@ func WithObserver(o hook.Observer) Option {
 // A watch is the picker and the observer of a loop.
 //
 // The observer is told in plain calls, wherever control happens to be: on the stack of the run loop, or of the coroutine whose turn it
-// is. A Goexit in it unwinds that stack, so there are only certain places where it may be called (see report), between the
+// is. A Goexit in it unwinds that stack, so there are only certain places where it may be called (see notify), between the
 // parts of the work of the loop. What happens within these parts is noted (note) and told at the end of it, before any
 // other code of the user's runs.
 type watch struct {
@@ -77,14 +77,14 @@ func (l *Loop) watched() *watch {
 	return l.watch
 }
 
-// rest is the end of a run: nothing of it is kept.
-func (w *watch) rest() {
+// reset is the end of a run: nothing of it is kept.
+func (w *watch) reset() {
 	w.notes, w.subjects, w.details, w.crowd, w.turn = nil, nil, details{}, crowd{}, hook.Nobody
 }
 
 // id returns the number of c, and gives it one if it has none.
 func (r *run) id(c *task) ID {
-	a := c.more()
+	a := c.addCold()
 	if a.number == 0 {
 		r.loop.met++
 		a.number = r.loop.met
@@ -132,15 +132,15 @@ func (r *run) noteWoken(c *task) {
 	}
 }
 
-// report tells the observer what has been noted, if r is watched. It is called where no part of the loop's work is half done: in the run
+// notify tells the observer what has been noted, if r is watched. It is called where no part of the loop's work is half done: in the run
 // loop, in the run of a coroutine at the beginning of its turn and at the end of what it does without suspending.
-func (r *run) report() {
+func (r *run) notify() {
 	if w := r.watch; w != nil && len(w.notes) > 0 && !w.silent {
-		r.tellObserver()
+		r.callObserver()
 	}
 }
 
-func (r *run) tellObserver() {
+func (r *run) callObserver() {
 	w := r.watch
 	w.silent = true
 	r.guard(func() { w.observer, w.notes, w.subjects, w.silent = nil, nil, nil, false }, func() {

@@ -9,8 +9,8 @@ import (
 // A worker is a goroutine on which coroutines run, one after another. Making one costs as much as starting a goroutine, so
 // one whose coroutine has finished is worth keeping for the next.
 type worker struct {
-	home  stack.Place  // in which it is parked at first
-	at    *stack.Place // in which it is parked, when it is idle
+	home  stack.Slot  // in which it is parked at first
+	at    *stack.Slot // in which it is parked, when it is idle
 	run   *run
 	task  *task   // nil when it is idle
 	id    uintptr // of its goroutine
@@ -39,7 +39,7 @@ func (r *run) hire() *worker {
 // give makes c the task of w. It begins when somebody goes on with c.
 func (w *worker) give(c *task) {
 	w.task, w.begun = c, false
-	c.at, c.outcome = w.at, pending
+	c.slot, c.outcome = w.at, pending
 }
 
 // Work is what the goroutine of w does.
@@ -49,12 +49,12 @@ func (w *worker) Work() {
 	for !w.quit {
 		switch c := w.task; {
 		case c == nil:
-			w.run.passOn(&w.at)
+			w.run.switchToTurn(&w.at)
 		case !w.begun:
 			w.begun = true
 			c.execute(w)
 		default:
-			c.at = nil
+			c.slot = nil
 			w.task, w.begun = nil, false
 			if p := w.run.lastTurn(c, w); p != nil {
 				if p.Odd = !p.Odd; p.Odd { // as in suspend
@@ -71,7 +71,7 @@ func (w *worker) Work() {
 func (w *worker) survive() {
 	switch p := recover(); {
 	case p != nil:
-		w.run.mishap(p)
+		w.run.internalPanic(p)
 		w.Work() // nested in this deferred function, once a run: see mishap
 	case !w.quit:
 		w.exit()
@@ -81,36 +81,36 @@ func (w *worker) survive() {
 // exit ends the last turn of the task of w, which has called [runtime.Goexit]. Nothing stops that, so the goroutine ends, and w with
 // it. To go on working in this deferred function would cost a stack that is deeper each time.
 //
-// The end of a goroutine resumes whoever is parked in the Place that it began in, and a Goexit would go on there if that one has
+// The end of a goroutine resumes whoever is parked in the slot that it began in, and a Goexit would go on there if that one has
 // parked by Next. So somebody else has to be parked there by then: see relief.
 func (w *worker) exit() {
 	r, c := w.run, w.task
-	c.at, w.task, w.quit = nil, nil, true
-	r.running, r.left = nil, c
-	if c == r.carrier {
-		r.carrier = nil
+	c.slot, w.task, w.quit = nil, nil, true
+	r.running, r.unsettled = nil, c
+	if c == r.inline {
+		r.inline = nil
 	}
 	if !w.home.Odd || !stack.Direct {
 		return
 	}
 	reserve := &relief{at: &w.home}
 	reserve.home.Init(reserve)
-	r.running = &task{at: &reserve.home} // whose turn it is: whoever is resumed switches back to here
-	reserve.home.Change()
+	r.running = &task{slot: &reserve.home} // whose turn it is: whoever is resumed switches back to here
+	reserve.home.Switch()
 	r.running = nil
 }
 
-// A relief is a goroutine that takes the place of the one that is parked in at, which thereby parks where the relief began. When it is
+// A relief is a goroutine that stands in for the one that is parked in at, which thereby parks where the relief began. When it is
 // resumed it ends, and resumes that one.
 type relief struct {
-	home stack.Place
-	at   *stack.Place
+	home stack.Slot
+	at   *stack.Slot
 }
 
-func (r *relief) Work() { r.at.Change() }
+func (r *relief) Work() { r.at.Switch() }
 
-// rest makes w idle, or makes it end if there are idle ones enough.
-func (r *run) rest(w *worker) {
+// retire makes w idle, or makes it end if there are idle ones enough.
+func (r *run) retire(w *worker) {
 	if len(r.idlers) < spareWorkers {
 		r.idlers = append(r.idlers, w)
 	} else {
@@ -122,13 +122,13 @@ func (r *run) rest(w *worker) {
 func (r *run) dismiss() {
 	for _, w := range r.idlers {
 		w.quit = true
-		r.changeTo(&r.driver, w.at)
+		r.switchTo(&r.driver, w.at)
 	}
 	r.idlers = nil
 }
 
-// mishap takes down a panic in the loop itself.
-func (r *run) mishap(p any) {
+// internalPanic takes down a panic in the loop itself.
+func (r *run) internalPanic(p any) {
 	r.ending = false
 	// Once is enough to stop everything; twice and that cannot be done.
 	if r.broken {

@@ -4,7 +4,7 @@
 // between two goroutines without the scheduler in between. Such a switch costs about a quarter of a channel operation.
 //
 // Both next and yield park the goroutine that calls them and resume the one that is parked on the other side. So a pair of them is
-// used as a [Place] here, in which one goroutine is parked at any time, whichever, and any running one can switch to that by parking
+// used as a [Slot] here, in which one goroutine is parked at any time, whichever, and any running one can switch to that by parking
 // there itself. That lets coroutines switch to each other directly, once a turn, where going back to a scheduler in between takes two
 // switches.
 //
@@ -15,17 +15,17 @@ package stack
 
 import "iter"
 
-// A Place is where one goroutine is parked, any goroutine.
-type Place struct {
+// A Slot is where one goroutine is parked, any goroutine.
+type Slot struct {
 	Next  func() (struct{}, bool)
 	Yield func(struct{}) bool
-	Odd   bool // an odd number of changes has been made: the next one is by Yield
+	Odd   bool // an odd number of switches has been made: the next one is by Yield
 }
 
 // Init parks a new goroutine in p, which is to call w.Work when it goes on for the first time. When Work returns, its
 // goroutine ends, and the one that is parked in p then, whichever that is, goes on. It panics with [Exited] if Work has
-// ended by [runtime.Goexit] and it had parked by an odd change. The Place is good for nothing then.
-func (p *Place) Init(w Worker) {
+// ended by [runtime.Goexit] and it had parked by an odd switch. The Slot is good for nothing then.
+func (p *Slot) Init(w Worker) {
 	p.Next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		returned := false
 		// A Goexit would go on in the one that is parked in p: iter.Pull sees to that. A panic can be stopped there.
@@ -50,12 +50,12 @@ type Worker interface {
 	Work()
 }
 
-// Change parks the calling goroutine in p, and the one that was parked there goes on. It returns when somebody changes
-// places with the caller in turn.
+// Switch parks the calling goroutine in p, and the one that was parked there goes on. It returns when somebody
+// else switches to the caller.
 //
-// Where it matters, a caller says the same itself, without the call: a return after a change is one that the processor has
+// Where it matters, a caller says the same itself, without the call: a return after a switch is one that the processor has
 // not foreseen, and costs 7 ns.
-func (p *Place) Change() {
+func (p *Slot) Switch() {
 	if p.Odd = !p.Odd; p.Odd {
 		p.Next()
 	} else {
@@ -63,9 +63,9 @@ func (p *Place) Change() {
 	}
 }
 
-// ChangeOrExit is Change for one who is ready for a goroutine whose Place this is to call runtime.Goexit: it reports whether
+// SwitchOrExit is Switch for one who is ready for a goroutine whose Slot this is to call runtime.Goexit: it reports whether
 // one has.
-func (p *Place) ChangeOrExit() (exited bool) {
+func (p *Slot) SwitchOrExit() (exited bool) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -75,10 +75,10 @@ func (p *Place) ChangeOrExit() (exited bool) {
 			exited = true
 		}
 	}()
-	p.Change()
+	p.Switch()
 	returned = true
 	return false
 }
 
-// Exited is what a goroutine panics with if one has called runtime.Goexit whose Place it was parked in.
+// Exited is what a goroutine panics with if one has called runtime.Goexit whose Slot it was parked in.
 var Exited any = new(int)

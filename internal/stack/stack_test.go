@@ -10,40 +10,40 @@ type work func()
 
 func (w work) Work() { w() }
 
-func TestChange(t *testing.T) {
+func TestSwitch(t *testing.T) {
 	var log []string
-	var p Place
+	var p Slot
 	p.Init(work(func() {
 		log = append(log, "one")
-		p.Change()
+		p.Switch()
 		log = append(log, "two")
 	}))
-	p.Change()
+	p.Switch()
 	log = append(log, "between")
-	p.Change()
+	p.Switch()
 	log = append(log, "end")
 	if want := []string{"one", "between", "two", "end"}; !slices.Equal(log, want) {
 		t.Errorf("got %v, want %v", log, want)
 	}
 }
 
-// TestChangeWithAnother wants goroutines to go on with each other, without the one that made them in between. Each parks in the
+// TestSwitchWithAnother wants goroutines to go on with each other, without the one that made them in between. Each parks in the
 // place of the one that it goes on with.
-func TestChangeWithAnother(t *testing.T) {
+func TestSwitchWithAnother(t *testing.T) {
 	const n, rounds = 5, 4
 	var log, want []int
-	var at [n]*Place // where each is parked
-	home := make([]Place, n)
+	var at [n]*Slot // where each is parked
+	home := make([]Slot, n)
 	var ended [n]bool
-	var maker *Place
+	var maker *Slot
 	turn := 0
-	next := func(me **Place) { // goes on with the one whose turn it is
+	next := func(me **Slot) { // goes on with the one whose turn it is
 		to := &maker
 		if turn < n*rounds {
 			to = &at[turn%n]
 		}
 		*me = *to
-		(*me).Change()
+		(*me).Switch()
 	}
 	for i := range n {
 		at[i] = &home[i]
@@ -66,7 +66,7 @@ func TestChangeWithAnother(t *testing.T) {
 	// Each that ends sets another one going, which ends too, until one does in whose place this goroutine is parked.
 	for i := range n {
 		if !ended[i] {
-			at[i].Change()
+			at[i].Switch()
 		}
 	}
 }
@@ -82,12 +82,12 @@ func TestExitIsToldToTheResumer(t *testing.T) {
 			t.Error("the deferred function did not run")
 		}
 	}()
-	var p Place
+	var p Slot
 	p.Init(work(func() {
 		defer func() { cleaned = true }()
 		runtime.Goexit()
 	}))
-	p.Change()
+	p.Switch()
 	t.Error("Change returned")
 }
 
@@ -97,17 +97,17 @@ func TestIDsDiffer(t *testing.T) {
 		t.Skip("goroutines cannot be told apart on this architecture")
 	}
 	ids := func() (first, second uintptr) {
-		var p Place
+		var p Slot
 		p.Init(work(func() {
 			first = ID()
-			p.Change()
+			p.Switch()
 			var grow [1 << 16]byte // moves the stack
 			grow[ID()%7] = 1
 			second = ID() + uintptr(grow[8])
 		}))
-		p.Change()
+		p.Switch()
 		other := ID()
-		p.Change()
+		p.Switch()
 		if other != ID() || first == other {
 			t.Errorf("got %x here, then %x, and %x there", other, ID(), first)
 		}

@@ -8,68 +8,68 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// An aside is a goroutine for calls into code of the user's in the middle of the loop's own work, such as the cancel function of a
+// An sandbox is a goroutine for calls into code of the user's in the middle of the loop's own work, such as the cancel function of a
 // callback: so such code can neither panic nor exit through the loop. A call takes two switches, and no scheduler. Where no work is
 // half done, guard is enough.
-type aside struct {
-	place stack.Place
+type sandbox struct {
+	slot  stack.Slot
 	call  func() // nil when there will be no more
 	panic *PanicError
 
 	labels context.Context
 }
 
-// beside makes a call in an aside, and returns what went wrong there, nil if nothing did.
-func (r *run) beside(call func()) *failure {
+// inSandbox makes a call in a sandbox, and returns what went wrong there, nil if nothing did.
+func (r *run) inSandbox(call func()) *failure {
 	if w := r.watch; w != nil { // a part of the loop's work is half done
 		silent := w.silent
 		w.silent = true
 		defer func() { w.silent = silent }()
 	}
-	r.away++
-	defer func() { r.away-- }()
-	a := r.aside
-	r.aside = nil // a call may lead to another one
+	r.sandboxed++
+	defer func() { r.sandboxed-- }()
+	a := r.sandbox
+	r.sandbox = nil // a call may lead to another one
 	if a == nil {
-		a = &aside{labels: r.values.labels}
-		a.place.Init(a)
+		a = &sandbox{labels: r.values.labels}
+		a.slot.Init(a)
 	}
 	a.call, a.panic = call, nil
-	if a.place.ChangeOrExit() {
+	if a.slot.SwitchOrExit() {
 		return &failure{err: errExited, exit: true}
 	}
-	r.dismissAside()
-	r.aside = a
+	r.endSandbox()
+	r.sandbox = a
 	if a.panic != nil {
 		return &failure{err: a.panic, panic: true}
 	}
 	return nil
 }
 
-// dismissAside ends the aside that is kept.
-func (r *run) dismissAside() {
-	if a := r.aside; a != nil {
-		r.aside, a.call = nil, nil
-		a.place.Change()
+// endSandbox ends the sandbox that is kept for the next call.
+func (r *run) endSandbox() {
+	if a := r.sandbox; a != nil {
+		r.sandbox, a.call = nil, nil
+		a.slot.Switch()
 	}
 }
 
-// Work is what the goroutine of a does.
-func (a *aside) Work() {
-	pprof.SetGoroutineLabels(a.labels) // or it would have those of the coroutine that happened to start it
-	for a.call != nil {
-		a.callOnce()
-		a.place.Change()
+// Work is what the goroutine of s does.
+func (s *sandbox) Work() {
+	pprof.SetGoroutineLabels(s.labels) // or it would have those of the coroutine that happened to start it
+	for s.call != nil {
+		s.callOnce()
+		s.slot.Switch()
 	}
 }
 
-func (a *aside) callOnce() {
+func (s *sandbox) callOnce() {
 	defer func() {
 		if p := recover(); p != nil {
-			a.panic = newPanicError(p, debug.Stack())
+			s.panic = newPanicError(p, debug.Stack())
 		}
 	}()
-	a.call()
+	s.call()
 }
 
 // guard calls into a tool. One that panics or exits is dropped, and the loop stops because of it. A panic is recovered from here. A
