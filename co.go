@@ -245,7 +245,7 @@ func (co *Co) launch(op string, t *task) {
 
 // refuse ends t, which is fresh and is never going to run.
 func (t *task) refuse(err error) {
-	t.outcome, t.err, t.state = returned, err, done
+	t.outcome, t.err, t.clean, t.state = returned, err, true, done
 	t.body.skip()
 	t.finished.Store(true)
 	t.loop.Store(noLoop)

@@ -53,16 +53,27 @@ func Do(fn func(co *Co) error) *Coro[Void] {
 }
 
 // Named gives c a name for traces and messages and returns c. The default is the name of its function. It must be
-// called before c is started.
+// called before the first turn of c: where it is made, or on what [Co.Go] returns.
 func (c *Coro[T]) Named(name string) *Coro[T] {
 	if c == nil || c.c.body == nil {
 		panic("tinyio: Named: the coroutine is nil or zero; make it with New")
 	}
-	if c.c.state != fresh {
+	if !c.c.isYetToBegin() {
 		panic("tinyio: Named: coroutine " + c.c.describe() + " has started already; name it where it is made")
 	}
 	c.c.addCold().name = name
 	return c
+}
+
+// isYetToBegin reports that c has had no turn: it is fresh, has just been started, or was refused when it was.
+func (c *task) isYetToBegin() bool {
+	switch c.state {
+	case fresh:
+		return true
+	case ready:
+		return c.outcome == notBegun
+	}
+	return c.state == done && c.clean && c.g.Load() == 0
 }
 
 // Await waits until c has finished and returns its result. A fresh coroutine is started: it goes to the back of the queue

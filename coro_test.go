@@ -127,3 +127,34 @@ func TestResultsInALaterRun(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// What Go has started can be named until its first turn; so can what it has refused, because the caller is being stopped.
+func TestNamedAfterGo(t *testing.T) {
+	noLeaks(t)
+	var late any
+	refused := ""
+	err := virtually(func(co *tinyio.Co) error {
+		c := co.Go(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }).Named("sleeper")
+		if err := co.Yield(); err != nil {
+			return err
+		}
+		late = panicOf(func() { c.Named("too late") })
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+				err := co.Sleep(time.Hour)
+				refused, _ = panicOf(func() { co.Go(func(*tinyio.Co) error { return nil }).Named("refused").Value() }).(string)
+				return err
+			}), time.Second)
+			return err
+		}))
+		if !errors.Is(err, tinyio.ErrTimeout) {
+			return err
+		}
+		return c.Cancel(co, nil)
+	})
+	wantSentence(t, late, "Named", "sleeper", "started already")
+	wantSentence(t, refused, "Value", "refused")
+	if err != nil {
+		t.Error(err)
+	}
+}
