@@ -58,6 +58,10 @@ func (co *Co) isolate(scopes *scope) error {
 
 // enclose begins the scopes that c is going to wait for.
 func (r *run) enclose(c *task) {
+	c.unmet = 0
+	for s := c.cold().inner; s != nil; s = s.sibling {
+		c.unmet++
+	}
 	for s := c.cold().inner; s != nil; s = s.sibling {
 		r.begin(s, s.main, c)
 	}
@@ -70,20 +74,14 @@ func (r *run) begin(s *scope, c, starter *task) {
 	r.startIn(c, s, starter)
 }
 
-// scopeEnded wakes who waits for s, which has become empty, if it waits for no other.
+// scopeEnded wakes who waits for s, which has become empty, if that was the last of those that it waits for.
 func (r *run) scopeEnded(s *scope) {
 	r.settleRace(s)
 	c := s.owner
 	s.owner = nil
-	if c.state != waiting {
-		return
+	if c.unmet--; c.unmet == 0 {
+		r.wake(c)
 	}
-	for other := c.cold().inner; other != nil; other = other.sibling {
-		if other.live > 0 {
-			return
-		}
-	}
-	r.wake(c)
 }
 
 // memberTasks goes through the members of the scopes that c waits for.

@@ -69,7 +69,7 @@ type task struct {
 	stop        *reason // what it is stopped for, nil if it is not
 	finished    atomic.Bool
 	timer       timers.Timer
-	unmet       int32  // how many coroutines it still waits for before it wakes
+	unmet       int32  // how many coroutines, or scopes, it still waits for before it wakes
 	wanted      int32  // who needs it to go on: see the invariants of Loop
 	level       int32  // not lower than that of whoever waits for it: see cycle.go
 	answer      uint32 // what came of a wait; see who wakes it
