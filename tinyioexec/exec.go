@@ -16,7 +16,8 @@
 //     is not found.
 //   - Elsewhere, as on Windows, nobody can be told to stop. The command is killed at once, and nothing else.
 //
-// A process that this one may not signal, because it belongs to another user, carries on.
+// A process that this one may not signal, because it belongs to another user, carries on. So does every command when this program is
+// killed.
 //
 // # Time
 //
