@@ -6,6 +6,7 @@
 //	go run ./bench                     all of it, in ten minutes
 //	go run ./bench -run 'yield|gather' these workloads
 //	go run ./bench -svg docs/img -md docs/benchmarks.md -json bench.json
+//	go run ./bench -instructions -baseline bench/instructions.json   instructions, which differ less than times
 //	go run ./bench -growth -md docs/performance.md   what grows with coroutines that an operation does not concern
 //
 // All peers run with Go's defaults and the same GOMAXPROCS, do the same work, and are checked for the same result. They
@@ -53,6 +54,9 @@ func main() {
 	svgDir := flag.String("svg", "", "draw charts into this `directory`")
 	grows := flag.Bool("growth", false, "measure instead what each operation costs among coroutines that it does not concern; "+
 		"-md puts that in its place in the file, -run selects operations")
+	instructions := flag.Bool("instructions", false, "count instructions instead, with valgrind, beside those of -baseline; fails if a row got worse by 3 %")
+	base := flag.String("baseline", "", "compare instructions with those in this `file`")
+	update := flag.Bool("update", false, "write the instructions to the file of -baseline instead")
 	child := flag.Bool("child", false, "run one workload once and write the job: for the program's own use")
 	flag.Parse()
 	if *child {
@@ -63,6 +67,12 @@ func main() {
 	if err != nil || *rounds < 1 || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "bench: -run takes a regexp, -rounds at least 1, and there are no arguments:", err)
 		os.Exit(2)
+	}
+	if *instructions {
+		if !runInstructions(pattern.MatchString, *base, *update) {
+			os.Exit(1)
+		}
+		return
 	}
 	if *grows {
 		runGrowth(newGrowthPlan(*quick), pattern.MatchString, *mdFile)

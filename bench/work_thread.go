@@ -25,6 +25,30 @@ func threads() []workload {
 			},
 		},
 		{
+			name: "call", op: "call a function that may block, in a goroutine of its own, and get its number",
+			counts: []int{1}, quick: 1, reps: 1_000,
+			peers: []peer{
+				{name: ours, run: callOurs},
+				{name: goroutines, run: freshGoroutines},
+			},
+		},
+		{
+			name: "first", op: "start two that return numbers, one of them when it is told to stop, and get the first number",
+			counts: []int{1}, quick: 1, reps: 1_000,
+			peers: []peer{
+				{name: ours, run: firstOurs},
+				{name: goroutines, run: firstGoroutines},
+			},
+		},
+		{
+			name: "cancel", op: "start one that waits, stop it, and wait until it has stopped",
+			counts: []int{1}, quick: 1, reps: 1_000,
+			peers: []peer{
+				{name: ours, run: cancelOurs},
+				{name: goroutines, run: cancelGoroutines},
+			},
+		},
+		{
 			name: "set from outside", op: "a signal from another goroutine to one that waits, and one back",
 			counts: []int{1}, quick: 1,
 			peers: []peer{
@@ -55,6 +79,70 @@ func threadOurs(j *job) int {
 			}
 			return total(must(tinyio.Gather(co, all...)))
 		}), nil
+	})
+}
+
+func callOurs(j *job) int {
+	return crowd(j, func(co *tinyio.Co) (sum int) {
+		for i := range j.Reps {
+			sum += must(tinyio.Call(co, func(context.Context) (int, error) { return one(i), nil }))
+		}
+		return sum
+	})
+}
+
+func firstOurs(j *job) int {
+	var never tinyio.Event
+	return crowd(j, func(co *tinyio.Co) (sum int) {
+		for i := range j.Reps {
+			sum += must(tinyio.First(co,
+				tinyio.New(func(co *tinyio.Co) (int, error) { return 0, never.Wait(co) }),
+				tinyio.New(func(*tinyio.Co) (int, error) { return one(i), nil })))
+		}
+		return sum
+	})
+}
+
+func firstGoroutines(j *job) int {
+	return goCrowd(j, func() (sum int) {
+		for i := range j.Reps {
+			ctx, cancel := context.WithCancel(context.Background())
+			results := make(chan int, 2)
+			var g sync.WaitGroup
+			g.Go(func() { <-ctx.Done() })
+			g.Go(func() { results <- one(i) })
+			sum += <-results
+			cancel()
+			g.Wait()
+		}
+		return sum
+	})
+}
+
+func cancelOurs(j *job) int {
+	var never tinyio.Event
+	return crowd(j, func(co *tinyio.Co) (sum int) {
+		for range j.Reps {
+			c := co.Go(never.Wait)
+			check(co.Yield())
+			check(c.Cancel(co, nil))
+			sum++
+		}
+		return sum
+	})
+}
+
+func cancelGoroutines(j *job) int {
+	return goCrowd(j, func() (sum int) {
+		for range j.Reps {
+			ctx, cancel := context.WithCancel(context.Background())
+			stopped := make(chan struct{})
+			go func() { <-ctx.Done(); close(stopped) }()
+			cancel()
+			<-stopped
+			sum++
+		}
+		return sum
 	})
 }
 

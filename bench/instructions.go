@@ -1,0 +1,179 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// Times on shared machines differ by half from one run to the next. How many instructions an operation takes does not differ by more than
+// a per cent. So these are counted, by valgrind's cachegrind, on one processor and without a garbage collector, and a change that
+// takes more of them is found wherever it is tested. They are not time: a cache miss is not in them.
+
+// A counted is an operation whose instructions are counted.
+type counted struct {
+	workload string
+	n        int     // coroutines
+	peer     string  // beside which it is counted
+	few      int     // repetitions of the shorter run; the longer has eleven times as many
+	limit    float64 // the target: so many times the instructions of the peer; 0 for none
+}
+
+var countedRows = []counted{
+	{"yield", 1_000, pull, 20, 0},
+	{"yield", 1, pull, 2_000, 0},
+	{"await fresh", 1, goroutines, 1_000, 0.55},
+	{"await finished", 1, goroutines, 1_000, 0},
+	{"gather", 1_000, xsync, 2, 0.50},
+	{"event ping-pong", 1, goroutines, 1_000, 0.57},
+	{"call", 1, goroutines, 500, 0},
+	{"run in thread", 1, goroutines, 500, 0},
+	{"first", 1, goroutines, 300, 0},
+	{"cancel", 1, goroutines, 300, 0},
+	{"queue", 1, goroutines, 2_000, 0},
+	{"hand over", 1, goroutines, 1_000, 0},
+	{"acquire free", 1, "", 2_000, 0},
+	{"sleep", 1, "", 500, 0},
+	{"submit", 1, goroutines, 300, 0},
+}
+
+// A count is what came of a counted.
+type count struct {
+	Workload string  `json:"workload"`
+	N        int     `json:"n"`
+	Ours     float64 `json:"ours"`
+	Peer     string  `json:"peer,omitempty"`
+	Theirs   float64 `json:"theirs,omitempty"`
+}
+
+func (c count) name() string { return c.Workload + ", " + thousands(c.N) }
+
+// A baseline is the counts that are kept, and for what they hold: another Go counts differently.
+type baseline struct {
+	Go       string  `json:"go"`
+	Platform string  `json:"platform"`
+	Counts   []count `json:"counts"`
+}
+
+// worse is how much more an operation may take than the baseline has it.
+const worse = 1.03
+
+// runInstructions counts, and compares with the baseline in the file, if there is one, or writes it if update is set. It reports whether no
+// row got worse.
+func runInstructions(match func(string) bool, file string, update bool) (fine bool) {
+	if _, err := exec.LookPath("valgrind"); err != nil {
+		if out, err := exec.Command("apt-get", "install", "-y", "--no-install-recommends", "valgrind").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: NOT COUNTED: there is no valgrind, and it cannot be installed: %v\n%s", err, out)
+			return true
+		}
+	}
+	now := baseline{Go: minor(runtime.Version()), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	was := readBaseline(file)
+	comparable := was.Go == now.Go && was.Platform == now.Platform
+	fine = true
+	t := &table{left: 1, rows: [][]string{{"operation", "instructions", "before", "", "peer's", "ratio", "at most"}}}
+	for _, c := range countedRows {
+		if !match(c.workload) {
+			continue
+		}
+		got := c.count()
+		now.Counts = append(now.Counts, got)
+		row := []string{got.name(), thousands(int(got.Ours)), "", "", "", "", ""}
+		for _, old := range was.Counts {
+			if comparable && old.Workload == c.workload && old.N == c.n {
+				row[2] = thousands(int(old.Ours))
+				if got.Ours > old.Ours*worse {
+					row[3], fine = "WORSE", false
+				}
+			}
+		}
+		if c.peer != "" {
+			row[4], row[5] = thousands(int(got.Theirs)), fmt.Sprintf("%.2f", got.Ours/got.Theirs)
+		}
+		if c.limit > 0 {
+			row[6] = fmt.Sprintf("%.2f", c.limit)
+		}
+		t.add(row...)
+	}
+	t.writeText(os.Stdout)
+	switch {
+	case update:
+		check(os.WriteFile(file, append(must(json.MarshalIndent(now, "", "\t")), '\n'), 0o666))
+		return true
+	case file != "" && !comparable:
+		fmt.Printf("\nThe counts in %s are for %s on %s, so nothing is compared.\n", file, was.Go, was.Platform)
+	case !fine:
+		fmt.Printf("\nSome got worse by more than %.0f %%. If that is right, run again with -update.\n", 100*(worse-1))
+	}
+	return fine
+}
+
+func readBaseline(file string) (b baseline) {
+	if file == "" {
+		return b
+	}
+	text, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return b
+	}
+	check(err)
+	check(json.Unmarshal(text, &b))
+	return b
+}
+
+// minor is a version of Go without its patch: go1.26.
+func minor(version string) string {
+	return regexp.MustCompile(`^go1\.\d+`).FindString(version)
+}
+
+// count counts the instructions of one operation, by ours and by the peer.
+func (c counted) count() count {
+	got := count{Workload: c.workload, N: c.n, Peer: c.peer, Ours: c.per(ours)}
+	if c.peer != "" {
+		got.Theirs = c.per(c.peer)
+	}
+	return got
+}
+
+// per is the instructions of an operation: what a longer run takes more than a shorter one.
+func (c counted) per(peer string) float64 {
+	w := workloadOf(c.workload)
+	many := 11 * c.few
+	more := c.instructions(peer, many) - c.instructions(peer, c.few)
+	return float64(more) / float64(w.operations(c.n, many)-w.operations(c.n, c.few))
+}
+
+func workloadOf(name string) *workload {
+	all := workloads()
+	for i := range all {
+		if all[i].name == name {
+			return &all[i]
+		}
+	}
+	fail("there is no workload %q", name)
+	return nil
+}
+
+var refs = regexp.MustCompile(`I\s+refs:\s+([0-9,]+)`)
+
+// instructions is how many a run takes.
+func (c counted) instructions(peer string, reps int) int {
+	program := must(os.Executable())
+	cmd := exec.Command("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file="+filepath.Join(os.TempDir(), "cachegrind.%p"),
+		program, "-child", c.workload, peer, strconv.Itoa(c.n), strconv.Itoa(reps))
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off")
+	out, err := cmd.CombinedOutput()
+	found := refs.FindSubmatch(out)
+	if err != nil || found == nil {
+		fail("valgrind: %v\n%s", err, out)
+	}
+	_ = os.Remove(filepath.Join(os.TempDir(), fmt.Sprintf("cachegrind.%d", cmd.Process.Pid)))
+	return must(strconv.Atoi(strings.ReplaceAll(string(found[1]), ",", "")))
+}
