@@ -282,3 +282,39 @@ func TestCallInterruptibleOfACallerThatIsStoppedTwice(t *testing.T) {
 		}
 	})
 }
+
+// R14, R30: a panic of interrupt happens at the call, when fn has returned, and so does a Goexit.
+func TestInterruptThatDoesNotReturn(t *testing.T) {
+	for name, how := range endings {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			returned := make(chan tinyio.Void)
+			var after, recovered bool
+			run := func() {
+				virtually(func(co *tinyio.Co) error {
+					calls := tinyio.Do(func(co *tinyio.Co) error {
+						defer func() {
+							select {
+							case <-returned:
+								after = true
+							default:
+							}
+						}()
+						_, err := tinyio.CallInterruptible(co, func() { close(returned); how.end() }, func() (int, error) { <-returned; return 1, nil })
+						recovered = true
+						return err
+					})
+					return co.Wait(calls, failer(time.Second, errBoom))
+				})
+			}
+			if name == "exit" {
+				how.want(t, run)
+			} else if p := panicErrorOf(t, run); p.Value != "ouch" || !errors.Is(p, errBoom) {
+				t.Errorf("Run panics with %v", p)
+			}
+			if !after || recovered {
+				t.Errorf("after fn: %v; it goes on: %v", after, recovered)
+			}
+		})
+	}
+}

@@ -577,7 +577,10 @@ func TestClockThatPanics(t *testing.T) {
 					if _, err := tinyio.Timeout(co, tinyio.Do(program), time.Millisecond); err != nil {
 						return err
 					}
-					return co.Wait(tinyio.Do(program), tinyio.Do(program))
+					shielded := tinyio.Do(func(co *tinyio.Co) error { // whose grace begins in the middle of the crash
+						return co.Shield(time.Millisecond, program)
+					})
+					return co.Wait(tinyio.Do(program), shielded, failer(0, errBoom))
 				}), tinyio.WithClock(clock))
 			})
 		})

@@ -29,7 +29,7 @@ func TestValuesFollowWhoStartsWhom(t *testing.T) {
 			return co.Shield(time.Hour, func(co *tinyio.Co) error { return wait(co, c) })
 		},
 	}
-	ctx := context.WithValue(background, key, "run")
+	ctx := context.WithValue(context.WithValue(background, key, "run"), other, "run")
 	for name, way := range ways {
 		_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
 			if co.Value(key) != "run" {

@@ -69,6 +69,7 @@ func TestCoroutineBelongsToOneLoop(t *testing.T) {
 			"Spawn":   func(co *tinyio.Co) (int, error) { return 0, co.Spawn(unfinished) },
 			"Timeout": func(co *tinyio.Co) (int, error) { return tinyio.Timeout(co, unfinished, time.Second) },
 			"Isolate": func(co *tinyio.Co) (int, error) { _, err := tinyio.Isolate(co, unfinished); return 0, err },
+			"First":   func(co *tinyio.Co) (int, error) { return tinyio.First(co, finished, unfinished) },
 			"AsCompleted": func(co *tinyio.Co) (int, error) {
 				for _, err := range tinyio.AsCompleted(co, finished, unfinished) {
 					return 0, err

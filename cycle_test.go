@@ -795,3 +795,30 @@ func TestRangerThatIsStoppedIsWaitedForInACycle(t *testing.T) {
 		t.Errorf("the run gives %v, and to wait for the ranger %v", err, inShield)
 	}
 }
+
+// R17: with thousands who wait for one that waits for any of several, it is seen whether that can go on.
+func TestCycleUnderACrowd(t *testing.T) {
+	noLeaks(t)
+	for _, free := range []bool{true, false} {
+		var c *tinyio.Coro[int]
+		crowd := make([]tinyio.Awaitable, 3000)
+		for i := range crowd {
+			crowd[i] = tinyio.Do(func(co *tinyio.Co) error { return wait(co, c) })
+		}
+		c = tinyio.New(func(co *tinyio.Co) (int, error) {
+			on := []tinyio.Awaitable{crowd[7], crowd[8]}
+			if err := co.Sleep(time.Second); err != nil {
+				return 0, err
+			}
+			if free {
+				on = append(on, sleeper(time.Second))
+			}
+			return tinyio.WaitAny(co, on...)
+		})
+		err := virtually(func(co *tinyio.Co) error { return co.Wait(crowd...) })
+		var cycle *tinyio.CycleError
+		if errors.As(err, &cycle) == free || free && c.Value() != 2 {
+			t.Errorf("free: %v; Run returns %v", free, err)
+		}
+	}
+}

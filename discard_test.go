@@ -238,3 +238,28 @@ func TestDiscardInAStep(t *testing.T) {
 		t.Errorf("%v; it panics with %q", err, said)
 	}
 }
+
+// An observer is told nothing any more when a run has been discarded.
+func TestDiscardIsNotTold(t *testing.T) {
+	noLeaks(t)
+	discarded := false
+	l := tinyio.NewLoop(tinyio.WithVirtualTime(), tinyio.WithObserver(observerFunc(func(n hook.Note) {
+		if discarded {
+			t.Errorf("the observer is told that %s %s", n.Name(), n.What)
+		}
+	})))
+	var lock tinyio.Lock
+	r := tinyio.Start(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		lock.TryAcquire()
+		defer lock.Release()
+		return co.Wait(sleeper(time.Hour), tinyio.Do(lock.Acquire))
+	}))
+	for p := range r.Steps() {
+		if discarded = p.Blocked; discarded {
+			r.Discard()
+		}
+	}
+	if _, err := r.Result(); !errors.Is(err, tinyio.ErrAbandoned) || !discarded {
+		t.Errorf("the result is %v", err)
+	}
+}

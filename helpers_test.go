@@ -309,13 +309,21 @@ func waits() map[string]func(co *tinyio.Co) error {
 				return func(cause error) { done(0, cause) }
 			}))
 		},
-		"WaitAny":   func(co *tinyio.Co) error { _, err := tinyio.WaitAny(co, long(), long()); return err },
-		"Queue.Put": func(co *tinyio.Co) error { return tinyio.NewQueue[int](0).Put(co, 1) },
-		"Queue.Get": func(co *tinyio.Co) error { _, err := queue.Get(co); return err },
-		"Recv":      func(co *tinyio.Co) error { _, _, err := tinyio.Recv(co, ch); return err },
-		"Recv, nil": func(co *tinyio.Co) error { _, _, err := tinyio.Recv[int](co, nil); return err },
-		"Send":      func(co *tinyio.Co) error { return tinyio.Send(co, make(chan int), 1) },
-		"Send, nil": func(co *tinyio.Co) error { return tinyio.Send(co, nil, 1) },
+		"First": func(co *tinyio.Co) error { _, err := tinyio.First(co, long(), long()); return err },
+		"Every": func(co *tinyio.Co) error {
+			for _, err := range tinyio.Every(co, time.Hour) {
+				return err
+			}
+			return nil
+		},
+		"WaitAny":      func(co *tinyio.Co) error { _, err := tinyio.WaitAny(co, long(), long()); return err },
+		"Queue.Put":    func(co *tinyio.Co) error { return tinyio.NewQueue[int](0).Put(co, 1) },
+		"Queue.Get":    func(co *tinyio.Co) error { _, err := queue.Get(co); return err },
+		"Queue.GetFor": func(co *tinyio.Co) error { _, _, err := queue.GetFor(co, time.Hour); return err },
+		"Recv":         func(co *tinyio.Co) error { _, _, err := tinyio.Recv(co, ch); return err },
+		"Recv, nil":    func(co *tinyio.Co) error { _, _, err := tinyio.Recv[int](co, nil); return err },
+		"Send":         func(co *tinyio.Co) error { return tinyio.Send(co, make(chan int), 1) },
+		"Send, nil":    func(co *tinyio.Co) error { return tinyio.Send(co, nil, 1) },
 		"Shield": func(co *tinyio.Co) error {
 			return co.Shield(0, func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
 		},

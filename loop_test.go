@@ -3,7 +3,10 @@ package tinyio_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,5 +148,101 @@ func TestNestedRunInAShield(t *testing.T) {
 	}))
 	if !errors.Is(err, stopped) && err != nil || shielded != nil || !errors.Is(bare, stopped) {
 		t.Errorf("the outer run gives %v, that in the Shield %v, and that beside it %v", err, shielded, bare)
+	}
+}
+
+// A badContext is a context whose Err is code of the user's.
+type badContext struct {
+	context.Context
+	err func() error
+}
+
+func (c badContext) Err() error { return c.err() }
+
+// R6, R14: a run that cannot begin, because its clock or its context panics, leaves everything as it was: the coroutine is free to run
+// elsewhere, and the loop can be run.
+func TestRunThatCannotBegin(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		for _, what := range []string{"clock", "context"} {
+			t.Run(fmt.Sprintf("%s, run before: %v", what, before), func(t *testing.T) {
+				noLeaks(t)
+				clock := &panickingClock{manualClock: newManualClock()}
+				l := tinyio.NewLoop(tinyio.WithClock(clock))
+				if before {
+					if _, err := tinyio.RunOn(background, l, value(0, 1)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				ctx := background
+				if what == "clock" {
+					clock.left = 1
+				} else {
+					ctx = badContext{background, func() error {
+						if err := l.Post(value(0, 1)); err != nil { // there is a run, as yet
+							t.Errorf("Post returns %v", err)
+						}
+						panic("the context")
+					}}
+				}
+				c := value(0, 7)
+				if p := panicOf(func() { tinyio.RunOn(ctx, l, c) }); p != "the "+what {
+					t.Errorf("the run panics with %v", p)
+				}
+				if v, err := tinyio.Run(background, c); v != 7 || err != nil {
+					t.Errorf("another loop gets %d, %v", v, err)
+				}
+				if v, err := tinyio.RunOn(background, l, value(time.Second, 8)); v != 8 || err != nil {
+					t.Errorf("the loop then gives %d, %v", v, err)
+				}
+			})
+		}
+	}
+}
+
+// R6: when two loops want the same fresh coroutine at the same moment, one of them has it and the other one is told; it runs once.
+func TestTwoLoopsWantTheSameCoroutine(t *testing.T) {
+	noLeaks(t)
+	ways := []func(co *tinyio.Co, c *tinyio.Coro[int]) error{
+		wait[int],
+		func(co *tinyio.Co, c *tinyio.Coro[int]) error { return co.Spawn(value(0, 1), c) },
+		func(co *tinyio.Co, c *tinyio.Coro[int]) error {
+			_, err := tinyio.Gather(co, value(0, 1), c)
+			return err
+		},
+		func(co *tinyio.Co, c *tinyio.Coro[int]) error { _, err := tinyio.Isolate(co, c); return err },
+	}
+	for i := range 20 {
+		way := ways[i%len(ways)]
+		const n = 50
+		var ran [n]atomic.Int32
+		var cs [n]*tinyio.Coro[int]
+		for i := range cs {
+			cs[i] = tinyio.New(func(co *tinyio.Co) (int, error) { ran[i].Add(1); return 7, co.Sleep(time.Second) })
+		}
+		var both sync.WaitGroup
+		refused := [2][n]bool{}
+		for l := range 2 {
+			both.Go(func() {
+				if err := virtually(func(co *tinyio.Co) error {
+					for i, c := range cs {
+						switch err := way(co, c); {
+						case err != nil && strings.Contains(err.Error(), "another loop"):
+							refused[l][i] = true
+						case err != nil:
+							return err
+						}
+					}
+					return nil
+				}); err != nil {
+					t.Errorf("a run returns %v", err)
+				}
+			})
+		}
+		both.Wait()
+		for i := range cs {
+			if n := ran[i].Load(); n != 1 || refused[0][i] && refused[1][i] {
+				t.Errorf("coroutine %d ran %d times; refused: %v, %v", i, n, refused[0][i], refused[1][i])
+			}
+		}
 	}
 }

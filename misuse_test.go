@@ -440,7 +440,28 @@ func TestMisuseOfConstructors(t *testing.T) {
 		"less than no permits":        func() { virtually(func(co *tinyio.Co) error { return tinyio.NewSemaphore(2).AcquireN(co, -1) }) },
 		"more permits than there are": func() { virtually(func(co *tinyio.Co) error { return tinyio.NewSemaphore(2).AcquireN(co, 3) }) },
 		"release of a free lock":      func() { new(tinyio.Lock).Release() },
-		"value of a fresh coroutine":  func() { value(0, 1).Value() },
+		"place of a pool nobody has":  func() { tinyio.NewThreadPool(1).Release() },
+		"nil function of Call":        func() { virtually(func(co *tinyio.Co) error { _, err := tinyio.Call[int](co, nil); return err }) },
+		"nil function of Co.Call":     func() { virtually(func(co *tinyio.Co) error { return co.Call(nil) }) },
+		"nil function, interruptible": func() {
+			virtually(func(co *tinyio.Co) error { _, err := tinyio.CallInterruptible[int](co, func() {}, nil); return err })
+		},
+		"nil interrupt": func() {
+			virtually(func(co *tinyio.Co) error {
+				_, err := tinyio.CallInterruptible(co, nil, func() (int, error) { return 1, nil })
+				return err
+			})
+		},
+		"nil context of WithValues": func() {
+			virtually(func(co *tinyio.Co) error { co.WithValues(nil); return nil }) //lint:ignore SA1012 that is the misuse
+		},
+		"nil picker":                   func() { tinyio.WithPicker(nil) },
+		"nil observer":                 func() { tinyio.WithObserver(nil) },
+		"picker that chooses nobody":   func() { virtually(gatherTwo, tinyio.WithPicker(wrongPicker(-1))) },
+		"picker that chooses too far":  func() { virtually(gatherTwo, tinyio.WithPicker(wrongPicker(2))) },
+		"Finished of a nil coroutine":  func() { (*tinyio.Coro[int])(nil).Finished() },
+		"Finished of a zero coroutine": func() { new(tinyio.Coro[int]).Finished() },
+		"value of a fresh coroutine":   func() { value(0, 1).Value() },
 		"name of a started coroutine": func() {
 			virtually(func(co *tinyio.Co) error {
 				c := value(time.Second, 1)
@@ -794,3 +815,10 @@ func TestMisuseCoroutineThatWaitsWithItsThreadLocked(t *testing.T) {
 		t.Errorf("it ends with %v:\n%s", err, out)
 	}
 }
+
+// A wrongPicker picks always the same.
+type wrongPicker int
+
+func (p wrongPicker) Pick([]tinyio.ID) int { return int(p) }
+
+func gatherTwo(co *tinyio.Co) error { return co.Wait(sleeper(0), sleeper(0)) }

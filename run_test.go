@@ -14,11 +14,6 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// A lastPicker lets the coroutine go on that has become ready last.
-type lastPicker struct{}
-
-func (lastPicker) Pick(ready []tinyio.ID) int { return len(ready) - 1 }
-
 // R1: one coroutine runs at a time. The counter is not atomic on purpose: the race detector is part of the test.
 func TestOneCoroutineRunsAtATime(t *testing.T) {
 	noLeaks(t)
@@ -200,7 +195,7 @@ func TestInterruptionFinishesTheLastCoroutine(t *testing.T) {
 				cancel(errBoom)
 				synctest.Wait() // the loop has been told now, and looks at that after this turn
 				return nil
-			}), append(opts, tinyio.WithPicker(lastPicker{}))...)
+			}), append(opts, tinyio.WithPicker(lastFirst{}))...)
 			if !errors.Is(err, errBoom) {
 				t.Errorf("in %s Run returns %v", name, err)
 			}

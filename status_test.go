@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
+	"github.com/tinyio-go/tinyio/internal/lookin"
 )
 
 // R23: a host can ask which coroutine is running and what each one waits for.
@@ -332,4 +334,73 @@ func TestSnapshotThatCannotBeTaken(t *testing.T) {
 	var noContext context.Context
 	wantSentence(t, panicOf(func() { l.Snapshot(noContext) }), "Snapshot", "context")
 	wantSentence(t, panicOf(func() { new(tinyio.Loop).Snapshot(background) }), "Snapshot", "NewLoop")
+}
+
+// R16, R32: an observer and a cancel function may ask what everybody does: each is found where it waits, and not in the code that asks.
+func TestStatusAskedByToolsAndCancelFunctions(t *testing.T) {
+	noLeaks(t)
+	var l *tinyio.Loop
+	asked := map[string]int{}
+	ask := func(who string) {
+		for _, s := range l.Status() {
+			asked[who]++
+			if strings.Contains(s.Function, "observerFunc") || strings.Contains(s.Function, "Observe") || s.Coro != "root" && strings.HasSuffix(s.Function, ".func1") {
+				t.Errorf("%s finds %s at %v", who, s.Coro, s.Frame)
+			}
+		}
+	}
+	l = tinyio.NewLoop(tinyio.WithVirtualTime(), tinyio.WithObserver(observerFunc(func(hook.Note) { ask("the observer") })))
+	_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		callback := tinyio.FromCallback(func(done func(int, error)) func(error) {
+			return func(cause error) { ask("the cancel function"); done(0, cause) }
+		}).Named("callback")
+		return co.Wait(sleeper(time.Hour).Named("sleeper"), callback, failer(time.Second, errBoom).Named("failing"))
+	}).Named("root"))
+	if !errors.Is(err, errBoom) || asked["the observer"] == 0 || asked["the cancel function"] == 0 {
+		t.Errorf("Run returns %v; asked were %v", err, asked)
+	}
+}
+
+// A runListener writes down which runs there are.
+type runListener struct{ log recorder }
+
+func (l *runListener) Began(loop any, first string) { l.log.add("%s begins", first) }
+func (l *runListener) Ended(any)                    { l.log.add("it ends") }
+func (l *runListener) Number(any) uint64            { return 0 }
+
+// R32: what package debug stands on: who listens is told of every run, nested ones too, whose turn it is, and what a Status does not say.
+func TestListenerIsToldOfRuns(t *testing.T) {
+	noLeaks(t)
+	listener := new(runListener)
+	lookin.Listen(listener)
+	defer lookin.Listen(nil)
+	l := tinyio.NewLoop(tinyio.WithVirtualTime())
+	if lookin.Turn(l) != 0 {
+		t.Error("it is somebody's turn on a loop that does not run")
+	}
+	_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		if lookin.Turn(l) == 0 {
+			t.Error("it is nobody's turn")
+		}
+		yields := tinyio.Do(func(co *tinyio.Co) error { return co.Yield() }).Named("yields")
+		if err := errors.Join(co.SpawnDaemon(yields), succeeds()); err != nil {
+			return err
+		}
+		for _, s := range l.Status() {
+			if more := lookin.More(s); more.Daemon != (s.Coro == "yields") || more.Yielded != (s.Coro == "yields") || more.Stopped != nil {
+				t.Errorf("of %s it is told %+v", s.Coro, more)
+			}
+		}
+		return nil
+	}).Named("root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.log.want(t, "root begins", "nested begins", "it ends", "it ends")
+}
+
+// succeeds runs a loop of its own.
+func succeeds() error {
+	_, err := tinyio.Run(background, value(time.Second, 1).Named("nested"), tinyio.WithVirtualTime())
+	return err
 }

@@ -1190,3 +1190,87 @@ func TestSubmitAndPostOfShieldedThreads(t *testing.T) {
 		)
 	})
 }
+
+// R5, R31: what the last coroutine posts as its last act keeps the run going.
+func TestPostAsTheLastAct(t *testing.T) {
+	noLeaks(t)
+	l, posted := tinyio.NewLoop(tinyio.WithVirtualTime()), value(time.Hour, 7)
+	if _, err := tinyio.RunOn(background, l, tinyio.Do(func(*tinyio.Co) error { return l.Post(posted) })); err != nil {
+		t.Fatal(err)
+	}
+	if !posted.Finished() || posted.Value() != 7 {
+		t.Error("what was posted has not run")
+	}
+}
+
+// R3, R6, R31: of what waits in a loop that has not begun, what has finished on another loop meanwhile is passed over, and what has begun
+// there is a failure of the run, since nobody else could be told.
+func TestPostOfWhatAnotherLoopHasTaken(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		finished, taken := value(0, 1), value(time.Hour, 2).Named("taken")
+		for _, c := range []*tinyio.Coro[int]{finished, taken} {
+			l := tinyio.NewLoop(tinyio.WithVirtualTime())
+			if err := l.Post(c); err != nil {
+				return err
+			}
+			if err := errors.Join(co.Spawn(c), co.Yield()); err != nil {
+				return err
+			}
+			_, err := tinyio.RunOn(co, l, sleeper(time.Minute))
+			if foreign := err != nil && strings.Contains(err.Error(), "taken") && strings.Contains(err.Error(), "another loop"); foreign != (c == taken) ||
+				err != nil && !foreign {
+				t.Errorf("the run returns %v", err)
+			}
+		}
+		return nil
+	})
+}
+
+// R27, R31: a daemon that is posted is none any more, as if the first coroutine had spawned it.
+func TestPostOfADaemon(t *testing.T) {
+	noLeaks(t)
+	l, daemon := tinyio.NewLoop(tinyio.WithVirtualTime()), value(time.Hour, 7)
+	if _, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		return errors.Join(co.SpawnDaemon(daemon), l.Post(daemon), co.Yield())
+	})); err != nil {
+		t.Fatal(err)
+	}
+	if daemon.Value() != 7 {
+		t.Error("the run has not waited for it")
+	}
+}
+
+// R3, R31: what waits in a loop that has not begun, and finishes on another one meanwhile, gives its value.
+func TestSubmitOfWhatHasFinishedElsewhereMeanwhile(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l, c := tinyio.NewLoop(), value(time.Second, 7)
+		s := submit(background, l, c)
+		if _, err := tinyio.Run(background, c); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tinyio.RunOn(background, l, sleeper(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := s.result(t); v != 7 || err != nil {
+			t.Errorf("Submit returns %d, %v", v, err)
+		}
+	})
+}
+
+// R25, R31: Submit of a coroutine that somebody else cancels returns the *CancelledError, and nothing crashes.
+func TestSubmitOfOneThatIsCancelled(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s, c := serve(), value(time.Hour, 7)
+		first := submit(background, s.Loop, c)
+		if _, err := tinyio.Submit(background, s.Loop, tinyio.Do(func(co *tinyio.Co) error { return c.Cancel(co, errBoom) })); err != nil {
+			t.Errorf("the Cancel returns %v", err)
+		}
+		_, err := first.result(t)
+		wantCancelled(t, err, errBoom)
+		if v, err := tinyio.Submit(background, s.Loop, value(time.Second, 8)); v != 8 || err != nil {
+			t.Errorf("the loop then gives %d, %v", v, err)
+		}
+		s.end(nil)
+	})
+}

@@ -460,7 +460,14 @@ func TestGoexitInATool(t *testing.T) {
 		"picker":   tinyio.WithPicker(exit()),
 		"clock":    tinyio.WithClock(exit()),
 		"threads":  tinyio.WithThreads(func(*hook.Thread) { runtime.Goexit() }),
+		"calls":    tinyio.WithThreads(func(*hook.Thread) { runtime.Goexit() }),
 	} {
+		thread := tinyio.Call[int]
+		if name == "threads" {
+			thread = func(co *tinyio.Co, fn func(context.Context) (int, error)) (int, error) {
+				return tinyio.RunInThread(fn).Await(co)
+			}
+		}
 		begun, cleaned, returned := 0, 0, false
 		loop := tinyio.NewLoop(option)
 		within(t, func() {
@@ -472,7 +479,8 @@ func TestGoexitInATool(t *testing.T) {
 						if err := co.Sleep(time.Millisecond); err != nil {
 							return err
 						}
-						return wait(co, tinyio.RunInThread(func(context.Context) (int, error) { return 1, nil }))
+						_, err := thread(co, func(context.Context) (int, error) { return 1, nil })
+						return err
 					})
 				}
 				return co.Wait(member(), member())
@@ -513,4 +521,94 @@ func (e *exitingTool) Idle(p hook.Pause) bool {
 		runtime.Goexit()
 	}
 	return e.manualClock.Idle(p)
+}
+
+// An observer is told what code of the user's does in the middle of the loop's own work when that is done: here that a cancel function and
+// an interrupt have released a lock each.
+func TestObserverIsToldWhenTheWorkIsDone(t *testing.T) {
+	noLeaks(t)
+	inside, told := false, 0
+	observer := observerFunc(func(n hook.Note) {
+		if inside {
+			t.Error("the observer is told in the middle of the loop's work")
+		}
+		if n.Name() == "waits" && n.What == hook.Resumed {
+			told++
+		}
+	})
+	err := virtually(func(co *tinyio.Co) error {
+		locks := make([]tinyio.Lock, 2)
+		var waits [2]*tinyio.Coro[tinyio.Void]
+		for i := range locks {
+			locks[i].TryAcquire()
+			waits[i] = tinyio.Do(func(co *tinyio.Co) error { return locks[i].Acquire(co) }).Named("waits")
+		}
+		release := func(i int) {
+			inside = true
+			locks[i].Release()
+			inside = false
+		}
+		interrupted := make(chan tinyio.Void)
+		calls := tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.CallInterruptible(co, func() { release(0); close(interrupted) }, func() (int, error) { <-interrupted; return 1, nil })
+			return err
+		})
+		callback := tinyio.FromCallback(func(done func(int, error)) func(error) {
+			return func(cause error) { release(1); done(0, cause) }
+		})
+		if err := errors.Join(co.Spawn(waits[0], waits[1], calls, callback), calls.Cancel(co, nil), callback.Cancel(co, nil)); err != nil {
+			return err
+		}
+		return co.Wait(waits[0], waits[1])
+	}, tinyio.WithObserver(observer))
+	if err != nil || told != 4 { // the first turn and the second of each
+		t.Errorf("Run returns %v, and the observer is told of %d turns of those who wait", err, told)
+	}
+}
+
+// An observerFunc is a function that is told everything.
+type observerFunc func(n hook.Note)
+
+func (f observerFunc) Observe(n hook.Note) { f(n) }
+
+// A picker and an observer of thousands: everybody is told of once, and the last one to become ready is the first to go on.
+func TestPickerAndObserverOfACrowd(t *testing.T) {
+	noLeaks(t)
+	const n = 3000
+	var order []int
+	ended := 0
+	observer := observerFunc(func(n hook.Note) {
+		if n.What == hook.Finished {
+			ended++
+		}
+	})
+	succeed(t, func(co *tinyio.Co) error {
+		cs := make([]tinyio.Awaitable, n)
+		for i := range cs {
+			cs[i] = tinyio.Do(func(*tinyio.Co) error { order = append(order, i); return nil })
+		}
+		return co.Wait(cs...)
+	}, tinyio.WithPicker(lastFirst{}), tinyio.WithObserver(observer))
+	slices.Reverse(order)
+	if len(order) != n || !slices.IsSorted(order) || ended != n+1 {
+		t.Errorf("%d have run, in the reverse order: %v, and %d have ended", len(order), slices.IsSorted(order), ended)
+	}
+}
+
+// R14: when a coroutine panics in its clean-up after a tool has called runtime.Goexit, the panic comes out of Run.
+func TestPanicInTheCleanUpAfterAGoexitInATool(t *testing.T) {
+	noLeaks(t)
+	ended := make(chan any)
+	go func() { // which ends by the Goexit when the panic has been recovered from
+		defer func() { ended <- recover() }()
+		tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+			if err := co.Sleep(time.Second); err == nil {
+				t.Error("it is not stopped")
+			}
+			panic("clean-up")
+		}), tinyio.WithClock(&exitingTool{manualClock: newManualClock()}))
+	}()
+	if p, ok := (<-ended).(*tinyio.PanicError); !ok || p.Value != "clean-up" {
+		t.Errorf("Run panics with %v", p)
+	}
 }
