@@ -27,21 +27,21 @@ type counted struct {
 }
 
 var countedRows = []counted{
-	{"yield", 1_000, pull, 20, 0},
-	{"yield", 1, pull, 2_000, 0},
-	{"await fresh", 1, goroutines, 1_000, 0.55},
-	{"await finished", 1, goroutines, 1_000, 0},
-	{"gather", 1_000, xsync, 2, 0.50},
-	{"event ping-pong", 1, goroutines, 1_000, 0.57},
-	{"call", 1, goroutines, 500, 0},
-	{"run in thread", 1, goroutines, 500, 0},
-	{"first", 1, goroutines, 300, 0},
-	{"cancel", 1, goroutines, 300, 0},
-	{"queue", 1, goroutines, 2_000, 0},
-	{"hand over", 1, goroutines, 1_000, 0},
-	{"acquire free", 1, "", 2_000, 0},
-	{"sleep", 1, "", 500, 0},
-	{"submit", 1, goroutines, 300, 0},
+	{"yield", 1_000, pull, 40, 0},
+	{"yield", 1, pull, 30_000, 0},
+	{"await fresh", 1, goroutines, 3_000, 0.55},
+	{"await finished", 1, goroutines, 20_000, 0},
+	{"gather", 1_000, xsync, 4, 0.50},
+	{"event ping-pong", 1, goroutines, 5_000, 0.57},
+	{"call", 1, goroutines, 1_500, 0},
+	{"run in thread", 1, goroutines, 1_500, 0},
+	{"first", 1, goroutines, 1_000, 0},
+	{"cancel", 1, goroutines, 1_000, 0},
+	{"queue", 1, goroutines, 10_000, 0},
+	{"hand over", 1, goroutines, 5_000, 0},
+	{"acquire free", 1, "", 30_000, 0},
+	{"sleep", 1, "", 2_000, 0},
+	{"submit", 1, goroutines, 1_000, 0},
 }
 
 // A count is what came of a counted.
