@@ -53,9 +53,34 @@ func TestEveryEnds(t *testing.T) {
 			t.Errorf("Timeout returns %v", err)
 		}
 		wantSentence(t, panicOf(func() { tinyio.Every(co, 0) }), "Every", "must be positive")
-		next, stop := iter.Pull2(tinyio.Every(co, time.Second))
+		return nil
+	})
+}
+
+// A range that suspends cannot be pulled: iter.Pull2 runs its body in a goroutine of its own. That is said at the first step, and the
+// coroutine can go on.
+func TestIteratorsThatSuspendCannotBePulled(t *testing.T) {
+	noLeaks(t)
+	pull := func(t *testing.T, step func()) { wantSentence(t, panicOf(step), "was used outside its own coroutine") }
+	succeed(t, func(co *tinyio.Co) error {
+		ticks, stop := iter.Pull2(tinyio.Every(co, time.Second))
 		defer stop()
-		wantSentence(t, panicOf(func() { next() }), "was used outside its own coroutine")
+		pull(t, func() { ticks() })
+		q := tinyio.NewQueue[int](1)
+		q.TryPut(1)
+		values, stopValues := iter.Pull2(q.All(co))
+		defer stopValues()
+		pull(t, func() { values() })
+		c := value(time.Second, 7)
+		completed, stopCompleted := iter.Pull2(tinyio.AsCompleted(co, c))
+		defer stopCompleted()
+		pull(t, func() { completed() })
+		if v, err := c.Await(co); v != 7 || err != nil {
+			t.Errorf("the coroutine gives %v, %v", v, err)
+		}
+		if v, ok := q.TryGet(); v != 1 || !ok {
+			t.Errorf("the queue gives %v, %v", v, ok)
+		}
 		return nil
 	})
 }
