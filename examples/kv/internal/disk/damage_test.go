@@ -19,7 +19,7 @@ import (
 // fill commits writes to a file, and returns how many bytes of the file are in use.
 func fill(t *testing.T, f *File, tab *table.Table) (used int64) {
 	t.Helper()
-	for i := range 20 {
+	for i := range 10 {
 		writes := make([]table.Write, 500)
 		for j := range writes {
 			writes[j] = table.Write{Key: fmt.Sprint(i, "/", j), Value: make([]byte, 100)}
@@ -114,11 +114,12 @@ func TestUnusualKeys(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kv.db")
 	f, tab := open(t, path)
 	keys := []string{"a//b", "a/../b", ".", "/", " ", "é", "e\u0301", "日本", "\x00", "a\nb", "\u2028", "<&>", `"`, "\ufffd", "\U0001f600", strings.Repeat("k", 1024)}
-	for range table.HistoryLimit/len(keys) + 2 { // often enough for a snapshot
-		var writes []table.Write
-		for _, key := range keys {
-			writes = append(writes, table.Write{Key: key, Value: []byte(key)})
-		}
+	var writes []table.Write
+	for _, key := range keys {
+		writes = append(writes, table.Write{Key: key, Value: []byte(key)})
+	}
+	writes = slices.Repeat(writes, table.MaxBatch/len(keys))
+	for range table.HistoryLimit/len(writes) + 1 { // often enough for a snapshot
 		_, changes := tab.Stage(writes, time.Time{})
 		if err := f.Commit(changes); err != nil {
 			t.Fatal(err)
