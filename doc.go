@@ -36,7 +36,8 @@
 // # Order
 //
 // Coroutines that are ready wait in one queue, first in, first out. Every suspension goes through it, even when what is
-// waited for is there already, so everybody gets a turn. (To acquire a free [Semaphore] or [Lock] is not a suspension.)
+// waited for is there already, so everybody gets a turn. (To acquire a permit that is free, and to put into a
+// [Queue] or get from it without having to wait, is not a suspension, but for every 64th time in one turn.)
 // Timers fire in the order of their deadlines, and those with the same deadline in the order in which they were set. So
 // the interleaving depends on nothing but what comes from outside: time, threads, and what other goroutines do.
 //
@@ -77,8 +78,9 @@
 // # What belongs to whom
 //
 // A coroutine belongs to the loop on which it first ran. Everything here is for coroutines of one loop, with the exception
-// of the methods Set, Clear and IsSet of an [Event], [Coro.Value], [Submit], and the context that a Co is: these may be used from
-// any goroutine. A Co is for the function that it was given to, and panics elsewhere.
+// of the methods Set, Clear and IsSet of an [Event], [Coro.Value], [Coro.Finished], [Submit], [Loop.Post], [Loop.Snapshot], [Loop.Stats] and
+// [Loop.Running], and the context that a Co is: these may be used from any goroutine.
+// A Co is for the function that it was given to, and panics elsewhere.
 //
 // # Time
 //
