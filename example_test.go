@@ -1773,3 +1773,19 @@ func ExampleLoop_Post() {
 	// audited
 	// <nil>
 }
+
+func ExampleWithWatchdog() {
+	reply := make(chan string)
+	loop := tinyio.NewLoop(tinyio.WithWatchdog(20*time.Millisecond, func(s hook.Stuck) {
+		fmt.Println("it is stuck in", s.Coro) // s has the stack too
+		reply <- "at last"
+	}))
+	report := tinyio.Do(func(co *tinyio.Co) error {
+		fmt.Println(<-reply) // instead of tinyio.Recv
+		return nil
+	}).Named("report")
+	tinyio.RunOn(context.Background(), loop, report)
+	// Output:
+	// it is stuck in report
+	// at last
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -348,6 +350,19 @@ func TestLintsAreExplained(t *testing.T) {
 			if code != http.StatusOK || !strings.Contains(body, number+": "+title) || !strings.Contains(body, "What to do") {
 				t.Errorf("%s is answered with %d, %s", query, code, body)
 			}
+		}
+	}
+}
+
+// The chapter has all of them.
+func TestLintsAreInTheChapter(t *testing.T) {
+	chapter, err := os.ReadFile(filepath.Join("..", "docs", "looking-in.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range debug.Lints() {
+		if row := "| " + l[0] + " | " + l[1] + " | "; strings.Count(string(chapter), row) != 1 {
+			t.Errorf("it does not have the row %s", row)
 		}
 	}
 }

@@ -102,8 +102,9 @@ func (r *run) look(ctx context.Context) *view {
 		v.Ended = true
 		return v
 	}
-	name, since, ok := l.Running()
+	l.Running() // from now on the loop knows how long turns last
 	all, err := ask(ctx, l)
+	name, since, ok := l.Running()
 	v.Stats = l.Stats()
 	switch now := time.Now(); {
 	case errors.Is(err, tinyio.ErrNotRunning):
@@ -111,13 +112,13 @@ func (r *run) look(ctx context.Context) *view {
 	case err != nil && ctx.Err() != nil: // whoever asked has gone
 	case err != nil:
 		v.Stuck, v.At = true, now
-		if name, since, ok = l.Running(); ok {
+		if ok {
 			v.Turn = &turn{Coro: name, Since: since, Lasted: now.Sub(since), Stack: r.memory.stackOf(l, v.Stats.Turns, now)}
 		}
 		v.Findings = stuckFindings(v)
 	default:
 		if ok {
-			v.Turn = &turn{Coro: name, Since: since, Lasted: v.At.Sub(since)}
+			v.Turn = &turn{Coro: name, Since: since, Lasted: max(now.Sub(since), 0)}
 		}
 		samples := r.memory.remember(v.Stats, v.At)
 		again := func(pause time.Duration) ([]coroutine, tinyio.Stats) { return r.lookAgain(ctx, l, pause) }
