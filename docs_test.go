@@ -88,6 +88,8 @@ func examplesOf(document string) string {
 	switch filepath.Base(document) {
 	case "testing.md":
 		return filepath.Join("tinyiotest", "example_test.go")
+	case "durable.md":
+		return filepath.Join("durable", "example_test.go")
 	case "recipes.md":
 		return "recipes_test.go"
 	case "looking-in.md":

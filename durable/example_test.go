@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
@@ -227,18 +228,27 @@ func ExampleChild() {
 	// invoice 1/2 price succeeded <nil>
 }
 
-func init() {
-	durable.Register("pay", func(amount int) *tinyio.Coro[string] {
-		return tinyio.New(func(co *tinyio.Co) (string, error) {
-			attempts := 0 // an example may count; a program does not look at what its steps have left, for in a replay they do not run
-			return durable.Step(co, "charge", func(ctx context.Context) (string, error) {
-				if attempts++; attempts < 3 {
-					return "", errors.New("the bank does not answer")
-				}
-				return fmt.Sprint(amount, " charged with the key ", durable.Key(ctx)), nil
-			}, durable.Retry{Attempts: 5, Wait: time.Millisecond, MaxWait: time.Second})
-		})
+// pay charges a card. The bank does not always answer.
+func pay(amount int) *tinyio.Coro[string] {
+	return tinyio.New(func(co *tinyio.Co) (string, error) {
+		return durable.Step(co, "charge", func(ctx context.Context) (string, error) {
+			return bank(durable.Key(ctx), amount)
+		}, durable.Retry{Attempts: 5, Wait: time.Millisecond, MaxWait: time.Second})
 	})
+}
+
+var calls atomic.Int64
+
+// bank answers every third call.
+func bank(key string, amount int) (string, error) {
+	if calls.Add(1)%3 != 0 {
+		return "", errors.New("the bank does not answer")
+	}
+	return fmt.Sprint(amount, " charged with the key ", key), nil
+}
+
+func init() {
+	durable.Register("pay", pay)
 }
 
 // A step that fails is tried again. All attempts have the same key, by which the bank knows that they are one.
@@ -255,21 +265,24 @@ func ExampleStep() {
 	// 80 charged with the key payment 7/1 <nil>
 }
 
-func init() {
-	durable.Register("deliver", func(address string) *tinyio.Coro[string] {
-		return tinyio.New(func(co *tinyio.Co) (string, error) {
-			v, err := durable.Version(co, "check the address", 0, 1)
-			if err != nil {
+// deliver checks the address since its last change.
+func deliver(address string) *tinyio.Coro[string] {
+	return tinyio.New(func(co *tinyio.Co) (string, error) {
+		v, err := durable.Version(co, "check the address", 0, 1)
+		if err != nil {
+			return "", err
+		}
+		if v >= 1 { // runs that were beyond this place before the change do not check
+			if _, err := durable.Step(co, "check", func(context.Context) (bool, error) { return true, nil }); err != nil {
 				return "", err
 			}
-			if v >= 1 { // runs that were beyond this place before the change do not check
-				if _, err := durable.Step(co, "check", func(context.Context) (bool, error) { return true, nil }); err != nil {
-					return "", err
-				}
-			}
-			return "delivered to " + address, nil
-		})
+		}
+		return "delivered to " + address, nil
 	})
+}
+
+func init() {
+	durable.Register("deliver", deliver)
 }
 
 // The program has been changed while runs were under way. Those that began before are not disturbed.

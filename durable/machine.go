@@ -543,8 +543,10 @@ func (o *observer) Observe(n hook.Note) {
 
 // thread takes over the function of a thread.
 func (m *machine) thread(t *hook.Thread) {
-	name := cmp.Or(m.name, stableName(t.Name()))
-	m.name = ""
+	name := m.name
+	if m.name = ""; name == "" {
+		name = stableName(t.Name())
+	}
 	if m.halt != nil {
 		t.Fail(m.halt)
 		return
