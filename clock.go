@@ -1,7 +1,9 @@
 package tinyio
 
 import (
+	"fmt"
 	"math"
+	"reflect"
 	"runtime"
 	"time"
 
@@ -13,6 +15,12 @@ import (
 func WithClock(c hook.Clock) Option {
 	if c == nil {
 		panic("tinyio: WithClock: the clock is nil; leave the option out for the real one")
+	}
+	if _, idles := c.(hook.Idler); !idles {
+		if _, wrong := reflect.TypeOf(c).MethodByName("Idle"); wrong {
+			panic(fmt.Sprintf("tinyio: WithClock: %T has a method Idle that is not the one of hook.Idler, so it would never be called; "+
+				"give it that signature, or another name", c))
+		}
 	}
 	return func(l *Loop) { l.clock, l.clockKind = c, givenTime }
 }

@@ -277,3 +277,8 @@ func (co *Co) Wait(cs ...Awaitable) error {
 func (co *Co) Now() time.Time {
 	return co.enter("Now").run().clock.Now()
 }
+
+// Name returns the name of the coroutine: the one given to [Coro.Named], or that of its function.
+func (co *Co) Name() string {
+	return co.enter("Name").label()
+}

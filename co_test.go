@@ -1,7 +1,9 @@
 package tinyio_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/tinyio-go/tinyio"
 )
@@ -31,4 +33,22 @@ func TestSpawnPutsTheCallerBehindTheSpawned(t *testing.T) {
 		return err
 	})
 	log.want(t, "z", "started 1", "started 2", "c", "a", "b", "caller")
+}
+
+// Name is the name of the coroutine, through each of its handles.
+func TestCoName(t *testing.T) {
+	noLeaks(t)
+	succeed(t, func(co *tinyio.Co) error {
+		if name := co.Name(); !strings.HasSuffix(name, "TestCoName.func1") {
+			t.Errorf("the name of a function is %q", name)
+		}
+		return wait(co, tinyio.Do(func(co *tinyio.Co) error {
+			return co.Shield(time.Second, func(inside *tinyio.Co) error {
+				if a, b, c := co.Name(), inside.Name(), inside.WithValues(background).Name(); a != "worker" || b != a || c != a {
+					t.Errorf("the names are %q, %q and %q", a, b, c)
+				}
+				return nil
+			})
+		}).Named("worker"))
+	})
 }

@@ -399,6 +399,7 @@ func TestMisuseOfConstructors(t *testing.T) {
 		"nil option":                   func() { tinyio.NewLoop(nil) },
 		"nil option of Run":            func() { tinyio.Run(background, value(0, 1), nil) },
 		"nil clock":                    func() { tinyio.WithClock(nil) },
+		"clock that idles otherwise":   func() { tinyio.WithClock(wrongClock{}) },
 		"semaphore of zero":            func() { tinyio.NewSemaphore(0) },
 		"semaphore of less":            func() { tinyio.NewSemaphore(-1) },
 		"barrier of zero":              func() { tinyio.NewBarrier(0) },
@@ -822,3 +823,9 @@ type wrongPicker int
 func (p wrongPicker) Pick([]tinyio.ID) int { return int(p) }
 
 func gatherTwo(co *tinyio.Co) error { return co.Wait(sleeper(0), sleeper(0)) }
+
+// A wrongClock has an Idle that no loop calls.
+type wrongClock struct{}
+
+func (wrongClock) Now() time.Time { return time.Time{} }
+func (wrongClock) Idle() bool     { return false }
