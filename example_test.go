@@ -1789,3 +1789,123 @@ func ExampleWithWatchdog() {
 	// it is stuck in report
 	// at last
 }
+
+// A call whose failure is tried again: it is a value, as of any function.
+func ExampleCo_Call() {
+	attempts := 0
+	connect := func(ctx context.Context) error { // may block, and runs in a goroutine
+		if attempts++; attempts < 3 {
+			return errors.New("connection refused")
+		}
+		return nil
+	}
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		for {
+			err := co.Call(connect)
+			if err == nil || co.Err() != nil { // connected, or being stopped
+				return err
+			}
+			fmt.Println(err)
+			if err := co.Sleep(time.Second); err != nil {
+				return err
+			}
+		}
+	})
+	_, err := tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	fmt.Println(attempts, err)
+	// Output:
+	// connection refused
+	// connection refused
+	// 3 <nil>
+}
+
+// Go starts a coroutine and does not suspend.
+func ExampleCo_Go() {
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		c := co.Go(func(co *tinyio.Co) error {
+			fmt.Println(co.Name(), "runs")
+			return nil
+		}).Named("helper")
+		fmt.Println("main goes on")
+		return co.Wait(c)
+	})
+	tinyio.Run(context.Background(), main)
+	// Output:
+	// main goes on
+	// helper runs
+}
+
+// Awaitables passes a slice to what takes coroutines of any type.
+func ExampleAwaitables() {
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		var workers []*tinyio.Coro[int]
+		for i := range 3 {
+			workers = append(workers, tinyio.New(func(co *tinyio.Co) (int, error) {
+				return i * i, co.Sleep(time.Duration(3-i) * time.Second)
+			}))
+		}
+		first, err := tinyio.WaitAny(co, tinyio.Awaitables(workers)...)
+		if err != nil {
+			return err
+		}
+		fmt.Println("the first is worker", first, "with", workers[first].Value())
+		return nil
+	})
+	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	// Output:
+	// the first is worker 2 with 4
+}
+
+// GetFor collects what comes within some time.
+func ExampleQueue_GetFor() {
+	q := tinyio.NewQueue[int](10)
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		producer := co.Go(func(co *tinyio.Co) error {
+			for i := range 5 {
+				if err := q.Put(co, i); err != nil {
+					return err
+				}
+				if err := co.Sleep(40 * time.Millisecond); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		var batch []int
+		for deadline := co.Now().Add(100 * time.Millisecond); ; {
+			v, ok, err := q.GetFor(co, deadline.Sub(co.Now()))
+			if err != nil {
+				return err
+			}
+			if !ok {
+				break
+			}
+			batch = append(batch, v)
+		}
+		fmt.Println(batch)
+		return co.Wait(producer)
+	})
+	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	// Output:
+	// [0 1 2]
+}
+
+// Finished tells whether a coroutine has a result, from any goroutine.
+func ExampleCoro_Finished() {
+	main := tinyio.Do(func(co *tinyio.Co) error {
+		nap := co.Go(func(co *tinyio.Co) error { return co.Sleep(time.Second) })
+		for !nap.Finished() {
+			fmt.Println("still napping")
+			if err := co.Sleep(600 * time.Millisecond); err != nil {
+				return err
+			}
+		}
+		fmt.Println("awake")
+		return nil
+	})
+	tinyio.Run(context.Background(), main, tinyio.WithVirtualTime())
+	// Output:
+	// still napping
+	// still napping
+	// awake
+}
