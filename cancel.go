@@ -82,7 +82,7 @@ func (r *run) record(c *task, why *reason) {
 	}
 }
 
-// deliver makes r what c is stopped for.
+// deliver makes why what c is stopped for.
 func (r *run) deliver(c *task, why *reason) {
 	c.stop = why
 	c.co.stop(why)

@@ -8,7 +8,7 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// An sandbox is a goroutine for calls into code of the user's in the middle of the loop's own work, such as the cancel function of a
+// A sandbox is a goroutine for calls into code of the user's in the middle of the loop's own work, such as the cancel function of a
 // callback: so such code can neither panic nor exit through the loop. A call takes two switches, and no scheduler. Where no work is
 // half done, guard is enough.
 type sandbox struct {
