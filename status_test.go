@@ -404,3 +404,40 @@ func succeeds() error {
 	_, err := tinyio.Run(background, value(time.Second, 1).Named("nested"), tinyio.WithVirtualTime())
 	return err
 }
+
+// A Snapshot that nobody waits for any more is not made: a loop that was stuck for long does not make up for all of them. It is seen by the
+// numbers, which a Snapshot gives to all.
+func TestSnapshotThatWasGivenUpIsNotMade(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		l := tinyio.NewLoop()
+		stuck := tinyio.Do(func(*tinyio.Co) error {
+			time.Sleep(time.Minute)
+			return nil
+		})
+		ended := make(chan error)
+		go func() {
+			_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+				if err := co.Wait(sleeper(90*time.Second), stuck); err != nil { // the sleeper would have a number
+					return err
+				}
+				return co.Wait(sleeper(time.Hour))
+			}))
+			ended <- err
+		}()
+		synctest.Wait()
+		for range 3 {
+			ctx, cancel := context.WithTimeout(background, time.Second)
+			if _, err := l.Snapshot(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the loop that is stuck answers: %v", err)
+			}
+			cancel()
+		}
+		time.Sleep(2 * time.Minute)
+		if all, err := l.Snapshot(background); err != nil || len(all) != 2 || all[1].ID != 1 {
+			t.Errorf("%v, %v", all, err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}

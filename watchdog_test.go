@@ -191,6 +191,11 @@ func TestWatchdogInGuestMode(t *testing.T) {
 		if _, err := left.Result(); !errors.Is(err, tinyio.ErrAbandoned) {
 			t.Errorf("the run that was left ends with %v", err)
 		}
+
+		discarded := tinyio.Start(background, tinyio.NewLoop(tinyio.WithWatchdog(time.Minute, k.tell)), sleeper(time.Hour))
+		for range discarded.Steps() {
+			discarded.Discard()
+		}
 		synctest.Wait()
 	})
 }
