@@ -8,7 +8,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/durable"
@@ -71,16 +70,6 @@ func infoOf(t *testing.T, j *durable.Journal, id string) durable.Info {
 	}
 	t.Fatalf("there is no run %s", id)
 	return durable.Info{}
-}
-
-// eventually waits for what another goroutine does. It is for tests outside a bubble of testing/synctest.
-func eventually(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !so(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never happens that %s", what)
-		}
-	}
 }
 
 // copyDir copies the files of a journal, as they are.

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/durable"
+)
+
+// An answer is what a customer is told of an order.
+type answer struct {
+	ID      string        `json:"id"`
+	State   durable.State `json:"state,omitempty"`
+	Receipt *Receipt      `json:"receipt,omitempty"`
+	Error   string        `json:"error,omitempty"`
+	Doing   []string      `json:"doing,omitempty"` // each coroutine of an order that is under way
+}
+
+// handler is the service. All requests can be sent again by whoever does not know whether they have got through.
+func handler(j *durable.Journal, wait time.Duration) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("PUT /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
+		var o Order
+		if !read(w, r, &o) {
+			return
+		}
+		if o.Item == "" || o.Amount <= 0 {
+			write(w, http.StatusBadRequest, answer{Error: "an order has an item and an amount"})
+			return
+		}
+		_, err := durable.Start[input, Receipt](r.Context(), j, "order", r.PathValue("id"), input{o, wait})
+		accepted(w, r, err)
+	})
+	mux.HandleFunc("POST /orders/{id}/payment", func(w http.ResponseWriter, r *http.Request) {
+		var p Payment
+		if !read(w, r, &p) {
+			return
+		}
+		err := durable.Signal(r.Context(), j, r.PathValue("id"), "payment", p)
+		if errors.Is(err, durable.ErrEnded) {
+			err = nil // it was sent again; what has become of the order is for GET to tell
+		}
+		accepted(w, r, err)
+	})
+	mux.HandleFunc("DELETE /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
+		accepted(w, r, durable.Find[Receipt](j, r.PathValue("id")).Cancel(r.Context(), errors.New("cancelled by the customer")))
+	})
+	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) { tell(w, r, j) })
+	mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
+		all := []answer{}
+		for info, err := range j.Runs(r.Context()) {
+			if err != nil {
+				fail(w, err)
+				return
+			}
+			all = append(all, answer{ID: info.ID, State: info.State})
+		}
+		write(w, http.StatusOK, all)
+	})
+	return mux
+}
+
+// tell tells what has become of an order. With ?wait it waits until that is known.
+func tell(w http.ResponseWriter, r *http.Request, j *durable.Journal) {
+	id := r.PathValue("id")
+	if !r.URL.Query().Has("wait") {
+		status, err := j.Status(r.Context(), id)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		if status != nil {
+			write(w, http.StatusOK, answer{ID: id, State: durable.Running, Doing: texts(status)})
+			return
+		}
+	}
+	receipt, err := durable.Find[Receipt](j, id).Result(r.Context())
+	switch {
+	case err == nil:
+		write(w, http.StatusOK, answer{ID: id, State: durable.Succeeded, Receipt: &receipt})
+	case errors.Is(err, durable.ErrUnknown), errors.Is(err, durable.ErrClosed), r.Context().Err() != nil:
+		fail(w, err)
+	default:
+		write(w, http.StatusOK, answer{ID: id, State: durable.Failed, Error: err.Error()})
+	}
+}
+
+func texts(status []tinyio.Status) (all []string) {
+	for _, s := range status {
+		all = append(all, s.String())
+	}
+	return all
+}
+
+// accepted answers a request that has been recorded, or could not be.
+func accepted(w http.ResponseWriter, r *http.Request, err error) {
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	write(w, http.StatusAccepted, answer{ID: r.PathValue("id")})
+}
+
+func fail(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	switch {
+	case errors.Is(err, durable.ErrUnknown):
+		status = http.StatusNotFound
+	case errors.Is(err, durable.ErrClosed), errors.Is(err, context.Canceled):
+		status = http.StatusServiceUnavailable
+	}
+	write(w, status, answer{Error: err.Error()})
+}
+
+func read(w http.ResponseWriter, r *http.Request, v any) bool {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(v); err != nil {
+		write(w, http.StatusBadRequest, answer{Error: fmt.Sprintf("the body is not understood: %v", err)})
+		return false
+	}
+	return true
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // whoever has gone is not told
+}
