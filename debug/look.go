@@ -13,11 +13,12 @@ import (
 	"github.com/tinyio-go/tinyio/internal/lookin"
 )
 
-// patience is how long a loop may take to answer. One that has not answered by then is stuck: its turn has lasted for so long.
+// patience is how long a turn may last before the loop is stuck.
 var patience = time.Second // a variable for the sake of tests
 
-// answerEach is what a loop may take besides for each of its coroutines. It takes a fifth of that on a machine that is not busy.
-const answerEach = 50 * time.Microsecond
+// answerEach is how long a loop that is in no turn may take to answer, besides, for each of its coroutines: it is answering, perhaps, which
+// takes it some 15 µs for each on a machine that is not busy.
+const answerEach = 500 * time.Microsecond
 
 // stackFor is how long the stack of a turn is shown without being taken anew, which stops the program.
 const stackFor = 10 * time.Second
@@ -93,8 +94,8 @@ func (m *memory) stackOf(l *tinyio.Loop, turns uint64, now time.Time) string {
 	return m.stack
 }
 
-// look looks into r. It takes as long as the loop takes to answer, but at most patience; and if something is suspected, until it is
-// certain, which may take as long again.
+// look looks into r. It takes as long as the loop takes to answer, but at most patience if that is stuck; and if something is suspected,
+// until it is certain, which may take as long again.
 func (r *run) look(ctx context.Context) *view {
 	v := &view{Run: r.number, First: r.first, Began: r.began, At: time.Now(), Findings: []finding{}, Coroutines: []row{}}
 	l := r.loop.Value()
@@ -143,10 +144,26 @@ func (r *run) lookAgain(ctx context.Context, l *tinyio.Loop, pause time.Duration
 	return all, l.Stats()
 }
 
-// ask asks the loop what its coroutines do.
+// ask asks the loop what its coroutines do. It gives up when the loop is stuck.
 func ask(ctx context.Context, l *tinyio.Loop) ([]coroutine, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(l.Stats().Live)*answerEach)
 	defer cancel()
+	limit := patience
+	go func() { // gives up before, if a turn lasts too long
+		look := time.NewTimer(limit)
+		defer look.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-look.C:
+			}
+			if _, since, ok := l.Running(); ok && time.Since(since) >= limit {
+				cancel()
+			}
+			look.Reset(limit / 4)
+		}
+	}()
 	statuses, err := l.Snapshot(ctx)
 	all := make([]coroutine, len(statuses))
 	for i, s := range statuses {
