@@ -3,6 +3,7 @@ package tinyio_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -174,27 +175,43 @@ func TestCancelIsNotCalledAfterDone(t *testing.T) {
 	}
 }
 
-// R14, R21: a cancel function that does not return ends the coroutine, although nobody calls done.
+// R14, R21: a cancel function that does not return ends the coroutine, although nobody calls done, or after it has called done itself;
+// everybody else is cleaned up.
 func TestCancelFunctionThatDoesNotReturn(t *testing.T) {
 	for name, how := range endings {
-		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
-			how.want(t, func() {
-				defer func() {
-					if p := recover(); p != nil {
-						if !errors.Is(p.(*tinyio.PanicError), errBoom) {
-							t.Errorf("the panic is %v, want the original error in it", p)
+		for _, called := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, done called: %v", name, called), func(t *testing.T) {
+				noLeaks(t)
+				cleaned := false
+				how.want(t, func() {
+					defer func() {
+						if p := recover(); p != nil {
+							if !errors.Is(p.(*tinyio.PanicError), errBoom) {
+								t.Errorf("the panic is %v, want the original error in it", p)
+							}
+							panic(p)
 						}
-						panic(p)
-					}
-				}()
-				virtually(func(co *tinyio.Co) error {
-					return co.Wait(failer(time.Second, errBoom), tinyio.FromCallback(func(func(int, error)) func(error) {
-						return func(error) { how.end() }
-					}))
+					}()
+					virtually(func(co *tinyio.Co) error {
+						bystander := tinyio.Do(func(co *tinyio.Co) error {
+							defer func() { cleaned = true }()
+							return co.Sleep(time.Hour)
+						})
+						return co.Wait(bystander, failer(time.Second, errBoom), tinyio.FromCallback(func(done func(int, error)) func(error) {
+							return func(cause error) {
+								if called {
+									done(0, cause)
+								}
+								how.end()
+							}
+						}))
+					})
 				})
+				if !cleaned {
+					t.Error("another coroutine has not cleaned up")
+				}
 			})
-		})
+		}
 	}
 }
 

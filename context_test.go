@@ -189,33 +189,3 @@ func TestContextOfACoroutine(t *testing.T) {
 		}
 	}
 }
-
-// R8: the cause in the contexts of a crash is its original error, even if the context given to Run is done by then too.
-func TestCauseIsTheOriginalError(t *testing.T) {
-	noLeaks(t)
-	ctx, cancel := context.WithCancelCause(background)
-	defer cancel(nil)
-	var cause, threadCause error
-	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
-		thread := tinyio.RunInThread(func(ctx context.Context) (int, error) {
-			<-ctx.Done()
-			threadCause = context.Cause(ctx)
-			return 0, nil
-		})
-		victim := tinyio.Do(func(co *tinyio.Co) error {
-			err := co.Sleep(time.Hour)
-			cause = context.Cause(co)
-			return err
-		})
-		return co.Wait(thread, victim, tinyio.Do(func(co *tinyio.Co) error {
-			cancel(errors.New("outside"))
-			return errBoom
-		}))
-	}))
-	if !errors.Is(err, errBoom) && !errors.Is(err, context.Cause(ctx)) {
-		t.Errorf("Run returns %v", err)
-	}
-	if !errors.Is(err, cause) || !errors.Is(err, threadCause) {
-		t.Errorf("Run returns %v, the causes are %v, %v", err, cause, threadCause)
-	}
-}

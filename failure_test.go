@@ -170,6 +170,14 @@ func TestGoexitGoesOnInTheGoroutineThatCalledRun(t *testing.T) {
 			runtime.Goexit()
 			return nil
 		}),
+		"thread": tinyio.RunInThread(func(context.Context) (int, error) {
+			runtime.Goexit()
+			return 0, nil
+		}),
+		"start of a callback": tinyio.FromCallback(func(func(int, error)) func(error) {
+			runtime.Goexit()
+			return nil
+		}),
 		"after a suspension": tinyio.Do(func(co *tinyio.Co) error {
 			defer runtime.Goexit()
 			return co.Sleep(time.Second)

@@ -164,81 +164,47 @@ func TestGuestLoopStartsNoGoroutine(t *testing.T) {
 // R23: guest mode left early, after each number of steps and in each way, has everything cleaned up, and the loop can be run again.
 func TestGuestLeftEarlyInEveryState(t *testing.T) {
 	l := tinyio.NewLoop(tinyio.WithVirtualTime())
-	for _, way := range []string{"break", "panic", "Goexit"} {
-		for leave := 1; ; leave++ {
-			ended := false
+	ways := map[string]func(){"break": nil, "panic": func() { panic("the host's own") }, "Goexit": runtime.Goexit}
+	for way, leaveBy := range ways {
+		for leave, more := 1, true; more && !t.Failed(); leave++ {
 			t.Run(fmt.Sprintf("%s after %d", way, leave), func(t *testing.T) {
 				noLeaks(t)
-				started, cleaned := 0, 0
+				begun, cleaned, steps := 0, 0, 0
 				counted := func(f func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
 					return tinyio.Do(func(co *tinyio.Co) error {
-						started++
+						begun++
 						defer func() { cleaned++ }()
 						return f(co)
 					})
 				}
-				semaphore := tinyio.NewSemaphore(1)
+				sleeps := func(co *tinyio.Co) error { return co.Sleep(time.Hour) }
 				r := tinyio.Start(background, l, counted(func(co *tinyio.Co) error {
-					locked := func() *tinyio.Coro[tinyio.Void] {
-						return counted(func(co *tinyio.Co) error {
-							if err := semaphore.Acquire(co); err != nil {
-								return err
-							}
-							defer semaphore.Release()
-							return co.Sleep(time.Second)
-						})
-					}
-					if err := co.Spawn(locked(), locked()); err != nil {
+					if _, err := tinyio.Timeout(co, counted(sleeps), time.Second); !errors.Is(err, tinyio.ErrTimeout) {
 						return err
 					}
-					if _, err := tinyio.Timeout(co, counted(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }), time.Second); !errors.Is(err, tinyio.ErrTimeout) {
-						return err
-					}
-					isolated := counted(func(co *tinyio.Co) error {
-						return co.Wait(counted(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }), failer(time.Second, errBoom))
-					})
-					tinyio.Isolate(co, isolated)
-					if err := co.Yield(); err != nil {
-						return err
-					}
-					return co.Shield(time.Minute, func(co *tinyio.Co) error {
-						return co.Wait(locked(), tinyio.RunInThread(func(context.Context) (int, error) { return 0, nil }))
-					})
+					return co.Shield(time.Minute, func(co *tinyio.Co) error { return co.Wait(counted(sleeps), counted(sleeps)) })
 				}))
-				steps := 0
 				left := make(chan any, 1)
 				go func() {
 					defer func() { left <- recover() }()
-					for p := range r.Steps() {
+					for range r.Steps() {
 						if steps++; steps == leave {
-							switch way {
-							case "panic":
-								panic("the host's own")
-							case "Goexit":
-								runtime.Goexit()
+							if leaveBy != nil {
+								leaveBy()
 							}
 							break
 						}
-						if p.Blocked && p.Deadline.IsZero() {
-							<-p.Wake
-						}
 					}
 				}()
-				p := <-left
-				if ended = steps < leave; ended {
-					if _, err := r.Result(); err != nil {
-						t.Errorf("the result is %v", err)
-					}
-					return
-				}
-				if (p == "the host's own") != (way == "panic") {
+				if p := <-left; (p == "the host's own") != (way == "panic" && steps == leave) {
 					t.Errorf("the range panics with %v", p)
 				}
-				if _, err := r.Result(); err == nil || !strings.Contains(err.Error(), "left") {
+				_, err := r.Result()
+				if more = steps == leave; more != (err != nil && strings.Contains(err.Error(), "left")) {
 					t.Errorf("the result is %v", err)
 				}
-				if started != cleaned || !semaphore.TryAcquire() {
-					t.Errorf("%d have started, %d have cleaned up", started, cleaned)
+				if begun != cleaned {
+					t.Errorf("%d have begun, %d have cleaned up", begun, cleaned)
 				}
 				for range r.Steps() {
 					t.Error("there are steps after the end")
@@ -247,9 +213,6 @@ func TestGuestLeftEarlyInEveryState(t *testing.T) {
 					t.Errorf("the loop then gives %d, %v", v, err)
 				}
 			})
-			if ended || t.Failed() {
-				break
-			}
 		}
 	}
 }

@@ -37,7 +37,7 @@ func TestThreadHasTheContextOfTheRun(t *testing.T) {
 	}
 }
 
-// R20: a thread does not block the loop, and its value, error, panic or Goexit comes out where it is awaited.
+// R20: a thread does not block the loop, and its value, error or panic comes out where it is awaited.
 func TestThreadComesOutWhereItIsAwaited(t *testing.T) {
 	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
