@@ -181,20 +181,22 @@ func (l *Loop) Stats() Stats {
 // Running tells whose turn it is on l, and since when; ok is false if it is nobody's: the loop waits, or does not run. It may be called
 // from any goroutine at any time, and answers at once, also while a coroutine blocks the loop: that is what it is for.
 //
-// Since is in real time. A loop takes the time of its turns only from the first call of Running on: for a turn that had begun
-// before, since is the time of that call. From then on each turn costs a look at the clock.
+// Since is in real time. A loop takes the time of its turns only from the first call of Running in the run on: for a turn that had begun
+// before, since is the time of that call. From then on, to the end of the run, each turn costs a look at the clock.
 func (l *Loop) Running() (name string, since time.Time, ok bool) {
 	k := &l.counters
-	if k.asked.Load() == nil {
+	asked := k.asked.Load()
+	if asked == nil {
 		now := time.Now()
-		k.asked.CompareAndSwap(nil, &now)
+		asked = &now
+		k.asked.CompareAndSwap(nil, asked)
 	}
 	// The time is written before the coroutine is: whoever sees a coroutine never sees the time of a turn before its own.
 	c := k.running.Load()
 	if c == nil {
 		return "", time.Time{}, false
 	}
-	return c.label(), k.asked.Load().Add(time.Duration(k.since.Load())), true
+	return c.label(), asked.Add(time.Duration(k.since.Load())), true
 }
 
 // beginTurn makes it the turn of c.
@@ -245,4 +247,6 @@ func (k *counters) reset() {
 	k.threads.Set(0)
 	k.timers.Set(0)
 	k.running.Set(nil)
+	k.asked.Store(nil) // the next run may be inside another testing/synctest bubble
+	k.since.Set(0)
 }

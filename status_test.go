@@ -441,3 +441,35 @@ func TestSnapshotThatWasGivenUpIsNotMade(t *testing.T) {
 		}
 	})
 }
+
+// The time of a turn is that of its own run, also if another run of the loop was in another bubble.
+func TestRunningIsOfItsOwnRun(t *testing.T) {
+	l := tinyio.NewLoop()
+	since := func() (at time.Time) {
+		tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+			for range 2 {
+				if err := co.Sleep(time.Second); err != nil {
+					return err
+				}
+				_, at, _ = l.Running()
+			}
+			return nil
+		}))
+		return at
+	}
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		for i := range 2 {
+			if got, want := since(), begun.Add(time.Duration(2*i+2)*time.Second); !got.Equal(want) {
+				t.Errorf("the turn began at %v, want %v", got, want)
+			}
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now().Add(24 * time.Hour)
+		time.Sleep(24 * time.Hour)
+		if got, want := since(), begun.Add(2*time.Second); !got.Equal(want) {
+			t.Errorf("in another bubble the turn began at %v, want %v", got, want)
+		}
+	})
+}
