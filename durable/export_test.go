@@ -15,3 +15,10 @@ func WithFiles(fs Files) Option { return func(o *options) { o.fs = fs } }
 
 // EncodeAndDecode is what becomes of an error when it is recorded.
 func EncodeAndDecode(err error) error { return encodeError(err, nil).decode(nil) }
+
+// Unregister makes a program unknown.
+func Unregister(name string) {
+	programs.Lock()
+	defer programs.Unlock()
+	delete(programs.byName, name)
+}

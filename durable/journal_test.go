@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -606,5 +607,108 @@ func TestRetention(t *testing.T) {
 		}
 		recoverAll(t, j)
 		want(t, j, "live", 99*100/2)
+	})
+}
+
+// Whoever starts the same id at the same time has the same run.
+func TestStartAtTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		j := open(t, dir)
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				r, err := durable.Start[int, int](t.Context(), j, "test.steps", "one", 3)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if v, err := r.Result(t.Context()); v != 3 || err != nil {
+					t.Errorf("the result is %d, %v", v, err)
+				}
+			})
+		}
+		all.Wait()
+		closeJournal(t, j)
+		j = open(t, dir)
+		n := 0
+		for range j.Runs(t.Context()) {
+			n++
+		}
+		if n != 1 {
+			t.Errorf("there are %d runs", n)
+		}
+	})
+}
+
+// A run of a program that is not there is stopped, and the others go on.
+func TestAProgramThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		register := func() { do("test.gone", func(co *tinyio.Co) (int, error) { return 7, co.Sleep(time.Hour) }) }
+		register()
+		dir := t.TempDir()
+		j := open(t, dir)
+		start[int](t, j, "test.gone", "gone", struct{}{})
+		start[int](t, j, "test.steps", "there", 3)
+		synctest.Wait()
+		closeJournal(t, j)
+		durable.Unregister("test.gone")
+		j = open(t, dir)
+		if err := j.Recover(t.Context()); err == nil || !strings.Contains(err.Error(), `run "gone" cannot go on: durable: no program "test.gone" is registered`) {
+			t.Errorf("the error is %v", err)
+		}
+		if s := infoOf(t, j, "gone").State; s != durable.Stopped {
+			t.Errorf("the state is %s", s)
+		}
+		want(t, j, "there", 3)
+		register()
+		recoverAll(t, j)
+		want(t, j, "gone", 7)
+		durable.Unregister("test.gone") // for -count
+	})
+}
+
+// A signal that comes while the run is being brought to where it was, or has a result in the same batch, is not lost.
+func TestSignalsAmongResults(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir)
+	start[int](t, j, "test.tally", "t", 50)
+	var all sync.WaitGroup
+	for i := range 50 {
+		all.Go(func() {
+			if err := durable.Signal(t.Context(), j, "t", "number", i); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	want(t, j, "t", 50*49/2)
+	closeJournal(t, j)
+	j = open(t, dir)
+	var history bytes.Buffer
+	if err := j.Export(t.Context(), "t", &history); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.Verify(&history); err != nil {
+		t.Error(err)
+	}
+}
+
+func init() {
+	durable.Register("test.tally", func(n int) *tinyio.Coro[int] {
+		return tinyio.New(func(co *tinyio.Co) (int, error) {
+			sum := 0
+			for range n {
+				v, err := durable.Receive[int](co, "number")
+				if err != nil {
+					return 0, err
+				}
+				if v, err = value(co, fmt.Sprint("number ", v), v); err != nil {
+					return 0, err
+				}
+				sum += v
+			}
+			return sum, nil
+		})
 	})
 }

@@ -335,9 +335,15 @@ func (p *player) Observe(n hook.Note) {
 
 // follow does what happened at the beginning of the turn.
 func (p *player) follow() {
-	for len(p.events) > 0 && p.events[0].Turn <= p.turn {
+	defer func() {
+		if p.lost != nil { // the program need not be idle ever again
+			p.over = true
+			p.cancel(p.lost)
+		}
+	}()
+	for len(p.events) > 0 && p.events[0].Turn <= p.turn && p.lost == nil {
 		if p.last = p.turn; p.events[0].Turn < p.turn {
-			p.stop(p.expected(), "a program that has gone on")
+			p.diverge(p.expected(), "a program that has gone on")
 			return
 		}
 		if p.events[0].Idle {
@@ -353,15 +359,8 @@ func (p *player) follow() {
 		}
 	}
 	if len(p.events) == 0 && p.turn-p.last >= runOn {
-		p.stop("the end of the program", "a program that goes on")
+		p.diverge("the end of the program", "a program that goes on")
 	}
-}
-
-// stop is diverge while coroutines are ready.
-func (p *player) stop(expected, found string) {
-	p.diverge(expected, found)
-	p.over = true
-	p.cancel(p.lost)
 }
 
 // interrupt ends the context of the run while coroutines are ready, and returns when the loop has been told, so that it finds out when it did.

@@ -187,11 +187,29 @@ func TestReplayOfAnInterruptedRun(t *testing.T) {
 }
 
 func TestReplayOfAnotherProgram(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "tape")
 	call := func(name string) *tinyio.Coro[int] {
 		return tinyio.RunInThread(func(context.Context) (int, error) { return 1, nil }).Named(name)
 	}
-	if _, err := tinyio.Run(t.Context(), call("a"), durable.Record(file)); err != nil {
+	// One in which the thread comes back when nobody is ready, and one in which it comes back while others are.
+	replayOthers(t, call, call("a"))
+	replayOthers(t, call, tinyio.New(func(co *tinyio.Co) (int, error) {
+		a := call("a")
+		if err := co.Spawn(a); err != nil {
+			return 0, err
+		}
+		for !a.Finished() {
+			if err := co.Yield(); err != nil {
+				return 0, err
+			}
+		}
+		return a.Await(co)
+	}))
+}
+
+// replayOthers records a program, and replays others.
+func replayOthers(t *testing.T, call func(name string) *tinyio.Coro[int], recorded *tinyio.Coro[int]) {
+	file := filepath.Join(t.TempDir(), "tape")
+	if _, err := tinyio.Run(t.Context(), recorded, durable.Record(file)); err != nil {
 		t.Fatal(err)
 	}
 	for name, program := range map[string]*tinyio.Coro[int]{
@@ -200,6 +218,13 @@ func TestReplayOfAnotherProgram(t *testing.T) {
 		"no thread":      tinyio.New(func(co *tinyio.Co) (int, error) { return 0, nil }),
 		"a callback": tinyio.FromCallback(func(done func(int, error)) func(error) {
 			return func(cause error) { done(0, cause) }
+		}),
+		"no pause": tinyio.New(func(co *tinyio.Co) (int, error) {
+			for {
+				if err := co.Yield(); err != nil {
+					return 0, err
+				}
+			}
 		}),
 		"two threads": tinyio.New(func(co *tinyio.Co) (int, error) {
 			if _, err := call("a").Await(co); err != nil {
