@@ -122,10 +122,12 @@ func (c *task) entryFrame() Frame {
 	return Frame{Coro: c.label(), Function: f.Name(), File: file, Line: line}
 }
 
-// internalFrame reports whether f is in the code of this package, its tests excepted, or in what runs below it.
+// internalFrame reports whether f is in the code of this package or of package durable, whose functions wait for others too, their tests
+// excepted, or in what runs below them.
 func internalFrame(f runtime.Frame) bool {
 	if rest, ok := strings.CutPrefix(f.File, sourceDir); ok {
-		return !strings.HasSuffix(rest, "_test.go") && (!strings.Contains(rest, "/") || strings.HasPrefix(rest, "internal/"))
+		dir := rest[:strings.LastIndex(rest, "/")+1]
+		return !strings.HasSuffix(rest, "_test.go") && (dir == "" || dir == "durable/" || strings.HasPrefix(dir, "internal/"))
 	}
 	return strings.HasPrefix(f.Function, "iter.") || strings.HasPrefix(f.Function, "runtime.")
 }
