@@ -17,7 +17,7 @@ func (j *Journal) countGarbage(bytes int64) {
 func (j *Journal) compactInBackground() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.closed || j.garbage < j.segment {
+	if j.closed || j.byHand || j.garbage < j.segment {
 		return
 	}
 	j.garbage = 0

@@ -13,6 +13,9 @@ func Directory(dir string) Files { return directory(dir) }
 // WithFiles has a journal keep its records in other files.
 func WithFiles(fs Files) Option { return func(o *options) { o.fs = fs } }
 
+// CompactByHand has a journal not compact itself.
+func CompactByHand() Option { return func(o *options) { o.byHand = true } }
+
 // EncodeAndDecode is what becomes of an error when it is recorded.
 func EncodeAndDecode(err error) error { return encodeError(err, nil).decode(nil) }
 

@@ -45,6 +45,7 @@ type options struct {
 	retained time.Duration
 	forever  bool
 	change   func(Info)
+	byHand   bool // it is compacted by Compact alone, in tests
 }
 
 // An Option sets how a [Journal] works.

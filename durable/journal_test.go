@@ -542,7 +542,7 @@ func TestCompactionKeepsWhatIsNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()
 		disk := newDisk(dir)
-		j := open(t, dir, durable.WithFiles(disk), durable.WithSegmentSize(2<<10))
+		j := open(t, dir, durable.WithFiles(disk), durable.WithSegmentSize(2<<10), durable.CompactByHand())
 		start[int](t, j, "test.steps", "live", 30)
 		for i := range 10 {
 			start[int](t, j, "test.steps", fmt.Sprint("ended ", i), 4)
