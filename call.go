@@ -146,6 +146,7 @@ func (k *call[T]) call() {
 		}
 		if p := recover(); p != nil {
 			k.err = threadPanic{newPanicError(p, debug.Stack())}
+			failing(k.co.c, k.err)
 		}
 	}()
 	setLabels(k.co.inherited())

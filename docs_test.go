@@ -25,6 +25,7 @@ import (
 //	                                              see examplesOf for where they are from
 //	<!-- source: path/of.go Name, Type.Method -->  Go code: declarations of another file of the project
 //	<!-- output: ExampleGather -->                text: the output of an Example, which go test checks
+//	<!-- file: path/of.txt -->                    text: a file of the project, which a test compares with what it shows
 //	<!-- program -->                              Go code: a program, which is run from the document as it stands
 //	<!-- output of the program -->                text: what the last program before it writes
 var updateDocs = flag.Bool("update-docs", false, "rewrite the code and the output in the documents")
@@ -271,6 +272,13 @@ func TestDocumentsShowCodeThatRuns(t *testing.T) {
 						t.Errorf("%s:%d: its examples have no output of %s", path, b.line+1, names)
 						continue
 					}
+				case b.language == "text" && kind == "file":
+					file, err := os.ReadFile(names)
+					if err != nil {
+						t.Errorf("%s:%d: %v", path, b.line+1, err)
+						continue
+					}
+					want = strings.TrimSpace(string(file))
 				case b.language == "text" && kind == "output of":
 					file, name, _ := strings.Cut(names, " ")
 					if want = readExamples(t, file).outputs[name]; want == "" {

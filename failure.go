@@ -46,8 +46,19 @@ func (c *task) failure() *failure {
 	if c.outcome == returned && c.err == nil {
 		return nil
 	}
-	return c.failed()
+	f := c.failed()
+	if f != nil && !f.panic { // a panic has said so where it was
+		failing(c, f.err)
+	}
+	return f
 }
+
+// failing is for debuggers, which can stop in it: see debug/tinyio.star. It is called once for each failure, while whoever waits for c
+// still does: when the function of c has returned an error, and when it panics, by the panic itself, so that the stack has what led to
+// it. In a deadlock, which is nobody's failure, c is nil.
+//
+//go:noinline
+func failing(c *task, err error) {}
 
 // failed is failure for a coroutine that did not just end. One that is being stopped may say so in several ways.
 func (c *task) failed() *failure {
@@ -166,6 +177,7 @@ func (r *run) deadlocked() {
 	for _, s := range r.loop.Status() {
 		d.Waits = append(d.Waits, s.String())
 	}
+	failing(nil, d)
 	r.fail(r.root, failure{err: d})
 }
 

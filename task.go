@@ -191,6 +191,7 @@ func (c *task) caught() {
 	how := errExited
 	if p := recover(); p != nil {
 		how = threadPanic{newPanicError(p, debug.Stack())}
+		failing(c, how)
 	}
 	if c.state != running && !c.cold().callback.endAbruptly(how) { // a callback, whose done was called before
 		c.outcome = pending

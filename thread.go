@@ -38,6 +38,7 @@ func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), kept bool) {
 		if err == errExited {
 			if p := recover(); p != nil {
 				err = threadPanic{newPanicError(p, debug.Stack())}
+				failing(&c.c, err)
 			}
 		}
 		if kept {
