@@ -3,13 +3,13 @@ package main
 import (
 	"bufio"
 	"errors"
-	"io"
 	"net"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/tinyionet"
 )
 
 const (
@@ -21,12 +21,12 @@ const (
 
 var errTooLong = errors.New("the line is too long")
 
-// past is a deadline that has passed: it ends a read or a write that is under way.
+// past is a deadline that has passed: it ends the reads and writes of a client who is dropped.
 var past = time.Unix(1, 0)
 
 // A client is somebody who is connected. What is in the queue is still to be written.
 type client struct {
-	conn  net.Conn
+	conn  *tinyionet.Conn
 	in    *bufio.Reader
 	lines *tinyio.Queue[string]
 	name  string // once it is known
@@ -34,11 +34,11 @@ type client struct {
 	slow  bool   // because it did not take its lines
 }
 
-func newClient(conn net.Conn) *client {
-	if tcp, ok := conn.(*net.TCPConn); ok {
+func newClient(conn *tinyionet.Conn) *client {
+	if tcp, ok := conn.NetConn().(*net.TCPConn); ok {
 		tcp.SetWriteBuffer(buffer)
 	}
-	return &client{conn: conn, in: bufio.NewReaderSize(conn, maxLine), lines: tinyio.NewQueue[string](backlog)}
+	return &client{conn: conn, in: bufio.NewReaderSize(conn.NetConn(), maxLine), lines: tinyio.NewQueue[string](backlog)}
 }
 
 // say has a line written to the client, without waiting for that. A client who is too far behind is dropped: both of its
@@ -66,14 +66,11 @@ func (c *client) write(co *tinyio.Co) error {
 			if err != nil {
 				return err
 			}
-			var text strings.Builder
+			var text []byte
 			for ok := true; ok; line, ok = c.lines.TryGet() {
-				text.WriteString(line + "\n")
+				text = append(text, line+"\n"...)
 			}
-			_, err := tinyio.CallInterruptible(co, func() { c.conn.SetWriteDeadline(past) }, func() (int, error) {
-				return io.WriteString(c.conn, text.String())
-			})
-			if err != nil {
+			if _, err := c.conn.Write(co, text); err != nil {
 				c.hush() // it has gone, as its reader will find out, or is too slow
 				return co.Err()
 			}
@@ -84,8 +81,8 @@ func (c *client) write(co *tinyio.Co) error {
 
 // read returns the next line of the client, without what could do something to the terminals of others. Of a line that is too
 // long there is only the error, which is no reason to stop.
-func (c *client) read(co *tinyio.Co) (string, error) {
-	return tinyio.CallInterruptible(co, func() { c.conn.SetReadDeadline(past) }, func() (string, error) {
+func (c *client) read(co *tinyio.Co) (text string, err error) {
+	err = c.conn.ReadFunc(co, func() error {
 		line, err := c.in.ReadSlice('\n')
 		if err == bufio.ErrBufferFull {
 			for err == bufio.ErrBufferFull {
@@ -94,10 +91,12 @@ func (c *client) read(co *tinyio.Co) (string, error) {
 			if err == nil {
 				err = errTooLong
 			}
-			return "", err
+			return err
 		}
-		return strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(string(line), "\uFFFD"))), err
+		text = strings.TrimSpace(strings.Map(printable, strings.ToValidUTF8(string(line), "\uFFFD")))
+		return err
 	})
+	return text, err
 }
 
 // printable drops what is not printable.

@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/tinyionet"
 )
 
 func main() {
@@ -57,7 +58,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // serve serves those who connect until ctx is done. Then everybody is told so, and serve returns nil when they have gone.
 func (s *server) serve(ctx context.Context, l net.Listener, opts ...tinyio.Option) error {
-	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error { return s.accept(co, l) }).Named("accept"), opts...)
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		return tinyionet.Serve(co, l, s.session, tinyionet.WithErrors(s.report))
+	}).Named("accept"), opts...)
 	if ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) { // and nothing had failed before
 		return nil
 	}

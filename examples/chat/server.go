@@ -4,21 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/tinyionet"
 )
 
 const (
-	patience = 30 * time.Second       // with those who do not say who they are
-	respite  = 500 * time.Millisecond // when there are too many connections for the system
-	maxName  = 20                     // letters
+	patience = 30 * time.Second // with those who do not say who they are
+	maxName  = 20               // letters
 )
 
 // A server is what its sessions share. They are coroutines of one loop, so it needs no lock, and everybody is told
@@ -43,45 +41,18 @@ func newServer(places int, log *log.Logger) *server {
 	}
 }
 
-// accept starts a session for each connection.
-func (s *server) accept(co *tinyio.Co, l net.Listener) error {
-	defer l.Close()
-	for {
-		conn, err := tinyio.CallInterruptible(co, func() { l.Close() }, l.Accept)
-		switch {
-		case co.Err() != nil:
-			if err == nil {
-				conn.Close() // it came at the last moment
-			}
-			return co.Err()
-		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ECONNABORTED):
-			s.log.Print(err)
-			if err := co.Sleep(respite); err != nil {
-				return err
-			}
-		case err != nil:
-			return err
-		default:
-			co.Go(func(co *tinyio.Co) error { return s.guard(co, conn) })
-		}
-	}
-}
-
-// guard runs the session of a connection by itself: whatever goes wrong in it, a panic too, ends no other.
-func (s *server) guard(co *tinyio.Co, conn net.Conn) error {
-	defer conn.Close()
-	session := tinyio.Do(func(co *tinyio.Co) error {
-		return s.session(co, newClient(conn))
-	}).Named(conn.RemoteAddr().String())
-	_, err := tinyio.Isolate(co, session)
-	if err != nil && !errors.Is(err, tinyio.ErrCancelled) {
+// report writes down what goes wrong on a connection, or with the listener, and ends nothing.
+func (s *server) report(conn *tinyionet.Conn, err error) {
+	if conn == nil {
+		s.log.Print(err)
+	} else {
 		s.log.Printf("%v: %+v", conn.RemoteAddr(), err)
 	}
-	return co.Err()
 }
 
 // session is what happens on a connection, from the first line to the last.
-func (s *server) session(co *tinyio.Co, c *client) error {
+func (s *server) session(co *tinyio.Co, conn *tinyionet.Conn) error {
+	c := newClient(conn)
 	writer := co.Go(c.write)
 	defer co.Shield(grace, func(co *tinyio.Co) error {
 		c.hush() // so the writer ends when it has written all that there is

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/tinyionet"
 
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
 	"github.com/tinyio-go/tinyio/examples/kv/internal/web"
@@ -24,6 +24,7 @@ func Serve(ctx context.Context, l net.Listener, t *table.Table, log table.Log) e
 	main := tinyio.Do(func(co *tinyio.Co) error {
 		return serve(co, ctx.Done(), l, s)
 	}).Named("server")
+	defer s.door.end()
 	// ctx is not for the loop, because that would stop at once, and the requests in flight with it.
 	if _, err := tinyio.RunOn(context.Background(), s.loop, main); !errors.Is(err, errStopped) {
 		return err
@@ -31,10 +32,12 @@ func Serve(ctx context.Context, l net.Listener, t *table.Table, log table.Log) e
 	return nil
 }
 
-// serve is the life of a server.
+// serve is the life of a server. If the loop stops for another reason than that it is told to, whoever waits for something in the store is told by
+// that, and gets an answer.
 func serve(co *tinyio.Co, stop <-chan struct{}, l net.Listener, s *Store) error {
 	server := web.NewServer(s)
-	if err := co.Spawn(s.main(), listen(server, l)); err != nil {
+	listen := tinyio.Do(func(co *tinyio.Co) error { return tinyionet.ServeHTTP(co, server, l, web.FailGrace) })
+	if err := co.Spawn(s.main(), listen.Named("listen")); err != nil {
 		return err
 	}
 	if _, _, err := tinyio.Recv(co, stop); err != nil {
@@ -45,23 +48,4 @@ func serve(co *tinyio.Co, stop <-chan struct{}, l net.Listener, s *Store) error 
 		return err
 	}
 	return errStopped
-}
-
-// listen serves HTTP until the server is shut down. If the loop stops for another reason, it shuts the server down itself: whoever
-// waits for something in the store is told by that that it is stopping, and gets an answer.
-func listen(server *http.Server, l net.Listener) *tinyio.Coro[tinyio.Void] {
-	return tinyio.RunInThread(func(ctx context.Context) (none tinyio.Void, err error) {
-		served := make(chan error, 1)
-		go func() { served <- server.Serve(l) }()
-		select {
-		case err = <-served:
-		case <-ctx.Done():
-			err = web.ShutDown(context.WithoutCancel(ctx), server, web.FailGrace)
-			<-served
-		}
-		if err == http.ErrServerClosed {
-			err = nil
-		}
-		return none, err
-	}).Named("listen")
 }

@@ -16,6 +16,7 @@ import (
 // The methods with a capital letter are for other goroutines. They submit coroutines to the loop, which do the work.
 type Store struct {
 	loop     *tinyio.Loop
+	door     *door
 	log      table.Log
 	table    *table.Table
 	pending  *tinyio.Queue[*write]
@@ -26,8 +27,10 @@ type Store struct {
 
 // NewStore returns a store that nobody runs yet.
 func NewStore(t *table.Table, log table.Log) *Store {
+	d := newDoor()
 	return &Store{
-		loop:     tinyio.NewLoop(),
+		loop:     tinyio.NewLoop(tinyio.WithClock(d)),
+		door:     d,
 		log:      log,
 		table:    t,
 		pending:  tinyio.NewQueue[*write](table.MaxBatch),
@@ -65,9 +68,12 @@ func onLoop[T any](ctx context.Context, s *Store, name string, fn func(co *tinyi
 	return a.value, err
 }
 
-// Get implements [web.Store].
-func (s *Store) Get(ctx context.Context, key string) (table.Change, error) {
-	return onLoop(ctx, s, "get", func(co *tinyio.Co) (table.Change, error) { return s.table.Get(key) })
+// Get implements [web.Store]. It waits for nothing, and so does not need a coroutine.
+func (s *Store) Get(ctx context.Context, key string) (item table.Change, err error) {
+	if stopping := s.door.look(s.loop, func() { item, err = s.table.Get(key) }); stopping != nil {
+		return item, stopping
+	}
+	return item, err
 }
 
 // Write implements [web.Store].
