@@ -400,3 +400,29 @@ func TestDaemonThatWaitsForWhatAnotherIsolates(t *testing.T) {
 		}
 	}
 }
+
+// R27, R31: a daemon that is posted is one no more, also if that is the last that happens before only daemons are left.
+func TestDaemonThatIsPostedLast(t *testing.T) {
+	noLeaks(t)
+	for _, yields := range []bool{false, true} {
+		l := tinyio.NewLoop(tinyio.WithVirtualTime())
+		var ended error = errBoom
+		_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+			d := tinyio.Do(func(co *tinyio.Co) error { ended = co.Sleep(time.Second); return ended })
+			other := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
+			if err := co.SpawnDaemon(d, other); err != nil {
+				return err
+			}
+			if err := l.Post(d); err != nil {
+				return err
+			}
+			if yields {
+				return co.Yield()
+			}
+			return nil
+		}))
+		if err != nil || ended != nil {
+			t.Errorf("Run returns %v; the sleep of what was posted has ended with %v", err, ended)
+		}
+	}
+}

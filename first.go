@@ -28,7 +28,7 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	tries := make([]*Coro[T], len(cs))
 	scopes := make([]scope, len(cs))
 	for i, c := range cs {
-		if t := &c.c; t.state == fresh && t.scope == nil && t.claim(r.loop) == nil {
+		if t := &c.c; t.claim(r.loop) == nil && t.state == fresh && t.scope == nil {
 			tries[i] = c
 		} else { // it has been started, or is listed before
 			tries[i] = awaiting(c)

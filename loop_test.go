@@ -210,6 +210,7 @@ func TestTwoLoopsWantTheSameCoroutine(t *testing.T) {
 			return err
 		},
 		func(co *tinyio.Co, c *tinyio.Coro[int]) error { _, err := tinyio.Isolate(co, c); return err },
+		func(co *tinyio.Co, c *tinyio.Coro[int]) error { _, err := tinyio.First(co, c); return err },
 	}
 	for i := range 20 {
 		way := ways[i%len(ways)]

@@ -112,8 +112,26 @@ func (r *run) lost(s *scope) {
 		}
 		s.main = nil // which whoever keeps another member of s would keep
 	case s.live == s.daemons && s.crash == nil:
-		r.stopScope(s, &reason{err: &CancelledError{Cause: errDaemonsOnly}})
-		r.endWaits()
+		if s == r.root && r.deferred.n > 0 { // what has been posted may make one of them more than a daemon
+			r.deferred.push(daemonsOnly{})
+			return
+		}
+		r.stopDaemons(s)
+	}
+}
+
+// stopDaemons stops the members of s, which are daemons.
+func (r *run) stopDaemons(s *scope) {
+	r.stopScope(s, &reason{err: &CancelledError{Cause: errDaemonsOnly}})
+	r.endWaits()
+}
+
+// daemonsOnly stops the daemons of a run if nothing else is left.
+type daemonsOnly struct{}
+
+func (daemonsOnly) do(r *run) {
+	if s := r.root; s.live > 0 && s.live == s.daemons && s.crash == nil {
+		r.stopDaemons(s)
 	}
 }
 
