@@ -93,6 +93,8 @@ func examplesOf(document string) string {
 		return filepath.Join("durable", "example_test.go")
 	case "recipes.md":
 		return "recipes_test.go"
+	case "network.md":
+		return filepath.Join("tinyionet", "example_test.go")
 	case "looking-in.md":
 		return filepath.Join("debug", "example_test.go")
 	}
