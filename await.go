@@ -18,7 +18,7 @@ func (c *task) check(op string, a Awaitable) error {
 		panic("tinyio: " + op + ": a coroutine is nil or zero, in " + c.describe() + "; make it with New before it is awaited")
 	}
 	if l := t.loop.Load(); l != nil && l != c.loop.Load() && !t.finished.Load() {
-		return &foreignError{t.describe()}
+		return foreign(t)
 	}
 	return nil
 }

@@ -151,7 +151,7 @@ func (k *call[T]) call() {
 	}()
 	setLabels(k.co.inherited())
 	if k.shielded {
-		defer k.co.c.loop.Load().shielded.enter(k.co.c)()
+		defer k.co.c.loop.Load().shielded.enter(k.co.c, (*threadContext)(k.co))()
 	}
 	k.value, k.err = k.fn((*threadContext)(k.co))
 	returned = true

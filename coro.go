@@ -80,8 +80,8 @@ func (c *task) isYetToBegin() bool {
 // of ready coroutines. Await always suspends, for a turn if c has finished already.
 //
 // The error is, most of the time, that of the coroutine that awaits: it has been cancelled or halted meanwhile. For an error
-// of c cancels everybody in its crash domain, so that hardly anybody is left to be told. Those who are get it as c returned
-// it: who awaits a coroutine that failed in an earlier run, or inside an [Isolate], or from inside a [Co.Shield]. If c waits
+// of c cancels everybody in its crash domain, so that hardly anybody is left to be told. Those who are get it as an
+// [*Error] with the chain of c, for [errors.Is] and [errors.As]: who awaits a coroutine that failed in an earlier run, or inside an [Isolate], or from inside a [Co.Shield]. If c waits
 // for the caller, directly or not, Await returns a [*CycleError] instead of waiting. A coroutine that belongs to another
 // loop can be awaited once it has finished; before that, awaiting it is an error.
 func (c *Coro[T]) Await(co *Co) (T, error) {

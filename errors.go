@@ -218,17 +218,39 @@ func (e *Error) Format(s fmt.State, verb rune) {
 		return
 	}
 	io.WriteString(s, e.Error())
+	e.writeBelow(s)
+}
+
+// writeBelow writes all but the text of e.
+func (e *Error) writeBelow(w io.Writer) {
 	if len(e.Trace) > 0 {
-		io.WriteString(s, "\n\n")
-		writeTrace(s, e.Trace, e.cut)
+		io.WriteString(w, "\n\n")
+		writeTrace(w, e.Trace, e.cut)
 	}
-	writeState(s, e.State)
-	var inner *Error
-	if errors.As(e.Err, &inner) {
-		io.WriteString(s, "\nwhich came out of another run or domain:\n\n")
-		writeTrace(s, inner.Trace, inner.cut)
-		writeState(s, inner.State)
+	writeState(w, e.State)
+	for _, inner := range tracedBelow(e.Err) {
+		text, _, _ := strings.Cut(inner.Error(), "\n")
+		fmt.Fprintf(w, "\nwhere %q comes from:", text)
+		inner.writeBelow(w)
 	}
+}
+
+// tracedBelow returns the errors in the tree of err that have a trace of their own, without those below them.
+func tracedBelow(err error) (all []*Error) {
+	if e, ok := err.(*Error); ok {
+		return []*Error{e}
+	}
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		if inner := e.Unwrap(); inner != nil {
+			return tracedBelow(inner)
+		}
+	case interface{ Unwrap() []error }:
+		for _, inner := range e.Unwrap() {
+			all = append(all, tracedBelow(inner)...)
+		}
+	}
+	return all
 }
 
 // formatPlain formats err as fmt would format it if it had no Format method.
@@ -241,9 +263,17 @@ type plainError struct{ err error }
 func (p plainError) Error() string { return p.err.Error() }
 
 // A foreignError says that a coroutine belongs to another loop.
-type foreignError struct{ coro string }
+type foreignError struct {
+	coro      string
+	discarded bool // its run was
+}
+
+func foreign(c *task) error { return &foreignError{c.describe(), c.loop.Load() == noLoop} }
 
 func (e *foreignError) Error() string {
+	if e.discarded {
+		return "tinyio: coroutine " + e.coro + " never finishes, because its run was discarded; make another one"
+	}
 	return "tinyio: coroutine " + e.coro + " belongs to another loop and has not finished; await it on its own loop, " +
 		"or make another one for this loop"
 }

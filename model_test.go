@@ -804,8 +804,12 @@ func (m *model) spare(d *domain, r *stopReason) {
 			}
 		}
 	}
+	var left []*domain
 	for _, a := range d.all() {
 		if to, from := home[a], a.domain; to != nil && (from == d || home[from.owner] == nil) {
+			if !slices.Contains(left, from) {
+				left = append(left, from)
+			}
 			from.members = without(from.members, a)
 			a.pending = slices.DeleteFunc(slices.Clone(a.pending), func(s *stopReason) bool { return s == r })
 			if from.first == a {
@@ -813,8 +817,10 @@ func (m *model) spare(d *domain, r *stopReason) {
 			}
 			a.domain = to
 			to.members = append(to.members, a)
-			m.lost(from)
 		}
+	}
+	for _, from := range left {
+		m.lost(from)
 	}
 }
 
@@ -1415,12 +1421,13 @@ func (h modelHand) WaitEventFor(e, d int) (bool, error) {
 	return !w.outOfTime, err
 }
 
-// servedAtOnce gives the others a turn if the actor has been served at once too often in this one.
-func (h modelHand) servedAtOnce() {
+// letOthers gives the others a turn before the actor is served at once, if that has happened too often in this one.
+func (h modelHand) letOthers() error {
 	m := h.a.m
 	if m.served++; m.served == m.maxServed {
-		_ = h.a.turnOver(h.c)
+		return h.a.turnOver(h.c)
 	}
+	return nil
 }
 
 // Acquire does not suspend if there are permits enough and nobody waits. Permits that were granted to somebody who is stopped before its
@@ -1431,8 +1438,12 @@ func (h modelHand) Acquire(s, n int) error {
 	}
 	sem := &h.a.m.semaphores[s]
 	if len(sem.line) == 0 && sem.free >= n {
+		if err := h.letOthers(); err != nil {
+			return err
+		}
+	}
+	if len(sem.line) == 0 && sem.free >= n {
 		sem.free -= n
-		h.servedAtOnce()
 		return nil
 	}
 	w := &modelWait{line: &sem.line, value: n}
@@ -1487,9 +1498,13 @@ func (h modelHand) Put(q, v int) error {
 		return err
 	}
 	qu := &h.a.m.queues[q]
+	if !qu.closed && (len(qu.getters) > 0 || len(qu.values) < qu.capacity) {
+		if err := h.letOthers(); err != nil {
+			return err
+		}
+	}
 	switch {
 	case h.TryPut(q, v):
-		h.servedAtOnce()
 		return nil
 	case qu.closed:
 		return h.closed()
@@ -1504,8 +1519,12 @@ func (h modelHand) Get(q int) (int, error) {
 		return 0, err
 	}
 	qu := &h.a.m.queues[q]
+	if len(qu.values) > 0 || len(qu.putters) > 0 {
+		if err := h.letOthers(); err != nil {
+			return 0, err
+		}
+	}
 	if v, ok := h.TryGet(q); ok {
-		h.servedAtOnce()
 		return v, nil
 	}
 	if qu.closed {

@@ -51,12 +51,16 @@ const (
 // running. With an error, v was not put: the coroutine was cancelled or halted before there was room, or the queue is closed, [ErrClosed]. If the coroutine is
 // stopped when v has been put already, Put returns nil, and the next suspension tells.
 func (q *Queue[T]) Put(co *Co, v T) error {
-	err := q.enter(co, "Queue.Put")
-	switch {
-	case err != nil:
+	if err := q.enter(co, "Queue.Put"); err != nil {
 		return err
+	}
+	if q.takes() {
+		if err := co.letOthers(); err != nil {
+			return err
+		}
+	}
+	switch {
 	case q.put(v):
-		co.servedAtOnce()
 		return nil
 	case q.closed:
 		return co.yieldThen(ErrClosed)
@@ -100,8 +104,12 @@ func (q *Queue[T]) getFor(co *Co, op string, d time.Duration, limited bool) (v T
 	if err := q.enter(co, op); err != nil {
 		return v, false, err
 	}
+	if q.values.n > 0 || q.putters.head != nil {
+		if err := co.letOthers(); err != nil {
+			return v, false, err
+		}
+	}
 	if v, ok := q.get(); ok {
-		co.servedAtOnce()
 		return v, true, nil
 	}
 	if q.closed {
@@ -176,6 +184,11 @@ func (q *Queue[T]) All(co *Co) iter.Seq2[T, error] {
 			}
 		}
 	}
+}
+
+// takes reports that a value can be put without waiting.
+func (q *Queue[T]) takes() bool {
+	return !q.closed && (q.getters.head != nil || q.values.n < q.capacity)
 }
 
 // put puts v if nobody has to wait for that.
@@ -261,6 +274,9 @@ func (r *ring[T]) resize(n int) {
 	copy(values[copy(values, r.buffer[r.first:min(r.first+r.n, len(r.buffer))]):], r.buffer[:max(0, r.first+r.n-len(r.buffer))])
 	r.buffer, r.first = values, 0
 }
+
+// front is the value that pop takes next. There is one.
+func (r *ring[T]) front() T { return r.buffer[r.first] }
 
 func (r *ring[T]) pop() (v T) {
 	var zero T

@@ -367,6 +367,7 @@ func (r *run) finishTurn() {
 func (r *run) settle(c *task) {
 	if c != nil {
 		r.takeIn()
+		r.startPosted()
 		r.afterTurn(c)
 	}
 	if r.watched || stepped != nil {

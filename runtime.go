@@ -137,14 +137,19 @@ func (r *run) abandon() {
 
 // Discard ends the run between two steps without letting it act: for a host on which the run goes on elsewhere, from what it has recorded.
 // Nobody hears of anything: every coroutine is unwound where it waits, as if it had called [runtime.Goexit], those that were started last
-// first. Its deferred functions run, and the first thing in them that could suspend or start something unwinds that function too, in a
+// first, and those inside an [Isolate] or a [First] before whoever waits for that. Its deferred functions run, and the first thing in them that could suspend or start something unwinds that function too, in a
 // Shield as well. Contexts are done, and what is in [Submit] returns [ErrAbandoned]. Discard waits for no thread and no callback: what comes back from
 // them is dropped. Coroutines that have not finished never do. Then Steps ends, and Result returns ErrAbandoned. If the run has ended,
 // Discard does nothing.
 //
 // Discard must be called where the range over Steps happens, or before it. It panics if it is called in a step. If a deferred function panics, so
 // does Discard, with that [*PanicError], when everything is unwound.
-func (r *Runtime[T]) Discard() { r.run.discard() }
+func (r *Runtime[T]) Discard() {
+	if r == nil || r.run == nil {
+		panic("tinyio: Discard: the Runtime is nil or zero; make one with Start")
+	}
+	r.run.discard()
+}
 
 // ErrAbandoned is the result of a run whose host left it early, or discarded it.
 var ErrAbandoned = errors.New("tinyio: the host left the run before it had ended")

@@ -17,6 +17,8 @@ type scope struct {
 	daemons  int     // how many of them are daemons
 	crash    *reason // why its members are being stopped, if it has crashed
 	stopping *reason // for what its members were cancelled last
+	idle     *reason // for what its daemons were stopped because nothing else was left
+	joined   bool    // somebody has joined since
 }
 
 // parent is the scope around s; nil of that of a run.
@@ -52,6 +54,7 @@ func (s *scope) add(c *task) {
 	}
 	s.last = c
 	s.live++
+	s.joined = true
 	if c.daemon {
 		s.daemons++
 	}
@@ -111,7 +114,7 @@ func (r *run) lost(s *scope) {
 			r.scopeEnded(s)
 		}
 		s.main = nil // which whoever keeps another member of s would keep
-	case s.live == s.daemons && s.crash == nil:
+	case s.live == s.daemons && s.crash == nil && (s.idle == nil || s.joined):
 		if s == r.root && r.deferred.n > 0 { // what has been posted may make one of them more than a daemon
 			r.deferred.push(daemonsOnly{})
 			return
@@ -122,7 +125,10 @@ func (r *run) lost(s *scope) {
 
 // stopDaemons stops the members of s, which are daemons.
 func (r *run) stopDaemons(s *scope) {
-	r.stopScope(s, &reason{err: &CancelledError{Cause: errDaemonsOnly}})
+	if s.joined = false; s.idle == nil {
+		s.idle = &reason{err: &CancelledError{Cause: errDaemonsOnly}}
+	}
+	r.stopScope(s, s.idle)
 	r.endWaits()
 }
 
@@ -219,10 +225,17 @@ func (r *run) spare(s *scope, why *reason) {
 			add(m, to)
 		}
 	}
+	var left []*scope // that have lost members: looked at when all have moved, or those yet to move could be taken for daemons alone
 	for _, m := range slices.Collect(s.members) {
 		if to := home[m]; to != nil && (m.scope == s || home[m.scope.owner] == nil) {
+			if from := m.scope; !slices.Contains(left, from) {
+				left = append(left, from)
+			}
 			r.moveTo(m, to, why)
 		}
+	}
+	for _, from := range left {
+		r.lost(from)
 	}
 }
 
@@ -263,5 +276,4 @@ func (r *run) moveTo(c *task, to *scope, why *reason) {
 		to = to.parent()
 	}
 	to.add(c)
-	r.lost(from)
 }

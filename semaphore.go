@@ -21,6 +21,7 @@ func NewSemaphore(n int) *Semaphore {
 // Acquire takes a permit. It suspends if there is none; and every 64th time in one turn that an Acquire, a Put or a Get does not have
 // to wait. Those who wait are served in order. With an error, no permit was taken.
 func (s *Semaphore) Acquire(co *Co) error {
+	s.checkN("Acquire", 1)
 	return s.permits.acquire(co, "Semaphore.Acquire", 1, s.n)
 }
 
@@ -50,6 +51,7 @@ func (s *Semaphore) TryAcquire() bool {
 
 // Release gives a permit back, from any coroutine of the loop. It does not suspend. It panics if none is out.
 func (s *Semaphore) Release() {
+	s.checkN("Release", 1)
 	if s.permits.taken == 0 {
 		panic("tinyio: Semaphore.Release: no permit is out; call Release once for each Acquire that returned nil")
 	}
@@ -72,13 +74,26 @@ type Lock struct{ permits permits }
 
 // Acquire takes the lock. It suspends if it is taken; and every 64th time in one turn that an Acquire, a Put or a Get does not have to
 // wait. Those who wait are served in order. With an error, it was not taken.
-func (l *Lock) Acquire(co *Co) error { return l.permits.acquire(co, "Lock.Acquire", 1, 1) }
+func (l *Lock) Acquire(co *Co) error {
+	l.check("Acquire")
+	return l.permits.acquire(co, "Lock.Acquire", 1, 1)
+}
+
+func (l *Lock) check(op string) {
+	if l == nil {
+		panic("tinyio: Lock." + op + ": the Lock is nil; use a pointer to a zero Lock")
+	}
+}
 
 // TryAcquire takes the lock if it is free. It does not suspend.
-func (l *Lock) TryAcquire() bool { return l.permits.tryAcquire(1, 1) }
+func (l *Lock) TryAcquire() bool {
+	l.check("TryAcquire")
+	return l.permits.tryAcquire(1, 1)
+}
 
 // Release frees the lock, from any coroutine of the loop. It does not suspend. It panics if the lock is free.
 func (l *Lock) Release() {
+	l.check("Release")
 	if l.permits.taken == 0 {
 		panic("tinyio: Lock.Release: the lock is free; call Release once for each Acquire that returned nil")
 	}
@@ -92,8 +107,11 @@ type permits struct {
 	waiters waitList
 }
 
+// hasFree reports that n permits are there for somebody who has not waited.
+func (p *permits) hasFree(n, limit int) bool { return p.waiters.head == nil && p.taken+n <= limit }
+
 func (p *permits) tryAcquire(n, limit int) bool {
-	if p.waiters.head != nil || p.taken+n > limit {
+	if !p.hasFree(n, limit) {
 		return false
 	}
 	p.taken += n
@@ -101,18 +119,19 @@ func (p *permits) tryAcquire(n, limit int) bool {
 }
 
 func (p *permits) acquire(co *Co, op string, n, limit int) error {
-	if limit == 0 {
-		panic("tinyio: " + op + ": it is zero, so there is nothing to acquire; make it with its New function")
-	}
 	co.enter(op)
 	if err := co.refused(); err != nil {
 		return err
 	}
 	if n == 0 {
-		return nil
+		return co.letOthers()
+	}
+	if p.hasFree(n, limit) {
+		if err := co.letOthers(); err != nil {
+			return err
+		}
 	}
 	if p.tryAcquire(n, limit) {
-		co.servedAtOnce()
 		return nil
 	}
 	return p.wait(co, n, limit)

@@ -283,8 +283,8 @@ func TestEvery64thWaitThatIsServedIsATurn(t *testing.T) {
 	}
 }
 
-// What was served stands also if the coroutine is stopped in the turn that the others have then.
-func TestEvery64thWaitThatIsServedStands(t *testing.T) {
+// The turn of the others comes before the 64th is served: a coroutine that is stopped in it has got nothing.
+func TestStoppedBeforeThe64thWaitIsServed(t *testing.T) {
 	noLeaks(t)
 	q := tinyio.NewQueue[int](100)
 	var results []error
@@ -297,7 +297,84 @@ func TestEvery64thWaitThatIsServedStands(t *testing.T) {
 	err := virtually(func(co *tinyio.Co) error {
 		return co.Wait(busy, tinyio.Do(func(*tinyio.Co) error { return errBoom }))
 	})
-	if !errors.Is(err, errBoom) || len(results) != 66 || results[63] != nil || !errors.Is(results[64], tinyio.ErrCancelled) || q.Len() != 64 {
-		t.Errorf("%v; %d puts, of which the last two are %v; %d values are in the queue", err, len(results), results[64:], q.Len())
+	if !errors.Is(err, errBoom) || len(results) != 66 || results[62] != nil || !errors.Is(results[63], tinyio.ErrCancelled) || q.Len() != 63 {
+		t.Errorf("%v; %d puts, of which the last are %v; %d values are in the queue", err, len(results), results[62:], q.Len())
+	}
+}
+
+// In the turn that the others have before the 64th is served, what was free may go to them. Then it is waited for.
+func TestThe64thMayHaveToWait(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	s := tinyio.NewSemaphore(1)
+	begun := time.Time{}
+	succeed(t, func(co *tinyio.Co) error {
+		begun = co.Now()
+		return co.Wait(tinyio.Do(func(co *tinyio.Co) error {
+			for range 64 {
+				if err := s.Acquire(co); err != nil {
+					return err
+				}
+				s.Release()
+			}
+			log.add("the 64th after %v", co.Now().Sub(begun))
+			return nil
+		}), holderOf(&log, s, "other", 1, time.Second))
+	})
+	log.want(t, "other", "the 64th after 1s")
+	if !s.TryAcquire() {
+		t.Error("the permit is lost")
+	}
+}
+
+// A discard in that turn leaves everything as it was.
+func TestDiscardBeforeThe64thWaitIsServed(t *testing.T) {
+	noLeaks(t)
+	s := tinyio.NewSemaphore(100)
+	r := tinyio.Start(background, tinyio.NewLoop(tinyio.WithVirtualTime()), tinyio.Do(func(co *tinyio.Co) error {
+		for range 70 {
+			if err := s.Acquire(co); err != nil {
+				return err
+			}
+			defer s.Release()
+		}
+		return nil
+	}))
+	for range r.Steps() {
+		r.Discard()
+	}
+	for i := range 100 {
+		if !s.TryAcquire() {
+			t.Fatalf("only %d permits are back", i)
+		}
+	}
+}
+
+// AcquireN of nothing is served at once, and so is a turn now and then.
+func TestAcquireOfNothingIsATurnToo(t *testing.T) {
+	noLeaks(t)
+	s := tinyio.NewSemaphore(1)
+	others := 0
+	succeed(t, func(co *tinyio.Co) error {
+		return co.Wait(tinyio.Do(func(co *tinyio.Co) error {
+			for range 640 {
+				if err := s.AcquireN(co, 0); err != nil {
+					return err
+				}
+			}
+			others += 1000
+			return nil
+		}), tinyio.Do(func(co *tinyio.Co) error {
+			for others < 1000 {
+				others++
+				if err := co.Yield(); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+	})
+	if others != 1010 {
+		t.Errorf("the other one had %d turns", others-1000)
 	}
 }

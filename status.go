@@ -114,7 +114,7 @@ func (l *Loop) Snapshot(ctx context.Context) ([]Status, error) {
 	}
 	select {
 	case <-s.taken:
-		return s.all, nil
+		return s.all, s.err
 	case <-ctx.Done():
 		s.gone.Store(true)
 		return nil, context.Cause(ctx)
@@ -125,6 +125,7 @@ func (l *Loop) Snapshot(ctx context.Context) ([]Status, error) {
 type snapshot struct {
 	message
 	all   []Status
+	err   error
 	taken chan struct{}
 	gone  atomic.Bool // whoever asked: a loop that was stuck does not answer all who gave up
 }
@@ -135,7 +136,11 @@ func (s *snapshot) do(r *run) {
 	if s.gone.Load() {
 		return
 	}
-	s.all = r.loop.Status()
+	if why := r.root.crash; why != nil && why.discards {
+		s.err = ErrNotRunning
+	} else {
+		s.all = r.loop.Status()
+	}
 	close(s.taken)
 }
 

@@ -73,7 +73,10 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 		return context.Cause(ctx)
 	}
 	s := newSubmission(t, caller)
-	s.ctx, s.starter = ctx, l.shielded.current()
+	s.ctx = ctx
+	if l.stopping.Load() != nil {
+		s.starter = l.shielded.current()
+	}
 	if !l.inbox.post(&s.message) {
 		return ErrNotRunning
 	}
@@ -109,12 +112,14 @@ func (l *Loop) Post(cs ...Awaitable) error {
 			panic("tinyio: Post: a coroutine is nil or zero; make it with New")
 		}
 		if of := t.loop.Load(); of != nil && of != l && !t.finished.Load() {
-			return &foreignError{t.describe()}
+			return foreign(t)
 		}
 	}
-	p := &posting{cs: slices.Clone(cs), starter: l.shielded.current()}
-	if why := l.stopping.Load(); why != nil && p.starter == nil {
-		return why.err
+	p := &posting{cs: slices.Clone(cs)}
+	if why := l.stopping.Load(); why != nil {
+		if p.starter = l.shielded.current(); p.starter == nil {
+			return why.err
+		}
 	}
 	p.to = p
 	if !l.inbox.post(&p.message) {
@@ -143,7 +148,7 @@ func (p *posting) do(r *run) {
 			continue
 		}
 		if err := t.claim(r.loop); err != nil {
-			r.fail(r.root, failure{err: err})
+			r.deferred.push(failure{err: err})
 			continue
 		}
 		switch why := r.root.crash; {
@@ -151,8 +156,8 @@ func (p *posting) do(r *run) {
 			t.refuse(why.err)
 		case t.state == fresh:
 			t.side = nowhere
-			r.enrol(t, r.root, p.starter.ifProtected())
-			t.ctx.Store(r.values)
+			r.enrol(t, r.root, nil)
+			r.protect(t, p.starter)
 			r.makeReady(t)
 		case t.daemon && t.state != done:
 			t.daemon = false
@@ -207,7 +212,8 @@ func (s *submission) do(r *run) {
 		return
 	}
 	c.loop.Store(r.loop)
-	r.enrol(c, r.root, s.starter.ifProtected())
+	r.enrol(c, r.root, nil)
+	r.protect(c, s.starter)
 	c.ctx.Store(r.values.submitted(s.ctx))
 	c.one[0].line = &s.target.awaiters
 	c.state, c.wait, c.outcome = running, onTask, pending
@@ -217,6 +223,8 @@ func (s *submission) do(r *run) {
 // admit reports why l does not take s.
 func (s *submission) admit(r *run) error {
 	switch {
+	case r.root.crash != nil && r.root.crash.discards:
+		return ErrAbandoned
 	case r.live == 0: // the last coroutine has finished
 		return ErrNotRunning
 	case r.root.crash != nil && !s.starter.isProtected():
@@ -279,24 +287,43 @@ func (w *withdrawal) do(r *run) {
 	}
 }
 
+// startPosted starts what has been posted, before anything else is done that has been deferred: what a coroutine posts and then awaits
+// belongs to the run all the same.
+func (r *run) startPosted() {
+	for r.deferred.n > 0 {
+		p, ok := r.deferred.front().(*posting)
+		if !ok {
+			return
+		}
+		r.deferred.pop()
+		p.do(r)
+	}
+}
+
 // shieldedThreads are the threads of a loop whose coroutines are in a Shield: the coroutine by the goroutine. While a run is being
 // stopped, they alone may submit and post, and what they start is in the Shield too.
 type shieldedThreads struct{ coroutines sync.Map }
 
 // enter notes that the calling goroutine is a thread of c, which is in a Shield. The caller leaves in the end.
-func (s *shieldedThreads) enter(c *task) (leave func()) {
+func (s *shieldedThreads) enter(c *task, ctx *threadContext) (leave func()) {
 	g := stack.ID()
 	if g == 0 { // goroutines cannot be told apart here
 		return func() {}
 	}
-	s.coroutines.Store(g, c)
+	s.coroutines.Store(g, shieldedThread{c, ctx})
 	return func() { s.coroutines.Delete(g) }
 }
 
-// current is the coroutine of the calling thread, if that is in a Shield; nil otherwise.
+// A shieldedThread is a coroutine in a Shield and the context of its thread.
+type shieldedThread struct {
+	c   *task
+	ctx *threadContext
+}
+
+// current is the coroutine of the calling thread, if that is in a Shield which has not been stopped; nil otherwise.
 func (s *shieldedThreads) current() *task {
-	if c, ok := s.coroutines.Load(stack.ID()); ok {
-		return c.(*task)
+	if t, ok := s.coroutines.Load(stack.ID()); ok && t.(shieldedThread).ctx.Err() == nil {
+		return t.(shieldedThread).c
 	}
 	return nil
 }
@@ -306,12 +333,15 @@ func (c *task) isProtected() bool {
 	return c != nil && c.state != done && c.shield() != nil && !c.exposed()
 }
 
-// ifProtected is c, if it is protected.
-func (c *task) ifProtected() *task {
-	if c.isProtected() {
-		return c
+// protect puts c, which a shielded thread has started while the run is being stopped, into the Shield of the thread's coroutine.
+func (r *run) protect(c, starter *task) {
+	if r.root.crash == nil || !starter.isProtected() {
+		return
 	}
-	return nil
+	s := starter.shield()
+	c.co.shield, c.addCold().shield = s, s
+	s.add(c)
+	r.record(c, r.root.crash)
 }
 
 // calledFrom returns the place from which the function so many calls further up the stack was called, and whether that was on a

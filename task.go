@@ -212,7 +212,7 @@ func (c *task) claim(l *Loop) error {
 	if c.loop.CompareAndSwap(nil, l) || c.loop.Load() == l {
 		return nil
 	}
-	return &foreignError{c.describe()}
+	return foreign(c)
 }
 
 // bind is claim for one of several coroutines. Until it is started, unbind undoes it.

@@ -30,7 +30,7 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), kept bool) {
 	c.c.setLabels()
 	if c.c.base() != nil {
-		defer c.c.loop.Load().shielded.enter(&c.c)()
+		defer c.c.loop.Load().shielded.enter(&c.c, (*threadContext)(&c.c.co))()
 	}
 	var v T
 	err := errExited
@@ -387,11 +387,19 @@ func NewThreadPool(max int) *ThreadPool {
 // Acquire takes one of the places of the pool, for something else than a function of [RunInPool]. It suspends only if all are
 // taken; those who wait are served in order. With an error, no place was taken.
 func (p *ThreadPool) Acquire(co *Co) error {
+	p.check("Acquire")
 	return p.permits.acquire(co, "ThreadPool.Acquire", 1, p.max)
+}
+
+func (p *ThreadPool) check(op string) {
+	if p == nil || p.max == 0 {
+		panic("tinyio: ThreadPool." + op + ": the pool is nil or zero; make it with NewThreadPool")
+	}
 }
 
 // Release gives a place back that was acquired. It panics if none is taken.
 func (p *ThreadPool) Release() {
+	p.check("Release")
 	if p.permits.taken == 0 {
 		panic("tinyio: ThreadPool.Release: no place is taken; call Release once for each Acquire that returned nil")
 	}
@@ -404,8 +412,8 @@ func (p *ThreadPool) Release() {
 // A [Timeout] of the coroutine counts the wait too. To limit only the time that fn runs, take the place first: Acquire,
 // then Timeout of a RunInThread, then Release.
 func RunInPool[T any](p *ThreadPool, fn func(ctx context.Context) (T, error)) *Coro[T] {
-	if p == nil || fn == nil {
-		panic("tinyio: RunInPool: the pool or the function is nil; it needs both")
+	if p == nil || p.max == 0 || fn == nil {
+		panic("tinyio: RunInPool: the pool is nil or zero, or the function is nil; it needs both")
 	}
 	c := New(func(co *Co) (T, error) {
 		var zero T
@@ -422,8 +430,8 @@ func RunInPool[T any](p *ThreadPool, fn func(ctx context.Context) (T, error)) *C
 
 // MapInPool returns a coroutine that calls fn for each of xs through p and whose value is the results, in the order of xs.
 func MapInPool[T, R any](p *ThreadPool, xs []T, fn func(ctx context.Context, x T) (R, error)) *Coro[[]R] {
-	if p == nil || fn == nil {
-		panic("tinyio: MapInPool: the pool or the function is nil; it needs both")
+	if p == nil || p.max == 0 || fn == nil {
+		panic("tinyio: MapInPool: the pool is nil or zero, or the function is nil; it needs both")
 	}
 	entry := reflect.ValueOf(fn).Pointer()
 	c := New(func(co *Co) ([]R, error) {

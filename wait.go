@@ -113,13 +113,15 @@ func (co *Co) standIn(line *waitList, w waitKind) error {
 // many.
 var maxServed = 64 // a variable for the sake of tests
 
-// servedAtOnce is the end of a wait that has got what it wants without suspending.
-func (co *Co) servedAtOnce() {
+// letOthers comes before a wait that is going to be served at once. It gives the others their turn first, if that has happened too often in this
+// one. By then it may be that there is something to wait for.
+func (co *Co) letOthers() error {
 	r := co.c.run()
-	if r.served++; r.served == maxServed {
-		r.served = 0   // if nobody else is ready, Yield begins no other turn
-		_ = co.Yield() // what was got stands, whatever comes now
+	if r.served++; r.served < maxServed {
+		return nil
 	}
+	r.served = 0 // if nobody else is ready, Yield begins no other turn
+	return co.Yield()
 }
 
 // grant gives the owner of w, which has left its line, what it was waiting for. It stands, also if the owner is stopped

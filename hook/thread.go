@@ -7,7 +7,13 @@ import (
 
 // A Thread is the function of a RunInThread, of a Call, or of a function in a pool in the hands of a host. A loop hands it over in
 // the turn of the coroutine, in an order that is the same for the same inputs, and waits until it has come back. A host ends it in
-// one of three ways: Run and then Return; Replay; Fail. All methods may be called from any goroutine.
+// one of three ways: Run and then Return; Replay; Fail. All methods may be called from any goroutine. A Goexit of the function ends the
+// goroutine that calls Run, so Return belongs in a deferred function there:
+//
+//	go func() {
+//		defer t.Return()
+//		t.Run()
+//	}()
 type Thread struct {
 	name     string
 	f        Function // nil when it has returned
@@ -88,12 +94,18 @@ func (t *Thread) Replay(fill func(value any) error) {
 	if fill == nil {
 		panic("tinyio: Thread.Replay: the function is nil; it is what gives the result")
 	}
-	if t.begun.CompareAndSwap(false, true) {
-		v, e := t.f.Result()
-		*e = fill(v)
-		t.ended.Store(true)
-		t.Return()
+	if !t.begun.CompareAndSwap(false, true) {
+		return
 	}
+	defer func() {
+		if !t.ended.Load() {
+			t.begun.Store(false) // fill has panicked: the thread can be ended in another way
+		}
+	}()
+	v, e := t.f.Result()
+	*e = fill(v)
+	t.ended.Store(true)
+	t.Return()
 }
 
 // Fail ends the thread with err, without running its function. It does nothing if the thread has begun before. It panics if err is nil.
