@@ -1,5 +1,7 @@
 package tinyio
 
+import "cmp"
+
 // How coroutines wait for coroutines. One that waits has an edge to each that it waits for: a waiter among the awaiters of that one. Edges
 // are prepared on its own stack, and joined when it has suspended.
 
@@ -58,20 +60,20 @@ func unbind(edges []waiter) {
 	}
 }
 
-// edgeTo makes w an edge from c to t, to be joined when c suspends. An edge to one that has finished is left out.
-func (c *task) edgeTo(w *waiter, op string, t *task) error {
+// edgeTo makes the one edge of c lead to t, to be joined when c suspends. An edge to one that has finished is left out.
+func (c *task) edgeTo(op string, t *task) error {
 	if t == nil || t.body == nil {
 		return c.check(op, nil)
 	}
-	w.c = c
-	if t.finished.Load() {
-		w.line = nil
-		return nil
+	l := c.loop.Load()
+	switch of := t.loop.Load(); {
+	case of == l || of == nil && t.loop.CompareAndSwap(nil, l):
+		c.one[0].line = &t.awaiters
+	case t.finished.Load():
+		c.one[0].line = nil
+	default:
+		return foreign(t)
 	}
-	if err := t.claim(c.loop.Load()); err != nil {
-		return err
-	}
-	w.line = &t.awaiters
 	return nil
 }
 
@@ -81,14 +83,21 @@ func (co *Co) await(op string, t *task) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	w := &c.one[0]
-	if err := c.edgeTo(w, op, t); err != nil {
+	r := c.run()
+	if t != nil && t.finished.Load() { // a turn is all that there is to wait for
+		if r.quiet() {
+			return nil
+		}
+		return co.suspend(onTurn)
+	}
+	if err := c.edgeTo(op, t); err != nil {
 		return err
 	}
-	if w.line == nil {
-		return co.suspend(onTurn) // it has finished: a turn is all that there is to wait for
+	if c.one[0].line == nil { // it has finished just now, on another loop
+		return co.suspend(onTurn)
 	}
-	return co.awaitEdges()
+	co.hand(r)
+	return co.joined(co.suspend(onTask))
 }
 
 // awaitAll waits until all coroutines to which edges lead have finished.
@@ -99,34 +108,39 @@ func (co *Co) awaitAll(edges []waiter) error {
 	r, a := co.c.run(), co.c.addCold()
 	a.edges = edges
 	r.wide += len(edges)
-	err := co.awaitEdges()
+	co.hand(r)
+	err := co.joined(co.suspend(onTask))
 	r.wide -= len(edges)
 	a.edges = nil
 	return err
 }
 
-// awaitEdges waits until all coroutines to which the edges of the coroutine lead have finished.
-func (co *Co) awaitEdges() error {
-	co.hand(co.c.run())
-	return co.joined(co.suspend(onTask))
-}
-
 // joined is how a wait for coroutines has ended, err being how the suspension has.
 func (co *Co) joined(err error) error {
 	c := co.c
-	failed := c.err
-	c.err = nil
-	if err != nil {
+	if c.err == nil {
 		return err
 	}
-	return failed
+	failed := c.err
+	c.err = nil
+	return cmp.Or(err, failed)
 }
 
 // joinAll makes c wait for the coroutines to which its edges lead.
 func (r *run) joinAll(c *task) {
-	if r.asked.halt != nil || !r.joinFresh(c) {
+	// Most wait for one that is fresh. What join comes to then is little: nobody who is fresh can be part of a cycle.
+	w := &c.one[0]
+	line := w.line
+	if line == nil || line.owner.state != fresh || r.asked.halt != nil || c.waitsForSeveral() {
 		r.join(c)
+		return
 	}
+	t := line.owner
+	t.level = c.level
+	t.wanted++
+	c.unmet, c.droppedWants = 1, false
+	line.push(w)
+	r.start(t, c)
 }
 
 // join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened.
@@ -157,23 +171,6 @@ func (r *run) join(c *task) {
 	case why != nil:
 		r.haltJoined(c, why)
 	}
-}
-
-// joinFresh makes c, which waits for one coroutine, wait for it, if that is fresh. It is what most do, and what join comes to then:
-// nobody who is fresh can be part of a cycle.
-func (r *run) joinFresh(c *task) bool {
-	w := &c.one[0]
-	line := w.line
-	if line == nil || line.owner.state != fresh || c.waitsForSeveral() {
-		return false
-	}
-	t := line.owner
-	t.level = c.level
-	t.wanted++
-	c.unmet, c.droppedWants = 1, false
-	line.push(w)
-	r.start(t, c)
-	return true
 }
 
 // joinOne makes c wait for the coroutine to which w leads.

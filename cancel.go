@@ -274,11 +274,10 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	w := &caller.one[0]
-	if err := caller.edgeTo(w, "Cancel", c.awaitable()); err != nil {
+	if err := caller.edgeTo("Cancel", c.awaitable()); err != nil {
 		return err
 	}
-	if w.line == nil {
+	if caller.one[0].line == nil {
 		return co.suspend(onTurn)
 	}
 	if cause == nil {

@@ -23,14 +23,13 @@ type Co struct {
 
 // enter checks that co is in the right hands.
 func (co *Co) enter(op string) *task {
-	if co == nil {
-		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
+	g := stack.ID() // first, as what is in registers then is not kept in them
+	if co != nil {
+		if c := co.c; c != nil && c.g.Load() == g && c.state == running && co.shield == nil {
+			return c
+		}
 	}
-	c := co.c
-	if c == nil || c.g.Load() != stack.ID() || c.state != running || co.shield != nil {
-		co.check(op)
-	}
-	return c
+	return co.check(op)
 }
 
 // isCaller reports whether c, which has begun, runs on the calling goroutine. It may be called from any goroutine.
@@ -43,14 +42,17 @@ func (c *task) isCaller() bool {
 	return c.g.Load() == g && !c.finished.Load()
 }
 
-// check panics if co is in the wrong hands.
-func (co *Co) check(op string) {
+// check is enter for any co, also one that is not the coroutine's own.
+func (co *Co) check(op string) *task {
+	if co == nil {
+		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
+	}
 	c := co.c
 	switch {
 	case c == nil:
 		panic("tinyio: " + op + ": the Co is zero; use the one that the coroutine's function is given")
 	case c.g.Load() == stack.ID() && c.state == running && !co.retired():
-		return
+		return c
 	}
 	panic("tinyio: " + op + ": the Co of coroutine " + co.c.describe() + " was used outside its own coroutine; " +
 		"each function must use the Co that it was given, on the goroutine that called it, until it returns")
@@ -232,7 +234,7 @@ func Go[T any](co *Co, fn func(co *Co) (T, error)) *Coro[T] {
 func (co *Co) launch(op string, t *task) {
 	c := co.enter(op)
 	r := c.run()
-	t.loop.Store(r.loop)
+	t.loop.Set(r.loop)
 	if err := co.refused(); err != nil {
 		t.refuse(err)
 		return
@@ -248,7 +250,7 @@ func (t *task) refuse(err error) {
 	t.outcome, t.err, t.clean, t.state = returned, err, true, done
 	t.body.skip()
 	t.finished.Store(true)
-	t.loop.Store(noLoop)
+	t.loop.Set(noLoop)
 }
 
 // Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. Their values are then to be

@@ -2,10 +2,10 @@ package tinyio
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/tinyio-go/tinyio/internal/lookin"
+	"github.com/tinyio-go/tinyio/internal/publish"
 )
 
 // A coContext is the context that a Co stands for.
@@ -76,7 +76,7 @@ func (co *Co) WithValues(ctx context.Context) *Co {
 		panic("tinyio: WithValues: the context is nil, in " + c.describe() + "; pass one with the values that are wanted")
 	}
 	v := &shield{owner: c, outer: co.shield, of: co}
-	v.ctx.Store(co.inherited().withValues(ctx))
+	v.ctx.Set(co.inherited().withValues(ctx))
 	return &Co{c: c, shield: v}
 }
 
@@ -99,7 +99,7 @@ func (co *Co) hand(r *run) {
 }
 
 // ctx is where the context of co is kept.
-func (co *Co) ctx() *atomic.Pointer[coContext] {
+func (co *Co) ctx() *publish.Pointer[coContext] {
 	if co == nil || co.c == nil {
 		panic("tinyio: the Co is nil or zero; use the one that the coroutine's function is given")
 	}

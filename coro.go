@@ -1,9 +1,6 @@
 package tinyio
 
-import (
-	"cmp"
-	"reflect"
-)
+import "cmp"
 
 // Void is the value of a coroutine that has none.
 type Void = struct{}
@@ -38,17 +35,19 @@ func New[T any](fn func(co *Co) (T, error)) *Coro[T] {
 		panic("tinyio: New: the function is nil; a coroutine needs one to run")
 	}
 	c := &Coro[T]{fn: fn}
-	c.c.init(c, reflect.ValueOf(fn).Pointer())
+	c.c.init(c, entryOf(fn))
 	return c
 }
 
 // Do is [New] for a function without a value.
+//
+//go:noinline // or the function literal would have a name of the caller's in stack traces, as if it were code of theirs
 func Do(fn func(co *Co) error) *Coro[Void] {
 	if fn == nil {
 		panic("tinyio: Do: the function is nil; a coroutine needs one to run")
 	}
 	c := &Coro[Void]{fn: func(co *Co) (Void, error) { return Void{}, fn(co) }}
-	c.c.init(c, reflect.ValueOf(fn).Pointer())
+	c.c.init(c, entryOf(fn))
 	return c
 }
 

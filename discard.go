@@ -55,7 +55,7 @@ func (r *run) discard() {
 	}
 	for _, c := range all {
 		c.state = done
-		c.loop.Store(noLoop)
+		c.loop.Set(noLoop)
 		c.co.end()
 		c.body.skip()
 		c.release()

@@ -41,11 +41,8 @@ func (f failure) error() error {
 	return &Error{Err: f.err, Trace: f.trace, State: f.state, cut: f.cut}
 }
 
-// failure is what went wrong in c, which has ended; nil if nothing did.
+// failure is what went wrong in c, which has ended, and not just with a value; nil if nothing did.
 func (c *task) failure() *failure {
-	if c.outcome == returned && c.err == nil {
-		return nil
-	}
 	f := c.failed()
 	if f != nil && !f.panic { // a panic has said so where it was
 		failing(c, f.err)
@@ -60,7 +57,7 @@ func (c *task) failure() *failure {
 //go:noinline
 func failing(c *task, err error) {}
 
-// failed is failure for a coroutine that did not just end. One that is being stopped may say so in several ways.
+// failed is failure, not told to debuggers. One that is being stopped may say so in several ways.
 func (c *task) failed() *failure {
 	f := &failure{err: c.err}
 	switch {

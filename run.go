@@ -73,6 +73,7 @@ type run struct {
 	stepwise  bool // every turn goes through the run loop: for a host, or a picker
 	counted   bool // a Yield is a turn also of whoever is ready alone
 	watched   bool // every turn counts, also one of whoever is ready alone: for a host, a picker, or an observer
+	seen      bool // the end of every step is seen: if it is watched, and in the tests of this package
 	apart     bool // the run loop runs on no coroutine's stack: what it calls there of the user's may exit
 	watch     *watch
 
@@ -356,27 +357,21 @@ func (r *run) resume(c *task, at **stack.Slot) {
 // finishTurn deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
 func (r *run) finishTurn() {
 	r.loop.counters.running.Set(nil)
-	c := r.unsettled
-	if c != nil {
+	if c := r.unsettled; c != nil {
 		r.unsettled = nil
+		r.settle(c)
 	}
-	r.settle(c)
-}
-
-// settle deals with how c stopped, if it is not nil, and ends the step.
-func (r *run) settle(c *task) {
-	if c != nil {
-		r.takeIn()
-		r.startPosted()
-		r.afterTurn(c)
-	}
-	if r.watched || stepped != nil {
-		r.endStep()
-	}
+	r.endStep()
 }
 
 // endStep is the end of a step, for those who watch.
 func (r *run) endStep() {
+	if r.seen {
+		r.showStep()
+	}
+}
+
+func (r *run) showStep() {
 	if r.watch != nil {
 		r.watch.turn = hook.Nobody
 	}
@@ -437,28 +432,28 @@ type request struct {
 	line      *waitList
 }
 
-// afterTurn deals with how c afterTurn: it begins to wait, or has finished.
-func (r *run) afterTurn(c *task) {
-	if c.state != running { // it waits already, or is on its way back
-		return
+// settle deals with how c, whose turn has ended, stopped: it begins to wait, or has finished.
+func (r *run) settle(c *task) {
+	r.takeIn()
+	if r.deferred.n > 0 {
+		r.startPosted()
 	}
-	if c.wait != onNothing {
+	switch {
+	case c.state != running: // it waits already, or is on its way back
+	case c.wait == onNothing:
+		r.finish(c)
+	case c.wait == onTurn && r.watch == nil: // what it comes to then
+		r.makeReady(c)
+	default:
 		c.state = waiting
 		if r.watch != nil {
 			r.note(hook.Suspended, c, nil)
 		}
-		r.limit(c)
-	}
-	waits[c.wait].begin(r, c)
-	if c.wait > onTurn {
+		if r.asked.limited {
+			r.setTimer(&c.timer, r.asked.until, c)
+		}
+		waits[c.wait].begin(r, c)
 		r.asked = request{}
-	}
-}
-
-// limit sets the timer of c, which waits, if it asked for one.
-func (r *run) limit(c *task) {
-	if r.asked.limited {
-		r.setTimer(&c.timer, r.asked.until, c)
 	}
 }
 
@@ -471,21 +466,20 @@ func (r *run) askFor(d time.Duration) {
 // makeReady puts c at the back of the ready queue.
 func (r *run) makeReady(c *task) {
 	r.takeIn()
-	if r.watch != nil {
-		r.noteWoken(c)
-	}
-	c.state = ready
 	r.loop.counters.ready.Add(1)
-	if r.hasPicker() {
-		r.watch.crowd.add(c, r.id(c))
+	if r.watch != nil {
+		r.showReady(c)
 		return
 	}
+	c.state = ready
 	r.ready.push(c)
 }
 
 // wake makes a waiting coroutine ready; it has left what it was waiting for.
 func (r *run) wake(c *task) {
-	r.unset(&c.timer)
+	if c.timer.Set() {
+		r.unset(&c.timer)
+	}
 	r.makeReady(c)
 }
 
@@ -513,13 +507,22 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 		r.id(c) // in the order in which they are started, whenever somebody asks
 		r.note(hook.Started, c, nil)
 	}
-	if starter == nil {
-		c.ctx.Store(r.values)
+	switch {
+	case starter == nil:
+		c.ctx.Set(r.values)
 		return
+	case r.asked.inherit != nil:
+		c.ctx.Set(r.asked.inherit)
+	default:
+		c.ctx.Set(starter.ctx.Load().inherited)
 	}
-	if c.ctx.Store(starter.ctx.Load().inherited); r.asked.inherit != nil {
-		c.ctx.Store(r.asked.inherit)
+	if starter.stop != nil || starter.cold() != nil {
+		r.inheritStops(c, starter)
 	}
+}
+
+// inheritStops makes c, which has just been started, inherit the Shield that starter is in, and what starter is cancelled for.
+func (r *run) inheritStops(c, starter *task) {
 	if s := starter.shield(); s != nil {
 		c.co.shield, c.addCold().shield = s, s
 		s.add(c)
@@ -578,9 +581,11 @@ func (r *run) spawn(c *task) {
 
 // finish settles c and wakes those who wait for it.
 func (r *run) finish(c *task) {
-	s, f, why := c.scope, c.failure(), c.cleansUpFor()
-	if f != nil {
-		r.findChain(f, c, why)
+	s, f, why := c.scope, (*failure)(nil), (*reason)(nil)
+	if c.outcome != returned || c.err != nil {
+		if f, why = c.failure(), c.cleansUpFor(); f != nil {
+			r.findChain(f, c, why)
+		}
 	}
 	r.countFinished(c, f != nil)
 	c.state = done
@@ -592,18 +597,22 @@ func (r *run) finish(c *task) {
 		c.err = &Error{Err: c.err, Trace: f.trace, cut: f.cut}
 	}
 	c.finished.Store(true)
-	c.loop.Store(noLoop)
+	c.loop.Set(noLoop)
 	if r.watch != nil {
 		r.noteFinished(c, f, why)
 		r.watch.crowd.stale = true // c may be in it
 	}
-	c.co.end()
+	if x := c.ctx.Load(); x.own != nil {
+		x.cancel(nil)
+	}
 	r.live--
 	s.remove(c)
 	if c.stop != nil && c.stop.crash != nil {
 		c.stop.stopped++
 	}
-	c.release()
+	if c.stop != nil || c.cold() != nil {
+		c.release()
+	}
 	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {
 		r.resolve(w, c)
 	}
@@ -611,16 +620,20 @@ func (r *run) finish(c *task) {
 		r.deal(c, *f, why)
 	}
 	c.scope = nil
-	r.lost(s)
+	if s.live == s.daemons {
+		r.lost(s)
+	}
 }
 
 // release drops what c, which has finished, does not need for its result.
 func (c *task) release() {
 	c.stop = nil
-	a := c.cold()
-	if a == nil {
-		return
+	if a := c.cold(); a != nil {
+		a.release()
 	}
+}
+
+func (a *coldFields) release() {
 	a.inside.remove()
 	if a.kin != nil {
 		a.kin.of = nil

@@ -86,6 +86,7 @@ func (r *run) setHosted(hosted bool) {
 	r.hosted = hosted
 	r.stepwise = hosted || r.hasPicker() || !stack.Direct
 	r.watched = hosted || r.watch != nil
+	r.seen = r.watched || stepped != nil
 	r.counted = r.watched || r.loop.watchdog != nil
 	r.apart = r.watched || r.kind == givenTime || r.loop.startThread != nil
 }

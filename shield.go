@@ -2,9 +2,9 @@ package tinyio
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
+	"github.com/tinyio-go/tinyio/internal/publish"
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
@@ -18,9 +18,9 @@ type shield struct {
 	timer   timers.Timer // set when there is something to keep away: the end of the grace
 	over    bool         // its function has ended
 	handle  *Co
-	of      *Co                       // what WithValues was called of, if this is no Shield but the frame of its handle
-	ctx     atomic.Pointer[coContext] // of the handle
-	members shielded                  // the ring of those who were started inside and have not finished
+	of      *Co                        // what WithValues was called of, if this is no Shield but the frame of its handle
+	ctx     publish.Pointer[coContext] // of the handle
+	members shielded                   // the ring of those who were started inside and have not finished
 }
 
 // A shielded is an entry of the ring of those who were started inside the same Shield.
@@ -71,7 +71,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	s := &shield{owner: c, outer: c.shield(), open: true, grace: grace}
 	s.members.next, s.members.prev = &s.members, &s.members
 	s.handle = &Co{c: c, shield: s}
-	s.ctx.Store(co.inherited())
+	s.ctx.Set(co.inherited())
 	if c.stop != nil && !co.shield.keepsAway(c, c.stop) {
 		c.attempt(1) // or it could go on for ever, from shield to shield
 	}

@@ -208,13 +208,16 @@ func (l *Loop) Running() (name string, since time.Time, ok bool) {
 func (r *run) beginTurn(c *task) {
 	k := &r.loop.counters
 	k.ready.Add(-1)
-	if asked := k.asked.Load(); asked != nil {
-		k.since.Set(int64(time.Since(*asked)))
+	if k.asked.Load() != nil {
+		k.noteTime()
 	}
 	k.turns.Add(1)
 	k.running.Set(c)
 	r.running, c.state, r.served = c, running, 0
 }
+
+// noteTime takes down when the turn that is about to begin does.
+func (k *counters) noteTime() { k.since.Set(int64(time.Since(*k.asked.Load()))) }
 
 // countStarted counts one more that has been started.
 func (r *run) countStarted() {

@@ -344,7 +344,7 @@ func TestStatusAskedByToolsAndCancelFunctions(t *testing.T) {
 	ask := func(who string) {
 		for _, s := range l.Status() {
 			asked[who]++
-			if strings.Contains(s.Function, "observerFunc") || strings.Contains(s.Function, "Observe") || s.Coro != "root" && strings.HasSuffix(s.Function, ".func1") {
+			if strings.Contains(s.Function, "observerFunc") || strings.Contains(s.Function, "Observe") || strings.HasSuffix(s.Function, t.Name()+".func1") {
 				t.Errorf("%s finds %s at %v", who, s.Coro, s.Frame)
 			}
 		}

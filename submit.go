@@ -3,12 +3,12 @@ package tinyio
 import (
 	"context"
 	"errors"
-	"reflect"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
@@ -211,13 +211,16 @@ func (s *submission) do(r *run) {
 		s.end(err)
 		return
 	}
-	c.loop.Store(r.loop)
+	c.loop.Set(r.loop)
 	r.enrol(c, r.root, nil)
 	r.protect(c, s.starter)
-	c.ctx.Store(r.values.submitted(s.ctx))
+	c.ctx.Set(r.values.submitted(s.ctx))
 	c.one[0].line = &s.target.awaiters
-	c.state, c.wait, c.outcome = running, onTask, pending
-	r.afterTurn(c)
+	c.state, c.wait, c.outcome = waiting, onTask, pending
+	if r.watch != nil {
+		r.note(hook.Suspended, c, nil)
+	}
+	r.joinAll(c)
 }
 
 // admit reports why l does not take s.
@@ -371,5 +374,3 @@ func init() { // because begin leads to calledFrom
 		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*sandbox).Work),
 	}
 }
-
-func entryOf(f any) uintptr { return reflect.ValueOf(f).Pointer() }

@@ -3,7 +3,6 @@ package tinyio
 import (
 	"context"
 	"errors"
-	"reflect"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -20,7 +19,7 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 	if fn == nil {
 		panic("tinyio: RunInThread: the function is nil; a thread needs one to run")
 	}
-	c := newCallback[T](fn, reflect.ValueOf(fn).Pointer())
+	c := newCallback[T](fn, entryOf(fn))
 	c.c.cold().callback.simple = true
 	return c
 }
@@ -92,7 +91,7 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 	if start == nil {
 		panic("tinyio: FromCallback: the start function is nil; without it nothing completes the coroutine")
 	}
-	return newCallback[T](start, reflect.ValueOf(start).Pointer())
+	return newCallback[T](start, entryOf(start))
 }
 
 // newCallback returns a callback. What begins it is a start function, or the function of a thread: a start function for that could
@@ -424,7 +423,7 @@ func RunInPool[T any](p *ThreadPool, fn func(ctx context.Context) (T, error)) *C
 		k := &call[T]{fn: fn, entry: co.c.entry} // in MapInPool, that is not the entry of fn
 		return k.make(co, "RunInPool")
 	})
-	c.c.entry = reflect.ValueOf(fn).Pointer()
+	c.c.entry = entryOf(fn)
 	return c
 }
 
@@ -433,7 +432,7 @@ func MapInPool[T, R any](p *ThreadPool, xs []T, fn func(ctx context.Context, x T
 	if p == nil || p.max == 0 || fn == nil {
 		panic("tinyio: MapInPool: the pool is nil or zero, or the function is nil; it needs both")
 	}
-	entry := reflect.ValueOf(fn).Pointer()
+	entry := entryOf(fn)
 	c := New(func(co *Co) ([]R, error) {
 		cs := make([]*Coro[R], len(xs))
 		for i, x := range xs {

@@ -16,7 +16,7 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	if err := co.refused(); err != nil {
 		return zero, err
 	}
-	if err := caller.edgeTo(&caller.one[0], "Timeout", c.awaitable()); err != nil {
+	if err := caller.edgeTo("Timeout", c.awaitable()); err != nil {
 		return zero, err
 	}
 	r := caller.run()

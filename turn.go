@@ -20,19 +20,16 @@ func (r *run) endTurn(c *task) *stack.Slot {
 	if r.stepwise || r.isBulky(c) {
 		r.unsettled = c
 	} else {
-		if c.wait == onTurn && !r.watched { // what settle comes to then, with three calls fewer
-			r.makeReady(c)
-			if stepped != nil {
-				stepped(r)
-			}
-		} else {
-			r.settle(c)
-		}
+		r.settle(c)
+		r.endStep()
 		if n := r.ahead(nil); n == c {
 			return nil
+		} else if n != nil {
+			c.slot = n.slot
+			return c.slot
 		}
 	}
-	if r.running == nil && !r.apart && (r.inline == nil || r.inline == c) {
+	if !r.apart && (r.inline == nil || r.inline == c) {
 		r.runInline(c)
 		return nil
 	}
@@ -56,6 +53,7 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 		r.unsettled = c
 	} else {
 		r.settle(c)
+		r.endStep()
 		if n := r.ahead(w); n != nil && n == w.task {
 			return nil
 		}
@@ -87,7 +85,7 @@ func (r *run) ahead(w *worker) *task {
 			return nil
 		}
 		if w == nil {
-			w = r.hire()
+			w = r.hireIdler()
 		}
 		w.give(n)
 	}

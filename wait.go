@@ -135,7 +135,7 @@ func (w *waiter) grant(answer uint32) {
 
 func (l *waitList) push(w *waiter) {
 	l.length++
-	w.line, w.next, w.prev = l, nil, l.tail
+	w.line, w.prev = l, l.tail
 	if l.tail != nil {
 		l.tail.next = w
 	} else {
@@ -147,7 +147,13 @@ func (l *waitList) push(w *waiter) {
 func (l *waitList) pop() *waiter {
 	w := l.head
 	if w != nil {
-		w.remove()
+		if l.head = w.next; l.head != nil {
+			l.head.prev = nil
+		} else {
+			l.tail = nil
+		}
+		l.length--
+		w.line, w.next = nil, nil
 	}
 	return w
 }

@@ -125,10 +125,16 @@ func (r *run) noteFinished(c *task, f *failure, why *reason) {
 	}
 }
 
-// noteWoken notes that c, which is about to be ready, has been woken, if it has waited for something.
-func (r *run) noteWoken(c *task) {
+// showReady is the rest of makeReady for a run that is watched. It notes that c has been woken, if c has waited for something.
+func (r *run) showReady(c *task) {
 	if c.state == waiting && c.wait > onSpawn {
 		r.note(hook.Woken, c, nil)
+	}
+	c.state = ready
+	if r.hasPicker() {
+		r.watch.crowd.add(c, r.id(c))
+	} else {
+		r.ready.push(c)
 	}
 }
 

@@ -24,15 +24,20 @@ var spareWorkers = 1024 // a variable for the sake of tests
 
 // hire returns an idle worker.
 func (r *run) hire() *worker {
-	if n := len(r.idlers); n > 0 {
-		w := r.idlers[n-1]
-		r.idlers[n-1] = nil
-		r.idlers = r.idlers[:n-1]
-		return w
+	if len(r.idlers) > 0 {
+		return r.hireIdler()
 	}
 	w := &worker{run: r}
 	w.home.Init(w)
 	w.at = &w.home
+	return w
+}
+
+// hireIdler is hire when some are idle.
+func (r *run) hireIdler() *worker {
+	n := len(r.idlers) - 1
+	w := r.idlers[n]
+	r.idlers[n], r.idlers = nil, r.idlers[:n]
 	return w
 }
 
@@ -47,21 +52,21 @@ func (w *worker) Work() {
 	defer w.survive()
 	w.id = stack.ID()
 	for !w.quit {
-		switch c := w.task; {
-		case c == nil:
+		c := w.task
+		if c == nil {
 			w.run.switchToTurn(&w.at)
-		case !w.begun:
+			continue
+		}
+		if !w.begun {
 			w.begun = true
 			c.execute(w)
-		default:
-			c.slot = nil
-			w.task, w.begun = nil, false
-			if p := w.run.lastTurn(c, w); p != nil {
-				if p.Odd = !p.Odd; p.Odd { // as in suspend
-					p.Next()
-				} else {
-					p.Yield(struct{}{})
-				}
+		}
+		c.slot, w.task, w.begun = nil, nil, false
+		if p := w.run.lastTurn(c, w); p != nil {
+			if p.Odd = !p.Odd; p.Odd { // as in suspend
+				p.Next()
+			} else {
+				p.Yield(struct{}{})
 			}
 		}
 	}

@@ -24,3 +24,15 @@ func (p *Pointer[T]) Set(v *T) { p.p.Store(v) }
 
 // Load returns the pointer. Any goroutine may call it.
 func (p *Pointer[T]) Load() *T { return p.p.Load() }
+
+// CompareAndSwap makes it v if it is old. Any goroutine may call it, while nobody sets it.
+func (p *Pointer[T]) CompareAndSwap(old, v *T) bool { return p.p.CompareAndSwap(old, v) }
+
+// A Word is a number of the size of an address. The zero Word is 0.
+type Word struct{ n atomic.Uintptr }
+
+// Set makes it n. It is for the writer.
+func (w *Word) Set(n uintptr) { w.n.Store(n) }
+
+// Load returns the number. Any goroutine may call it.
+func (w *Word) Load() uintptr { return w.n.Load() }

@@ -29,3 +29,17 @@ func (p *Pointer[T]) Set(v *T) { p.p = v }
 func (p *Pointer[T]) Load() *T {
 	return (*T)(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Pointer(&p.p))))
 }
+
+// CompareAndSwap makes it v if it is old. Any goroutine may call it, while nobody sets it.
+func (p *Pointer[T]) CompareAndSwap(old, v *T) bool {
+	return atomic.CompareAndSwapPointer((*unsafe.Pointer)(unsafe.Pointer(&p.p)), unsafe.Pointer(old), unsafe.Pointer(v))
+}
+
+// A Word is a number of the size of an address. The zero Word is 0.
+type Word struct{ n uintptr }
+
+// Set makes it n. It is for the writer.
+func (w *Word) Set(n uintptr) { w.n = n }
+
+// Load returns the number. Any goroutine may call it.
+func (w *Word) Load() uintptr { return atomic.LoadUintptr(&w.n) }
