@@ -118,7 +118,7 @@ func (k *call[T]) handOver(r *run) {
 // A callOf is the function of a call in the hands of a host.
 type callOf[T any] struct{ k *call[T] }
 
-func (h *callOf[T]) Run()                  { h.k.call() }
+func (h *callOf[T]) Run()                  { h.k.call(); h.k.co.c.dropName() }
 func (h *callOf[T]) Result() (any, *error) { return &h.k.value, &h.k.err }
 func (h *callOf[T]) Return()               { h.k.comeBack() }
 
@@ -149,7 +149,7 @@ func (k *call[T]) call() {
 			failing(k.co.c, k.err)
 		}
 	}()
-	setLabels(k.co.inherited())
+	k.co.c.setLabelsOf(k.co.inherited())
 	if k.shielded {
 		defer k.co.c.loop.Load().shielded.enter(k.co.c, (*threadContext)(k.co))()
 	}

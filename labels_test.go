@@ -2,12 +2,17 @@ package tinyio_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"runtime/pprof"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/hook"
@@ -164,5 +169,143 @@ func TestLabelsOfThreadsOfAHost(t *testing.T) {
 	}
 	if len(seen) != 1 || seen["thread: "+want] != 1 {
 		t.Errorf("seen: %v", seen)
+	}
+}
+
+// TestWithLabels proves that with the option WithLabels whatever runs for a coroutine carries its name beside the labels of the run, and
+// nothing does afterwards.
+func TestWithLabels(t *testing.T) {
+	noLeaks(t)
+	ctx := pprof.WithLabels(background, pprof.Labels("run", "this"))
+	var mu sync.Mutex
+	seen := map[string]string{}
+	see := func(where string) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[where] = labelsHere()
+	}
+	void := func(where string) func(context.Context) (tinyio.Void, error) {
+		return func(context.Context) (tinyio.Void, error) {
+			see(where)
+			return tinyio.Void{}, nil
+		}
+	}
+	idle := ""
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		see("first")
+		child := tinyio.Do(func(co *tinyio.Co) error {
+			see("child")
+			err := co.Yield()
+			see("child after a turn of others")
+			started := make(chan bool)
+			go func() { see("a goroutine of the child"); close(started) }()
+			<-started
+			_, failed := tinyio.Call(co, void("a call"))
+			return errors.Join(err, failed)
+		}).Named("child")
+		panics := tinyio.Do(func(co *tinyio.Co) error { panic("on purpose") }).Named("panics")
+		unnamed := tinyio.Do(func(co *tinyio.Co) error { see("unnamed"); return nil })
+		err := co.Wait(child, tinyio.RunInThread(void("a thread")).Named("thread"), unnamed)
+		var p *tinyio.PanicError
+		if _, err := tinyio.Isolate(co, panics); !errors.As(err, &p) {
+			return err
+		}
+		var profile bytes.Buffer
+		_ = pprof.Lookup("goroutine").WriteTo(&profile, 1) // the workers are idle
+		idle = profile.String()
+		return err
+	}).Named("main"), tinyio.WithLabels())
+	if err != nil {
+		t.Error(err)
+	}
+	want := map[string]string{
+		"first":                        `{"run":"this", "tinyio":"main"}`,
+		"child":                        `{"run":"this", "tinyio":"child"}`,
+		"child after a turn of others": `{"run":"this", "tinyio":"child"}`,
+		"a goroutine of the child":     `{"run":"this", "tinyio":"child"}`,
+		"a call":                       `{"run":"this", "tinyio":"child"}`,
+		"a thread":                     `{"run":"this", "tinyio":"thread"}`,
+	}
+	if !strings.HasPrefix(seen["unnamed"], `{"run":"this", "tinyio":"github.com/tinyio-go/tinyio_test.TestWithLabels.func`) {
+		t.Errorf("a coroutine without a name has the labels %s", seen["unnamed"])
+	}
+	delete(seen, "unnamed")
+	if !maps.Equal(seen, want) {
+		t.Errorf("seen:\n%v\nwant\n%v", seen, want)
+	}
+	workers := 0
+	for part := range strings.SplitSeq(idle, "\n\n") {
+		if !strings.Contains(part, "(*worker).Work") || strings.Contains(part, "TestWithLabels") {
+			continue
+		}
+		workers++
+		if strings.Contains(part, `"tinyio"`) {
+			t.Errorf("an idle goroutine still carries a name:\n%s", part)
+		}
+	}
+	if workers == 0 {
+		t.Errorf("no goroutine is idle:\n%s", idle)
+	}
+}
+
+// TestWithLabelsOfAHost proves that the goroutine on which a host runs a thread or a call carries the name as long as that runs.
+func TestWithLabelsOfAHost(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	host := tinyio.WithThreads(func(th *hook.Thread) {
+		ended := make(chan bool)
+		go func() {
+			defer close(ended)
+			th.Run()
+			log.add("the host: %s", labelsHere())
+		}()
+		<-ended
+		th.Return()
+	})
+	_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		say := func(context.Context) (tinyio.Void, error) {
+			log.add("runs: %s", labelsHere())
+			return tinyio.Void{}, nil
+		}
+		_, err := tinyio.Call(co, say)
+		return errors.Join(err, wait(co, tinyio.RunInThread(say).Named("thread")))
+	}).Named("main"), host, tinyio.WithLabels())
+	if err != nil {
+		t.Error(err)
+	}
+	log.want(t, `runs: {"tinyio":"main"}`, "the host: ", `runs: {"tinyio":"thread"}`, "the host: ")
+}
+
+// TestWithLabelsInACPUProfile proves that a CPU profile names the coroutine that has computed.
+func TestWithLabelsInACPUProfile(t *testing.T) {
+	noLeaks(t)
+	for d := 50 * time.Millisecond; ; d *= 2 { // until there is a sample
+		var profile bytes.Buffer
+		if err := pprof.StartCPUProfile(&profile); err != nil {
+			t.Skipf("there is no CPU profile to be had: %v", err)
+		}
+		_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+			for begin := time.Now(); time.Since(begin) < d; {
+			}
+			return nil
+		}).Named("computes primes"), tinyio.WithLabels())
+		pprof.StopCPUProfile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		unzip, err := gzip.NewReader(&profile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(unzip)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(text, []byte("computes primes")) && bytes.Contains(text, []byte("tinyio")) {
+			return
+		}
+		if d > 10*time.Second {
+			t.Fatal("the profile does not name the coroutine")
+		}
 	}
 }

@@ -24,6 +24,7 @@ type Loop struct {
 	shielded    shieldedThreads
 	counters    counters
 	watchdog    *watchdog
+	named       bool // coroutines carry their names as labels
 }
 
 // noLoop is the loop of a coroutine that has finished: it belongs to nobody any more, and does not keep the loop that it ran on, nor

@@ -187,6 +187,7 @@ func (c *task) execute(w *worker) {
 
 // caught finds out how the function ended if it did not return.
 func (c *task) caught() {
+	c.dropName()
 	if c.outcome != exited {
 		return
 	}

@@ -41,6 +41,7 @@ func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), kept bool) {
 			}
 		}
 		if kept {
+			c.c.dropName()
 			c.value, c.c.err = v, err
 			return
 		}

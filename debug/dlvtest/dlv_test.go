@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package dlvtest tests the commands that debug/tinyio.star gives the debugger Delve: on programs that fail, in the ways in which one can
 // look at a program with it. The files in testdata are what it says; go test -update writes them anew. docs/debugging.md shows them.
 package dlvtest
@@ -11,8 +13,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -247,10 +251,9 @@ var (
 	steps    = regexp.MustCompile(`steps = \d+`)
 )
 
-// A process that spins can be attached to.
-func TestAttach(t *testing.T) {
-	needsDelve(t)
-	cmd := exec.Command(build(t, "spins", false))
+// spins starts program spins and returns when it spins.
+func spins(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -262,12 +265,21 @@ func TestAttach(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer cmd.Wait()
-	defer cmd.Process.Kill()
-	defer in.Close()
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		in.Close()
+	})
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && lines.Text() != "spinning" {
 	}
+}
+
+// A process that spins can be attached to.
+func TestAttach(t *testing.T) {
+	needsDelve(t)
+	cmd := exec.Command(build(t, "spins", false))
+	spins(t, cmd)
 	commands := []string{"coros", "threads", "chain 1"}
 	attach := []string{"attach", fmt.Sprint(cmd.Process.Pid), "--continue=false"}
 	want, _ := os.ReadFile(filepath.Join("testdata", "spins.txt"))
@@ -279,6 +291,68 @@ func TestAttach(t *testing.T) {
 		}
 		if time.Now().After(deadline) || *update && strings.Contains(got, "read orders at") && strings.Contains(got, "a call of") {
 			compare(t, "spins", got)
+			return
+		}
+	}
+}
+
+var (
+	labelled = regexp.MustCompile(`(?m)^goroutine \d+ (?:.*)\[([^\]]*) labels:({.*})\]:$`)
+	mains    = regexp.MustCompile(`(?m)^(main\.[\w.]+)\(.*\)\n\t(\S+)`)
+)
+
+// With labels, the stack traces that Go writes when it gets a SIGQUIT say which coroutine each goroutine is. Of these, the file has the
+// headings and the innermost function of the program.
+func TestQuit(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("what Go writes after a SIGQUIT is compared on Linux")
+	}
+	root, err := filepath.Abs(filepath.Join("programs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	quit := func() string {
+		cmd := exec.Command(build(t, "spins", false))
+		cmd.Env = append(os.Environ(), "GODEBUG=tracebacklabels=1", "GOTRACEBACK=all")
+		var traces strings.Builder
+		cmd.Stderr = &traces
+		spins(t, cmd)
+		if err := cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // it ends with status 2
+		var found []string
+		for part := range strings.SplitSeq(traces.String(), "\n\n") {
+			heading := labelled.FindStringSubmatch(part)
+			if heading == nil {
+				continue
+			}
+			place := ""
+			if m := mains.FindStringSubmatch(part); m != nil && !strings.Contains(heading[2], "count") { // which runs, and may have no trace
+				place = fmt.Sprintf("%s at %s\n", m[1], strings.TrimPrefix(m[2], root+string(filepath.Separator)))
+			}
+			state, _, _ := strings.Cut(heading[1], ",")
+			if strings.Contains(heading[2], "count") {
+				state = "running"
+			}
+			found = append(found, fmt.Sprintf("goroutine N [%s labels:%s]:\n%s", state, heading[2], place))
+		}
+		slices.SortFunc(found, func(a, b string) int {
+			return strings.Compare(a[strings.Index(a, "labels"):], b[strings.Index(b, "labels"):])
+		})
+		return strings.Join(found, "")
+	}
+	want, _ := os.ReadFile(filepath.Join("testdata", "quit.txt"))
+	for deadline := time.Now().Add(20 * time.Second); ; { // until the threads are where they stay
+		got := quit()
+		if got == "" {
+			t.Skip("this Go does not write labels into stack traces: that is from 1.26 on")
+		}
+		if got == string(want) && !*update {
+			return
+		}
+		if time.Now().After(deadline) || *update && strings.Count(got, "chan receive") == 2 {
+			compare(t, "quit", got)
 			return
 		}
 	}

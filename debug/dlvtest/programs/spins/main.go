@@ -62,6 +62,6 @@ func main() {
 		}).Named("asks")
 		tick := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }).Named("tick")
 		return co.Wait(count, orders, asks, tick)
-	}).Named("main"))
+	}).Named("main"), tinyio.WithLabels())
 	fmt.Println(err)
 }
