@@ -426,3 +426,87 @@ func TestDaemonThatIsPostedLast(t *testing.T) {
 		}
 	}
 }
+
+// R19, R27: a daemon that a spared coroutine has started goes with it, whether or not it has begun, and however the domain was stopped.
+func TestDaemonOfASparedCoroutineGoesWithIt(t *testing.T) {
+	noLeaks(t)
+	for _, early := range []bool{true, false} {
+		for how, stop := range map[string]func(co *tinyio.Co, a *tinyio.Coro[int]) error{
+			"First": func(co *tinyio.Co, a *tinyio.Coro[int]) error {
+				v, err := tinyio.First(co, a, value(time.Second, 2))
+				if v != 2 {
+					t.Errorf("First returns %v", v)
+				}
+				return err
+			},
+			"Timeout": func(co *tinyio.Co, a *tinyio.Coro[int]) error {
+				_, err := tinyio.Timeout(co, tinyio.New(func(co *tinyio.Co) (int, error) { return tinyio.Isolate(co, a) }), time.Second)
+				if !errors.Is(err, tinyio.ErrTimeout) {
+					return errors.Join(err, errBoom)
+				}
+				return nil
+			},
+			"failure": func(co *tinyio.Co, a *tinyio.Coro[int]) error {
+				_, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+					return 0, errors.Join(co.Spawn(a), co.Sleep(time.Second), errBoom)
+				}))
+				if !errors.Is(err, errBoom) {
+					return errors.Join(err, errors.New("it has not failed"))
+				}
+				return nil
+			},
+		} {
+			q := tinyio.NewQueue[int](1)
+			a := tinyio.New(func(co *tinyio.Co) (int, error) {
+				helper := tinyio.Do(func(co *tinyio.Co) error { return errors.Join(co.Sleep(2*time.Second), q.Put(co, 11)) })
+				if !early {
+					if err := co.Sleep(time.Second); err != nil { // the helper is started when the domain is about to be stopped
+						return 0, err
+					}
+				}
+				if err := co.SpawnDaemon(helper); err != nil {
+					return 0, err
+				}
+				return q.Get(co)
+			})
+			got := 0
+			err := virtually(func(co *tinyio.Co) error {
+				outside := tinyio.Do(func(co *tinyio.Co) (err error) {
+					if err := co.Sleep(time.Millisecond); err != nil {
+						return err
+					}
+					got, err = a.Await(co)
+					return err
+				})
+				if err := co.Spawn(outside); err != nil {
+					return err
+				}
+				return stop(co, a)
+			})
+			if got != 11 || err != nil {
+				t.Errorf("%s, early %v: the one outside gets %v; Run returns %v", how, early, got, err)
+			}
+		}
+	}
+}
+
+// R27: the end of a great many daemons takes time in proportion to how many there are.
+func TestManyDaemonsEnd(t *testing.T) {
+	noLeaks(t)
+	const n = 20_000
+	ended := 0
+	succeed(t, func(co *tinyio.Co) error {
+		for range n {
+			if err := co.SpawnDaemon(tinyio.Do(func(co *tinyio.Co) error {
+				defer func() { ended++ }()
+				return co.Sleep(time.Hour)
+			})); err != nil {
+				return err
+			}
+		}
+		return co.Yield()
+	})
+	if ended != n {
+		t.Errorf("%d of %d daemons have ended", ended, n)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
@@ -262,4 +263,31 @@ func TestDiscardIsNotTold(t *testing.T) {
 	if _, err := r.Result(); !errors.Is(err, tinyio.ErrAbandoned) || !discarded {
 		t.Errorf("the result is %v", err)
 	}
+}
+
+// What a loop has not taken in yet when its run is discarded is told so too.
+func TestDiscardTellsWhoIsOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := tinyio.NewLoop()
+		submitted, looked := make(chan error, 1), make(chan error, 1)
+		r := tinyio.Start(background, l, tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }))
+		for range r.Steps() {
+			go func() { _, err := tinyio.Submit(background, l, value(0, 1)); submitted <- err }()
+			go func() { _, err := l.Snapshot(background); looked <- err }()
+			synctest.Wait()
+			r.Discard()
+		}
+		if err := <-submitted; err != tinyio.ErrAbandoned {
+			t.Errorf("Submit returns %v", err)
+		}
+		if err := <-looked; err != tinyio.ErrNotRunning {
+			t.Errorf("Snapshot returns %v", err)
+		}
+		c := value(time.Hour, 1)
+		r2 := tinyio.Start(background, l, c)
+		r2.Discard()
+		if _, err := tinyio.RunOn(background, l, c); err == nil || !strings.Contains(err.Error(), "its run was discarded") {
+			t.Errorf("it is run again: %v", err)
+		}
+	})
 }

@@ -1274,3 +1274,101 @@ func TestSubmitOfOneThatIsCancelled(t *testing.T) {
 		s.end(nil)
 	})
 }
+
+// R31: what a shielded thread posts or submits is protected from the stop of the run; the stop of its coroutine alone does not concern it.
+func TestWorkOfAShieldedThreadIsTheRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, submits := range []bool{false, true} {
+			for how, stop := range map[string]func(co *tinyio.Co, c *tinyio.Coro[tinyio.Void]) error{
+				"Timeout": func(co *tinyio.Co, c *tinyio.Coro[tinyio.Void]) error {
+					_, err := tinyio.Timeout(co, c, time.Second)
+					return err
+				},
+				"Isolate": func(co *tinyio.Co, c *tinyio.Coro[tinyio.Void]) error {
+					_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+						return errors.Join(co.Spawn(c), co.Sleep(time.Second), errBoom)
+					}))
+					return err
+				},
+			} {
+				l := tinyio.NewLoop()
+				var ended error = errBoom
+				job := tinyio.Do(func(co *tinyio.Co) error { ended = co.Sleep(time.Second); return ended })
+				var given error
+				_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+					cleansUp := tinyio.Do(func(co *tinyio.Co) error {
+						err := co.Sleep(time.Hour)
+						_ = co.Shield(time.Minute, func(co *tinyio.Co) error {
+							return co.Call(func(context.Context) error {
+								if given = l.Post(job); submits {
+									_, given = tinyio.Submit(background, l, job)
+								}
+								return nil
+							})
+						})
+						return err
+					})
+					if err := stop(co, cleansUp); err == nil {
+						t.Errorf("%s: it is not stopped", how)
+					}
+					return nil
+				}))
+				if err != nil || given != nil || ended != nil {
+					t.Errorf("%s, submits %v: Run returns %v; the thread is told %v, the job has ended with %v", how, submits, err, given, ended)
+				}
+			}
+		}
+	})
+}
+
+// R31: when the grace of its Shield has passed, a thread is refused, by Post as by Submit.
+func TestPostAfterTheGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := tinyio.NewLoop()
+		var posted, submitted error
+		_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+			if err := co.Spawn(failer(0, errBoom)); err != nil {
+				return err
+			}
+			err := co.Sleep(time.Hour)
+			_ = co.Shield(time.Second, func(co *tinyio.Co) error {
+				return co.Call(func(ctx context.Context) error {
+					<-ctx.Done()
+					posted = l.Post(value(0, 1))
+					_, submitted = tinyio.Submit(background, l, value(0, 1))
+					return nil
+				})
+			})
+			return err
+		}))
+		if !errors.Is(err, errBoom) || !errors.Is(posted, tinyio.ErrCancelled) || !errors.Is(submitted, tinyio.ErrCancelled) {
+			t.Errorf("Run returns %v, Post %v, Submit %v", err, posted, submitted)
+		}
+	})
+}
+
+// R31: what a coroutine in an Isolate posts belongs to the run, also if it awaits that at once.
+func TestPostedThenAwaitedBelongsToTheRun(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop(tinyio.WithVirtualTime())
+	var ended error = errBoom
+	_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+			job := tinyio.Do(func(co *tinyio.Co) error { ended = co.Sleep(time.Minute); return ended })
+			if err := co.Spawn(failer(time.Second, errBoom)); err != nil {
+				return err
+			}
+			if err := l.Post(job); err != nil {
+				return err
+			}
+			return wait(co, job)
+		}))
+		if !errors.Is(err, errBoom) {
+			t.Errorf("Isolate returns %v", err)
+		}
+		return nil
+	}))
+	if err != nil || ended != nil {
+		t.Errorf("Run returns %v; the job has ended with %v", err, ended)
+	}
+}

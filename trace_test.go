@@ -396,3 +396,23 @@ func TestTraceNamesTheElementOfAMapInPool(t *testing.T) {
 		t.Errorf("the trace is %s", names(e.Trace))
 	}
 }
+
+// R16: %+v goes down through all domains and runs, and every branch of what is joined.
+func TestErrorPrintsAllLevels(t *testing.T) {
+	noLeaks(t)
+	level := tinyio.Do(func(*tinyio.Co) error { return errBoom }).Named("level 0")
+	for i := range 3 {
+		below := level
+		level = tinyio.Do(func(co *tinyio.Co) error {
+			_, err := tinyio.First(co, below, failer(0, errors.New("other")).Named(fmt.Sprint("other ", i)))
+			return err
+		}).Named(fmt.Sprint("level ", i+1))
+	}
+	_, err := tinyio.Run(background, level, tinyio.WithVirtualTime())
+	text := fmt.Sprintf("%+v", err)
+	for _, name := range []string{"level 0", "level 1", "level 2", "level 3", "other 0", "other 1", "other 2"} {
+		if !strings.Contains(text, "\n"+name+", in ") {
+			t.Errorf("%s is not in\n%s", name, text)
+		}
+	}
+}

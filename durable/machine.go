@@ -241,10 +241,12 @@ func (m *machine) goOn() {
 // begin runs the function of s in a goroutine.
 func (m *machine) begin(s *step) {
 	m.threads.Go(func() {
+		defer func() { // also if the function calls runtime.Goexit
+			if !m.post(s) {
+				s.thread.Return()
+			}
+		}()
 		s.thread.Run()
-		if !m.post(s) {
-			s.thread.Return()
-		}
 	})
 }
 

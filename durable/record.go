@@ -182,16 +182,21 @@ func (r *recorder) thread(t *hook.Thread) {
 	r.threads++
 	s := &step{number: r.threads, name: stableName(t.Name()), thread: t}
 	go func() {
+		defer r.back(s) // also if the function calls runtime.Goexit
 		t.Run()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.come = append(r.come, s)
-		r.some.Store(true)
-		select {
-		case r.bell <- struct{}{}:
-		default:
-		}
 	}()
+}
+
+// back notes that the function of s has ended.
+func (r *recorder) back(s *step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.come = append(r.come, s)
+	r.some.Store(true)
+	select {
+	case r.bell <- struct{}{}:
+	default:
+	}
 }
 
 // Replay runs c as the run went that [Record] has kept in a file: in the same interleaving, with the same errors, and in no time. No function
