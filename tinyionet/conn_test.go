@@ -343,6 +343,9 @@ func TestUsersDeadlines(t *testing.T) {
 				if _, err := near.Write(co, make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("Write = %v", err)
 				}
+				if err := near.WriteFunc(co, func() error { _, err := near.NetConn().Write(make([]byte, 1)); return err }); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("WriteFunc = %v", err)
+				}
 			}
 			if err := near.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
 				return err

@@ -41,7 +41,7 @@ func ServeHTTP(co *tinyio.Co, srv *http.Server, l net.Listener, grace time.Durat
 		return errors.New("tinyionet: ServeHTTP: the http.Server is being served already; make one for each listener")
 	}
 	defer gates.Delete(srv)
-	defer g.end()
+	defer g.end(co)
 	_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 		return co.Wait(g.listen(srv, l, grace), g.dispatch(grace))
 	}).Named("tinyionet.ServeHTTP"))
@@ -143,8 +143,8 @@ func (g *gate) idle(limit time.Duration) bool {
 	}
 }
 
-// end refuses the requests whose coroutines never had a turn, when all is over.
-func (g *gate) end() {
+// end refuses the requests whose coroutines never had a turn, when all is over, and waits for the handlers, which have nothing left to do but to return.
+func (g *gate) end(co *tinyio.Co) {
 	g.close()
 	left, _ := g.take()
 	for _, p := range left {
@@ -153,7 +153,16 @@ func (g *gate) end() {
 	for q := range g.live {
 		q.refuse(errStopping)
 	}
+	if g.idle(0) {
+		return
+	}
+	co.Shield(lastGrace, func(co *tinyio.Co) error {
+		return co.Call(func(context.Context) error { g.idle(lastGrace); return nil })
+	})
 }
+
+// lastGrace is how long handlers may take to return whose coroutines have ended. It is far more than they need.
+const lastGrace = 5 * time.Second
 
 // errStopping is what requests are stopped for when the server is.
 var errStopping = errors.New("tinyionet: the server is stopping")

@@ -660,6 +660,108 @@ func TestBody(t *testing.T) {
 	f.end()
 }
 
+// Somebody else closes the server: a request that goes on has its connection closed by that, and its coroutine is stopped.
+func TestClosedFromOutside(t *testing.T) {
+	noLeaks(t)
+	l := listen(t)
+	loop, started, stopped := tinyio.NewLoop(), make(chan bool), false
+	srv := &http.Server{Handler: Handler(loop, func(co *tinyio.Co, w http.ResponseWriter, r *http.Request) error {
+		close(started)
+		err := co.Sleep(time.Hour)
+		stopped = true
+		return err
+	})}
+	ended := make(chan error)
+	go func() {
+		_, err := tinyio.RunOn(context.Background(), loop, tinyio.Do(func(co *tinyio.Co) error { return ServeHTTP(co, srv, l, time.Minute) }))
+		ended <- err
+	}()
+	f := &fixture{t: t, client: &http.Client{Transport: new(http.Transport)}, url: "http://" + l.Addr().String()}
+	defer f.client.CloseIdleConnections()
+	go func() { <-started; srv.Close() }()
+	if got := f.get("/"); !strings.HasSuffix(got, "EOF") && !strings.HasSuffix(got, "connection reset by peer") {
+		t.Errorf("the answer is %s", got)
+	}
+	wantEnd(t, ended, nil)
+	want(t, "stopped", stopped, true)
+}
+
+// Somebody else shuts the server down, and a request takes longer than the grace: it is cut off.
+func TestShutDownFromOutsideAndGraceIsOver(t *testing.T) {
+	noLeaks(t)
+	l := listen(t)
+	loop, down, stopped := tinyio.NewLoop(), make(chan error, 1), false
+	var srv *http.Server
+	srv = &http.Server{Handler: Handler(loop, func(co *tinyio.Co, w http.ResponseWriter, r *http.Request) error {
+		go func() { down <- srv.Shutdown(context.Background()) }()
+		err := co.Sleep(time.Hour)
+		stopped = true
+		return err
+	})}
+	ended := make(chan error)
+	go func() {
+		_, err := tinyio.RunOn(context.Background(), loop, tinyio.Do(func(co *tinyio.Co) error { return ServeHTTP(co, srv, l, 20*time.Millisecond) }))
+		ended <- err
+	}()
+	f := &fixture{t: t, client: &http.Client{Transport: new(http.Transport)}, url: "http://" + l.Addr().String()}
+	defer f.client.CloseIdleConnections()
+	if got := f.get("/"); !strings.HasSuffix(got, "EOF") && !strings.HasSuffix(got, "connection reset by peer") {
+		t.Errorf("the answer is %s", got)
+	}
+	wantEnd(t, ended, nil)
+	want(t, "stopped", stopped, true)
+	want(t, "Shutdown", <-down, nil)
+}
+
+// A gate that is closed takes no request, and one that was in it when all is over is refused, as is one whose coroutine never had a turn.
+func TestClosedGate(t *testing.T) {
+	noLeaks(t)
+	newRequest := func() *request {
+		return &request{r: httptest.NewRequest("GET", "/", nil), w: &response{ResponseWriter: httptest.NewRecorder()}, done: make(chan struct{})}
+	}
+	g := &gate{live: make(map[*request]bool)}
+	waiting, live, late := newRequest(), newRequest(), newRequest()
+	want(t, "posted", g.post(posted{request: waiting}), true)
+	g.live[live] = true
+	run(t, nil, func(co *tinyio.Co) error {
+		g.end(co)
+		return nil
+	})
+	late.passThrough(g)
+	for _, q := range []*request{waiting, live, late} {
+		<-q.done
+		want(t, "why", q.stop, errStopping)
+		run(t, nil, q.run) // which does nothing any more
+	}
+}
+
+// If the caller is being stopped already, nothing is served, and the listener is closed.
+func TestServeHTTPWhenStopped(t *testing.T) {
+	noLeaks(t)
+	l := listen(t)
+	run(t, errBoom, func(co *tinyio.Co) error {
+		co.Go(func(co *tinyio.Co) error { return errBoom })
+		for co.Yield() == nil {
+		}
+		return ServeHTTP(co, new(http.Server), l, time.Minute)
+	})
+	wantRefused(t, l)
+}
+
+// What is copied to the response, from a reader that can nothing but read, comes too.
+func TestReadFrom(t *testing.T) {
+	f := newFixture(t, func(co *tinyio.Co, w http.ResponseWriter, r *http.Request) error {
+		if _, err := io.Copy(w, io.LimitReader(strings.NewReader("copied"), 100)); err != nil {
+			return err
+		}
+		return errBoom // it has been begun
+	})
+	if got := f.get("/"); !strings.HasSuffix(got, "EOF") {
+		t.Errorf("the answer is %s", got)
+	}
+	f.end()
+}
+
 // Misuse is told at once.
 func TestHTTPMisuse(t *testing.T) {
 	for name, misuse := range map[string]func(){
