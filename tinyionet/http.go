@@ -17,6 +17,7 @@ import (
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/internal/lookin"
+	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // ServeHTTP serves HTTP on l, until the coroutine is stopped. Then srv takes no more requests, and those under way have the time of grace, in which
@@ -267,7 +268,7 @@ func (g *gate) stop(co *tinyio.Co, q *request, cause error) {
 // client does not take it for whole. A panic of fn comes out of the handler, as net/http has it: it is [http.ErrAbortHandler], if fn
 // panicked with that, and otherwise the [*tinyio.PanicError], which has the stack of fn.
 //
-// The handler blocks, so a coroutine must not call it.
+// The handler blocks, so a coroutine must not call it. The function fn may be called, or the handler in a Call.
 func Handler(loop *tinyio.Loop, fn func(co *tinyio.Co, w http.ResponseWriter, r *http.Request) error) http.Handler {
 	if loop == nil || fn == nil {
 		panic("tinyionet: Handler: the loop or the function is nil; it needs both")
@@ -281,6 +282,10 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if outer, ok := w.(*response); ok && outer.goroutine != 0 && outer.goroutine == stack.ID() {
+		panic("tinyionet: Handler: coroutine " + outer.name + " has called a handler that runs on a loop, which would block its own; " +
+			"call the function of that handler, or call the handler in a Call")
+	}
 	q := &request{fn: h.fn, w: &response{ResponseWriter: w}, r: r, done: make(chan struct{})}
 	q.srv, _ = r.Context().Value(http.ServerContextKey).(*http.Server)
 	if g := gateOf(q.srv, h.loop); g != nil {
@@ -322,7 +327,11 @@ func (q *request) run(co *tinyio.Co) error {
 	}
 	defer close(q.done)
 	q.failed = errExited
-	_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return q.fn(co, q.w, q.r) }).Named(q.name()))
+	q.w.name = q.name()
+	_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+		q.w.goroutine = stack.ID()
+		return q.fn(co, q.w, q.r)
+	}).Named(q.w.name))
 	q.stop, q.failed = split(co, err)
 	return nil
 }
@@ -442,7 +451,9 @@ func (q *request) breakOff(status int) {
 // A response knows whether it has been begun.
 type response struct {
 	http.ResponseWriter
-	begun bool
+	begun     bool
+	name      string  // of the coroutine that writes it
+	goroutine uintptr // on which that runs; 0 if goroutines cannot be told apart
 }
 
 // Unwrap is for [http.ResponseController].

@@ -589,6 +589,30 @@ func TestHTTPServerIsTaken(t *testing.T) {
 	wantRefused(t, l)
 }
 
+// A handler that calls another one on its own goroutine is told at once that this would block the loop; in a Call it may.
+func TestHandlerCallsHandler(t *testing.T) {
+	var inner http.Handler
+	f := newFixture(t, func(co *tinyio.Co, w http.ResponseWriter, r *http.Request) error {
+		if r.URL.Path == "/call" {
+			return co.Call(func(context.Context) error { inner.ServeHTTP(w, r); return nil })
+		}
+		inner.ServeHTTP(w, r)
+		return nil
+	})
+	inner = Handler(f.loop, func(co *tinyio.Co, w http.ResponseWriter, r *http.Request) error {
+		_, err := io.WriteString(w, "inner")
+		return err
+	})
+	want(t, "in a call", f.get("/call"), "200 inner")
+	if got := f.get("/"); !strings.HasSuffix(got, "EOF") {
+		t.Errorf("the answer is %s", got)
+	}
+	f.end()
+	if got := f.log.String(); !strings.Contains(got, "coroutine GET / has called a handler") {
+		t.Errorf("the log is\n%s", got)
+	}
+}
+
 // Many requests at once over many connections, some of whose clients go: each is answered or stopped, and nothing is left.
 func TestManyRequests(t *testing.T) {
 	sum, live := 0, 0

@@ -68,12 +68,14 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 func compare(ctx context.Context, o options, w io.Writer) error {
 	fmt.Fprintf(w, "%d connections, %d keys of %d bytes, %d rounds of %v each; %s, %s/%s, %d processors.\n\n",
 		o.connections, o.keys, len(value), o.rounds, o.duration, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	fmt.Fprintln(w, "| load | server | requests a second | half within | 99% within | 99.9% within |")
-	fmt.Fprintln(w, "|---|---|---:|---:|---:|---:|")
+	fmt.Fprintln(w, "| load | server | requests a second | beside the mutex | half within | 99% within | 99.9% within |")
+	fmt.Fprintln(w, "|---|---|---:|---:|---:|---:|---:|")
 	for _, k := range kinds {
 		results := make([]result, len(names))
-		for range o.rounds {
-			for i, name := range names {
+		for round := range o.rounds {
+			for n := range names { // who comes first changes
+				i := (round + n) % len(names)
+				name := names[i]
 				if err := results[i].measure(ctx, name, k, o); err != nil {
 					return fmt.Errorf("%s, %s: %w", k.name, name, err)
 				}
@@ -81,7 +83,7 @@ func compare(ctx context.Context, o options, w io.Writer) error {
 		}
 		for i, name := range names {
 			r := &results[i]
-			fmt.Fprintf(w, "| %s | %s | %.0f | %v | %v | %v |\n", k.name, name, r.rate(),
+			fmt.Fprintf(w, "| %s | %s | %.0f | %.2f | %v | %v | %v |\n", k.name, name, r.rate(), r.beside(&results[len(results)-1]),
 				r.quantile(0.5), r.quantile(0.99), r.quantile(0.999))
 		}
 	}

@@ -38,7 +38,7 @@ func TestFigures(t *testing.T) {
 	}
 	for _, k := range kinds {
 		for _, name := range names {
-			row := regexp.MustCompile(`(?m)^\| ` + k.name + ` \| ` + name + ` \| [1-9]\d* (\| [1-9][\d.]*(µs|ms) ){3}\|$`)
+			row := regexp.MustCompile(`(?m)^\| ` + k.name + ` \| ` + name + ` \| [1-9]\d* \| \d\.\d\d (\| [1-9][\d.]*(µs|ms) ){3}\|$`)
 			if !row.Match(updated) {
 				t.Errorf("there is no row for %s, %s", k.name, name)
 			}

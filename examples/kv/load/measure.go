@@ -32,13 +32,29 @@ var kinds = []kind{
 
 // A result is how long requests have taken.
 type result struct {
-	times   []time.Duration
-	sorted  bool
-	elapsed time.Duration
+	times  []time.Duration
+	sorted bool
+	rates  []float64 // how many there were a second, in each round
 }
 
-// rate is how many requests there were a second.
-func (r *result) rate() float64 { return float64(len(r.times)) / r.elapsed.Seconds() }
+// rate is how many requests there were a second, in the median of the rounds.
+func (r *result) rate() float64 { return median(r.rates) }
+
+// beside is how many times as many there were as of another result, in the median of the rounds: those of a round were measured one after the
+// other, and the machine may have had more or less to do besides in another one.
+func (r *result) beside(o *result) float64 {
+	ratios := make([]float64, len(r.rates))
+	for i := range ratios {
+		ratios[i] = r.rates[i] / o.rates[i]
+	}
+	return median(ratios)
+}
+
+func median(xs []float64) float64 {
+	xs = slices.Sorted(slices.Values(xs))
+	n := len(xs)
+	return (xs[(n-1)/2] + xs[n/2]) / 2
+}
 
 // quantile is the time within which that part of the requests was answered.
 func (r *result) quantile(q float64) time.Duration {
@@ -92,8 +108,9 @@ func (r *result) measure(ctx context.Context, name string, k kind, o options) (e
 		times[i], err = c.keepAsking(ctx, k, o.keys, start.Add(o.duration))
 		return err
 	})
-	r.elapsed += time.Since(start)
-	r.times = append(r.times, slices.Concat(times...)...)
+	all := slices.Concat(times...)
+	r.rates = append(r.rates, float64(len(all))/time.Since(start).Seconds())
+	r.times = append(r.times, all...)
 	return err
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/server"
 )
 
-// The servers, by the names that they have in the table.
+// The servers, by the names that they have in the table. The last is what the others are beside.
 var (
 	names   = []string{"tinyio", "mutex"}
 	servers = map[string]func(context.Context, net.Listener, *table.Table, table.Log) error{
