@@ -109,7 +109,7 @@ func (co *Co) awaitAll(edges []waiter) error {
 	a.edges = edges
 	r.wide += len(edges)
 	co.hand(r)
-	err := co.joined(co.suspend(onTask))
+	err := co.joined(co.suspendWidely(onTask))
 	r.wide -= len(edges)
 	a.edges = nil
 	return err

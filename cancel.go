@@ -286,7 +286,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	why := &reason{err: &CancelledError{Cause: cause}, target: &c.c, from: caller.shield()}
 	caller.addCold().halting = why
 	caller.run().asked.halt = why
-	stop := co.suspend(onTask)
+	stop := co.suspendWidely(onTask)
 	if err := co.joined(stop); err != nil {
 		co.halted(stop)
 		return err

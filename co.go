@@ -115,6 +115,12 @@ func (co *Co) suspend(w waitKind) error {
 	return co.outcome()
 }
 
+// suspendWidely is suspend for a wait that takes more than a small stack to begin.
+func (co *Co) suspendWidely(w waitKind) error {
+	co.c.run().asked.large = true
+	return co.suspend(w)
+}
+
 // outcome is how a wait has ended: well, or because the coroutine is being stopped.
 func (co *Co) outcome() error {
 	if co.c.stop == nil {

@@ -144,9 +144,9 @@ func (g *collector) wait(co *Co) error {
 	defer func() { // also if c exits
 		g.asleep, g.all, c.cold().edges = false, false, nil
 	}()
-	err := co.suspend(onAny)
+	err := co.suspendWidely(onAny)
 	if g.all && g.standing() > 0 {
-		_ = co.suspend(onAny) // one of the group had woken c just before it was stopped: it waits for its other children
+		_ = co.suspendWidely(onAny) // one of the group had woken c just before it was stopped: it waits for its other children
 	}
 	return err
 }

@@ -3,6 +3,8 @@ package tinyio
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // An Event is a flag that coroutines can wait for. The zero Event is clear and ready to use. Set, Clear and IsSet may be
@@ -12,8 +14,8 @@ type Event struct {
 	lines   atomic.Pointer[[]*eventLine] // copied when it changes
 }
 
-// An eventLine is those of a loop's coroutines that wait for an event. The list of them is the loop's own; all that a goroutine
-// that sets the event does is to post it to the loop.
+// An eventLine is those of a loop's coroutines that wait for an event. The list of them is the loop's own. A coroutine of that loop that sets
+// the event wakes them; all that another goroutine does is to post it to the loop.
 type eventLine struct {
 	message
 	event   *Event
@@ -44,8 +46,27 @@ func (e *Event) Set() {
 		return
 	}
 	for _, h := range *lines {
-		h.post()
+		if r := h.loop.runOfCaller(); r != nil {
+			r.takeIn() // what has come before
+			h.wake(r)
+			r.notify()
+		} else {
+			h.post()
+		}
 	}
+}
+
+// runOfCaller returns the run of l if the caller is the coroutine whose turn it is on l, and nil otherwise. It may be called from any
+// goroutine.
+func (l *Loop) runOfCaller() *run {
+	c, g := l.counters.running.Load(), stack.ID()
+	if c == nil || c.g.Load() != g || g == 0 { // goroutines cannot be told apart where it is 0
+		return nil
+	}
+	if l.run.running != c { // the loop is at work on the stack of c, and has called something of the user's
+		return nil
+	}
+	return l.run
 }
 
 // post wakes the loop because the event has been set, unless that is on its way, or the loop is not running. In the last case it
@@ -158,9 +179,13 @@ func (r *run) joinEvent(c *task) {
 	r.wake(c)
 }
 
-// arrive wakes those who began to wait before the event was set.
 func (h *eventLine) arrive(r *run) {
 	h.posted.Store(false)
+	h.wake(r)
+}
+
+// wake wakes those who began to wait before the event was set.
+func (h *eventLine) wake(r *run) {
 	now := h.event.changes.Load()
 	var next *waiter
 	for w := h.waiters.head; w != nil; w = next {

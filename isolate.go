@@ -51,7 +51,7 @@ func (co *Co) isolate(scopes *scope) error {
 	c := co.c
 	c.addCold().inner = scopes
 	co.hand(c.run())
-	err := co.suspend(onScopes)
+	err := co.suspendWidely(onScopes)
 	c.cold().inner = nil
 	return err
 }

@@ -96,6 +96,8 @@ type run struct {
 // begin starts a run of l with c as its first coroutine.
 func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 	checkRun(ctx, l, c, op)
+	stack.Enter()
+	defer stack.Leave()
 	r := &run{loop: l}
 	if c.finished.Load() {
 		r.ended, r.err = true, c.pastError()
@@ -176,6 +178,8 @@ func (r *run) giveBack(c *task) {
 
 // drive takes steps until the run has ended, and goes on as that asks for.
 func (r *run) drive() {
+	stack.Enter()
+	defer stack.Leave()
 	r.watchTurns()
 	r.complete()
 	r.goOn()
@@ -424,6 +428,7 @@ func (r *run) quiet() bool {
 type request struct {
 	until     int64 // a limit to the wait, on the loop's clock
 	limited   bool
+	large     bool // to begin the wait takes more than a small stack, and so is left to the run loop
 	fresh     []Awaitable
 	daemons   bool
 	inherit   *coContext // what those inherit who are started for it, if it is not what the coroutine itself has

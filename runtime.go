@@ -54,6 +54,8 @@ func (r *run) steps(yield func(Pause) bool) {
 		panic("tinyio: Steps: ranged over by a coroutine of the run itself, " + r.running.describe() +
 			"; the host must do that, outside the loop")
 	}
+	stack.Enter()
+	defer stack.Leave()
 	left := true
 	defer func() {
 		if left {

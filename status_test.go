@@ -98,7 +98,7 @@ func TestStatsCountEverything(t *testing.T) {
 		}
 		want("with others", tinyio.Stats{Started: 4, Turns: 5, Live: 4, Threads: 1, Timers: 2})
 		e.Set()
-		want("one being ready", tinyio.Stats{Started: 4, Turns: 5, Live: 4, Threads: 1, Timers: 2})
+		want("one being ready", tinyio.Stats{Started: 4, Turns: 5, Live: 4, Ready: 1, Threads: 1, Timers: 1})
 		if err := co.Yield(); err != nil {
 			return err
 		}

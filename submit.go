@@ -348,9 +348,13 @@ func (r *run) protect(c, starter *task) {
 }
 
 // calledFrom returns the place from which the function so many calls further up the stack was called, and whether that was on a
-// loop, which stands still meanwhile. To look for the loop's own functions on the stack costs nothing until somebody asks, and
-// a microsecond then.
+// loop, which stands still meanwhile. On a goroutine of a loop, the loop's own functions are looked for on the stack.
 func calledFrom(up int) (place uintptr, onLoop bool) {
+	if !stack.MayBeLoop() {
+		var caller [1]uintptr
+		runtime.Callers(up+1, caller[:])
+		return caller[0] - 1, false
+	}
 	var usual [64]uintptr
 	pcs := usual[:]
 	n := runtime.Callers(up+1, pcs)

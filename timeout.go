@@ -25,7 +25,7 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 		r.asked.inherit = co.inherited().withDeadline(r.epoch.Add(time.Duration(r.asked.until)))
 	}
 	caller.addCold().limit = d
-	stop := co.suspend(onTask)
+	stop := co.suspendWidely(onTask)
 	err := co.joined(stop)
 	cleanups := co.halted(stop)
 	switch {

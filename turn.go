@@ -17,7 +17,7 @@ import (
 // park there; or nil if it is c's turn again. What takes more than a small stack to deal with is left to the loop where it runs.
 func (r *run) endTurn(c *task) *stack.Slot {
 	r.running = nil
-	if r.stepwise || r.isBulky(c) {
+	if r.stepwise || r.asked.large {
 		r.unsettled = c
 	} else {
 		r.settle(c)
@@ -35,11 +35,6 @@ func (r *run) endTurn(c *task) *stack.Slot {
 	}
 	c.slot = r.turnSlot()
 	return c.slot
-}
-
-// isBulky reports that what c waits for takes more than a small stack to deal with.
-func (r *run) isBulky(c *task) bool {
-	return waits[c.wait].large || c.wait == onTask && (r.asked.limited || r.asked.halt != nil || c.waitsForSeveral())
 }
 
 // lastTurn ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who

@@ -32,8 +32,6 @@ type waitRow struct {
 
 	// begin makes c wait for what it has asked for, or wakes it if that is there already.
 	begin func(r *run, c *task)
-	// large says that begin takes more than a small stack, and so is left to the run loop.
-	large bool
 	// cancel ends the wait of c, which is exposed, or sees to it that it ends before long.
 	cancel func(r *run, c *task)
 	// expire ends the wait because its time limit has passed, and reports whether c is ready now. It is nil if there are no limits.
@@ -59,8 +57,8 @@ func init() {
 		onSpawn:   {kind: hook.Turn, begin: (*run).spawn},
 		onTimer:   {kind: hook.Timer, begin: waitsAlready, cancel: wake, expire: expired},
 		onTask:    {kind: hook.Coroutine, begin: (*run).joinAll, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: edgeTasks},
-		onAny:     {kind: hook.AnyCoroutine, begin: (*run).joinAny, large: true, cancel: (*run).waitForStopping, tasks: edgeTasks},
-		onScopes:  {kind: hook.Domain, begin: (*run).enclose, large: true, cancel: waitsAlready, tasks: memberTasks},
+		onAny:     {kind: hook.AnyCoroutine, begin: (*run).joinAny, cancel: (*run).waitForStopping, tasks: edgeTasks},
+		onScopes:  {kind: hook.Domain, begin: (*run).enclose, cancel: waitsAlready, tasks: memberTasks},
 		onEvent:   {kind: hook.Event, begin: (*run).joinEvent, cancel: leave, expire: lineExpired, line: true},
 		onPermit:  {kind: hook.Permit, begin: (*run).standInLine, cancel: leave, line: true},
 		onBarrier: {kind: hook.Barrier, begin: (*run).standInLine, cancel: leave, line: true},

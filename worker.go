@@ -92,6 +92,7 @@ func (w *worker) exit() {
 	r, c := w.run, w.task
 	c.slot, w.task, w.quit = nil, nil, true
 	r.running, r.unsettled = nil, c
+	r.forgetGoroutine()
 	if c == r.inline {
 		r.inline = nil
 	}
@@ -120,6 +121,15 @@ func (r *run) retire(w *worker) {
 		r.idlers = append(r.idlers, w)
 	} else {
 		w.quit = true
+		r.forgetGoroutine()
+	}
+}
+
+// forgetGoroutine is for a goroutine of the loop that is about to end: another one, of somebody else's, may get its ID. If it is nobody's turn
+// yet, that would pass for the coroutine that ran last: see runOfCaller.
+func (r *run) forgetGoroutine() {
+	if r.running == nil {
+		r.loop.counters.running.Set(nil)
 	}
 }
 

@@ -27,9 +27,11 @@ type Slot struct {
 // ended by [runtime.Goexit] and it had parked by an odd switch. The Slot is good for nothing then.
 func (p *Slot) Init(w Worker) {
 	p.Next, _ = iter.Pull(func(yield func(struct{}) bool) {
+		Enter()
 		returned := false
 		// A Goexit would go on in the one that is parked in p: iter.Pull sees to that. A panic can be stopped there.
 		defer func() {
+			Leave()
 			if returned {
 				return
 			}

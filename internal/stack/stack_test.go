@@ -118,3 +118,40 @@ func TestIDsDiffer(t *testing.T) {
 		t.Errorf("got %x and then %x", a1, a2)
 	}
 }
+
+// countedLoops is how many goroutines of loops are counted.
+func countedLoops() (n int32) {
+	for i := range loops {
+		n += loops[i].Load()
+	}
+	return n
+}
+
+// Whoever has entered may be a loop, until it has left as often; so may every goroutine that is made for a Slot, until it ends, in whichever way.
+func TestLoopsAreCounted(t *testing.T) {
+	if ID() == 0 {
+		t.Skip("goroutines cannot be told apart on this architecture")
+	}
+	if countedLoops() != 0 || MayBeLoop() {
+		t.Fatal("there are no loops and some are counted")
+	}
+	Enter()
+	Enter()
+	Leave()
+	if !MayBeLoop() {
+		t.Error("one that has left once less than it has entered is no loop")
+	}
+	Leave()
+	if MayBeLoop() {
+		t.Error("one that has left is still a loop")
+	}
+	for _, ends := range []func(){func() {}, runtime.Goexit} {
+		inside := false
+		var p Slot
+		p.Init(work(func() { inside = MayBeLoop(); ends() }))
+		p.SwitchOrExit()
+		if n := countedLoops(); !inside || n != 0 {
+			t.Errorf("a worker is counted: %t; when it has ended there are %d", inside, n)
+		}
+	}
+}
