@@ -1,0 +1,259 @@
+// Package browsertest tests the page of package debug in a real browser, Chromium.
+package browsertest
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/debug"
+)
+
+var screenshots = flag.String("screenshots", "", "write pictures of the page into this `directory`; docs/img has those of go test -trimpath -screenshots ../../docs/img")
+
+// browser returns a context in which Chromium can be told what to do.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		t.Skip("there is no Chromium here, in which to look at the page: apt-get install chromium")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WindowSize(1000, 600))
+	if os.Getuid() == 0 { // for whom Chromium has no sandbox
+		options = append(options, chromedp.NoSandbox)
+	}
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(stop)
+	ctx, stop = chromedp.NewContext(ctx)
+	t.Cleanup(stop)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("Chromium does not start: %v", err)
+	}
+	ctx, stop = context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(stop)
+	return ctx
+}
+
+// do has the browser take steps.
+func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// get has the browser answer.
+func get[T any](t *testing.T, ctx context.Context, question chromedp.Action[T]) T {
+	t.Helper()
+	answer, err := chromedp.Run(ctx, question)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// page is the address of the page, which ctx is going to show.
+func page(t *testing.T, ctx context.Context) string {
+	server := httptest.NewServer(debug.Handler())
+	t.Cleanup(func() {
+		do(t, ctx, chromedp.Navigate("about:blank")) // which ends what the page is kept up to date by
+		server.Close()
+	})
+	return server.URL
+}
+
+// await waits until an expression of JavaScript is true.
+func await(t *testing.T, ctx context.Context, expression string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !get(t, ctx, chromedp.Evaluate[bool](expression)); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not come to be that %s", expression)
+		}
+	}
+}
+
+// shoot writes a picture of what ctx shows, if such are wanted.
+func shoot(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	if *screenshots == "" {
+		return
+	}
+	picture := get(t, ctx, chromedp.CaptureScreenshot())
+	if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), picture, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run runs first until the test ends, or end says so.
+func run(t *testing.T, first *tinyio.Coro[tinyio.Void], end func()) {
+	ended := make(chan bool)
+	go func() {
+		defer close(ended)
+		if _, err := tinyio.Run(context.Background(), first); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() {
+		end()
+		<-ended
+	})
+}
+
+// crowded is how many coroutines there are in a page of very many.
+const crowded = 10_000
+
+// TestCrowd proves that a page of 10,000 coroutines, each of them a row, is there before long. With -v it says after how long: a second or
+// so on a machine that does nothing else.
+func TestCrowd(t *testing.T) {
+	ctx := browser(t)
+	over := make(chan tinyio.Void)
+	waiting := make(chan tinyio.Void)
+	run(t, tinyio.Do(func(co *tinyio.Co) error {
+		all := make([]tinyio.Awaitable, crowded)
+		var done tinyio.Event
+		for i := range all {
+			all[i] = tinyio.Do(done.Wait).Named(fmt.Sprintf("order %d", i+1))
+		}
+		if err := co.Spawn(all...); err != nil {
+			return err
+		}
+		close(waiting)
+		_, _, err := tinyio.Recv(co, over)
+		done.Set()
+		return err
+	}).Named("shop"), func() { close(over) })
+	<-waiting
+	address := page(t, ctx)
+	rows := 0
+	fastest := time.Hour
+	for range 5 { // other processes may need the machine
+		began := time.Now()
+		do(t, ctx, chromedp.Navigate(fmt.Sprintf("%s/?n=%d", address, 2*crowded)))
+		rows = get(t, ctx, chromedp.Evaluate[int](`document.querySelectorAll("tr.waiting").length`))
+		fastest = min(fastest, time.Since(began))
+	}
+	if rows < crowded {
+		t.Errorf("the page has %d rows, want at least %d", rows, crowded)
+	}
+	began := time.Now()
+	response, err := http.Get(fmt.Sprintf("%s/?n=%d", address, 2*crowded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, err := io.Copy(io.Discard, response.Body)
+	response.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("a page of %d coroutines is there after %v; without the browser, its %d kB are after %v", rows,
+		fastest.Round(10*time.Millisecond), size/1000, time.Since(began).Round(time.Millisecond))
+	if limit := 5 * time.Second * slowdown; fastest > limit { // on a machine that others use too it takes a multiple
+		t.Errorf("it takes %v, want at most %v", fastest, limit)
+	}
+}
+
+// TestStuck proves that a loop that is stuck is shown in red, with the stack of who keeps it, and that the page says so by itself when the
+// loop goes on.
+func TestStuck(t *testing.T) {
+	ctx := browser(t)
+	begun, reply := make(chan bool), make(chan string, 1)
+	over := make(chan tinyio.Void)
+	run(t, tinyio.Do(func(co *tinyio.Co) error {
+		report := tinyio.Do(func(co *tinyio.Co) error {
+			close(begun)
+			waitForReply(reply)
+			return nil
+		}).Named("report")
+		if err := co.Wait(report); err != nil {
+			return err
+		}
+		_, _, err := tinyio.Recv(co, over)
+		return err
+	}).Named("main"), func() {
+		reply <- "at the latest"
+		close(over)
+	})
+	<-begun
+	do(t, ctx, chromedp.Navigate(page(t, ctx)))
+	await(t, ctx, `document.querySelector(".stuck") != null && document.querySelector("pre.stack") != null`)
+	said := get(t, ctx, chromedp.Evaluate[string](`document.querySelector(".stuck").innerText`))
+	stack := get(t, ctx, chromedp.Evaluate[string](`document.querySelector("pre.stack").innerText`))
+	color := get(t, ctx, chromedp.Evaluate[string](`getComputedStyle(document.querySelector(".stuck")).backgroundColor`))
+	if !strings.HasPrefix(said, "STUCK: the turn of report has lasted ") {
+		t.Errorf("the page says %q", said)
+	}
+	if color != "rgb(204, 0, 0)" {
+		t.Errorf("it says so in %s, want red", color)
+	}
+	if !strings.Contains(stack, "browsertest.waitForReply") {
+		t.Errorf("its stack does not show what the coroutine does:\n%s", stack)
+	}
+	shoot(t, ctx, "stuck")
+	reply <- "at last"
+	await(t, ctx, `document.querySelector(".stuck") == null`)
+}
+
+// waitForReply blocks, which a coroutine should not.
+//
+//go:noinline
+func waitForReply(reply chan string) { <-reply }
+
+// TestTree proves that who is waited for is shown below who waits, further to the right.
+func TestTree(t *testing.T) {
+	ctx := browser(t)
+	over, waiting := make(chan tinyio.Void), make(chan tinyio.Void)
+	config := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Yield(); err != nil {
+			return err
+		}
+		close(waiting)
+		_, _, err := tinyio.Recv(co, over)
+		return err
+	}).Named("config")
+	load := func(what string) *tinyio.Coro[tinyio.Void] {
+		return tinyio.Do(func(co *tinyio.Co) error { return co.Wait(config) }).Named("load " + what)
+	}
+	run(t, tinyio.Do(func(co *tinyio.Co) error {
+		tick := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }).Named("tick")
+		if err := co.SpawnDaemon(tick); err != nil {
+			return err
+		}
+		return co.Wait(load("users"), load("orders"))
+	}).Named("page"), func() { close(over) })
+	<-waiting
+	do(t, ctx, chromedp.Navigate(page(t, ctx)))
+	names := get(t, ctx, chromedp.Evaluate[[]string](`Array.from(document.querySelectorAll("td:first-child"), e => e.innerText)`))
+	indented := get(t, ctx, chromedp.Evaluate[[]float64](
+		`Array.from(document.querySelectorAll("td:first-child"), e => parseFloat(getComputedStyle(e).paddingLeft))`))
+	for i := range names {
+		_, names[i], _ = strings.Cut(names[i], " ")
+	}
+	if got, want := strings.Join(names, ", "), "page, load users, config, tinyio.Recv, load orders, config, tick"; got != want {
+		t.Fatalf("the page shows %s, want %s", got, want)
+	}
+	for i, depth := range []float64{0, 1, 2, 3, 1, 2, 0} {
+		if got, want := indented[i], depth*indented[1]; math.Abs(got-want) > 1 || indented[1] == 0 {
+			t.Errorf("%s is indented by %v, want %v", names[i], got, want)
+		}
+	}
+	shoot(t, ctx, "page")
+}
