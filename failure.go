@@ -213,15 +213,32 @@ func bare(err error) error {
 }
 
 // adopt makes clean-up errors, of which nobody has heard yet, a matter of s.
-func (s *scope) adopt(orphans []failure) {
+func (s *scope) adopt(orphans []failure, more int) {
 	if len(orphans) == 0 {
 		return
+	}
+	if more > 0 {
+		orphans = append(orphans, failure{err: fmt.Errorf("tinyio: %d more errors in the clean-up of what was submitted by callers that had gone", more)})
 	}
 	if s.crash == nil {
 		s.crash = &reason{original: orphans[0]}
 		orphans = orphans[1:]
 	}
 	s.crash.cleanups = append(s.crash.cleanups, orphans...)
+}
+
+// orphansKept is how many clean-up errors a run keeps of which nobody has heard: a server whose clients come and go must not fill up with them.
+const orphansKept = 100
+
+// orphan keeps clean-up errors of which nobody is left to hear before the end of the run.
+func (r *run) orphan(cleanups []failure) {
+	for _, f := range cleanups {
+		if len(r.orphans) == orphansKept {
+			r.lostMore++
+			continue
+		}
+		r.orphans = append(r.orphans, f)
+	}
 }
 
 // A GroupMode says what a failed run returns.

@@ -80,7 +80,8 @@ type run struct {
 	detach   func()    // detaches the run from its context
 	reopened bool      // the loop had run before
 	unwatch  func()    // stops the watchdog; nil if there is none
-	orphans  []failure // clean-up errors of what was submitted by a goroutine that has not waited
+	orphans  []failure // clean-up errors of what was submitted by a goroutine that has not waited; the first hundred
+	lostMore int       // how many there were besides
 	exiting  bool      // Run is going to call runtime.Goexit
 	broken   bool      // the run loop itself has panicked
 
@@ -228,7 +229,7 @@ func (r *run) over() bool {
 	if r.live > 0 || !r.shut() {
 		return false
 	}
-	r.root.adopt(r.orphans)
+	r.root.adopt(r.orphans, r.lostMore)
 	r.exits = r.exiting
 	r.end(r.root.report(r.loop.mode))
 	return true

@@ -42,7 +42,8 @@ func (l *Loop) Serve(ctx context.Context) error {
 // When ctx is done, Submit returns [context.Cause] of ctx at once, even if the loop is stuck. When the loop gets to it, it halts c, as a
 // [Timeout] would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. The values, the profiler
 // labels and the deadline of ctx are those of c's [Co], if it is started by this. As c may still be on its way to its end when
-// Submit returns, whatever it uses of the caller's has to be good beyond that.
+// Submit returns, whatever it uses of the caller's has to be good beyond that. What goes wrong in its clean-up then comes out of the run, the
+// first hundred such errors and the number of the others.
 //
 // Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to
 // another loop. If l has never been run, Submit waits until it is, or until ctx is done. It returns an error at once, and c does not run,
@@ -244,7 +245,7 @@ func (s *submission) comeBack() {
 	c.outcome, c.wait = returned, onNothing
 	if why := c.stop; why != nil && why.target == c { // the caller of Submit has gone
 		r := c.run()
-		r.orphans = append(r.orphans, why.cleanups...)
+		r.orphan(why.cleanups)
 	}
 	s.end(s.verdict())
 }

@@ -1372,3 +1372,21 @@ func TestPostedThenAwaitedBelongsToTheRun(t *testing.T) {
 		t.Errorf("Run returns %v; the job has ended with %v", err, ended)
 	}
 }
+
+// Errors in the clean-up of submissions whose callers have gone do not pile up: the run keeps a hundred, and counts the others.
+func TestErrorsOfCallersThatHaveGoneAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := serve()
+		for range 250 {
+			ctx, cancel := context.WithTimeout(background, time.Second)
+			_, _ = tinyio.Submit(ctx, s.Loop, tinyio.Do(func(co *tinyio.Co) error { return errors.Join(co.Sleep(time.Hour), errors.New("torn")) }))
+			cancel()
+			synctest.Wait()
+		}
+		err := s.end(errBoom)
+		var group *tinyio.ErrorGroup
+		if !errors.As(err, &group) || len(group.Errs) != 102 || !strings.Contains(group.Errs[101].Error(), "150 more") {
+			t.Errorf("Serve returns %.300v", err)
+		}
+	})
+}
