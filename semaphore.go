@@ -34,13 +34,17 @@ func (s *Semaphore) AcquireN(co *Co, n int) error {
 
 // checkN panics if nobody can have n permits of s.
 func (s *Semaphore) checkN(op string, n int) {
-	switch {
-	case s == nil || s.n == 0:
-		panic("tinyio: Semaphore." + op + ": the Semaphore is nil or zero; make it with NewSemaphore")
-	case n < 0 || n > s.n:
-		panic("tinyio: Semaphore." + op + ": the number of permits is " + strconv.Itoa(n) + "; it must be from 0 to " + strconv.Itoa(s.n) +
-			", which is how many the semaphore has")
+	if s == nil || s.n == 0 || n < 0 || n > s.n {
+		s.refuseN(op, n)
 	}
+}
+
+func (s *Semaphore) refuseN(op string, n int) {
+	if s == nil || s.n == 0 {
+		panic("tinyio: Semaphore." + op + ": the Semaphore is nil or zero; make it with NewSemaphore")
+	}
+	panic("tinyio: Semaphore." + op + ": the number of permits is " + strconv.Itoa(n) + "; it must be from 0 to " + strconv.Itoa(s.n) +
+		", which is how many the semaphore has")
 }
 
 // TryAcquire takes a permit if there is one, and nobody waits. It does not suspend.
