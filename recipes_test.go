@@ -349,6 +349,17 @@ func (j *jobs) start(ctx context.Context, work func(co *tinyio.Co) error, log fu
 	}))
 }
 
+// wait waits for a job.
+func (j *jobs) wait(ctx context.Context, id int) error {
+	_, err := tinyio.Submit(ctx, j.loop, tinyio.Do(func(co *tinyio.Co) error {
+		if job := j.running[id]; job != nil {
+			return co.Wait(job)
+		}
+		return nil
+	}))
+	return err
+}
+
 // cancel stops a job, and reports whether there was one. When it returns, the job has stopped.
 func (j *jobs) cancel(ctx context.Context, id int, cause error) (found bool, err error) {
 	return tinyio.Submit(ctx, j.loop, tinyio.New(func(co *tinyio.Co) (bool, error) {
@@ -368,29 +379,21 @@ func Example_cancelByID() {
 	go func() { served <- j.loop.Serve(ctx) }()
 
 	var finish tinyio.Event
-	done := make(chan struct{})
-	work := func(co *tinyio.Co) error {
-		if err := finish.Wait(co); err != nil {
-			return err
-		}
-		close(done)
-		return nil
-	}
+	work := func(co *tinyio.Co) error { return finish.Wait(co) }
 	log := func(id int, err error) { fmt.Println("job", id, "-", err) }
 	first, _ := j.start(ctx, work, log)
 	second, _ := j.start(ctx, work, log)
 	fmt.Println(j.cancel(ctx, first, errors.New("no longer wanted")))
 	fmt.Println(j.cancel(ctx, first, errors.New("no longer wanted")))
 	finish.Set()
-	<-done
-	fmt.Println("job", second, "is done")
+	fmt.Println("job", second, "is done:", j.wait(ctx, second))
 	stop(errors.New("closing time"))
 	fmt.Println(<-served)
 	// Output:
 	// job 1 - tinyio: cancelled because of: no longer wanted
 	// true <nil>
 	// false <nil>
-	// job 2 is done
+	// job 2 is done: <nil>
 	// closing time
 }
 
