@@ -60,6 +60,42 @@ func BenchmarkYieldObserved(b *testing.B) { yields(b, 100_000, tinyio.WithObserv
 
 func BenchmarkYieldPicked(b *testing.B) { yields(b, 10_000, tinyio.WithPicker(idleTool{})) }
 
+// BenchmarkYieldLabelled is BenchmarkYield with names as profiler labels.
+func BenchmarkYieldLabelled(b *testing.B) { yields(b, 100_000, tinyio.WithLabels()) }
+
+// BenchmarkAwaitFreshLabelled is BenchmarkAwaitFresh with them: each coroutine is given its name.
+func BenchmarkAwaitFreshLabelled(b *testing.B) { awaitsFresh(b, tinyio.WithLabels()) }
+
+// BenchmarkSnapshot is a Snapshot of a loop whose coroutines wait.
+func BenchmarkSnapshot(b *testing.B) {
+	forCounts(b, func(b *testing.B, n int) {
+		loop := tinyio.NewLoop()
+		_, err := tinyio.RunOn(context.Background(), loop, tinyio.Do(func(co *tinyio.Co) error {
+			var over tinyio.Event
+			defer over.Set()
+			others := make([]tinyio.Awaitable, n-1)
+			for i := range others {
+				others[i] = tinyio.Do(over.Wait)
+			}
+			if err := co.Spawn(others...); err != nil {
+				return err
+			}
+			return co.Call(func(ctx context.Context) error {
+				for b.Loop() {
+					if _, err := loop.Snapshot(ctx); err != nil {
+						return err
+					}
+				}
+				perCoroutine(b, n)
+				return nil
+			})
+		}))
+		if err != nil {
+			b.Fatal(err)
+		}
+	}, 2, 10_000)
+}
+
 // An idleTool is an observer and a picker that do nothing.
 type idleTool struct{}
 
@@ -108,7 +144,9 @@ func BenchmarkYieldAlone(b *testing.B) {
 	})
 }
 
-func BenchmarkAwaitFresh(b *testing.B) {
+func BenchmarkAwaitFresh(b *testing.B) { awaitsFresh(b) }
+
+func awaitsFresh(b *testing.B, opts ...tinyio.Option) {
 	inLoop(b, func(co *tinyio.Co) error {
 		for i := 0; b.Loop(); i++ {
 			if v, err := answer(i).Await(co); v != i || err != nil {
@@ -116,7 +154,7 @@ func BenchmarkAwaitFresh(b *testing.B) {
 			}
 		}
 		return nil
-	})
+	}, opts...)
 }
 
 func BenchmarkAwaitFinished(b *testing.B) {

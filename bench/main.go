@@ -7,6 +7,7 @@
 //	go run ./bench -run 'yield|gather' these workloads
 //	go run ./bench -svg docs/img -md docs/benchmarks.md -json bench.json
 //	go run ./bench -instructions -baseline bench/instructions.json   instructions, which differ less than times
+//	go run ./bench -looking -md docs/performance.md  what it costs to be looked at
 //	go run ./bench -growth -md docs/performance.md   what grows with coroutines that an operation does not concern
 //
 // All peers run with Go's defaults and the same GOMAXPROCS, do the same work, and are checked for the same result. They
@@ -54,6 +55,7 @@ func main() {
 	svgDir := flag.String("svg", "", "draw charts into this `directory`")
 	grows := flag.Bool("growth", false, "measure instead what each operation costs among coroutines that it does not concern; "+
 		"-md puts that in its place in the file, -run selects operations")
+	looks := flag.Bool("looking", false, "measure instead what it costs to be looked at; -md puts that in its place in the file")
 	instructions := flag.Bool("instructions", false, "count instructions instead, with valgrind, beside those of -baseline; fails if a row got worse by 3 %")
 	base := flag.String("baseline", "", "compare instructions with those in this `file`")
 	update := flag.Bool("update", false, "write the instructions to the file of -baseline instead")
@@ -76,6 +78,10 @@ func main() {
 	}
 	if *grows {
 		runGrowth(newGrowthPlan(*quick), pattern.MatchString, *mdFile)
+		return
+	}
+	if *looks {
+		runLooking(*rounds, *mdFile)
 		return
 	}
 	p := plan{quick: *quick, rounds: *rounds, least: 25 * time.Millisecond, log: os.Stderr}

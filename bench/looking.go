@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
+)
+
+// What it costs to be looked at: a turn, in each of the ways in which a loop can be, and a Snapshot. The ways are measured in turn, round
+// after round, and the figure is the least of all rounds, because nothing but the machine makes one worse.
+
+// A lookedAt is a way in which a loop is looked at while it runs.
+type lookedAt struct {
+	name    string
+	wanted  float64 // how often a turn without may be in one with it
+	options []tinyio.Option
+	beside  func(l *tinyio.Loop, over <-chan struct{}) // runs beside the loop, in a goroutine
+}
+
+// stays is the wanted ratio of what should not be measurable: as exact as measuring is here.
+const stays = 1.1
+
+var waysToLook = []lookedAt{
+	{name: "nothing", wanted: 1},
+	{name: "an observer that does nothing", wanted: 1.5, options: []tinyio.Option{tinyio.WithObserver(emptyObserver{})}},
+	{name: "`WithLabels`", wanted: stays, options: []tinyio.Option{tinyio.WithLabels()}},
+	{name: "`Stats`, read every millisecond", wanted: stays, beside: func(l *tinyio.Loop, over <-chan struct{}) {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				l.Stats()
+			}
+		}
+	}},
+}
+
+type emptyObserver struct{}
+
+func (emptyObserver) Observe(hook.Note) {}
+
+// turn measures a turn among n coroutines that are ready, in nanoseconds, for about least.
+func (way *lookedAt) turn(n int, least time.Duration) (figure float64) {
+	l := tinyio.NewLoop(way.options...)
+	over := make(chan struct{})
+	if way.beside != nil {
+		go way.beside(l, over)
+	}
+	defer close(over)
+	must(tinyio.RunOn(context.Background(), l, tinyio.Do(func(co *tinyio.Co) error {
+		ended := false
+		others := make([]tinyio.Awaitable, n-1)
+		for i := range others {
+			others[i] = tinyio.Do(func(co *tinyio.Co) error {
+				for !ended {
+					if err := co.Yield(); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		if err := co.Spawn(others...); err != nil {
+			return err
+		}
+		if err := co.Yield(); err != nil { // until all have begun
+			return err
+		}
+		runtime.GC()
+		rounds, began := 0, time.Now()
+		for ; rounds == 0 || time.Since(began) < least; rounds++ {
+			for range max(1, 1000/n) {
+				if err := co.Yield(); err != nil {
+					return err
+				}
+			}
+		}
+		figure = float64(time.Since(began).Nanoseconds()) / float64(rounds*max(1, 1000/n)*n)
+		ended = true
+		return nil
+	})))
+	return figure
+}
+
+// snapshot measures a Snapshot of n coroutines that wait.
+func snapshot(n int) (took time.Duration) {
+	l := tinyio.NewLoop()
+	must(tinyio.RunOn(context.Background(), l, tinyio.Do(func(co *tinyio.Co) error {
+		var over tinyio.Event
+		others := make([]tinyio.Awaitable, n-1)
+		for i := range others {
+			others[i] = tinyio.Do(over.Wait)
+		}
+		if err := co.Spawn(others...); err != nil {
+			return err
+		}
+		_, err := tinyio.Call(co, func(ctx context.Context) (tinyio.Void, error) {
+			began := time.Now()
+			all, err := l.Snapshot(ctx)
+			took = time.Since(began)
+			if err == nil && len(all) != n {
+				err = fmt.Errorf("a Snapshot of %d coroutines has %d", n, len(all))
+			}
+			return tinyio.Void{}, err
+		})
+		over.Set()
+		return err
+	})))
+	return took
+}
+
+// runLooking measures what it costs to be looked at and writes it to the standard output, or into its place in a document.
+func runLooking(rounds int, path string) {
+	crowds := []int{2, 100_000}
+	const asked, wanted = 10_000, 30 * time.Millisecond
+	figures := make([][]float64, len(waysToLook))
+	for i := range figures {
+		figures[i] = slices.Repeat([]float64{1e18}, len(crowds))
+	}
+	took := time.Hour
+	for round := range rounds {
+		for k, n := range crowds {
+			for way := range waysToLook {
+				i := (way + round) % len(waysToLook) // each comes first, and last, as often: what has run before leaves traces in memory
+				figures[i][k] = min(figures[i][k], waysToLook[i].turn(n, 50*time.Millisecond))
+			}
+		}
+		took = min(took, snapshot(asked))
+	}
+	var w bytes.Buffer
+	fmt.Fprintf(&w, "%s, %s/%s, %d cores; each figure is the least of %d rounds, in which the ways took turns.\n\n", runtime.Version(), runtime.GOOS,
+		runtime.GOARCH, cores(), rounds)
+	fmt.Fprintf(&w, "| a turn, with | 2 ready | | 100,000 ready | | wanted |\n|---|--:|--:|--:|--:|--:|\n")
+	for i, way := range waysToLook {
+		fmt.Fprintf(&w, "| %s |", way.name)
+		for k := range crowds {
+			ratio := figures[i][k] / figures[0][k]
+			mark := ""
+			if ratio > way.wanted {
+				mark = "**"
+			}
+			fmt.Fprintf(&w, " %.0f ns | %s%.2f%s |", figures[i][k], mark, ratio, mark)
+		}
+		fmt.Fprintf(&w, " %.1f |\n", way.wanted)
+	}
+	fmt.Fprintf(&w, "\nA `Snapshot` of %s coroutines that wait takes %.1f ms; at most %d ms are wanted.\n", thousands(asked),
+		float64(took.Microseconds())/1000, wanted.Milliseconds())
+	if path == "" {
+		os.Stdout.Write(w.Bytes())
+		return
+	}
+	document := must(os.ReadFile(path))
+	before, rest, begins := bytes.Cut(document, []byte(lookingBegins))
+	_, after, ends := bytes.Cut(rest, []byte(lookingEnds))
+	if !begins || !ends {
+		fail("the document has no part between the lines %q and %q", lookingBegins, lookingEnds)
+	}
+	check(os.WriteFile(path, slices.Concat(before, []byte(lookingBegins+"\n\n"), w.Bytes(), []byte("\n"+lookingEnds), after), 0o666))
+}
+
+// The part of a document that is made here lies between these lines.
+const (
+	lookingBegins = "<!-- Made by `go run ./bench -looking -md`; do not edit. -->"
+	lookingEnds   = "<!-- The end of what -looking has made. -->"
+)
