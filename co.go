@@ -100,11 +100,7 @@ func (co *Co) suspend(w waitKind) error {
 	r := c.run()
 	c.wait = w
 	if p := r.endTurn(c); p != nil {
-		if p.Odd = !p.Odd; p.Odd { // p.Switch, without the call: see there
-			p.Next()
-		} else {
-			p.Yield(struct{}{})
-		}
+		p.Switch()
 		for r.running != c {
 			r.switchToTurn(&c.slot)
 		}
@@ -155,11 +151,7 @@ func (co *Co) yield() error {
 	}
 	c.wait = onTurn
 	if p := r.endTurn(c); p != nil {
-		if p.Odd = !p.Odd; p.Odd {
-			p.Next()
-		} else {
-			p.Yield(struct{}{})
-		}
+		p.Switch()
 		for r.running != c {
 			r.switchToTurn(&c.slot)
 		}

@@ -268,7 +268,11 @@ type foreignError struct {
 	discarded bool // its run was
 }
 
-func foreign(c *task) error { return &foreignError{c.describe(), c.loop.Load() == noLoop} }
+// foreign is the error of who wants c on another loop. If c has finished on its own meanwhile, it had not when it was wanted.
+func foreign(c *task) error {
+	discarded := c.loop.Load() == noLoop && !c.finished.Load()
+	return &foreignError{c.describe(), discarded}
+}
 
 func (e *foreignError) Error() string {
 	if e.discarded {

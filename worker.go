@@ -63,11 +63,7 @@ func (w *worker) Work() {
 		}
 		c.slot, w.task, w.begun = nil, nil, false
 		if p := w.run.lastTurn(c, w); p != nil {
-			if p.Odd = !p.Odd; p.Odd { // as in suspend
-				p.Next()
-			} else {
-				p.Yield(struct{}{})
-			}
+			p.Switch()
 		}
 	}
 }
@@ -96,7 +92,7 @@ func (w *worker) exit() {
 	if c == r.inline {
 		r.inline = nil
 	}
-	if !w.home.Odd || !stack.Direct {
+	if !w.home.IsOdd() || !stack.Direct {
 		return
 	}
 	reserve := &relief{at: &w.home}

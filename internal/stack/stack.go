@@ -17,16 +17,16 @@ import "iter"
 
 // A Slot is where one goroutine is parked, any goroutine.
 type Slot struct {
-	Next  func() (struct{}, bool)
-	Yield func(struct{}) bool
-	Odd   bool // an odd number of switches has been made: the next one is by Yield
+	next  func() (struct{}, bool)
+	yield func(struct{}) bool
+	odd   bool // an odd number of switches has been made: the next one is by Yield
 }
 
 // Init parks a new goroutine in p, which is to call w.Work when it goes on for the first time. When Work returns, its
 // goroutine ends, and the one that is parked in p then, whichever that is, goes on. It panics with [Exited] if Work has
 // ended by [runtime.Goexit] and it had parked by an odd switch. The Slot is good for nothing then.
 func (p *Slot) Init(w Worker) {
-	p.Next, _ = iter.Pull(func(yield func(struct{}) bool) {
+	p.next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		Enter()
 		returned := false
 		// A Goexit would go on in the one that is parked in p: iter.Pull sees to that. A panic can be stopped there.
@@ -40,7 +40,7 @@ func (p *Slot) Init(w Worker) {
 			}
 			panic(Exited)
 		}()
-		p.Yield = yield
+		p.yield = yield
 		w.Work()
 		returned = true
 	})
@@ -54,14 +54,11 @@ type Worker interface {
 
 // Switch parks the calling goroutine in p, and the one that was parked there goes on. It returns when somebody
 // else switches to the caller.
-//
-// Where it matters, a caller says the same itself, without the call: a return after a switch is one that the processor has
-// not foreseen, and costs 7 ns.
 func (p *Slot) Switch() {
-	if p.Odd = !p.Odd; p.Odd {
-		p.Next()
+	if p.odd = !p.odd; p.odd {
+		p.next()
 	} else {
-		p.Yield(struct{}{})
+		p.yield(struct{}{})
 	}
 }
 
@@ -84,3 +81,6 @@ func (p *Slot) SwitchOrExit() (exited bool) {
 
 // Exited is what a goroutine panics with if one has called runtime.Goexit whose Slot it was parked in.
 var Exited any = new(int)
+
+// IsOdd reports that an odd number of switches has been made: whoever is parked in p has parked by next.
+func (p *Slot) IsOdd() bool { return p.odd }

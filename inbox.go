@@ -1,0 +1,126 @@
+package tinyio
+
+import "sync/atomic"
+
+// An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that
+// the loop takes away whole and turns round. Messages are part of what they are about, so posting allocates nothing.
+//
+// The inbox is open from the beginning: what comes before the first run waits for that. Between two runs it is closed. A message
+// is either taken in, by the run during which it was posted or the first one, or post reports to its sender that it was not.
+type inbox struct {
+	head    atomic.Pointer[message]
+	sleeper atomic.Pointer[sleeper] // the loop, when it is idle
+	self    *sleeper
+}
+
+// A sleeper is how a loop is woken during one run. Each run has its own: a channel made inside a testing/synctest bubble must
+// not be used outside it.
+type sleeper struct{ wake chan struct{} }
+
+// A message is an entry of an inbox, for one thing at a time.
+type message struct {
+	next *message
+	to   receiver
+}
+
+// A receiver is called on the loop when its message has arrived. It may make coroutines ready and must not do more, for it may be
+// called during a coroutine's turn: the rest is deferred.
+type receiver interface{ arrive(r *run) }
+
+// closed is the head of an inbox that is closed.
+var closed = new(message)
+
+func (b *inbox) isClosed() bool { return b.head.Load() == closed }
+
+func (b *inbox) empty() bool { return b.head.Load() == nil }
+
+// post may be called from any goroutine. The message must not be in an inbox already. It reports whether the inbox has taken
+// it.
+func (b *inbox) post(m *message) bool {
+	for {
+		head := b.head.Load()
+		if head == closed {
+			return false
+		}
+		m.next = head
+		if b.head.CompareAndSwap(head, m) {
+			break
+		}
+	}
+	if s := b.sleeper.Load(); s != nil && b.sleeper.CompareAndSwap(s, nil) {
+		select {
+		case s.wake <- struct{}{}:
+		default: // it has been woken and does not know yet
+		}
+	}
+	return true
+}
+
+// sleep announces that the loop is about to wait for a message, unless one is there already.
+func (b *inbox) sleep() bool {
+	select {
+	case <-b.self.wake: // for a message that has been taken in meanwhile
+	default:
+	}
+	b.sleeper.Store(b.self)
+	if !b.empty() {
+		b.awake()
+		return false
+	}
+	return true
+}
+
+// awake announces that the loop no longer waits.
+func (b *inbox) awake() { b.sleeper.Store(nil) }
+
+// takeIn deals with what has come from outside.
+func (r *run) takeIn() {
+	if !r.loop.inbox.empty() {
+		r.receive()
+	}
+}
+
+// receive calls the receivers of what is in the inbox.
+func (r *run) receive() {
+	if r.taking {
+		return // a receiver has made a coroutine ready; what comes now comes after the rest
+	}
+	r.taking = true
+	var first *message
+	for m := r.loop.inbox.head.Swap(nil); m != nil; {
+		m.next, m, first = first, m.next, m
+	}
+	for m := first; m != nil; {
+		next := m.next
+		m.next = nil
+		m.to.arrive(r)
+		m = next
+	}
+	r.taking = false
+}
+
+// shut closes the inbox at the end of a run, when all coroutines have finished. If there is something in it that starts others, the run
+// goes on, and shut returns false.
+func (r *run) shut() bool {
+	for r.live == 0 {
+		r.takeIn()
+		r.runDeferred()
+		if r.live == 0 && r.loop.inbox.head.CompareAndSwap(nil, closed) {
+			return true
+		}
+	}
+	return false
+}
+
+// An interruption is the message that the context of a run is done.
+type interruption struct {
+	message
+	run     *run
+	failure failure
+}
+
+func (i *interruption) arrive(r *run) {
+	if r == i.run {
+		r.deferred.push(i.failure)
+	}
+}
