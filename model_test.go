@@ -143,6 +143,7 @@ type cover struct {
 	owner   *actor
 	outer   *cover
 	open    bool
+	over    bool // its function has ended
 	grace   int
 	alarm   *alarm
 	members []*actor // who was started inside, or in a Shield inside that is over
@@ -256,7 +257,11 @@ func (m *model) enrol(a *actor, d *domain, starter *actor) {
 	m.started = append(m.started, a)
 	if starter != nil {
 		if a.base, a.cover = starter.cover, starter.cover; a.base != nil {
-			a.base.members = append(a.base.members, a)
+			in := a.base
+			for in.over && in.outer != nil { // whose members are those of the one around it now
+				in = in.outer
+			}
+			in.members = append(in.members, a)
 		}
 		for _, r := range starter.reasons() { // which a Shield keeps away from both
 			m.cancel(a, r)
@@ -1383,6 +1388,7 @@ func (h modelHand) Shield(grace int, fn func(h hand) error) error {
 			c.outer.members = append(c.outer.members, c.members...)
 			c.members = nil
 		}
+		c.over = true
 	}()
 	return fn(modelHand{a, c})
 }

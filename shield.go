@@ -29,8 +29,11 @@ type shielded struct {
 	c          *task // nil in the shield itself
 }
 
-// add makes c, which has just been started inside, a member.
+// add makes c, which has just been started inside, a member: of the one around s if s is over, as those are who were members then.
 func (s *shield) add(c *task) {
+	for s.over && s.outer != nil {
+		s = s.outer
+	}
 	m, ring := &c.cold().inside, &s.members
 	m.c, m.prev, m.next = c, ring.prev, ring
 	m.prev.next, ring.prev = m, m

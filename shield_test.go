@@ -492,3 +492,34 @@ func TestTimeoutOfOneInsideAShieldOfAnother(t *testing.T) {
 		"2s: the other one: tinyio: timed out after 2s",
 		"30s: the owner of the Shield: tinyio: cancelled because of: boom")
 }
+
+// R13: who was started inside a nested Shield, by somebody in there when that was over, is stopped when the one around it ends.
+func TestShieldEndsForThoseStartedInANestedOneThatIsOver(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	last := tinyio.Do(func(co *tinyio.Co) error {
+		err := new(tinyio.Event).Wait(co)
+		log.add("last: %v after the start", describe(err))
+		return err
+	})
+	middle := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Sleep(time.Second); err != nil { // until the inner Shield is over
+			return err
+		}
+		err := co.Wait(last)
+		log.add("middle: %v", describe(err))
+		return err
+	})
+	_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		return co.Shield(time.Minute, func(co *tinyio.Co) error {
+			if err := co.Shield(time.Minute, func(co *tinyio.Co) error { return co.Spawn(middle) }); err != nil {
+				return err
+			}
+			return new(tinyio.Event).Wait(co) // a deadlock, which stops everything when the grace has passed
+		})
+	}), tinyio.WithVirtualTime())
+	if !errors.As(err, new(*tinyio.DeadlockError)) {
+		t.Errorf("Run returns %v", err)
+	}
+	log.want(t, "last: cancelled after the start", "middle: cancelled")
+}

@@ -157,7 +157,7 @@ func (g *gate) end(co *tinyio.Co) {
 	if g.idle(0) {
 		return
 	}
-	co.Shield(lastGrace, func(co *tinyio.Co) error {
+	_ = co.Shield(lastGrace, func(co *tinyio.Co) error { // the next wait of the caller says that it is being stopped
 		return co.Call(func(context.Context) error { g.idle(lastGrace); return nil })
 	})
 }
