@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -278,6 +279,9 @@ func TestWithLabelsOfAHost(t *testing.T) {
 
 // TestWithLabelsInACPUProfile proves that a CPU profile names the coroutine that has computed.
 func TestWithLabelsInACPUProfile(t *testing.T) {
+	if runtime.GOARCH == "wasm" {
+		t.Skip("there is no CPU profile on wasm")
+	}
 	noLeaks(t)
 	for d := 50 * time.Millisecond; ; d *= 2 { // until there is a sample
 		var profile bytes.Buffer
