@@ -76,13 +76,11 @@ func (co *Co) refused() error {
 }
 
 func (co *Co) refusal() error {
-	c := co.c
-	c.exitIfDiscarded()
-	if co.shield.keepsAway(c, c.stop) {
-		return nil
+	err := co.ended()
+	if err != nil {
+		co.c.attempt(shieldsAllowed / attemptsAllowed)
 	}
-	c.attempt(shieldsAllowed / attemptsAllowed)
-	return c.stop.err
+	return err
 }
 
 // attempt counts how often c, which is stopped, tries to go on all the same, and in the end unwinds it. Goexit cannot be

@@ -70,6 +70,9 @@ func (r *run) discard() {
 	}
 }
 
+// isDiscarded reports that r is being discarded.
+func (r *run) isDiscarded() bool { return r.root.crash != nil && r.root.crash.discards }
+
 func (c *task) isDiscarded() bool { return c.stop != nil && c.stop.discards }
 
 // exitIfDiscarded unwinds c, which asks for something, if it is not to act any more.

@@ -136,7 +136,7 @@ func (s *snapshot) do(r *run) {
 	if s.gone.Load() {
 		return
 	}
-	if why := r.root.crash; why != nil && why.discards {
+	if r.isDiscarded() {
 		s.err = ErrNotRunning
 	} else {
 		s.all = r.loop.Status()

@@ -227,7 +227,7 @@ func (s *submission) do(r *run) {
 // admit reports why l does not take s.
 func (s *submission) admit(r *run) error {
 	switch {
-	case r.root.crash != nil && r.root.crash.discards:
+	case r.isDiscarded():
 		return ErrAbandoned
 	case r.live == 0: // the last coroutine has finished
 		return ErrNotRunning

@@ -44,8 +44,7 @@ func (r *run) watchTurns() {
 		return
 	}
 	k := &r.loop.counters
-	now := time.Now() // a time that an earlier run has left may be that of another bubble
-	k.since.Set(0)
+	now := time.Now() // also if Running has asked since the last run, in another bubble perhaps
 	k.asked.Store(&now)
 	quit, gone := make(chan Void), make(chan Void)
 	go func() {
