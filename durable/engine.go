@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -93,12 +96,13 @@ type Execution interface {
 	Result() (json.RawMessage, error)
 }
 
-// A Host is what an engine provides to the coroutines of one execution, through their context: see [WithHost].
+// A Host is what an engine provides to the coroutines of one execution, through their context: see [WithHost]. A [Base] has most of it.
 type Host interface {
 	// ID is that of the run.
 	ID() string
-	// Engine is where the run can start others.
-	Engine() Engine
+	// Child starts a run of a program, and waits for its end: see the function Child. If id is empty, it is made from that of the run and
+	// the number of the step.
+	Child(co *tinyio.Co, program, id string, input json.RawMessage) (json.RawMessage, error)
 	// Receive waits for the next signal of a name.
 	Receive(co *tinyio.Co, name string) (json.RawMessage, error)
 	// Version returns the version of a change that holds in the run: see the function Version.
@@ -166,6 +170,15 @@ func Lookup(name string) (*Program, error) {
 		return p, nil
 	}
 	return nil, fmt.Errorf("durable: no program %q is registered; call Register in an init function of a package that is linked in", name)
+}
+
+// Programs returns all programs that have been registered, by name. It is for engines.
+func Programs() []*Program {
+	programs.RLock()
+	defer programs.RUnlock()
+	all := slices.Collect(maps.Values(programs.byName))
+	slices.SortFunc(all, func(p, q *Program) int { return strings.Compare(p.name, q.name) })
+	return all
 }
 
 // Name is the name under which p was registered.

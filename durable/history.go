@@ -90,7 +90,7 @@ func Verify(history io.Reader) error {
 
 // compare checks that the program has ended as it did.
 func (m *machine) compare(end *record) error {
-	err := &NondeterminismError{Run: m.e.id, Step: m.handed, Name: "the end", Expected: end.outcome()}
+	err := &NondeterminismError{Run: m.e.id, Step: m.taken, Name: "the end", Expected: end.outcome()}
 	switch now := m.end(); {
 	case m.halt == errVerified:
 		err.Found = "a program that has not ended"

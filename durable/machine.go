@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -33,6 +31,7 @@ const busyTurns = 1 << 14
 
 // A machine runs a program as its records say, and beyond.
 type machine struct {
+	*Base
 	e       *entry
 	program *Program
 	loop    *tinyio.Loop
@@ -47,13 +46,7 @@ type machine struct {
 	until     time.Time // and then timers fire until this time
 	turns     uint64    // that had been taken when something from outside was last taken in
 	steps     int       // since then
-	handed    int       // how many functions have been handed over
-	waiting   map[int]*step
-	stops     stops
-	current   tinyio.ID
-	name      string // of the next function that is handed over
-	boxes     map[string]*mailbox
-	random    *rand.Rand
+	waiting   map[int]*Pending
 	recorded  map[string]int // versions of changes, by their records
 	versions  map[string]int // those that hold
 	markers   []*record      // which are recorded with what comes next
@@ -74,15 +67,7 @@ type machine struct {
 // An item is a record that the program has not heard of.
 type item struct {
 	*record
-	step *step // whose result it is, if that has run in this machine
-}
-
-// A step is a function that has been handed over to a thread.
-type step struct {
-	number int
-	name   string
-	coro   tinyio.ID // in whose turn
-	thread *hook.Thread
+	step *Pending // whose result it is, if that has run in this machine
 }
 
 // A delivery is a record that somebody has sent.
@@ -94,17 +79,11 @@ type delivery struct {
 // A statusRequest asks what the coroutines are doing.
 type statusRequest struct{ answer chan []tinyio.Status }
 
-// A mailbox is the signals of a name.
-type mailbox struct {
-	values []json.RawMessage
-	some   tinyio.Event
-}
-
 // newMachine returns a machine for e, whose mu is held.
 func newMachine(e *entry, p *Program) *machine {
 	m := &machine{
-		e: e, program: p, gone: make(chan struct{}), bell: make(chan struct{}, 1), now: e.started, replaying: true,
-		waiting: map[int]*step{}, random: newRand(e.seed),
+		Base: NewBase(e.id, e.seed), e: e, program: p, gone: make(chan struct{}), bell: make(chan struct{}, 1), now: e.started,
+		replaying: true, waiting: map[int]*Pending{},
 	}
 	for _, r := range e.history {
 		if r.Kind == kindVersion {
@@ -142,7 +121,7 @@ func (m *machine) run() {
 	ctx, cancel := context.WithCancelCause(WithHost(m.e.j.base, m))
 	m.cancel = cancel
 	defer cancel(nil)
-	m.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(m)), tinyio.WithThreads(m.thread), tinyio.WithObserver((*observer)(m)))
+	m.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(m)), tinyio.WithThreads(m.thread), tinyio.WithObserver(m.Base))
 	x, err := m.program.Start(ctx, m.loop, m.e.input)
 	if err != nil {
 		m.halt = err
@@ -163,7 +142,7 @@ func (m *machine) run() {
 	m.result, m.err = x.Result()
 	for _, it := range m.history { // of signals that nobody has received there may be some
 		if it.Kind == kindStep {
-			m.halt = m.mismatch(it, nil, fmt.Sprintf("the program has ended after %d steps", m.handed))
+			m.halt = m.mismatch(it, nil, fmt.Sprintf("the program has ended after %d steps", m.taken))
 			return
 		}
 	}
@@ -231,7 +210,7 @@ func (m *machine) goOn() {
 	}
 	m.replaying = false
 	m.history = nil
-	for n := 1; n <= m.handed; n++ {
+	for n := 1; n <= m.taken; n++ {
 		if s := m.waiting[n]; s != nil {
 			m.begin(s)
 		}
@@ -239,14 +218,14 @@ func (m *machine) goOn() {
 }
 
 // begin runs the function of s in a goroutine.
-func (m *machine) begin(s *step) {
+func (m *machine) begin(s *Pending) {
 	m.threads.Go(func() {
 		defer func() { // also if the function calls runtime.Goexit
 			if !m.post(s) {
-				s.thread.Return()
+				s.Thread.Return()
 			}
 		}()
-		s.thread.Run()
+		s.Thread.Run()
 	})
 }
 
@@ -287,7 +266,7 @@ func (m *machine) wait(p tinyio.Pause) error {
 	m.come = nil
 	m.mu.Unlock()
 	var records []*record
-	var steps []*step
+	var steps []*Pending
 	var deliveries []*delivery
 	var cannot error // the run go on
 	for _, c := range come {
@@ -297,15 +276,15 @@ func (m *machine) wait(p tinyio.Pause) error {
 		case *delivery:
 			records, steps = append(records, c.record), append(steps, nil)
 			deliveries = append(deliveries, c)
-		case *step:
-			_, err := c.thread.Outcome()
+		case *Pending:
+			_, err := c.Thread.Outcome()
 			if errors.Is(err, ErrClosed) && m.e.j.isClosed() { // it says nothing but what takeIn is about to find
-				c.thread.Return()
+				c.Thread.Return()
 				continue
 			}
 			if u, ok := err.(*unavailable); ok {
 				cannot = u.err
-				c.thread.Return()
+				c.Thread.Return()
 				continue
 			}
 			records, steps = append(records, m.outcome(c)), append(steps, c)
@@ -340,24 +319,13 @@ func (m *machine) sleep(p tinyio.Pause) error {
 }
 
 // outcome is the record of what a function has returned.
-func (m *machine) outcome(s *step) *record {
-	v, err := s.thread.Outcome()
-	r := &record{Kind: kindStep, Step: s.number, Name: s.name, Err: encodeError(err, &m.stops)}
-	value := reflect.ValueOf(v).Elem()
-	if value.Type().Size() == 0 || value.IsZero() {
-		return r
-	}
-	data, cannot := json.Marshal(v)
-	if cannot == nil {
-		r.Value = data
-	} else if err == nil {
-		r.Err = &failure{Text: fmt.Sprintf("durable: the result of step %q cannot be recorded: %v", s.name, cannot)}
-	}
-	return r
+func (m *machine) outcome(s *Pending) *record {
+	o := s.outcome()
+	return &record{Kind: kindStep, Step: s.Number, Name: s.Name, Value: o.Value, Err: o.Err}
 }
 
 // commit records what has come, and has the program hear of it in that order.
-func (m *machine) commit(records []*record, steps []*step, deliveries []*delivery) error {
+func (m *machine) commit(records []*record, steps []*Pending, deliveries []*delivery) error {
 	if len(records) == 0 {
 		return nil
 	}
@@ -390,23 +358,13 @@ func (m *machine) take(it item) error {
 	switch it.Kind {
 	case kindStep:
 		s := m.waiting[it.Step]
-		if s == nil || s.name != it.Name {
+		if s == nil || s.Name != it.Name {
 			return m.mismatch(it, s, "")
 		}
 		delete(m.waiting, it.Step)
-		if it.step == nil {
-			s.thread.Replay(func(value any) error { return m.fill(it.record, value) })
-			return nil
-		}
-		s.thread.Amend(func(value any, _ error) error {
-			reflect.ValueOf(value).Elem().SetZero()
-			return m.fill(it.record, value)
-		})
-		s.thread.Return()
+		s.give(outcome{Name: it.Name, Value: it.Value, Err: it.Err})
 	case kindSignal:
-		b := m.box(it.Name)
-		b.values = append(b.values, it.Value)
-		b.some.Set()
+		m.Deliver(it.Name, it.Value)
 	case kindCancel:
 		if m.cause == nil {
 			m.cause = it.Err.decode(nil)
@@ -419,19 +377,9 @@ func (m *machine) take(it item) error {
 	return nil
 }
 
-// fill gives the result of a step as it was recorded.
-func (m *machine) fill(r *record, value any) error {
-	if r.Value != nil {
-		if err := json.Unmarshal(r.Value, value); err != nil {
-			return fmt.Errorf("durable: the recorded result of step %q is no %T: %w", r.Name, reflect.ValueOf(value).Elem().Interface(), err)
-		}
-	}
-	return r.Err.decode(&m.stops)
-}
-
 // mismatch is the error that the program does not do what it did when it was recorded. The step s is what it has in the place of that, if
 // it has something.
-func (m *machine) mismatch(it item, s *step, found string) error {
+func (m *machine) mismatch(it item, s *Pending, found string) error {
 	err := &NondeterminismError{Run: m.e.id, Step: it.Step, Name: it.Name}
 	switch it.Kind {
 	case kindStep:
@@ -441,32 +389,15 @@ func (m *machine) mismatch(it item, s *step, found string) error {
 	}
 	status := m.loop.Status()
 	if s != nil {
-		err.Place, err.Found = placeOf(status, s), fmt.Sprintf("step %d, %q", s.number, s.name)
+		err.Place, err.Found = s.Place(status), fmt.Sprintf("step %d, %q", s.Number, s.Name)
 		return err
 	}
 	if err.Found = found; found == "" && len(status) > 0 {
 		err.Place = place(status[0].Frame)
-		err.Found = fmt.Sprintf("a program that has taken %d steps, and waits: %v", m.handed, status[0])
+		err.Found = fmt.Sprintf("a program that has taken %d steps, and waits: %v", m.taken, status[0])
 	}
 	return err
 }
-
-// placeOf is where the program waits for a step.
-func placeOf(status []tinyio.Status, s *step) string {
-	for _, t := range status {
-		if slices.Contains(t.For, s.coro) {
-			return place(t.Frame)
-		}
-	}
-	for _, t := range status {
-		if t.ID == s.coro {
-			return place(t.Frame)
-		}
-	}
-	return ""
-}
-
-func place(f tinyio.Frame) string { return fmt.Sprintf("%s:%d", f.File, f.Line) }
 
 // stopTaking lets go of everything outside: nobody gets an answer any more but that the run cannot go on, or has ended.
 func (m *machine) stopTaking() {
@@ -485,8 +416,8 @@ func (m *machine) stopTaking() {
 			} else {
 				c.done <- m.halt
 			}
-		case *step:
-			c.thread.Return()
+		case *Pending:
+			c.Thread.Return()
 		}
 	}
 }
@@ -531,73 +462,27 @@ type clock machine
 
 func (c *clock) Now() time.Time { return c.now }
 
-// An observer notes for which errors coroutines are stopped, and whose turn it is.
-type observer machine
-
-func (o *observer) Observe(n hook.Note) {
-	switch n.What {
-	case hook.Stopped:
-		o.stops.add(n.Err)
-	case hook.Resumed:
-		o.current = n.Coro
-	}
-}
-
 // thread takes over the function of a thread.
 func (m *machine) thread(t *hook.Thread) {
-	name := m.name
-	if m.name = ""; name == "" {
-		name = stableName(t.Name())
-	}
+	s := m.Take(t)
 	if m.halt != nil {
 		t.Fail(m.halt)
 		return
 	}
-	m.handed++
-	s := &step{number: m.handed, name: name, coro: m.current, thread: t}
-	m.waiting[s.number] = s
+	m.waiting[s.Number] = s
 	if !m.replaying {
 		m.begin(s)
 	}
 }
 
-// What follows makes m a Host.
-
-func (m *machine) ID() string         { return m.e.id }
-func (m *machine) Engine() Engine     { return m.e.j }
-func (m *machine) Random() *rand.Rand { return m.random }
-
-func (m *machine) NameStep(name string) int {
-	m.name = name
-	return m.handed + 1
-}
-
-func (m *machine) box(name string) *mailbox {
-	b := m.boxes[name]
-	if b == nil {
-		if m.boxes == nil {
-			m.boxes = map[string]*mailbox{}
-		}
-		b = new(mailbox)
-		m.boxes[name] = b
+// Child makes m a Host, as Version does: to start a run and wait for it is a step like any other.
+func (m *machine) Child(co *tinyio.Co, program, id string, input json.RawMessage) (json.RawMessage, error) {
+	n := m.NameStep("child " + program)
+	defer m.NameStep("")
+	if id == "" {
+		id = fmt.Sprintf("%s/%d", m.ID(), n)
 	}
-	return b
-}
-
-func (m *machine) Receive(co *tinyio.Co, name string) (json.RawMessage, error) {
-	b := m.box(name)
-	for len(b.values) == 0 || co.Err() != nil {
-		if len(b.values) == 0 {
-			b.some.Clear()
-		}
-		if err := b.some.Wait(co); err != nil {
-			return nil, err
-		}
-	}
-	v := b.values[0]
-	b.values[0] = nil
-	b.values = b.values[1:]
-	return v, nil
+	return tinyio.Call(co, func(ctx context.Context) (json.RawMessage, error) { return runChild(ctx, m.e.j, program, id, input) })
 }
 
 func (m *machine) Version(co *tinyio.Co, change string, min, max int) (int, error) {
@@ -617,7 +502,7 @@ func (m *machine) Version(co *tinyio.Co, change string, min, max int) (int, erro
 	}
 	if v < min || v > max {
 		err := &NondeterminismError{
-			Run: m.e.id, Step: m.handed, Name: change, Expected: fmt.Sprintf("a program that knows version %d of the change", v),
+			Run: m.e.id, Step: m.taken, Name: change, Expected: fmt.Sprintf("a program that knows version %d of the change", v),
 			Found: fmt.Sprintf("versions %d to %d", min, max),
 		}
 		for _, s := range m.loop.Status() {

@@ -163,46 +163,49 @@ func Step[T any](co *tinyio.Co, name string, fn func(ctx context.Context) (T, er
 // The child has a history of its own, which keeps that of a run short that does a great many things.
 func Child[In, Out any](co *tinyio.Co, program, id string, in In) *tinyio.Coro[Out] {
 	h := hostOf(co, "Child")
-	name := "child " + program
-	return tinyio.New(func(co *tinyio.Co) (Out, error) {
-		n := h.NameStep(name)
-		if id == "" {
-			id = fmt.Sprintf("%s/%d", h.ID(), n)
+	return tinyio.New(func(co *tinyio.Co) (out Out, err error) {
+		input, err := json.Marshal(in)
+		if err != nil {
+			return out, fmt.Errorf("durable: Child: the input of a run of program %q cannot be recorded: %w", program, err)
 		}
-		v, err := tinyio.Call(co, func(ctx context.Context) (Out, error) { return runChild[In, Out](ctx, h.Engine(), program, id, in) })
-		h.NameStep("")
-		return v, err
-	}).Named(name)
+		v, err := h.Child(co, program, id, input)
+		if err != nil {
+			return out, err
+		}
+		if err := json.Unmarshal(v, &out); err != nil {
+			return out, fmt.Errorf("durable: Child: the result of a run of program %q is no %T: %w", program, out, err)
+		}
+		return out, nil
+	}).Named("child " + program)
 }
 
-// runChild starts a child and waits for it. If that ends because the run is put aside, the child is left as it is.
-func runChild[In, Out any](ctx context.Context, e Engine, program, id string, in In) (out Out, err error) {
-	run, err := Start[In, Out](ctx, e, program, id, in)
-	if err != nil {
-		return out, &unavailable{err}
+// runChild starts a child and waits for it, in a step. If that ends because the run is put aside, the child is left as it is.
+func runChild(ctx context.Context, e Engine, program, id string, input json.RawMessage) (json.RawMessage, error) {
+	if err := e.StartRun(ctx, program, id, input); err != nil {
+		return nil, &unavailable{err}
 	}
-	out, err = run.await(ctx, true)
+	out, err := e.AwaitRun(ctx, id, true)
 	if ctx.Err() != nil && err != nil {
 		if _, ended := err.(*RunError); !ended {
-			return cancelChild(ctx, run)
+			return cancelChild(ctx, e, id)
 		}
 	}
 	return out, resultOfChild(err)
 }
 
 // cancelChild cancels a child because the coroutine that waits for it is stopped, and waits for its end.
-func cancelChild[Out any](ctx context.Context, run *Run[Out]) (out Out, err error) {
+func cancelChild(ctx context.Context, e Engine, id string) (json.RawMessage, error) {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, tinyio.ErrAbandoned) {
-		return out, &unavailable{cause}
+		return nil, &unavailable{cause}
 	}
 	rest := context.WithoutCancel(ctx)
-	if err := run.Cancel(rest, cause); err != nil {
-		return out, &unavailable{err}
+	if err := e.CancelRun(rest, id, cause); err != nil {
+		return nil, &unavailable{err}
 	}
-	out, err = run.await(rest, true)
+	out, err := e.AwaitRun(rest, id, true)
 	if e, ok := err.(*RunError); ok && e.Cancelled {
-		return out, cause // the very error, so that the coroutine has stopped cleanly
+		return nil, cause // the very error, so that the coroutine has stopped cleanly
 	}
 	return out, resultOfChild(err)
 }

@@ -76,7 +76,7 @@ type recorder struct {
 
 	mu   sync.Mutex
 	some atomic.Bool // there is something in come
-	come []*step
+	come []*Pending
 	bell chan struct{}
 }
 
@@ -143,8 +143,8 @@ func (r *recorder) deliver(idle bool) {
 	r.some.Store(false)
 	r.mu.Unlock()
 	for _, s := range come {
-		v, err := s.thread.Outcome()
-		e := &event{Turn: r.turn, Idle: idle, Thread: s.number, Name: s.name, Err: encodeError(err, &r.stops)}
+		v, err := s.Thread.Outcome()
+		e := &event{Turn: r.turn, Idle: idle, Thread: s.Number, Name: s.Name, Err: encodeError(err, &r.stops)}
 		if value := reflect.ValueOf(v).Elem(); value.Type().Size() > 0 && !value.IsZero() {
 			var cannot error
 			if e.Value, cannot = json.Marshal(v); cannot != nil {
@@ -152,7 +152,7 @@ func (r *recorder) deliver(idle bool) {
 			}
 		}
 		r.write(e)
-		s.thread.Return()
+		s.Thread.Return()
 	}
 }
 
@@ -180,7 +180,7 @@ func (r *recorder) Observe(n hook.Note) {
 // thread runs the function of a thread.
 func (r *recorder) thread(t *hook.Thread) {
 	r.threads++
-	s := &step{number: r.threads, name: stableName(t.Name()), thread: t}
+	s := &Pending{Number: r.threads, Name: stableName(t.Name()), Thread: t}
 	go func() {
 		defer r.back(s) // also if the function calls runtime.Goexit
 		t.Run()
@@ -188,7 +188,7 @@ func (r *recorder) thread(t *hook.Thread) {
 }
 
 // back notes that the function of s has ended.
-func (r *recorder) back(s *step) {
+func (r *recorder) back(s *Pending) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.come = append(r.come, s)
@@ -212,7 +212,7 @@ func Replay[T any](file string, c *tinyio.Coro[T]) (T, error) {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	p := &player{file: file, cancel: cancel, events: events[1:], now: time.Unix(0, events[0].At), waiting: map[int]*step{}}
+	p := &player{file: file, cancel: cancel, events: events[1:], now: time.Unix(0, events[0].At), waiting: map[int]*Pending{}}
 	p.loop = tinyio.NewLoop(tinyio.WithClock(p), tinyio.WithThreads(p.thread), tinyio.WithObserver(p))
 	if len(p.events) > 0 && p.events[0].Interrupt && p.events[0].Turn == 0 {
 		cancel(p.next().Err.decode(nil)) // it was over before it had begun
@@ -261,7 +261,7 @@ type player struct {
 	turn    uint64
 	last    uint64 // the turn at which something was left on the tape
 	threads int
-	waiting map[int]*step
+	waiting map[int]*Pending
 	stops   stops
 	current tinyio.ID
 	outside uint64 // the turn after which something came that is not on the tape, and may have had no effect
@@ -300,7 +300,7 @@ func (p *player) Idle(pause hook.Pause) bool {
 // giveUp stops the run, because the program does something else.
 func (p *player) giveUp(pause hook.Pause) bool {
 	for _, s := range p.waiting {
-		s.thread.Fail(p.lost)
+		s.Thread.Fail(p.lost)
 	}
 	clear(p.waiting)
 	switch {
@@ -397,11 +397,11 @@ func telling() bool {
 func (p *player) comeBack(e *event) {
 	s := p.waiting[e.Thread]
 	switch {
-	case s == nil || s.name != e.Name:
+	case s == nil || s.Name != e.Name:
 		p.events = append([]*event{e}, p.events...)
 		found := fmt.Sprintf("a program that has started %d threads", p.threads)
 		if s != nil {
-			found = fmt.Sprintf("thread %d, %q", s.number, s.name)
+			found = fmt.Sprintf("thread %d, %q", s.Number, s.Name)
 		}
 		p.diverge(p.expected(), found)
 		return
@@ -410,7 +410,7 @@ func (p *player) comeBack(e *event) {
 		return
 	}
 	delete(p.waiting, e.Thread)
-	s.thread.Replay(func(value any) error {
+	s.Thread.Replay(func(value any) error {
 		if e.Value != nil {
 			if err := json.Unmarshal(e.Value, value); err != nil {
 				p.lost = fmt.Errorf("durable: Replay: the recorded result of thread %d, %q, is no %T: %w", e.Thread, e.Name, value, err)
@@ -427,7 +427,7 @@ func (p *player) thread(t *hook.Thread) {
 		t.Fail(p.lost)
 		return
 	}
-	p.waiting[p.threads] = &step{number: p.threads, name: stableName(t.Name()), coro: p.current, thread: t}
+	p.waiting[p.threads] = &Pending{Number: p.threads, Name: stableName(t.Name()), Coro: p.current, Thread: t}
 }
 
 // diverge notes that the program does something else.
