@@ -14,7 +14,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tinyio-go/tinyio/examples/linkcheck/markdown"
 )
+
+var converter = markdown.New()
 
 // A fileServer serves a directory to this machine: Markdown as HTML, everything else as it is. Nothing out of the directory
 // can be had from it, by way of symbolic links neither.
@@ -194,5 +198,5 @@ func (s *fileServer) serveFile(w http.ResponseWriter, r *http.Request, name stri
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	fmt.Fprintln(w, "<!DOCTYPE html>")
-	render(w, source)
+	converter.Convert(source, w)
 }

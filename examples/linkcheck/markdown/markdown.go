@@ -1,9 +1,10 @@
-package main
+// Package markdown reads Markdown as GitHub has it: with tables, footnotes and HTML, and with the same anchors of headings, so that a link
+// which leads somewhere there leads somewhere here.
+package markdown
 
 import (
 	"bytes"
 	"html"
-	"io"
 	"strconv"
 	"strings"
 	"unicode"
@@ -17,15 +18,15 @@ import (
 	"github.com/yuin/goldmark/util"
 )
 
-// markdown is Markdown as GitHub has it. HTML in it is kept: anchors are often made that way.
-var markdown = goldmark.New(
-	goldmark.WithExtensions(extension.GFM, extension.Footnote),
-	goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(headingIDs{}, 0))),
-	goldmark.WithRendererOptions(htmlrenderer.WithUnsafe()),
-)
-
-// render writes a Markdown text to w as HTML.
-func render(w io.Writer, source []byte) error { return markdown.Convert(source, w) }
+// New returns a converter from Markdown to HTML. Of the options, transformers of the parsed text with a priority above 0 find the ids of
+// the headings set.
+func New(options ...goldmark.Option) goldmark.Markdown {
+	return goldmark.New(append([]goldmark.Option{
+		goldmark.WithExtensions(extension.GFM, extension.Footnote),
+		goldmark.WithParserOptions(parser.WithASTTransformers(util.Prioritized(headingIDs{}, 0))),
+		goldmark.WithRendererOptions(htmlrenderer.WithUnsafe()), // anchors are often made with HTML
+	}, options...)...)
+}
 
 // headingIDs gives each heading the id that it would have on GitHub. The ids that goldmark makes itself are
 // others, among other things because they are made from the source of the heading and not from its text.
@@ -35,15 +36,15 @@ func (headingIDs) Transform(document *ast.Document, reader text.Reader, _ parser
 	used := make(map[string]int)
 	ast.Walk(document, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if n.Kind() == ast.KindHeading && entering {
-			n.SetAttributeString("id", []byte(unique(used, anchor(plainText(n, reader.Source())))))
+			n.SetAttributeString("id", []byte(unique(used, anchor(Text(n, reader.Source())))))
 			return ast.WalkSkipChildren, nil
 		}
 		return ast.WalkContinue, nil
 	})
 }
 
-// plainText is the text of n as a reader sees it.
-func plainText(n ast.Node, source []byte) string {
+// Text is the text of n as a reader sees it.
+func Text(n ast.Node, source []byte) string {
 	var b bytes.Buffer
 	ast.Walk(n, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
