@@ -9,8 +9,6 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,86 +18,26 @@ import (
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/debug"
+	"github.com/tinyio-go/tinyio/debug/browsertest/browser"
 )
 
 var screenshots = flag.String("screenshots", "", "write pictures of the page into this `directory`; docs/img has those of go test -trimpath -screenshots ../../docs/img")
-
-// browser returns a context in which Chromium can be told what to do.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	if path == "" {
-		t.Skip("there is no Chromium here, in which to look at the page: apt-get install chromium")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WindowSize(1000, 600))
-	if os.Getuid() == 0 { // for whom Chromium has no sandbox
-		options = append(options, chromedp.NoSandbox)
-	}
-	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, stop = chromedp.NewContext(ctx)
-	t.Cleanup(stop)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("Chromium does not start: %v", err)
-	}
-	ctx, stop = context.WithTimeout(ctx, 2*time.Minute)
-	t.Cleanup(stop)
-	return ctx
-}
-
-// do has the browser take steps.
-func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
-	t.Helper()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// get has the browser answer.
-func get[T any](t *testing.T, ctx context.Context, question chromedp.Action[T]) T {
-	t.Helper()
-	answer, err := chromedp.Run(ctx, question)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer
-}
 
 // page is the address of the page, which ctx is going to show.
 func page(t *testing.T, ctx context.Context) string {
 	server := httptest.NewServer(debug.Handler())
 	t.Cleanup(func() {
-		do(t, ctx, chromedp.Navigate("about:blank")) // which ends what the page is kept up to date by
+		browser.Do(t, ctx, chromedp.Navigate("about:blank")) // which ends what the page is kept up to date by
 		server.Close()
 	})
 	return server.URL
 }
 
-// await waits until an expression of JavaScript is true.
-func await(t *testing.T, ctx context.Context, expression string) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !get(t, ctx, chromedp.Evaluate[bool](expression)); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("it does not come to be that %s", expression)
-		}
-	}
-}
-
 // shoot writes a picture of what ctx shows, if such are wanted.
 func shoot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
-	if *screenshots == "" {
-		return
-	}
-	picture := get(t, ctx, chromedp.CaptureScreenshot())
-	if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), picture, 0o666); err != nil {
-		t.Fatal(err)
+	if *screenshots != "" {
+		browser.Shoot(t, ctx, filepath.Join(*screenshots, name+".png"))
 	}
 }
 
@@ -124,7 +62,7 @@ const crowded = 10_000
 // TestCrowd proves that a page of 10,000 coroutines, each of them a row, is there before long. With -v it says after how long: a second or
 // so on a machine that does nothing else.
 func TestCrowd(t *testing.T) {
-	ctx := browser(t)
+	ctx := browser.Open(t, 1000, 600)
 	over := make(chan tinyio.Void)
 	waiting := make(chan tinyio.Void)
 	run(t, tinyio.Do(func(co *tinyio.Co) error {
@@ -147,8 +85,8 @@ func TestCrowd(t *testing.T) {
 	fastest := time.Hour
 	for range 5 { // other processes may need the machine
 		began := time.Now()
-		do(t, ctx, chromedp.Navigate(fmt.Sprintf("%s/?n=%d", address, 2*crowded)))
-		rows = get(t, ctx, chromedp.Evaluate[int](`document.querySelectorAll("tr.waiting").length`))
+		browser.Do(t, ctx, chromedp.Navigate(fmt.Sprintf("%s/?n=%d", address, 2*crowded)))
+		rows = browser.Get(t, ctx, chromedp.Evaluate[int](`document.querySelectorAll("tr.waiting").length`))
 		fastest = min(fastest, time.Since(began))
 	}
 	if rows < crowded {
@@ -174,7 +112,7 @@ func TestCrowd(t *testing.T) {
 // TestStuck proves that a loop that is stuck is shown in red, with the stack of who keeps it, and that the page says so by itself when the
 // loop goes on.
 func TestStuck(t *testing.T) {
-	ctx := browser(t)
+	ctx := browser.Open(t, 1000, 600)
 	begun, reply := make(chan bool), make(chan string, 1)
 	over := make(chan tinyio.Void)
 	run(t, tinyio.Do(func(co *tinyio.Co) error {
@@ -193,11 +131,11 @@ func TestStuck(t *testing.T) {
 		close(over)
 	})
 	<-begun
-	do(t, ctx, chromedp.Navigate(page(t, ctx)))
-	await(t, ctx, `document.querySelector(".stuck") != null && document.querySelector("pre.stack") != null`)
-	said := get(t, ctx, chromedp.Evaluate[string](`document.querySelector(".stuck").innerText`))
-	stack := get(t, ctx, chromedp.Evaluate[string](`document.querySelector("pre.stack").innerText`))
-	color := get(t, ctx, chromedp.Evaluate[string](`getComputedStyle(document.querySelector(".stuck")).backgroundColor`))
+	browser.Do(t, ctx, chromedp.Navigate(page(t, ctx)))
+	browser.Await(t, ctx, `document.querySelector(".stuck") != null && document.querySelector("pre.stack") != null`)
+	said := browser.Get(t, ctx, chromedp.Evaluate[string](`document.querySelector(".stuck").innerText`))
+	stack := browser.Get(t, ctx, chromedp.Evaluate[string](`document.querySelector("pre.stack").innerText`))
+	color := browser.Get(t, ctx, chromedp.Evaluate[string](`getComputedStyle(document.querySelector(".stuck")).backgroundColor`))
 	if !strings.HasPrefix(said, "STUCK: the turn of report has lasted ") {
 		t.Errorf("the page says %q", said)
 	}
@@ -209,7 +147,7 @@ func TestStuck(t *testing.T) {
 	}
 	shoot(t, ctx, "stuck")
 	reply <- "at last"
-	await(t, ctx, `document.querySelector(".stuck") == null`)
+	browser.Await(t, ctx, `document.querySelector(".stuck") == null`)
 }
 
 // waitForReply blocks, which a coroutine should not.
@@ -219,7 +157,7 @@ func waitForReply(reply chan string) { <-reply }
 
 // TestTree proves that who is waited for is shown below who waits, further to the right.
 func TestTree(t *testing.T) {
-	ctx := browser(t)
+	ctx := browser.Open(t, 1000, 600)
 	over, waiting := make(chan tinyio.Void), make(chan tinyio.Void)
 	config := tinyio.Do(func(co *tinyio.Co) error {
 		if err := co.Yield(); err != nil {
@@ -240,9 +178,9 @@ func TestTree(t *testing.T) {
 		return co.Wait(load("users"), load("orders"))
 	}).Named("page"), func() { close(over) })
 	<-waiting
-	do(t, ctx, chromedp.Navigate(page(t, ctx)))
-	names := get(t, ctx, chromedp.Evaluate[[]string](`Array.from(document.querySelectorAll("td:first-child"), e => e.innerText)`))
-	indented := get(t, ctx, chromedp.Evaluate[[]float64](
+	browser.Do(t, ctx, chromedp.Navigate(page(t, ctx)))
+	names := browser.Get(t, ctx, chromedp.Evaluate[[]string](`Array.from(document.querySelectorAll("td:first-child"), e => e.innerText)`))
+	indented := browser.Get(t, ctx, chromedp.Evaluate[[]float64](
 		`Array.from(document.querySelectorAll("td:first-child"), e => parseFloat(getComputedStyle(e).paddingLeft))`))
 	for i := range names {
 		_, names[i], _ = strings.Cut(names[i], " ")
