@@ -1,0 +1,125 @@
+package tinyiotemporal
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/durable"
+	"go.temporal.io/sdk/workflow"
+)
+
+// A Registry is what workflows are made known to: a worker, a replayer, or the environment of a test.
+type Registry interface {
+	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
+}
+
+// An Option sets how the programs of a worker run.
+type Option func(*options)
+
+type options struct{ base context.Context }
+
+// WithContext gives the programs the values of ctx: it is the way to what they need and cannot be recorded, such as a connection to a
+// database. Of ctx nothing else counts.
+func WithContext(ctx context.Context) Option {
+	return func(o *options) { o.base = context.WithoutCancel(ctx) }
+}
+
+// Register makes all programs known to r that have been given to durable.Register, each as the workflow of its name. The input of the
+// workflow is that of the program, and its result is what the program returns: so any client can start one.
+func Register(r Registry, opts ...Option) {
+	o := options{base: context.Background()}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	for _, p := range durable.Programs() {
+		r.RegisterWorkflowWithOptions(func(ctx workflow.Context, input json.RawMessage, rest *rest) (json.RawMessage, error) {
+			return run(ctx, o, p, input, rest)
+		}, workflow.RegisterOptions{Name: p.Name()})
+	}
+}
+
+// A rest is what one part of a run, which has continued as new, leaves to the next.
+type rest struct {
+	Taken   int                          `json:"taken"`             // how many steps have been begun
+	Signals map[string][]json.RawMessage `json:"signals,omitempty"` // that nobody has received
+}
+
+// run is the workflow of a program.
+func run(ctx workflow.Context, o options, p *durable.Program, input json.RawMessage, before *rest) (json.RawMessage, error) {
+	info := workflow.GetInfo(ctx)
+	seed := sha256.Sum256([]byte(info.OriginalRunID))
+	inner, _ := workflow.NewDisconnectedContext(ctx)
+	d := &driver{
+		Base: durable.NewBase(info.WorkflowExecution.ID, seed[:]), outer: ctx, ctx: inner, info: info, now: workflow.Now(ctx),
+	}
+	if before != nil {
+		d.SetTaken(before.Taken)
+		for _, name := range sorted(before.Signals) {
+			for _, v := range before.Signals[name] {
+				d.Deliver(name, v)
+			}
+		}
+	}
+	base := context.WithValue(durable.WithHost(context.Context(&values{o.base, ctx}), d), driverKey{}, d)
+	base, cancel := context.WithCancelCause(base)
+	defer cancel(nil)
+	d.cancel = cancel
+	d.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(d)), tinyio.WithThreads(d.thread), tinyio.WithObserver(d.Base))
+	if err := workflow.SetQueryHandler(ctx, coroutines, func() ([]tinyio.Status, error) { return d.loop.Status(), nil }); err != nil {
+		return nil, err
+	}
+	x, err := p.Start(base, d.loop, input)
+	if err != nil {
+		panic(err) // the task fails, and is tried again with the next version of the program
+	}
+	d.execution = x
+	out, err := d.drive()
+	d.finish()
+	if err == nil {
+		return out, nil
+	}
+	return nil, d.failure(err)
+}
+
+// coroutines is the name of the query that tells what each coroutine is doing.
+const coroutines = "coroutines"
+
+// drive runs the program to its end.
+func (d *driver) drive() (out json.RawMessage, err error) {
+	exited := true
+	defer func() {
+		p := recover()
+		switch {
+		case d.gone: // the SDK has put the workflow out of memory, or one of its calls has panicked
+			if p != nil {
+				panic(p)
+			}
+		case p != nil:
+			var ok bool
+			if err, ok = p.(*tinyio.PanicError); !ok {
+				err = &tinyio.PanicError{Value: p, Stack: debug.Stack()}
+			}
+		case exited: // which nothing can hold back; the task fails
+			panic(errors.New("tinyiotemporal: the program has called runtime.Goexit"))
+		}
+	}()
+	for p := range d.execution.Steps() {
+		d.between(p)
+	}
+	exited = false
+	return d.execution.Result()
+}
+
+// finish lets updates return to those who wait for them, before the workflow ends.
+func (d *driver) finish() {
+	for _, u := range d.updates {
+		u.refuse(fmt.Errorf("%w: %q", durable.ErrEnded, d.ID()))
+	}
+	d.updates = nil
+	_ = workflow.Await(d.ctx, func() bool { return workflow.AllHandlersFinished(d.ctx) }) // whose context is never cancelled
+}
