@@ -34,7 +34,6 @@ type reason struct {
 	chain    chain     // of a crash
 	cleanups []failure // what went wrong in those who were stopped
 	stopped  int       // how many were, in a crash
-	discards bool      // they are unwound, and hear of nothing: see discard
 
 	dead *coContext // shared by those who had no context when they were stopped
 }

@@ -24,7 +24,7 @@ func (r *run) discard() {
 	for c := range r.root.members {
 		all = append(all, c)
 	}
-	why := &reason{err: &CancelledError{Cause: ErrAbandoned}, discards: true}
+	why := &reason{err: errDiscarded}
 	for _, c := range all {
 		for edges, i := c.edges(), 0; i < len(edges); i++ {
 			edges[i].remove() // or it would be granted what it stands in line for
@@ -70,10 +70,13 @@ func (r *run) discard() {
 	}
 }
 
-// isDiscarded reports that r is being discarded.
-func (r *run) isDiscarded() bool { return r.root.crash != nil && r.root.crash.discards }
+// errDiscarded is what coroutines are stopped for that are unwound and hear of nothing.
+var errDiscarded error = &CancelledError{Cause: ErrAbandoned}
 
-func (c *task) isDiscarded() bool { return c.stop != nil && c.stop.discards }
+// isDiscarded reports that r is being discarded.
+func (r *run) isDiscarded() bool { return r.root.crash != nil && r.root.crash.err == errDiscarded }
+
+func (c *task) isDiscarded() bool { return c.stop != nil && c.stop.err == errDiscarded }
 
 // exitIfDiscarded unwinds c, which asks for something, if it is not to act any more.
 func (c *task) exitIfDiscarded() {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"regexp"
 	"runtime"
 	"slices"
@@ -349,4 +351,21 @@ func raceEnabled() bool {
 		}
 	}
 	return false
+}
+
+// crashesTheProgram runs the test that calls it in a process of its own, with a variable set, and fails it if that process does not end
+// with an error and say.
+func crashesTheProgram(t *testing.T, variable, say string) {
+	t.Helper()
+	needsProcesses(t)
+	noLeaks(t)
+	self := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	self.Env = append(os.Environ(), variable)
+	out, err := self.CombinedOutput()
+	if ended := new(exec.ExitError); err != nil && !errors.As(err, &ended) {
+		t.Skipf("the test cannot start itself, which is so in an emulator: %v", err)
+	}
+	if err == nil || !strings.Contains(string(out), say) {
+		t.Errorf("it ends with %v:\n%s", err, out)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"unsafe"
@@ -28,12 +29,15 @@ func SetMaxServed(n int) (reset func()) {
 	return func() { maxServed = before }
 }
 
+// BreakSteps makes the loop panic after every step.
+func BreakSteps() { stepped = func(*run) { panic("broken") } }
+
 func checkStep(r *run) {
 	if r.live > 100 {
 		return
 	}
-	if err := r.checkInvariants(); err != nil {
-		panic("tinyio: internal error: " + err.Error() + "; please report this")
+	if err := r.checkInvariants(); err != nil { // comes out of the run, so that a program that leads to it can be made smaller
+		r.deferred.push(failure{err: newPanicError("tinyio: internal error: "+err.Error(), debug.Stack()), panic: true})
 	}
 }
 

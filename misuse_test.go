@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -714,17 +713,7 @@ func TestMisuseCoroutineThatWaitsWithItsThreadLocked(t *testing.T) {
 		})
 		return
 	}
-	needsProcesses(t)
-	noLeaks(t)
-	self := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-	self.Env = append(os.Environ(), "TINYIO_TEST_LOCKED=1")
-	out, err := self.CombinedOutput()
-	if ended := new(exec.ExitError); err != nil && !errors.As(err, &ended) {
-		t.Skipf("the test cannot start itself, which is so in an emulator: %v", err)
-	}
-	if err == nil || !strings.Contains(string(out), "OS thread locking must match") {
-		t.Errorf("it ends with %v:\n%s", err, out)
-	}
+	crashesTheProgram(t, "TINYIO_TEST_LOCKED=1", "OS thread locking must match")
 }
 
 // A wrongPicker picks always the same.

@@ -3,8 +3,10 @@ package tinyio
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"github.com/tinyio-go/tinyio/hook"
@@ -83,7 +85,6 @@ type run struct {
 	orphans  []failure // clean-up errors of what was submitted by a goroutine that has not waited; the first hundred
 	lostMore int       // how many there were besides
 	exiting  bool      // Run is going to call runtime.Goexit
-	broken   bool      // the run loop itself has panicked
 
 	above, below walk // the searches for a cycle; empty between steps
 
@@ -200,7 +201,7 @@ func (r *run) completeAllTheSame() {
 		return
 	}
 	if p := recover(); p != nil {
-		panic(p) // of the loop itself: see mishap
+		crashProgram(p)
 	}
 	r.running = nil
 	r.loop.inbox.awake()
@@ -277,7 +278,11 @@ func (r *run) settleLast() {
 // on, and deal with how it stopped; when nobody is ready, wait. It returns when everything has finished, when it is the turn
 // of inline, on whose stack it runs then, and for a host after each turn.
 func (r *run) turns(inline *task) (done bool) {
-	defer r.survive(&done)
+	defer func() {
+		if p := recover(); p != nil { // otherwise a tool may have called runtime.Goexit: see complete
+			crashProgram(p)
+		}
+	}()
 	at := &r.driver
 	if inline != nil {
 		at = &inline.slot
@@ -388,15 +393,12 @@ func (r *run) showStep() {
 // stepped is called after every step, in the tests of this package.
 var stepped func(*run)
 
-// survive goes on after a panic in the loop itself, which must not unwind the coroutine on whose stack it happened to run. What
-// panics in a clock, a picker or an observer does not get this far: see guard.
-func (r *run) survive(done *bool) {
-	if *done {
-		return
-	}
-	if p := recover(); p != nil { // otherwise a tool has called runtime.Goexit: see complete
-		r.internalPanic(p)
-	}
+// crashProgram ends the program, because the loop itself has panicked with p: what it would do from here on could not be trusted. What panics
+// in a clock, a picker or an observer does not get this far: see guard.
+func crashProgram(p any) {
+	err := fmt.Errorf("tinyio: internal error: %v; please report this\n\n%s", p, debug.Stack())
+	go panic(err) // where nobody recovers from it
+	select {}
 }
 
 // A deferred is what has come up during a turn and can be done only between two: a failure that no coroutine can return, or what

@@ -294,3 +294,26 @@ func TestFailureThatSaysOnlyThatTheContextIsDone(t *testing.T) {
 		})
 	}
 }
+
+// A panic of the loop itself, which is a bug, ends the program: on whichever stack it happens, and though somebody recovers from panics there.
+func TestPanicOfTheLoopEndsTheProgram(t *testing.T) {
+	for name, fn := range map[string]func(co *tinyio.Co) error{
+		"the driver's stack": func(co *tinyio.Co) error { return nil },
+		"a stack inline":     func(co *tinyio.Co) error { return co.Sleep(time.Second) },
+		"a stack that is left": func(co *tinyio.Co) error {
+			return co.Wait(sleeper(time.Second), sleeper(time.Second), tinyio.Do(yieldTwice), tinyio.Do(yieldTwice))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if os.Getenv("TINYIO_TEST_BROKEN") != "" {
+				tinyio.BreakSteps()
+				defer func() { recover() }()
+				virtually(fn)
+				return
+			}
+			crashesTheProgram(t, "TINYIO_TEST_BROKEN=1", "panic: tinyio: internal error: broken; please report this")
+		})
+	}
+}
+
+func yieldTwice(co *tinyio.Co) error { return errors.Join(co.Yield(), co.Yield()) }

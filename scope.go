@@ -16,9 +16,8 @@ type scope struct {
 	live     int
 	daemons  int     // how many of them are daemons
 	crash    *reason // why its members are being stopped, if it has crashed
-	stopping *reason // for what its members were cancelled last
-	idle     *reason // for what its daemons were stopped because nothing else was left
-	joined   bool    // somebody has joined since
+	stopping *reason // for what all its members were cancelled last; nil if somebody has joined since
+	idle     *reason // for what its daemons are stopped when nothing else is left
 }
 
 // parent is the scope around s; nil of that of a run.
@@ -54,7 +53,7 @@ func (s *scope) add(c *task) {
 	}
 	s.last = c
 	s.live++
-	s.joined = true
+	s.stopping = nil
 	if c.daemon {
 		s.daemons++
 	}
@@ -114,7 +113,7 @@ func (r *run) lost(s *scope) {
 			r.scopeEnded(s)
 		}
 		s.main = nil // which whoever keeps another member of s would keep
-	case s.live == s.daemons && s.crash == nil && (s.idle == nil || s.joined):
+	case s.live == s.daemons && s.crash == nil && (s.idle == nil || s.stopping == nil):
 		if s == r.root && r.deferred.n > 0 { // what has been posted may make one of them more than a daemon
 			r.deferred.push(daemonsOnly{})
 			return
@@ -125,7 +124,7 @@ func (r *run) lost(s *scope) {
 
 // stopDaemons stops the members of s, which are daemons.
 func (r *run) stopDaemons(s *scope) {
-	if s.joined = false; s.idle == nil {
+	if s.idle == nil {
 		s.idle = &reason{err: &CancelledError{Cause: errDaemonsOnly}}
 	}
 	r.stopScope(s, s.idle)
@@ -272,8 +271,8 @@ func (r *run) moveTo(c *task, to *scope, why *reason) {
 	if pending := c.pendingReasons(); len(pending) > 0 {
 		c.cold().pending = slices.DeleteFunc(pending, func(other *reason) bool { return other == why })
 	}
-	for to.owner != nil && r.edgeCloses(to.owner, c) { // or the two would wait for each other
-		to = to.parent()
+	if to.owner != nil {
+		r.edgeCloses(to.owner, c) // it does not (see spare), but the levels have to fit the edge
 	}
 	to.add(c)
 }

@@ -193,6 +193,9 @@ func (c *task) caught() {
 	}
 	how := errExited
 	if p := recover(); p != nil {
+		if c.run().running != c { // it has ended its turn: the loop itself has panicked
+			crashProgram(p)
+		}
 		how = threadPanic{newPanicError(p, debug.Stack())}
 		failing(c, how)
 	}

@@ -1,8 +1,6 @@
 package tinyio
 
 import (
-	"runtime/debug"
-
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
@@ -49,7 +47,7 @@ func (w *worker) give(c *task) {
 
 // Work is what the goroutine of w does.
 func (w *worker) Work() {
-	defer w.survive()
+	defer w.ended()
 	w.id = stack.ID()
 	for !w.quit {
 		c := w.task
@@ -68,13 +66,12 @@ func (w *worker) Work() {
 	}
 }
 
-// survive deals with what ends Work early: a coroutine has called [runtime.Goexit], or the loop itself has panicked.
-func (w *worker) survive() {
-	switch p := recover(); {
-	case p != nil:
-		w.run.internalPanic(p)
-		w.Work() // nested in this deferred function, once a run: see mishap
-	case !w.quit:
+// ended deals with what ends Work early: a coroutine has called [runtime.Goexit], or the loop itself has panicked.
+func (w *worker) ended() {
+	if p := recover(); p != nil {
+		crashProgram(p)
+	}
+	if !w.quit {
 		w.exit()
 	}
 }
@@ -136,15 +133,4 @@ func (r *run) dismiss() {
 		r.switchTo(&r.driver, w.at)
 	}
 	r.idlers = nil
-}
-
-// internalPanic takes down a panic in the loop itself.
-func (r *run) internalPanic(p any) {
-	r.ending = false
-	// Once is enough to stop everything; twice and that cannot be done.
-	if r.broken {
-		panic(p)
-	}
-	r.broken = true
-	r.deferred.push(failure{err: newPanicError(p, debug.Stack()), panic: true})
 }
