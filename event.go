@@ -1,6 +1,7 @@
 package tinyio
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,8 +11,9 @@ import (
 // An Event is a flag that coroutines can wait for. The zero Event is clear and ready to use. Set, Clear and IsSet may be
 // called from any goroutine; they do not suspend. An Event must not be copied.
 type Event struct {
-	changes atomic.Uint32                // how often it was set or cleared: odd when it is set
-	lines   atomic.Pointer[[]*eventLine] // copied when it changes
+	changes atomic.Uint32             // how often it was set or cleared: odd when it is set
+	line    atomic.Pointer[eventLine] // of one loop: few events are waited for on several
+	others  atomic.Pointer[otherLines]
 }
 
 // An eventLine is those of a loop's coroutines that wait for an event. The list of them is the loop's own. A coroutine of that loop that sets
@@ -41,18 +43,24 @@ func (e *Event) Set() {
 			break
 		}
 	}
-	lines := e.lines.Load()
-	if lines == nil {
-		return
+	if h := e.line.Load(); h != nil {
+		h.set()
 	}
-	for _, h := range *lines {
-		if r := h.loop.runOfCaller(); r != nil {
-			r.takeIn() // what has come before
-			h.wake(r)
-			r.notify()
-		} else {
-			h.post()
+	if o := e.others.Load(); o != nil {
+		for _, h := range o.lines.Range {
+			h.(*eventLine).set()
 		}
+	}
+}
+
+// set wakes those in h, because the event has been set.
+func (h *eventLine) set() {
+	if r := h.loop.runOfCaller(); r != nil {
+		r.takeIn() // what has come before
+		h.wake(r)
+		r.notify()
+	} else {
+		h.post()
 	}
 }
 
@@ -120,36 +128,58 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 	return c.answer != outOfTime, nil
 }
 
-// lineOf returns the line of l.
+// otherLines are the lines of an event, by loop, but for the first one.
+type otherLines struct {
+	lines sync.Map     // from *Loop to *eventLine
+	added atomic.Int64 // to the event, since those were dropped that can be
+	kept  atomic.Int64 // then
+}
+
+// lineOf returns the line of l. It is called on l alone.
 func (e *Event) lineOf(l *Loop) *eventLine {
-	if lines := e.lines.Load(); lines != nil {
-		for _, h := range *lines {
-			if h.loop == l && !h.dropped.Load() {
-				return h
-			}
+	if h := e.line.Load(); h != nil && h.loop == l && h.isKept() {
+		return h
+	}
+	if o := e.others.Load(); o != nil {
+		if h, ok := o.lines.Load(l); ok && h.(*eventLine).isKept() {
+			return h.(*eventLine)
 		}
 	}
 	return e.addLine(l)
 }
 
-// addLine adds a line for l, and drops those of loops that have stopped running.
+// isKept reports that the event has h. One that has waiters was found to be kept when they came: then the loop was running, so whoever has
+// set dropped since has seen that.
+func (h *eventLine) isKept() bool { return h.waiters.head != nil || !h.dropped.Load() }
+
+// addLine adds a line for l.
 func (e *Event) addLine(l *Loop) *eventLine {
 	h := &eventLine{event: e, loop: l}
 	h.to = h
-	for {
-		old := e.lines.Load()
-		lines := []*eventLine{h}
-		if old != nil {
-			for _, o := range *old {
-				if !o.drop() {
-					lines = append(lines, o)
-				}
-			}
+	if old := e.line.Load(); old != nil && !old.drop() || !e.line.CompareAndSwap(old, h) {
+		if e.others.Load() == nil {
+			e.others.CompareAndSwap(nil, new(otherLines))
 		}
-		if e.lines.CompareAndSwap(old, &lines) {
-			return h
+		e.others.Load().lines.Store(l, h)
+	}
+	if o := e.others.Load(); o != nil && o.added.Add(1) > o.kept.Load() {
+		o.drop()
+	}
+	return h
+}
+
+// drop drops the lines of loops that have stopped running. It is called when as many have been added as it kept the last time.
+func (o *otherLines) drop() {
+	kept := int64(0)
+	for l, h := range o.lines.Range {
+		if h.(*eventLine).drop() {
+			o.lines.CompareAndDelete(l, h)
+		} else {
+			kept++
 		}
 	}
+	o.kept.Store(kept)
+	o.added.Store(0)
 }
 
 // drop reports whether h can be forgotten because its loop is not running. Should the loop start to run at that moment, then

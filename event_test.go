@@ -1,9 +1,12 @@
 package tinyio_test
 
 import (
+	"iter"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/tinyio-go/tinyio"
 )
@@ -116,4 +119,61 @@ func TestEventWakesInOrderEvenIfCleared(t *testing.T) {
 		return wait(co, late)
 	})
 	log.want(t, "0, set: false", "1, set: false", "2, set: false", "late: false")
+}
+
+// An event wakes those of every loop that waits for it, also of one that has run before, and keeps no loop that has ended.
+func TestEventOfManyLoops(t *testing.T) {
+	noLeaks(t)
+	var e tinyio.Event
+	loops := make([]*tinyio.Loop, 100)
+	for i := range loops {
+		loops[i] = tinyio.NewLoop(tinyio.WithVirtualTime())
+	}
+	for round := range 3 {
+		e.Clear()
+		var runs []*tinyio.Runtime[tinyio.Void]
+		var nexts []func() (tinyio.Pause, bool)
+		for i, l := range loops {
+			if i%(round+1) > 0 {
+				continue // it does not run in this round
+			}
+			r := tinyio.Start(background, l, tinyio.Do(func(co *tinyio.Co) error {
+				return co.Wait(tinyio.Do(e.Wait), tinyio.Do(e.Wait))
+			}))
+			next, stop := iter.Pull(r.Steps())
+			defer stop()
+			for p, ok := next(); ok && !p.Blocked; p, ok = next() {
+			}
+			runs, nexts = append(runs, r), append(nexts, next)
+		}
+		e.Set()
+		for i, r := range runs {
+			for _, ok := nexts[i](); ok; _, ok = nexts[i]() {
+			}
+			if _, err := r.Result(); err != nil {
+				t.Errorf("round %d, run %d: %v", round, i, err)
+			}
+		}
+	}
+	kept := make([]weak.Pointer[tinyio.Loop], len(loops))
+	for i, l := range loops {
+		kept[i] = weak.Make(l)
+	}
+	clear(loops)
+	e.Clear()
+	for range 300 { // of other loops
+		if _, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+			_, err := e.WaitFor(co, time.Second)
+			return err
+		}), tinyio.WithVirtualTime()); err != nil {
+			t.Error(err)
+		}
+	}
+	runtime.GC()
+	for i, p := range kept {
+		if p.Value() != nil {
+			t.Errorf("loop %d is kept by the event", i)
+		}
+	}
+	runtime.KeepAlive(&e)
 }
