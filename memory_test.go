@@ -42,16 +42,18 @@ func (ws *witnesses) alive() (n int) {
 // use is what a function does that holds w.
 func (w *witness) use() { w.data[0]++ }
 
+// heap is how many bytes are in use.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
 // W15: 20,000 satisfied waits with long timeouts keep no memory.
 func TestSatisfiedWaitsKeepNoMemory(t *testing.T) {
 	noLeaks(t)
-	heap := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	succeed(t, func(co *tinyio.Co) error {
 		before := heap()
 		for range 20_000 {
@@ -64,6 +66,33 @@ func TestSatisfiedWaitsKeepNoMemory(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Of many coroutines, each of which was started inside the Shield of the one before, only those are kept that live.
+func TestShieldsThatAreOverKeepNoMemory(t *testing.T) {
+	noLeaks(t)
+	var before uint64
+	var generation func(n int) *tinyio.Coro[tinyio.Void]
+	generation = func(n int) *tinyio.Coro[tinyio.Void] {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			switch n {
+			case 5_000:
+				before = heap()
+			case 0:
+				if after := heap(); after > before+500_000 {
+					t.Errorf("%d bytes are kept", after-before)
+				}
+				return nil
+			}
+			if err := co.Sleep(1); err != nil {
+				return err
+			}
+			return co.Shield(time.Second, func(co *tinyio.Co) error {
+				return errors.Join(co.Spawn(generation(n-1)), co.Sleep(2)) // the next one opens its own before this one is over
+			})
+		})
+	}
+	succeed(t, func(co *tinyio.Co) error { return co.Spawn(generation(5_010)) })
 }
 
 // W21: a result that refers to its own coroutine is freed, during the run and after it, with what its function holds on to.

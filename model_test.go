@@ -257,10 +257,7 @@ func (m *model) enrol(a *actor, d *domain, starter *actor) {
 	m.started = append(m.started, a)
 	if starter != nil {
 		if a.base, a.cover = starter.cover, starter.cover; a.base != nil {
-			in := a.base
-			for in.over && in.outer != nil { // whose members are those of the one around it now
-				in = in.outer
-			}
+			in := a.base.membersAt()
 			in.members = append(in.members, a)
 		}
 		for _, r := range starter.reasons() { // which a Shield keeps away from both
@@ -928,6 +925,14 @@ func (c *cover) within(d *cover) bool {
 	return false
 }
 
+// membersAt is c, or the one around it whose members those of c are, since c is over.
+func (c *cover) membersAt() *cover {
+	for c.over && c.outer != nil {
+		c = c.outer
+	}
+	return c
+}
+
 // ownCovers are the Shields of a, the outermost first.
 func (a *actor) ownCovers() (own []*cover) {
 	for c := a.cover; c != nil && c.owner == a; c = c.outer {
@@ -1385,7 +1390,8 @@ func (h modelHand) Shield(grace int, fn func(h hand) error) error {
 		a.cover = c.outer
 		m.endWaits(m.uncover(c))
 		if c.outer != nil {
-			c.outer.members = append(c.outer.members, c.members...)
+			in := c.outer.membersAt()
+			in.members = append(in.members, c.members...)
 			c.members = nil
 		}
 		c.over = true

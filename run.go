@@ -531,7 +531,7 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 
 // inheritStops makes c, which has just been started, inherit the Shield that starter is in, and what starter is cancelled for.
 func (r *run) inheritStops(c, starter *task) {
-	if s := starter.shield(); s != nil {
+	if s := starter.shield().current(); s != nil {
 		c.co.shield, c.addCold().shield = s, s
 		s.add(c)
 	}

@@ -29,14 +29,19 @@ type shielded struct {
 	c          *task // nil in the shield itself
 }
 
-// add makes c, which has just been started inside, a member: of the one around s if s is over, as those are who were members then.
+// add makes c, which has just been started inside, a member.
 func (s *shield) add(c *task) {
-	for s.over && s.outer != nil {
-		s = s.outer
-	}
 	m, ring := &c.cold().inside, &s.members
 	m.c, m.prev, m.next = c, ring.prev, ring
 	m.prev.next, ring.prev = m, m
+}
+
+// current is s, or the first of the shields around it that is not over; nil if there is none.
+func (s *shield) current() *shield {
+	for s != nil && s.over {
+		s = s.outer
+	}
+	return s
 }
 
 // remove takes m out of its ring.
@@ -71,7 +76,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 		panic("tinyio: Shield: the function is nil, in " + c.describe() + "; pass what is to be protected")
 	}
 	c.exitIfDiscarded()
-	s := &shield{owner: c, outer: c.shield(), open: true, grace: grace}
+	s := &shield{owner: c, outer: c.shield().current(), open: true, grace: grace}
 	s.members.next, s.members.prev = &s.members, &s.members
 	s.handle = &Co{c: c, shield: s}
 	s.ctx.Set(co.inherited())
@@ -95,7 +100,7 @@ func (s *shield) end() {
 	c.cold().shield = s.outer
 	s.close(r)
 	r.endWaits()
-	if s.outer != nil {
+	if s.outer = s.outer.current(); s.outer != nil {
 		s.members.giveTo(&s.outer.members)
 	}
 	why := &reason{err: context.Canceled}
@@ -146,7 +151,7 @@ func (s *shield) isCovered() bool {
 
 // keepsFromOthers reports whether s or a shield around it keeps why away from all those inside that own none of these.
 func (s *shield) keepsFromOthers(why *reason) bool {
-	for ; s != nil && s != why.from; s = s.outer {
+	for from := why.from.current(); s != nil && s != from; s = s.outer {
 		if s.open && s.owner.knows(why) {
 			return true
 		}
@@ -219,7 +224,7 @@ func (s *shield) keepsAway(c *task, why *reason) bool {
 // mayKeep reports whether s, and the shields around it, can keep r away from c. What arose inside a Shield of another coroutine, such as
 // a Timeout there, is not kept away by that.
 func (s *shield) mayKeep(c *task, why *reason) bool {
-	return s != nil && !(s == why.from && s.owner != c)
+	return s != nil && !(s == why.from.current() && s.owner != c)
 }
 
 // keeps reports whether s keeps r away from c. Somebody else's shield does so if r has come to its owner too: who is halted alone, by

@@ -523,3 +523,42 @@ func TestShieldEndsForThoseStartedInANestedOneThatIsOver(t *testing.T) {
 	}
 	log.want(t, "last: cancelled after the start", "middle: cancelled")
 }
+
+// R13: who was started inside a Shield that outlived the one around it is stopped when the one around that ends.
+func TestStartedInsideAShieldThatOutlivesTheOneAroundIt(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	err := virtually(func(co *tinyio.Co) error {
+		start := startWatch(co)
+		ends := func(co *tinyio.Co, name string, err error) error {
+			log.add("%v: %s: %s", start.passed(co), name, describe(err))
+			return err
+		}
+		innermost := tinyio.Do(func(co *tinyio.Co) error {
+			return ends(co, "innermost", co.Sleep(time.Hour))
+		})
+		inner := tinyio.Do(func(co *tinyio.Co) error {
+			return co.Shield(time.Second, func(co *tinyio.Co) error {
+				if err := co.Sleep(2 * time.Second); err != nil { // until the middle Shield is over
+					return err
+				}
+				return co.Spawn(innermost)
+			})
+		})
+		middle := tinyio.Do(func(co *tinyio.Co) error {
+			return co.Shield(time.Second, func(co *tinyio.Co) error {
+				return errors.Join(co.Spawn(inner), co.Sleep(time.Second))
+			})
+		})
+		outer := tinyio.Do(func(co *tinyio.Co) error {
+			return co.Shield(10*time.Second, func(co *tinyio.Co) error {
+				return errors.Join(co.Spawn(middle), ends(co, "outer", co.Sleep(time.Minute)))
+			})
+		})
+		return errors.Join(co.Spawn(outer), co.Sleep(5*time.Second), errBoom)
+	})
+	log.want(t, "15s: outer: cancelled", "15s: innermost: cancelled")
+	if !errors.Is(err, errBoom) {
+		t.Errorf("Run returns %v", err)
+	}
+}
