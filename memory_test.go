@@ -728,8 +728,15 @@ func TestPlacesOfACrowdAreUsedAgain(t *testing.T) {
 	}
 }
 
-// No suspension allocates, and a coroutine with its closure costs at most two allocations.
+// No suspension allocates, and a coroutine with its closure costs at most two allocations; an observer costs none.
 func TestAllocations(t *testing.T) {
+	t.Run("by itself", func(t *testing.T) { testAllocations(t) })
+	t.Run("observed", func(t *testing.T) {
+		testAllocations(t, tinyio.WithObserver(observerFunc(func(hook.Note) {})))
+	})
+}
+
+func testAllocations(t *testing.T, opts ...tinyio.Option) {
 	noLeaks(t)
 	tinyio.KeepWorkers(t)
 	if raceEnabled() {
@@ -810,5 +817,5 @@ func TestAllocations(t *testing.T) {
 		}
 		stop = true
 		return nil
-	})
+	}, opts...)
 }

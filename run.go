@@ -450,7 +450,10 @@ func (r *run) settle(c *task) {
 	case c.state != running: // it waits already, or is on its way back
 	case c.wait == onNothing:
 		r.finish(c)
-	case c.wait == onTurn && r.watch == nil: // what it comes to then
+	case c.wait == onTurn: // what it comes to then
+		if r.watch != nil {
+			r.note(hook.Suspended, c, nil)
+		}
 		r.makeReady(c)
 	default:
 		c.state = waiting

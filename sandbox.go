@@ -83,12 +83,17 @@ func (r *run) guard(drop, call func()) {
 			return
 		}
 		drop()
-		f := failure{err: errExited, exit: true}
-		if p := recover(); p != nil {
-			f = failure{err: newPanicError(p, debug.Stack()), panic: true}
-		}
-		r.deferred.push(f)
+		r.toolFailed(recover())
 	}()
 	call()
 	returned = true
+}
+
+// toolFailed stops the run because a tool has panicked with p, or, if that is nil, has exited.
+func (r *run) toolFailed(p any) {
+	f := failure{err: errExited, exit: true}
+	if p != nil {
+		f = failure{err: newPanicError(p, debug.Stack()), panic: true}
+	}
+	r.deferred.push(f)
 }

@@ -75,6 +75,7 @@ type task struct {
 	wanted      int32  // who needs it to go on: see the invariants of Loop
 	level       int32  // not lower than that of whoever waits for it: see cycle.go
 	answer      uint32 // what came of a wait; see who wakes it
+	number      ID     // from 1, if it has one: see run.id
 	scope       *scope
 	before      *task // in the list of its scope
 	after       *task
@@ -104,7 +105,6 @@ type coldFields struct {
 	callback callback
 	call     interruptible // that it waits for
 	maps     bool          // it is a MapInPool: its edges are to the elements
-	number   ID            // from 1, if it has one: see run.id
 	attempts int           // to suspend, since it was stopped
 }
 

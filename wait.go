@@ -88,17 +88,18 @@ const outOfTime = 1<<32 - 1
 
 // A waitList is a line of waiters, first come, first served.
 type waitList struct {
-	head, tail *waiter
-	owner      *task // of a coroutine's awaiters
-	length     int
+	head   *waiter
+	owner  *task // of a coroutine's awaiters
+	length int
 }
 
 // A waiter stands in a line. It is an edge, if the line is the awaiters of a coroutine.
 type waiter struct {
-	c          *task
-	line       *waitList // nil when it stands in none
-	next, prev *waiter
-	group      *collector // of a coroutine that waits for any of several
+	c     *task
+	line  *waitList  // nil when it stands in none
+	next  *waiter    // nil of the last one
+	prev  *waiter    // of the first one, the last: so a line, of which each coroutine has one, is a word smaller
+	group *collector // of a coroutine that waits for any of several
 }
 
 // standIn suspends the coroutine until it is granted what those in line wait for.
@@ -133,25 +134,22 @@ func (w *waiter) grant(answer uint32) {
 
 func (l *waitList) push(w *waiter) {
 	l.length++
-	w.line, w.prev = l, l.tail
-	if l.tail != nil {
-		l.tail.next = w
+	w.line = l
+	if first := l.head; first != nil {
+		w.prev, first.prev.next, first.prev = first.prev, w, w
 	} else {
-		l.head = w
+		w.prev, l.head = w, w
 	}
-	l.tail = w
 }
 
 func (l *waitList) pop() *waiter {
 	w := l.head
 	if w != nil {
 		if l.head = w.next; l.head != nil {
-			l.head.prev = nil
-		} else {
-			l.tail = nil
+			l.head.prev = w.prev
 		}
 		l.length--
-		w.line, w.next = nil, nil
+		w.line, w.next, w.prev = nil, nil, nil
 	}
 	return w
 }
@@ -159,19 +157,18 @@ func (l *waitList) pop() *waiter {
 // remove takes w out of its line, wherever it stands in it.
 func (w *waiter) remove() {
 	l := w.line
-	if l == nil {
+	switch {
+	case l == nil:
 		return
-	}
-	if w.prev != nil {
-		w.prev.next = w.next
-	} else {
-		l.head = w.next
-	}
-	if w.next != nil {
+	case l.head == w:
+		l.pop()
+		return
+	case w.next != nil:
 		w.next.prev = w.prev
-	} else {
-		l.tail = w.prev
+	default:
+		l.head.prev = w.prev
 	}
+	w.prev.next = w.next
 	l.length--
 	w.line, w.next, w.prev = nil, nil, nil
 }

@@ -39,12 +39,21 @@ func WithObserver(o hook.Observer) Option {
 type watch struct {
 	picker   hook.Picker
 	observer hook.Observer
-	turn     ID          // whose turn it is, or was last
-	notes    []hook.Note // that the observer has not been told of
-	subjects []*task     // of the notes
-	details  details     // of the note that it is being told
-	silent   bool        // it must not be told now
-	crowd    crowd       // the ready coroutines, while there is a picker
+	turn     ID      // whose turn it is, or was last
+	notes    []note  // that the observer has not been told of
+	details  details // of the note that it is being told
+	silent   bool    // it must not be told now
+	crowd    crowd   // the ready coroutines, while there is a picker
+}
+
+// A note is what an observer is going to be told in a [hook.Note].
+type note struct {
+	c    *task
+	err  error
+	by   ID
+	what hook.What
+	wait hook.Wait
+	end  hook.End
 }
 
 // details are what an observer asks for about the coroutine c.
@@ -79,17 +88,16 @@ func (l *Loop) watched() *watch {
 
 // reset is the end of a run: nothing of it is kept.
 func (w *watch) reset() {
-	w.notes, w.subjects, w.details, w.crowd, w.turn = nil, nil, details{}, crowd{}, hook.Nobody
+	w.notes, w.details, w.crowd, w.turn = nil, details{}, crowd{}, hook.Nobody
 }
 
 // id returns the number of c, and gives it one if it has none.
 func (r *run) id(c *task) ID {
-	a := c.addCold()
-	if a.number == 0 {
+	if c.number == 0 {
 		r.loop.met++
-		a.number = r.loop.met
+		c.number = r.loop.met
 	}
-	return a.number - 1
+	return c.number - 1
 }
 
 // note notes for the observer of r what has happened to c.
@@ -99,11 +107,11 @@ func (r *run) note(what hook.What, c *task, err error) {
 		w.turn = r.id(c)
 	}
 	if w.observer != nil {
-		n := hook.Note{What: what, Coro: r.id(c), By: w.turn, Err: err, Details: &w.details}
+		n := note{c: c, err: err, by: w.turn, what: what}
 		if what == hook.Suspended {
-			n.Wait = waits[c.wait].kind
+			n.wait = waits[c.wait].kind
 		}
-		w.notes, w.subjects = append(w.notes, n), append(w.subjects, c)
+		w.notes = append(w.notes, n)
 	}
 }
 
@@ -117,11 +125,11 @@ func (r *run) noteFinished(c *task, f *failure, why *reason) {
 	n := &w.notes[len(w.notes)-1]
 	switch {
 	case f != nil && (why != nil || c.scope.crash != nil):
-		n.End = hook.CleanupFailed
+		n.end = hook.CleanupFailed
 	case f != nil:
-		n.End = hook.Failed
+		n.end = hook.Failed
 	case c.err != nil:
-		n.End = hook.StoppedCleanly
+		n.end = hook.StoppedCleanly
 	}
 }
 
@@ -149,18 +157,26 @@ func (r *run) notify() {
 func (r *run) callObserver() {
 	w := r.watch
 	w.silent = true
-	r.guard(func() { w.observer, w.notes, w.subjects, w.silent = nil, nil, nil, false }, func() {
-		for i := 0; i < len(w.notes); i++ {
-			w.details = details{r, w.subjects[i]}
-			w.observer.Observe(w.notes[i])
-		}
-	})
-	w.silent, w.details = false, details{}
-	clear(w.notes)
-	clear(w.subjects)
-	w.notes, w.subjects = w.notes[:0], w.subjects[:0]
+	defer r.caughtObserver()
+	for i := 0; i < len(w.notes); i++ {
+		n := &w.notes[i]
+		c, err := n.c, n.err
+		n.c, n.err = nil, nil
+		w.details = details{r, c}
+		w.observer.Observe(hook.Note{What: n.what, Coro: r.id(c), By: n.by, Wait: n.wait, End: n.end, Err: err, Details: &w.details})
+	}
+	w.silent, w.details, w.notes = false, details{}, w.notes[:0]
 	if cap(w.notes) > 1024 {
-		w.notes, w.subjects = nil, nil
+		w.notes = nil
+	}
+}
+
+// caughtObserver goes on without the observer, if it has panicked or exited. It is deferred by callObserver: see guard, which does the same
+// for calls that are less frequent.
+func (r *run) caughtObserver() {
+	if w := r.watch; w.silent {
+		w.observer, w.notes, w.details, w.silent = nil, nil, details{}, false
+		r.toolFailed(recover())
 	}
 }
 

@@ -612,3 +612,49 @@ func TestPanicInTheCleanUpAfterAGoexitInATool(t *testing.T) {
 		t.Errorf("Run panics with %v", p)
 	}
 }
+
+// R14: whenever an observer calls runtime.Goexit, everything is cleaned up, Run exits, and the loop can be run again.
+func TestGoexitInAnObserverAtEachNote(t *testing.T) {
+	noLeaks(t)
+	const notes = 25 // that the program makes
+	for n := 1; n <= notes+1; n++ {
+		told, begun, ended, returned := 0, 0, 0, false
+		loop := tinyio.NewLoop(tinyio.WithVirtualTime(), tinyio.WithObserver(observerFunc(func(hook.Note) {
+			if told++; told == n {
+				runtime.Goexit()
+			}
+		})))
+		within(t, func() {
+			tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
+				begun++
+				defer func() { ended++ }()
+				var e tinyio.Event
+				member := tinyio.Do(func(co *tinyio.Co) error {
+					begun++
+					defer func() { ended++ }()
+					if err := co.Yield(); err != nil {
+						return err
+					}
+					e.Set()
+					return co.Sleep(time.Second)
+				})
+				if err := co.Spawn(member); err != nil {
+					return err
+				}
+				if err := e.Wait(co); err != nil {
+					return err
+				}
+				_, err := value(time.Second, 1).Await(co)
+				return err
+			}))
+			returned = true
+		})
+		if wants := n > notes; returned != wants || begun != ended || returned && told != notes {
+			t.Errorf("a Goexit at note %d of %d: Run returns: %t; %d of %d have ended", n, told, returned, ended, begun)
+		}
+		told = n // it is over
+		if _, err := tinyio.RunOn(background, loop, value(0, 1)); err != nil {
+			t.Errorf("a Goexit at note %d: the loop cannot be run again: %v", n, err)
+		}
+	}
+}
