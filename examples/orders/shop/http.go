@@ -1,4 +1,4 @@
-package main
+package shop
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/tinyio-go/tinyio/durable"
 )
 
-// An answer is what a customer is told of an order.
-type answer struct {
+// An Answer is what a customer is told of an order.
+type Answer struct {
 	ID      string        `json:"id"`
 	State   durable.State `json:"state,omitempty"`
 	Receipt *Receipt      `json:"receipt,omitempty"`
@@ -22,7 +22,7 @@ type answer struct {
 }
 
 // handler is the service. All requests can be sent again by whoever does not know whether they have got through.
-func handler(j *durable.Journal, wait time.Duration) http.Handler {
+func handler(e Engine, wait time.Duration) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
 		var o Order
@@ -30,10 +30,10 @@ func handler(j *durable.Journal, wait time.Duration) http.Handler {
 			return
 		}
 		if o.Item == "" || o.Amount <= 0 {
-			write(w, http.StatusBadRequest, answer{Error: "an order has an item and an amount"})
+			write(w, http.StatusBadRequest, Answer{Error: "an order has an item and an amount"})
 			return
 		}
-		_, err := durable.Start[input, Receipt](r.Context(), j, "order", r.PathValue("id"), input{o, wait})
+		_, err := durable.Start[input, Receipt](r.Context(), e, "order", r.PathValue("id"), input{o, wait})
 		accepted(w, r, err)
 	})
 	mux.HandleFunc("POST /orders/{id}/payment", func(w http.ResponseWriter, r *http.Request) {
@@ -41,24 +41,24 @@ func handler(j *durable.Journal, wait time.Duration) http.Handler {
 		if !read(w, r, &p) {
 			return
 		}
-		err := durable.Signal(r.Context(), j, r.PathValue("id"), "payment", p)
+		err := durable.Signal(r.Context(), e, r.PathValue("id"), "payment", p)
 		if errors.Is(err, durable.ErrEnded) {
 			err = nil // it was sent again; what has become of the order is for GET to tell
 		}
 		accepted(w, r, err)
 	})
 	mux.HandleFunc("DELETE /orders/{id}", func(w http.ResponseWriter, r *http.Request) {
-		accepted(w, r, durable.Find[Receipt](j, r.PathValue("id")).Cancel(r.Context(), errors.New("cancelled by the customer")))
+		accepted(w, r, durable.Find[Receipt](e, r.PathValue("id")).Cancel(r.Context(), errors.New("cancelled by the customer")))
 	})
-	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) { tell(w, r, j) })
+	mux.HandleFunc("GET /orders/{id}", func(w http.ResponseWriter, r *http.Request) { tell(w, r, e) })
 	mux.HandleFunc("GET /orders", func(w http.ResponseWriter, r *http.Request) {
-		all := []answer{}
-		for info, err := range j.Runs(r.Context()) {
+		all := []Answer{}
+		for info, err := range e.Runs(r.Context()) {
 			if err != nil {
 				fail(w, err)
 				return
 			}
-			all = append(all, answer{ID: info.ID, State: info.State})
+			all = append(all, Answer{ID: info.ID, State: info.State})
 		}
 		write(w, http.StatusOK, all)
 	})
@@ -66,27 +66,27 @@ func handler(j *durable.Journal, wait time.Duration) http.Handler {
 }
 
 // tell tells what has become of an order. With ?wait it waits until that is known.
-func tell(w http.ResponseWriter, r *http.Request, j *durable.Journal) {
+func tell(w http.ResponseWriter, r *http.Request, e Engine) {
 	id := r.PathValue("id")
 	if !r.URL.Query().Has("wait") {
-		status, err := j.Status(r.Context(), id)
+		status, err := e.Status(r.Context(), id)
 		if err != nil {
 			fail(w, err)
 			return
 		}
-		if status != nil {
-			write(w, http.StatusOK, answer{ID: id, State: durable.Running, Doing: texts(status)})
+		if len(status) > 0 {
+			write(w, http.StatusOK, Answer{ID: id, State: durable.Running, Doing: texts(status)})
 			return
 		}
 	}
-	receipt, err := durable.Find[Receipt](j, id).Result(r.Context())
+	receipt, err := durable.Find[Receipt](e, id).Result(r.Context())
 	switch {
 	case err == nil:
-		write(w, http.StatusOK, answer{ID: id, State: durable.Succeeded, Receipt: &receipt})
+		write(w, http.StatusOK, Answer{ID: id, State: durable.Succeeded, Receipt: &receipt})
 	case errors.Is(err, durable.ErrUnknown), errors.Is(err, durable.ErrClosed), r.Context().Err() != nil:
 		fail(w, err)
 	default:
-		write(w, http.StatusOK, answer{ID: id, State: durable.Failed, Error: err.Error()})
+		write(w, http.StatusOK, Answer{ID: id, State: durable.Failed, Error: err.Error()})
 	}
 }
 
@@ -103,7 +103,7 @@ func accepted(w http.ResponseWriter, r *http.Request, err error) {
 		fail(w, err)
 		return
 	}
-	write(w, http.StatusAccepted, answer{ID: r.PathValue("id")})
+	write(w, http.StatusAccepted, Answer{ID: r.PathValue("id")})
 }
 
 func fail(w http.ResponseWriter, err error) {
@@ -114,12 +114,12 @@ func fail(w http.ResponseWriter, err error) {
 	case errors.Is(err, durable.ErrClosed), errors.Is(err, context.Canceled):
 		status = http.StatusServiceUnavailable
 	}
-	write(w, status, answer{Error: err.Error()})
+	write(w, status, Answer{Error: err.Error()})
 }
 
 func read(w http.ResponseWriter, r *http.Request, v any) bool {
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<16)).Decode(v); err != nil {
-		write(w, http.StatusBadRequest, answer{Error: fmt.Sprintf("the body is not understood: %v", err)})
+		write(w, http.StatusBadRequest, Answer{Error: fmt.Sprintf("the body is not understood: %v", err)})
 		return false
 	}
 	return true
