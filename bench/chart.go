@@ -1,59 +1,129 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"image/color"
+	"html"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
-
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"strings"
 )
-
-// The colours are told apart by those who see few, too: this module is blue, the floor black, the rest are paler.
-var colours = map[string]color.Color{
-	ours:       color.RGBA{0x00, 0x5a, 0xb5, 0xff},
-	pull:       color.RGBA{0x22, 0x22, 0x22, 0xff},
-	goroutines: color.RGBA{0xdc, 0x6a, 0x00, 0xff},
-	xsync:      color.RGBA{0x4c, 0x9f, 0x70, 0xff},
-	conc:       color.RGBA{0xa8, 0x7c, 0xc4, 0xff},
-	pond:       color.RGBA{0x9a, 0x86, 0x6a, 0xff},
-	async:      color.RGBA{0x8c, 0x8c, 0x8c, 0xff},
-}
 
 // A panel is a part of a chart: a workload, and for bars how many coroutines.
 type panel struct {
 	workload string
 	n        int
+	rival    string // what one would use otherwise
 	title    string
+	caption  string // what the figures mean
 }
 
-// barPanels are what the chart of cost by peer shows.
+// barPanels are what the chart of cost by peer shows: where this module is fast, and where it is not. They are drawn in the order of how
+// they come off.
 var barPanels = []panel{
-	{"yield", 1_000, "a turn, 1,000 taking turns"},
-	{"await fresh", 1, "start one and await it"},
-	{"gather", 1_000, "gather, each of 1,000"},
-	{"event ping-pong", 1, "a signal, two ping-pong"},
-	{"run in thread", 1, "start a goroutine, get its result"},
-	{"isolate, fails", 1, "an isolated failure"},
-	{"diamonds", 10_000, "diamonds, each of 10,000"},
-	{"crash", 100_000, "crash, each of 100,000"},
-	{"parked", 100_000, "memory, parked, each of 100,000"},
+	{"yield", 1_000, goroutines, "A turn", "One of 1,000 lets the next one run."},
+	{"await fresh", 1, goroutines, "Start one, get its result", "Await, beside a goroutine and a channel."},
+	{"gather", 1_000, xsync, "Start 1,000, get their results", "Gather, beside errgroup, for each."},
+	{"event ping-pong", 1, goroutines, "A signal", "Event, beside an unbuffered channel."},
+	{"queue", 1, goroutines, "Pass a value on", "Queue, beside a buffered channel."},
+	{"crash", 100_000, xsync, "One of 100,000 fails", "Until all have stopped, for each."},
+	{"parked", 100_000, goroutines, "Memory", "Heap and stack of each of 100,000."},
+	{"call", 1, goroutines, "A blocking call", "Call, beside a goroutine and a channel."},
+	{"run in thread", 1, goroutines, "A blocking call beside others", "RunInThread, beside a goroutine."},
+	{"sleepers, equal", 100_000, goroutines, "100,000 that sleep", "Until the last has woken, for each."},
+	{"submit", 1, goroutines, "Work from another goroutine", "Submit, beside an answer on a channel."},
+	{"diamonds", 10_000, goroutines, "A graph of 10,000", "Each node needs two; asked from the top."},
 }
 
 // linePanels are what the chart of cost by number of coroutines shows.
 var linePanels = []panel{
-	{workload: "yield", title: "a turn"},
-	{workload: "await fresh", title: "start one and await it"},
-	{workload: "gather", title: "gather, each"},
-	{workload: "semaphore", title: "contended semaphore"},
-	{workload: "crash", title: "crash, each"},
-	{workload: "parked", title: "memory, parked, each"},
+	{workload: "yield", title: "A turn"},
+	{workload: "await fresh", title: "Start one, get its result"},
+	{workload: "gather", title: "Start all, get all results"},
+	{workload: "semaphore", title: "A contended semaphore"},
+	{workload: "crash", title: "A failure stops all"},
+	{workload: "parked", title: "Memory of one that waits"},
+}
+
+// drawnLines are the peers whose lines are drawn: those that are measured with all numbers of coroutines.
+var drawnLines = []string{ours, pull, goroutines}
+
+// The measures of a chart, in its own pixels.
+const (
+	chartWidth  = 840.0
+	margin      = 20.0
+	gap         = 24.0
+	columns     = 3
+	panelWidth  = (chartWidth - 2*margin - (columns-1)*gap) / columns
+	panelHead   = 64.0 // the title, the caption, the verdict
+	barStep     = 19.0
+	barHeight   = 12.0
+	barIndent   = 76.0 // where bars begin, behind the names
+	figureWidth = 58.0 // what is left for the figures behind the bars
+	plotHead    = 46.0 // the title and the caption
+	plotHeight  = 150.0
+	plotIndent  = 34.0
+)
+
+// chartStyle has the colours of a light page and those of a dark one. The peers are told apart by those who see few colours, too: this
+// module is blue, what one would use otherwise orange, and each bar has its name. Every system has one of the fonts.
+const chartStyle = `
+svg { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+text { fill: #1f252c; }
+.page { fill: #ffffff; stroke: #dce1e6; }
+.heading { font-size: 17px; font-weight: 600; }
+.title { font-size: 14px; font-weight: 600; }
+.faint { fill: #5a6470; }
+.end { text-anchor: end; }
+.middle { text-anchor: middle; }
+.less { fill: #1c6b34; font-weight: 600; }
+.more { fill: #a3341c; font-weight: 600; }
+.same { fill: #5a6470; font-weight: 600; }
+.axis { stroke: #8c96a1; fill: none; }
+.bar { fill: #a9b2bc; }
+.bar.tinyio { fill: #1565c0; }
+.bar.rival { fill: #e07b00; }
+.break { stroke: #ffffff; stroke-width: 3; }
+.line { fill: none; stroke-width: 2; }
+.line.tinyio { stroke: #1565c0; } .dot.tinyio { fill: #1565c0; }
+.line.goroutines { stroke: #e07b00; } .dot.goroutines { fill: #e07b00; }
+.line.iter-Pull { stroke: #5a6470; stroke-dasharray: 5 3; } .dot.iter-Pull { fill: #5a6470; }
+@media (prefers-color-scheme: dark) {
+  text { fill: #d8dee6; }
+  .page { fill: #10141a; stroke: #303843; }
+  .faint, .same { fill: #9aa5b1; }
+  .less { fill: #8fd19e; }
+  .more { fill: #ff9d85; }
+  .axis { stroke: #6b7683; }
+  .bar { fill: #56606c; }
+  .bar.tinyio { fill: #4f9df0; }
+  .break { stroke: #10141a; }
+  .line.tinyio { stroke: #4f9df0; } .dot.tinyio { fill: #4f9df0; }
+  .line.iter-Pull { stroke: #9aa5b1; } .dot.iter-Pull { fill: #9aa5b1; }
+}
+`
+
+// A drawing is an SVG image in the making.
+type drawing struct{ strings.Builder }
+
+func (d *drawing) text(x, y float64, class, text string) {
+	fmt.Fprintf(d, "<text x=\"%.1f\" y=\"%.1f\" class=\"%s\">%s</text>\n", x, y, class, html.EscapeString(text))
+}
+
+func (d *drawing) rect(x, y, width, height float64, class string) {
+	fmt.Fprintf(d, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" class=\"%s\"/>\n", x, y, width, height, class)
+}
+
+func (d *drawing) path(class, format string, args ...any) {
+	fmt.Fprintf(d, "<path class=\"%s\" d=\"%s\"/>\n", class, fmt.Sprintf(format, args...))
+}
+
+// A tile is a panel that has been measured: how high it is, and how it is drawn at a place.
+type tile struct {
+	height float64
+	draw   func(d *drawing, x, y float64)
 }
 
 // draw writes the charts into a directory.
@@ -61,208 +131,238 @@ func (r report) draw(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := r.drawGrid(filepath.Join(dir, "peers.svg"), barPanels, 0, r.bars); err != nil {
+	if err := r.drawGrid(filepath.Join(dir, "peers.svg"), "What an operation costs, beside what one would use otherwise",
+		"Lower is better. Blue is tinyio, orange what it is compared with; each panel has a scale of its own. Best first, worst last.",
+		r.bars(), nil); err != nil {
 		return err
 	}
-	return r.drawGrid(filepath.Join(dir, "scaling.svg"), linePanels, vg.Points(26), r.lines)
+	return r.drawGrid(filepath.Join(dir, "scaling.svg"), "What an operation costs among more and more coroutines",
+		"Lower is better. Both scales are logarithmic; across is the number of coroutines. Growth is that of the figure for one, from 1k on.", r.plots(), drawLegend)
 }
 
-// drawGrid draws the panels for which there are measurements, three in a row, below a legend if there is room for one.
-func (r report) drawGrid(file string, panels []panel, legend vg.Length, one func(panel) *plot.Plot) error {
-	var plots []*plot.Plot
-	for _, p := range panels {
-		if x := one(p); x != nil {
-			plots = append(plots, x)
-		}
-	}
-	if len(plots) == 0 {
+// drawGrid draws the tiles, three in a row, below a heading with a legend, if there is one, and above what they were measured on.
+func (r report) drawGrid(file, heading, about string, tiles []tile, legend func(d *drawing, x, y float64)) error {
+	if len(tiles) == 0 {
 		return nil
 	}
-	const columns = 3
-	rows := (len(plots) + columns - 1) / columns
-	width, height := vg.Points(780), vg.Points(190)*vg.Length(rows)+legend
-	canvas := vgsvg.New(width, height)
-	all := draw.New(canvas)
-	all.SetColor(color.White)
-	all.Fill(all.Rectangle.Path())
-	if legend > 0 {
-		drawLegend(draw.Crop(all, 0, 0, height-legend, 0))
+	var body drawing
+	body.text(margin, 38, "heading", heading)
+	body.text(margin, 60, "faint", about)
+	y := 92.0
+	if legend != nil {
+		legend(&body, margin, 82)
+		y += 22
 	}
-	tiles := draw.Tiles{
-		Rows: rows, Cols: columns, PadX: vg.Points(16), PadY: vg.Points(14),
-		PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(14),
+	for row := range slices.Chunk(tiles, columns) {
+		highest := 0.0
+		for i, t := range row {
+			t.draw(&body, margin+float64(i)*(panelWidth+gap), y)
+			highest = max(highest, t.height)
+		}
+		y += highest + gap
 	}
-	area := draw.Crop(all, 0, 0, 0, -legend)
-	for i, p := range plots {
-		p.Draw(tiles.At(area, i%columns, i/columns))
-	}
-	return writeCanvas(file, canvas)
+	body.text(margin, y, "faint", fmt.Sprintf("%s, medians of %d rounds.", r.machine(), r.Rounds))
+	height := y + 20
+
+	var all drawing
+	fmt.Fprintf(&all, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="img">`,
+		chartWidth, height, chartWidth, height)
+	fmt.Fprintf(&all, "\n<title>%s</title>\n<style>%s</style>\n", html.EscapeString(heading), chartStyle)
+	fmt.Fprintf(&all, "<rect x=\"0.5\" y=\"0.5\" width=\"%.0f\" height=\"%.0f\" rx=\"8\" class=\"page\"/>\n", chartWidth-1, height-1)
+	all.WriteString(body.String())
+	all.WriteString("</svg>\n")
+	return os.WriteFile(file, []byte(all.String()), 0o666)
 }
 
-func writeCanvas(file string, c *vgsvg.Canvas) error {
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	if _, err := c.WriteTo(f); err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-// sans is the variant of the font for all text.
-const sans = "Sans"
-
-// newPanel is an empty plot in the style of all.
-func newPanel(title string) *plot.Plot {
-	p := plot.New()
-	p.Title.Text = title
-	p.Title.TextStyle.Font.Variant = sans
-	p.Title.TextStyle.Font.Size = vg.Points(11)
-	p.Title.Padding = vg.Points(6)
-	for _, a := range []*plot.Axis{&p.X, &p.Y} {
-		a.Label.TextStyle.Font.Size, a.Label.TextStyle.Font.Variant = vg.Points(9), sans
-		a.Tick.Label.Font.Size, a.Tick.Label.Font.Variant = vg.Points(9), sans
-		a.LineStyle.Width, a.Tick.LineStyle.Width = vg.Points(0.5), vg.Points(0.5)
-	}
-	return p
-}
-
-// bars is the panel of what the peers cost, one bar each.
-func (r report) bars(p panel) *plot.Plot {
-	var shown []measurement
+// figuresOf are the measurements of a workload with so many coroutines.
+func (r report) figuresOf(workload string, n int) (found []measurement) {
 	for _, m := range r.Measurements {
-		if m.Workload == p.workload && m.N == p.n && m.Absent == "" {
-			shown = append(shown, m)
+		if m.Workload == workload && m.N == n && m.Absent == "" {
+			found = append(found, m)
 		}
 	}
-	if len(shown) == 0 {
-		return nil
-	}
-	slices.Reverse(shown) // The first one is at the top.
-	x := newPanel(p.title)
-	var names []string
-	most := 0.0
-	for i, m := range shown {
-		bar := must(plotter.NewBarChart(plotter.Values{m.Median}, vg.Points(11)))
-		bar.Horizontal, bar.XMin, bar.Color, bar.LineStyle.Width = true, float64(i), colours[m.Peer], 0
-		x.Add(bar)
-		names, most = append(names, m.Peer), max(most, m.Median)
-	}
-	x.Add(barLabels(shown))
-	x.NominalY(names...)
-	x.X.Min, x.X.Max = 0, 1.3*most                                                     // room for the figures
-	x.Y.Min, x.Y.Max = float64(len(shown)-len(peerNames))-0.5, float64(len(shown))-0.5 // bars as far apart as in every panel
-	x.X.Tick.Marker = sparse{}
-	x.X.Label.Text = unitOf(shown[0].Unit)
-	return x
+	return found
 }
 
-// barLabels write the figures at the ends of the bars.
-func barLabels(shown []measurement) *plotter.Labels {
-	var data plotter.XYLabels
-	for i, m := range shown {
-		data.XYs = append(data.XYs, plotter.XY{X: m.Median, Y: float64(i)})
-		data.Labels = append(data.Labels, thousands(int(math.Round(m.Median))))
-	}
-	l := must(plotter.NewLabels(data))
-	for i := range l.TextStyle {
-		l.TextStyle[i].Font.Size, l.TextStyle[i].Font.Variant = vg.Points(9), sans
-		l.TextStyle[i].YAlign = draw.YCenter
-	}
-	l.Offset.X = vg.Points(3)
-	return l
-}
-
-// sparse are the ticks of a linear axis from 0, few enough for their labels.
-type sparse struct{}
-
-func (sparse) Ticks(_, most float64) (ticks []plot.Tick) {
-	step := math.Pow(10, math.Floor(math.Log10(most)))
-	for _, f := range []float64{0.2, 0.5, 1, 2, 5} {
-		if most/(step*f) <= 4 {
-			step *= f
-			break
+// medianOf is the figure of a peer, 0 if there is none.
+func medianOf(of []measurement, peer string) float64 {
+	for _, m := range of {
+		if m.Peer == peer {
+			return m.Median
 		}
 	}
-	for v := 0.0; v <= most; v += step {
-		ticks = append(ticks, plot.Tick{Value: v, Label: thousands(int(v))})
-	}
-	return ticks
+	return 0
 }
 
-// drawnLines are the peers whose lines are drawn: those that are measured with all numbers of coroutines.
-var drawnLines = []string{ours, pull, goroutines}
+// compared tells how the figures of this module and of the rival compare. What differs by a fifth is about the same: figures of one machine
+// are not more exact.
+func compared(our, rivals float64, rival string) (class, words string) {
+	ratio := our / rivals
+	switch {
+	case ratio <= 0.8:
+		class, words = "less", "less"
+	case ratio >= 1.25:
+		class, words = "more", "more"
+	default:
+		class, words = "same", "about the same"
+	}
+	return class, fmt.Sprintf("%s: %s × %s", words, digits(ratio), rival)
+}
 
-// lines is the panel of what a workload costs by the number of coroutines.
-func (r report) lines(p panel) *plot.Plot {
-	x := newPanel(p.title)
-	least, most, unit := math.Inf(1), 0.0, ""
-	for _, name := range drawnLines {
-		var points plotter.XYs
-		for _, m := range r.Measurements {
-			if m.Workload == p.workload && m.Peer == name && m.Absent == "" && m.Median > 0 {
-				points = append(points, plotter.XY{X: float64(m.N), Y: m.Median})
-				least, most, unit = min(least, m.Median), max(most, m.Median), unitOf(m.Unit)
-			}
-		}
-		if len(points) < 2 {
+// bars are the panels of what the peers cost, one bar each, in the order of how this module compares.
+func (r report) bars() (tiles []tile) {
+	type comparison struct {
+		ratio float64
+		tile
+	}
+	var all []comparison
+	for _, p := range barPanels {
+		shown := r.figuresOf(p.workload, p.n)
+		our, rivals := medianOf(shown, ours), medianOf(shown, p.rival)
+		if our == 0 || rivals == 0 {
 			continue
 		}
-		line, dots := mustLine(points)
-		style(line, dots, name)
-		x.Add(line, dots)
+		height := panelHead + float64(len(shown))*barStep
+		all = append(all, comparison{our / rivals, tile{height, func(d *drawing, x, y float64) { drawBars(d, x, y, p, shown) }}})
 	}
-	if unit == "" {
-		return nil
+	slices.SortStableFunc(all, func(a, b comparison) int { return cmp.Compare(a.ratio, b.ratio) })
+	for _, c := range all {
+		tiles = append(tiles, c.tile)
 	}
-	x.X.Scale, x.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	x.X.Tick.Marker, x.Y.Tick.Marker = decades{}, decades{}
-	x.X.Min, x.X.Max = 1, 1.5e6
-	x.Y.Min = math.Pow(10, math.Floor(math.Log10(least)))
-	x.Y.Max = math.Pow(10, math.Ceil(math.Log10(most)))
-	x.X.Label.Text, x.Y.Label.Text = "coroutines", unit
-	return x
+	return tiles
 }
 
-func mustLine(points plotter.XYs) (*plotter.Line, *plotter.Scatter) {
-	line, dots, err := plotter.NewLinePoints(points)
-	check(err)
-	return line, dots
-}
-
-func style(line *plotter.Line, dots *plotter.Scatter, name string) {
-	line.Color, line.Width = colours[name], vg.Points(1.5)
-	if name == pull {
-		line.Dashes = []vg.Length{vg.Points(4), vg.Points(2)}
+// drawBars draws a panel of bars. A peer that takes many times more than the two that are compared has a bar that is broken off, so that
+// theirs can be told apart.
+func drawBars(d *drawing, x, y float64, p panel, shown []measurement) {
+	our, rivals := medianOf(shown, ours), medianOf(shown, p.rival)
+	class, words := compared(our, rivals, p.rival)
+	d.text(x, y, "title", p.title)
+	d.text(x, y+17, "faint", p.caption)
+	d.text(x, y+35, class, words)
+	longest := 0.0
+	limit := 2.5 * max(our, rivals)
+	for _, m := range shown {
+		longest = max(longest, min(m.Median, limit))
 	}
-	dots.GlyphStyle = draw.GlyphStyle{Color: colours[name], Radius: vg.Points(2.2), Shape: draw.CircleGlyph{}}
+	const space = panelWidth - barIndent - figureWidth
+	top := y + panelHead - barStep
+	for i, m := range shown {
+		class := "bar"
+		switch m.Peer {
+		case ours:
+			class = "bar tinyio"
+		case p.rival:
+			class = "bar rival"
+		}
+		at := top + float64(i)*barStep
+		width := max(space*min(m.Median, limit)/longest, 1)
+		d.text(x+barIndent-8, at+barHeight-2, "end", m.Peer)
+		d.rect(x+barIndent, at, width, barHeight, class)
+		if m.Median > limit {
+			d.path("break", "M%.1f,%.1f l6,-16", x+barIndent+width-18, at+barHeight+2)
+		}
+		d.text(x+barIndent+width+6, at+barHeight-2, "faint", figure(m.Median, unitOf(m.Unit)))
+	}
 }
 
-// drawLegend draws the legend in a strip of its own, where it covers nothing.
-func drawLegend(strip draw.Canvas) {
-	text := plot.New().Legend.TextStyle
-	text.Font.Size, text.Font.Variant, text.YAlign = vg.Points(11), sans, draw.YCenter
-	x, y := strip.Min.X+vg.Points(14), strip.Max.Y-vg.Points(14)
+// plots are the panels of what a workload costs by the number of coroutines.
+func (r report) plots() (tiles []tile) {
+	for _, p := range linePanels {
+		lines := map[string][]measurement{}
+		for _, m := range r.Measurements {
+			if m.Workload == p.workload && m.Absent == "" && m.Median > 0 && slices.Contains(drawnLines, m.Peer) {
+				lines[m.Peer] = append(lines[m.Peer], m)
+			}
+		}
+		if len(lines[ours]) < 2 {
+			continue
+		}
+		tiles = append(tiles, tile{plotHead + plotHeight, func(d *drawing, x, y float64) { drawLines(d, x, y, p, lines) }})
+	}
+	return tiles
+}
+
+// grown tells how the figures of this module and of goroutines grow between the two numbers of coroutines that are furthest apart and at
+// which both were measured, 1,000 at least: with fewer it is not the memory that counts.
+func grown(lines map[string][]measurement) string {
+	var least, most, from, to measurement // of this module, and of goroutines
+	for _, m := range lines[ours] {
+		i := slices.IndexFunc(lines[goroutines], func(g measurement) bool { return g.N == m.N })
+		if i < 0 || m.N < 1_000 {
+			continue
+		}
+		if least.N == 0 {
+			least, from = m, lines[goroutines][i]
+		}
+		most, to = m, lines[goroutines][i]
+	}
+	if least.N == most.N {
+		return ""
+	}
+	return fmt.Sprintf("Growth to %s: %.1f ×; goroutines: %.1f ×.", short(float64(most.N)), most.Median/least.Median,
+		to.Median/from.Median)
+}
+
+// drawLines draws a panel of lines.
+func drawLines(d *drawing, x, y float64, p panel, lines map[string][]measurement) {
+	least, most, furthest := math.Inf(1), 0.0, 0
+	for _, line := range lines {
+		for _, m := range line {
+			least, most, furthest = min(least, m.Median), max(most, m.Median), max(furthest, m.N)
+		}
+	}
+	low, high := math.Floor(math.Log10(least)), math.Ceil(math.Log10(most))
+	wide := max(math.Ceil(math.Log10(float64(furthest))), 1)
+	d.text(x, y, "title", p.title)
+	d.text(x+panelWidth, y, "faint end", unitOf(lines[ours][0].Unit))
+	d.text(x, y+17, "faint", grown(lines))
+
+	left, right, bottom, top := x+plotIndent, x+panelWidth-8, y+plotHead+plotHeight-24, y+plotHead-8
+	across := func(n float64) float64 { return left + (right-left)*math.Log10(n)/wide }
+	up := func(v float64) float64 { return bottom - (bottom-top)*(math.Log10(v)-low)/max(high-low, 1) }
+	d.path("axis", "M%.1f,%.1f V%.1f H%.1f", left, top, bottom, right)
+	for e := 0.0; e <= wide; e++ {
+		at := across(math.Pow(10, e))
+		d.path("axis", "M%.1f,%.1f v4", at, bottom)
+		if int(e)%2 == 0 {
+			d.text(at, bottom+17, "faint middle", short(math.Pow(10, e)))
+		}
+	}
+	for e := low; e <= high; e++ {
+		at := up(math.Pow(10, e))
+		d.path("axis", "M%.1f,%.1f h-4", left, at)
+		d.text(left-7, at+4, "faint end", short(math.Pow(10, e)))
+	}
+	for _, peer := range drawnLines {
+		var points strings.Builder
+		for i, m := range lines[peer] {
+			fmt.Fprintf(&points, "%s%.1f,%.1f ", map[bool]string{true: "M", false: "L"}[i == 0], across(float64(m.N)), up(m.Median))
+		}
+		if points.Len() > 0 {
+			d.path("line "+classOf(peer), "%s", strings.TrimSpace(points.String()))
+		}
+		for _, m := range lines[peer] {
+			drawDot(d, across(float64(m.N)), up(m.Median), peer)
+		}
+	}
+}
+
+func drawDot(d *drawing, x, y float64, peer string) {
+	fmt.Fprintf(d, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" class=\"dot %s\"/>\n", x, y, classOf(peer))
+}
+
+// classOf is the class of a peer's line in the style sheet.
+func classOf(peer string) string { return strings.ReplaceAll(peer, ".", "-") }
+
+// drawLegend tells which line is whose.
+func drawLegend(d *drawing, x, y float64) {
 	for _, name := range drawnLines {
-		line, dots := mustLine(plotter.XYs{{X: 0, Y: 0}})
-		style(line, dots, name)
-		strip.StrokeLine2(line.LineStyle, x, y, x+vg.Points(26), y)
-		strip.DrawGlyph(dots.GlyphStyle, vg.Point{X: x + vg.Points(13), Y: y})
-		strip.FillText(text, vg.Point{X: x + vg.Points(32), Y: y}, name)
-		x += vg.Points(60) + text.Width(name)
+		d.path("line "+classOf(name), "M%.1f,%.1f h28", x, y)
+		drawDot(d, x+14, y, name)
+		d.text(x+36, y+4, "", name)
+		x += 130
 	}
-}
-
-// decades are ticks at the powers of ten.
-type decades struct{}
-
-func (decades) Ticks(least, most float64) (ticks []plot.Tick) {
-	for e := math.Ceil(math.Log10(least) - 1e-9); math.Pow(10, e) <= most*1.0001; e++ {
-		v := math.Pow(10, e)
-		ticks = append(ticks, plot.Tick{Value: v, Label: short(v)})
-	}
-	return ticks
 }
 
 // short is a power of ten in few letters.

@@ -6,6 +6,7 @@
 //	go run ./bench                     all of it, in ten minutes
 //	go run ./bench -run 'yield|gather' these workloads
 //	go run ./bench -svg docs/img -md docs/benchmarks.md -json bench.json
+//	go run ./bench -from bench.json -svg docs/img  the charts again, of figures that are there
 //	go run ./bench -instructions -baseline bench/instructions.json   instructions, which differ less than times
 //	go run ./bench -looking -md docs/performance.md  what it costs to be looked at
 //	go run ./bench -growth -md docs/performance.md   what grows with coroutines that an operation does not concern
@@ -25,6 +26,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -36,6 +38,7 @@ func workloads() []workload {
 
 // A report is what the JSON file holds.
 type report struct {
+	Processor    string        `json:"processor,omitempty"`
 	Go           string        `json:"go"`
 	Platform     string        `json:"platform"`
 	Cores        int           `json:"gomaxprocs"`
@@ -51,6 +54,7 @@ func main() {
 	rounds := flag.Int("rounds", 5, "how often to measure each figure")
 	run := flag.String("run", "", "measure only workloads whose names match this `regexp`")
 	jsonFile := flag.String("json", "", "write all figures to this `file`")
+	from := flag.String("from", "", "measure nothing, and take the figures from this `file`, which -json has written")
 	mdFile := flag.String("md", "", "write the tables to this `file` in Markdown")
 	svgDir := flag.String("svg", "", "draw charts into this `directory`")
 	grows := flag.Bool("growth", false, "measure instead what each operation costs among coroutines that it does not concern; "+
@@ -88,7 +92,12 @@ func main() {
 	if p.quick {
 		p.least = 3 * time.Millisecond
 	}
-	r := p.measureAll(workloads(), pattern)
+	var r report
+	if *from != "" {
+		check(json.Unmarshal(must(os.ReadFile(*from)), &r))
+	} else {
+		r = p.measureAll(workloads(), pattern)
+	}
 	r.writeText(os.Stdout)
 	writeFile(*jsonFile, func(w io.Writer) error {
 		e := json.NewEncoder(w)
@@ -99,6 +108,20 @@ func main() {
 	if *svgDir != "" {
 		check(r.draw(*svgDir))
 	}
+}
+
+// processor is the name of the processor, "" if the system does not tell.
+func processor() string {
+	info, err := os.ReadFile("/proc/cpuinfo") // as Linux has it
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(info)) {
+		if key, name, _ := strings.Cut(line, ":"); strings.TrimSpace(key) == "model name" {
+			return strings.TrimSpace(name)
+		}
+	}
+	return ""
 }
 
 // allSizes are the numbers of coroutines of all workloads, the small ones first: the runtime never forgets a goroutine
@@ -115,7 +138,7 @@ func (p plan) allSizes(all []workload) (sizes []int) {
 func (p plan) measureAll(all []workload, pattern *regexp.Regexp) report {
 	began := time.Now()
 	r := report{
-		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Cores: cores(), Rounds: p.rounds, Quick: p.quick,
+		Processor: processor(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Cores: cores(), Rounds: p.rounds, Quick: p.quick,
 	}
 	for _, n := range p.allSizes(all) {
 		for _, w := range all {

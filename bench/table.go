@@ -63,10 +63,14 @@ func (t *table) writeMarkdown(w io.Writer) {
 	}
 }
 
+// machine is a line about what the run was on.
+func (r report) machine() string {
+	return strings.TrimPrefix(fmt.Sprintf("%s, %s, %s, GOMAXPROCS=%d", r.Processor, r.Go, r.Platform, r.Cores), ", ")
+}
+
 // about is a line about the run.
 func (r report) about() string {
-	return fmt.Sprintf("%s, %s, GOMAXPROCS=%d; medians and quartiles of %d rounds, in %s", r.Go, r.Platform, r.Cores,
-		r.Rounds, r.Took)
+	return fmt.Sprintf("%s; medians and quartiles of %d rounds, in %s", r.machine(), r.Rounds, r.Took)
 }
 
 func (r report) writeText(w io.Writer) {
@@ -82,7 +86,9 @@ func (r report) writeText(w io.Writer) {
 }
 
 func (r report) writeMarkdown(w io.Writer) {
-	fmt.Fprintf(w, "<!-- Made by `go run ./bench -md`; do not edit. -->\n\n%s.\n\n## Targets\n\n", r.about())
+	fmt.Fprintf(w, "<!-- Made by `go run ./bench -md`; do not edit. -->\n\n# Benchmarks\n\n"+
+		"After this page you know what each operation costs, here and elsewhere, and which promises about that are kept. What the figures mean is "+
+		"in [Performance](performance.md).\n\n%s.\n\n## Targets\n\n", r.about())
 	r.targetTable().writeMarkdown(w)
 	for _, group := range r.groups() {
 		fmt.Fprintf(w, "\n## %s\n\nFor %s.\n\n", group[0].Workload, group[0].Op)
