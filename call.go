@@ -50,8 +50,8 @@ func CallInterruptible[T any](co *Co, interrupt func(), fn func() (T, error)) (T
 
 // A call is a function that runs in a goroutine while a coroutine waits for it.
 //
-// States: running; returned, when the outcome is there and nothing interrupts it any more; taken in, when its message has arrived. It goes
-// from running to returned with mu held, and is interrupted with mu held.
+// States: made; running; returned, when the outcome is there and nothing interrupts it any more; taken in, when its message has arrived. One that
+// can be interrupted goes from each to the next with mu held, and is interrupted with mu held: if it has not begun, it does not.
 type call[T any] struct {
 	message
 	co        *Co
@@ -59,9 +59,10 @@ type call[T any] struct {
 	entry     uintptr // the address of the function that the caller gave
 	interrupt func()
 	mu        sync.Mutex
+	begun     bool // its goroutine has been started, or a host runs it
 	returned  bool
 	shielded  bool // the caller is in a Shield
-	stopped   bool // interrupt has been called: once, though the caller may be told to stop again
+	stopped   bool // it has been interrupted: once, though the caller may be stopped again
 	value     T
 	err       error // errExited or a threadPanic, if fn has not returned
 	abrupt    error // the same, if interrupt has not
@@ -85,6 +86,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 		r.note(hook.Suspended, c, nil)
 	}
 	if r.loop.startThread == nil {
+		k.begun = true
 		go k.run()
 	} else {
 		k.handOver(r)
@@ -138,6 +140,9 @@ func (k *call[T]) run() {
 
 // call calls fn and keeps how that ended.
 func (k *call[T]) call() {
+	if k.interrupt != nil && !k.begin() {
+		return
+	}
 	returned := false
 	k.err = errExited
 	defer func() {
@@ -155,6 +160,14 @@ func (k *call[T]) call() {
 	}
 	k.value, k.err = k.fn((*threadContext)(k.co))
 	returned = true
+}
+
+// begin reports whether fn is to run: whether it was not interrupted before.
+func (k *call[T]) begin() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.begun = true
+	return !k.stopped
 }
 
 // comeBack brings the outcome to the loop. From then on nothing interrupts it.
@@ -183,6 +196,10 @@ func (k *call[T]) stop(r *run) {
 		return
 	}
 	k.stopped = true
+	if !k.begun {
+		k.err = k.co.c.stop.err
+		return
+	}
 	if f := r.inSandbox(k.interrupt); f != nil {
 		k.abrupt = f.how()
 	}

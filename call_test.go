@@ -3,6 +3,7 @@ package tinyio_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // R30: Call returns exactly what its function returns, and nothing crashes. Others have their turns meanwhile.
@@ -315,6 +317,56 @@ func TestInterruptThatDoesNotReturn(t *testing.T) {
 			if !after || recovered {
 				t.Errorf("after fn: %v; it goes on: %v", after, recovered)
 			}
+		})
+	}
+}
+
+// R30, R33: interrupt is called only while the function runs. One that a host has not begun when the caller is stopped does not run; and
+// one whose result a host has from a record is not interrupted.
+func TestCallInterruptibleThatAHostHasNotBegun(t *testing.T) {
+	noLeaks(t)
+	for name, end := range map[string]func(th *hook.Thread) (v int, err string){
+		"run": func(th *hook.Thread) (int, string) {
+			th.Run()
+			th.Return()
+			return 0, "tinyio: cancelled because of: boom"
+		},
+		"replayed": func(th *hook.Thread) (int, string) {
+			th.Replay(func(v any) error { *v.(*int) = 7; return nil })
+			return 7, "<nil>"
+		},
+		"failed": func(th *hook.Thread) (int, string) { th.Fail(errors.New("no host")); return 0, "no host" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var thread *hook.Thread
+			var v int
+			var err error
+			succeed(t, func(co *tinyio.Co) error {
+				calls := tinyio.Do(func(co *tinyio.Co) error {
+					v, err = tinyio.CallInterruptible(co, func() { t.Error("it is interrupted") }, func() (int, error) {
+						t.Error("it runs")
+						return 1, nil
+					})
+					return co.Err()
+				})
+				var want int
+				var wantErr string
+				ends := tinyio.Do(func(co *tinyio.Co) error {
+					err := co.Sleep(1) // until Cancel has stopped the caller
+					want, wantErr = end(thread)
+					return err
+				})
+				if err := co.Spawn(calls, ends); err != nil {
+					return err
+				}
+				if err := calls.Cancel(co, errBoom); err != nil {
+					t.Errorf("Cancel returns %v", err)
+				}
+				if v != want || fmt.Sprint(err) != wantErr {
+					t.Errorf("CallInterruptible returns %d, %v; want %d, %s", v, err, want, wantErr)
+				}
+				return nil
+			}, tinyio.WithThreads(func(th *hook.Thread) { thread = th }))
 		})
 	}
 }

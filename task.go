@@ -49,7 +49,7 @@ const (
 	exited           // by runtime.Goexit
 )
 
-// A coroutine is the part of a [Coro] that does not depend on the type of its value.
+// A task is the part of a [Coro] that does not depend on the type of its value.
 //
 // A turn goes through thousands of these, so what it needs of each, down to began, lies in one cache line, and what few
 // coroutines need at all is in its coldFields.
@@ -72,7 +72,7 @@ type task struct {
 	finished    atomic.Bool
 	timer       timers.Timer
 	unmet       int32  // how many coroutines, or scopes, it still waits for before it wakes
-	wanted      int32  // who needs it to go on: see the invariants of Loop
+	wanted      int32  // how many need it to go on: see the invariants in run.go
 	level       int32  // not lower than that of whoever waits for it: see cycle.go
 	answer      uint32 // what came of a wait; see who wakes it
 	number      ID     // from 1, if it has one: see run.id
@@ -88,7 +88,7 @@ type task struct {
 	coldPointer atomic.Pointer[coldFields]
 }
 
-// An coldFields is what only some coroutines need.
+// coldFields are what only some coroutines need.
 type coldFields struct {
 	name     string
 	edges    []waiter      // when it waits for several coroutines
@@ -116,7 +116,7 @@ func (c *task) addCold() *coldFields {
 	return c.cold()
 }
 
-// cold is the cold of c, nil if it has none. Whoever meets a coroutine of another loop may want the name in it.
+// cold returns the coldFields of c, nil if it has none. Another loop may read the name in them.
 func (c *task) cold() *coldFields { return c.coldPointer.Load() }
 
 // shield is the innermost Shield that c is in, and base the one in which it was started.
@@ -137,7 +137,7 @@ func (c *task) starter() *kinship {
 
 func (c *task) base() *shield { return c.co.shield }
 
-// pendingReasons is what c was pendingReasons to stop for, besides what it is stopped for.
+// pendingReasons are the reasons to stop c besides the one that it is stopped for.
 func (c *task) pendingReasons() []*reason {
 	if c.cold() == nil {
 		return nil
@@ -166,7 +166,7 @@ func (c *task) init(b body, entry uintptr) {
 	c.one[0].c, c.awaiters.owner = c, c
 }
 
-// execute calls the function, on w, and takes down how it ended.
+// execute calls the function, on w, and records how it ended.
 func (c *task) execute(w *worker) {
 	c.g.Set(w.id)
 	c.setLabels()

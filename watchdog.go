@@ -12,7 +12,8 @@ import (
 // keeps all others from running. It is told once for each such turn, while the turn lasts, with the stack of its goroutine.
 //
 // The function tell is called on a goroutine of its own, one call at a time. It may call [Loop.Stats] and [Loop.Running]. The run ends
-// only when it has returned, so it must not wait for that. A panic in it is one of the whole program, as in any other goroutine.
+// only when it has returned, so it must not wait for that. A panic in it ends the program, as in any other goroutine; a
+// [runtime.Goexit] ends the watching.
 //
 // The goroutine lives for as long as the run; in guest mode, for as long as the range over [Runtime.Steps], which the host therefore has
 // to end or leave. The time between two steps is the host's and is not watched; nor is what an observer, a picker or a clock takes. Time is real time, or that of the testing/synctest bubble
