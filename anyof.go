@@ -57,7 +57,7 @@ func WaitAny(co *Co, cs ...Awaitable) (int, error) {
 	return slices.IndexFunc(cs, func(a Awaitable) bool { return a.awaitable() == t }), cmp.Or(err, t.err)
 }
 
-// A collector takes down which of several coroutines have finished, for one that wants to know of each.
+// A collector records which of several coroutines have finished, for one that wants to know of each.
 type collector struct {
 	op     string
 	edges  []waiter
@@ -69,7 +69,7 @@ type collector struct {
 	all    bool    // its owner is being stopped, and waits for all that are left: see keepChildren
 }
 
-// collect prepares to take down which of cs finish, those that have already in the order of cs.
+// collect prepares to record which of cs finish, those that have already in the order of cs.
 func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 	c := co.enter(op)
 	if err := co.refused(); err != nil {
@@ -109,7 +109,7 @@ func (g *collector) begin(c *task) {
 	r.notify()
 }
 
-// note takes down that t has finished and reports whether the owner waits for that.
+// note records that t has finished and reports whether the owner waits for that.
 func (g *collector) note(t *task) bool {
 	g.ended = append(g.ended, t)
 	return g.asleep

@@ -41,7 +41,7 @@ func checkStep(r *run) {
 	}
 }
 
-// checkInvariants reports which of the invariants at the top of loop.go does not hold between two turns.
+// checkInvariants reports which of the invariants at the top of run.go does not hold between two turns.
 func (r *run) checkInvariants() error {
 	queued := map[*task]bool{}
 	inQueue := slices.Collect(r.ready.all())

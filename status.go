@@ -216,7 +216,7 @@ func (r *run) beginTurn(c *task) {
 	r.running, c.state, r.served = c, running, 0
 }
 
-// noteTime takes down when the turn that is about to begin does.
+// noteTime records when the turn that is about to begin does.
 func (k *counters) noteTime() { k.since.Set(int64(time.Since(*k.asked.Load()))) }
 
 // countStarted counts one more that has been started.

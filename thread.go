@@ -215,7 +215,7 @@ func (c *task) endCallback() {
 	c.endWith(c.err)
 }
 
-// endWith takes down that the function of c has ended: with err, or as errExited and a threadPanic say.
+// endWith records that the function of c has ended: with err, or as errExited and a threadPanic say.
 func (c *task) endWith(err error) {
 	c.err, c.outcome, c.wait = err, returned, onNothing
 	if err == errExited {
