@@ -513,7 +513,7 @@ func TestDirectory(t *testing.T) {
 	for name, content := range map[string]string{
 		"LICENSE":            "words",
 		"docs/README.md":     "# The start\n[dir](sub) [dir](sub/) [no index](list/#x) [self](#the-start) [root](/) [up](../LICENSE) [no](../NO#x)\n",
-		"docs/sub/README.md": "[guide](../guide.md#usage--options) [no](../guide.md#usage) [file as directory](../guide.md/) [secret](../link)\n",
+		"docs/sub/README.md": "[guide](../guide.md#usage--options) [no](../guide.md#usage) [file as directory](../guide.md/) [elsewhere](../link#x) [elsewhere](../links/LICENSE) [no](../links/NO) [no](../dangling)\n",
 		"docs/guide.md":      "## Usage & options\n<a id=\"raw\"></a>\n[raw](#raw) [out](../docs/../LICENSE) [image](pic.png)\n\n| a |\n|---|\n| [cell](old.html#p) |\n",
 		"docs/old.html":      "<p id=p><a href=guide.md>guide</a>",
 		"docs/alone.md":      "Nobody links here. [broken](nothing.md)",
@@ -530,24 +530,28 @@ func TestDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink("../LICENSE", filepath.Join(dir, "link")); err != nil {
-		t.Skip("no symbolic links here:", err)
+	for name, target := range map[string]string{"link": "../LICENSE", "links": "..", "dangling": "../NO"} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Skip("no symbolic links here:", err)
+		}
 	}
 	var stdout, stderr strings.Builder
 	status := run(t.Context(), []string{dir}, &stdout, &stderr)
 	want := `NO#x: no such file or directory
 	linked from docs/README.md
+docs/dangling: 404 Not Found
+	linked from docs/sub/README.md
 docs/guide.md#usage: no element of the page has the id "usage"
 	linked from docs/sub/README.md
 docs/guide.md/: 404 Not Found
 	linked from docs/sub/README.md
-docs/link: 404 Not Found
+docs/links/NO: 404 Not Found
 	linked from docs/sub/README.md
 docs/list/#x: no element of the page has the id "x"
 	linked from docs/README.md
 docs/nothing.md: 404 Not Found
 	linked from docs/alone.md
-20 links on 7 pages, 6 targets broken
+23 links on 7 pages, 7 targets broken
 `
 	if got := strings.ReplaceAll(stdout.String(), parent+string(filepath.Separator), ""); status != exitBroken || got != want || stderr.Len() > 0 {
 		t.Errorf("status %d, the program wrote\n%s%s\nwant\n%s", status, got, stderr.String(), want)
@@ -562,7 +566,7 @@ func TestServerKeepsToItsDirectory(t *testing.T) {
 	for _, err := range []error{
 		os.Mkdir(dir, 0o777),
 		os.WriteFile(filepath.Join(dir, "index.md"), nil, 0o666),
-		os.WriteFile(filepath.Join(parent, "secret"), nil, 0o666),
+		os.WriteFile(filepath.Join(parent, "secret"), []byte("secret"), 0o666),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -584,6 +588,38 @@ func TestServerKeepsToItsDirectory(t *testing.T) {
 		if w.Code != http.StatusNotFound {
 			t.Errorf("%q: status %d, want 404", path, w.Code)
 		}
+	}
+	if err := os.Symlink("../secret", filepath.Join(dir, "link")); err != nil {
+		t.Skip("no symbolic links here:", err)
+	}
+	w := httptest.NewRecorder()
+	s.files.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/link", nil))
+	if w.Code != http.StatusNoContent || w.Body.Len() > 0 {
+		t.Errorf("a symbolic link: status %d, %q, want 204 and nothing of what is there", w.Code, w.Body)
+	}
+}
+
+// A directory in which all pages are symbolic links out of it, as Debian has some, is not said to have none.
+func TestDirectoryOfSymbolicLinks(t *testing.T) {
+	checkGoroutines(t)
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "docs")
+	for _, err := range []error{
+		os.Mkdir(dir, 0o777),
+		os.WriteFile(filepath.Join(parent, "page.html"), []byte("<a href=nothing>"), 0o666),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("../page.html", filepath.Join(dir, "index.html")); err != nil {
+		t.Skip("no symbolic links here:", err)
+	}
+	var stdout, stderr strings.Builder
+	status := run(t.Context(), []string{dir}, &stdout, &stderr)
+	want := "linkcheck: all pages in " + dir + " are symbolic links out of it; check the directory where they are\n"
+	if status != exitUsage || stdout.Len() > 0 || stderr.String() != want {
+		t.Errorf("status %d, %q, %q, want %d and %q", status, stdout.String(), stderr.String(), exitUsage, want)
 	}
 }
 

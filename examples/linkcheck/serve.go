@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ import (
 var converter = markdown.New()
 
 // A fileServer serves a directory to this machine: Markdown as HTML, everything else as it is. Nothing out of the directory
-// can be had from it, by way of symbolic links neither.
+// can be had from it, by way of symbolic links neither; of what these lead to it only tells whether it is there.
 type fileServer struct {
 	dir    string
 	root   *os.Root
@@ -66,20 +67,28 @@ func (s *fileServer) close() {
 	s.root.Close()
 }
 
-// pages returns the names of all pages, those in hidden directories excepted.
+// pages returns the names of all pages, those in hidden directories excepted, and symbolic links to others.
 func (s *fileServer) pages() (names []string, err error) {
+	elsewhere := 0 // pages, perhaps
 	err = fs.WalkDir(s.files, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case d.IsDir() && isHidden(name):
 			return fs.SkipDir
-		case d.Type().IsRegular() && (isMarkdown(name) || isHTMLFile(name)):
+		case !isMarkdown(name) && !isHTMLFile(name):
+		case d.Type().IsRegular():
 			names = append(names, name)
+		case d.Type()&fs.ModeSymlink != 0:
+			elsewhere++
 		}
 		return nil
 	})
-	if err == nil && names == nil {
+	switch {
+	case err != nil || names != nil:
+	case elsewhere > 0:
+		err = fmt.Errorf("all pages in %s are symbolic links out of it; check the directory where they are", s.dir)
+	default:
 		err = fmt.Errorf("there is no Markdown and no HTML file in %s", s.dir)
 	}
 	return names, err
@@ -122,6 +131,8 @@ func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	asDirectory := strings.HasSuffix(r.URL.Path, "/")
 	info, err := fs.Stat(s.files, name)
 	switch {
+	case err != nil && s.leadsOut(name):
+		w.WriteHeader(http.StatusNoContent)
 	case err != nil:
 		s.fail(w, err)
 	case info.IsDir() && asDirectory:
@@ -135,13 +146,23 @@ func (s *fileServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// leadsOut reports whether name, which cannot be had from the directory, is there all the same: a symbolic link leads to it. As with
+// a link out of the directory, it is only looked at for whether it exists.
+func (s *fileServer) leadsOut(name string) bool {
+	file := filepath.FromSlash(name)
+	if !filepath.IsLocal(file) {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(s.dir, file))
+	return err == nil
+}
+
 // redirect sends the visitor to another path, given without the slash before it.
 func redirect(w http.ResponseWriter, r *http.Request, name string) {
 	http.Redirect(w, r, (&url.URL{Path: "/" + name}).String(), http.StatusFound)
 }
 
-// fail answers that there is no such file. Of a symbolic link out of the directory, or a name that no file can have, no more is
-// said than that.
+// fail answers that there is no such file. Of a name that no file can have no more is said than that.
 func (s *fileServer) fail(w http.ResponseWriter, err error) {
 	status := http.StatusNotFound
 	if errors.Is(err, fs.ErrPermission) {
