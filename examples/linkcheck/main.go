@@ -13,6 +13,8 @@
 // A site can make new pages for ever, as a calendar does. The flags -pages and -depth bound what is checked; if there is more, a warning
 // says so.
 //
+// What it finds in documents that nobody wrote for it is compared with what Debian's linkchecker finds; see ../debian/README.md.
+//
 // The exit status is 0 if no link is broken, 1 if one is, 2 if nothing could be checked, and 130 if the program was
 // interrupted, after it has printed what it knew by then.
 //
