@@ -120,9 +120,10 @@ func (k *call[T]) handOver(r *run) {
 // A callOf is the function of a call in the hands of a host.
 type callOf[T any] struct{ k *call[T] }
 
-func (h *callOf[T]) Run()                  { h.k.call(); h.k.co.c.dropName() }
-func (h *callOf[T]) Result() (any, *error) { return &h.k.value, &h.k.err }
-func (h *callOf[T]) Return()               { h.k.comeBack() }
+func (h *callOf[T]) Context() context.Context { return (*threadContext)(h.k.co) }
+func (h *callOf[T]) Run()                     { h.k.call(); h.k.co.c.dropName() }
+func (h *callOf[T]) Result() (any, *error)    { return &h.k.value, &h.k.err }
+func (h *callOf[T]) Return()                  { h.k.comeBack() }
 
 // name is that of the function, or of the coroutine if that consists of it, as in a pool.
 func (k *call[T]) name() string {

@@ -180,7 +180,7 @@ func (co *Co) value(key any) any {
 		return v
 	}
 	// The context package asks for what it knows a context of its own by. That is of the coroutine's; other values are not.
-	if co.ctx().Load().values.Value(key) != nil {
+	if context.WithoutCancel(co.ctx().Load().values).Value(key) != nil {
 		return nil
 	}
 	return co.context().Value(key)

@@ -66,26 +66,30 @@ func TestValuesFollowWhoStartsWhom(t *testing.T) {
 	}
 }
 
-// R29: the context of a handle ends with its coroutine, with its cause, and so do contexts made of it.
+// R29: the context of a handle ends with its coroutine, with its cause, and so do contexts made of it; also if the run's can be cancelled.
 func TestContextOfAHandleEndsWithItsCoroutine(t *testing.T) {
 	noLeaks(t)
-	err := virtually(func(co *tinyio.Co) error {
-		return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
-			handle := co.WithValues(context.WithValue(background, contextKey("key"), 1))
-			derived, cancel := context.WithCancel(handle)
-			defer cancel()
-			if err := handle.Sleep(time.Hour); !errors.Is(err, tinyio.ErrCancelled) {
-				t.Errorf("Sleep through the handle returns %v", err)
-			}
-			<-derived.Done()
-			if context.Cause(handle) != errBoom || context.Cause(derived) != errBoom || handle.Err() == nil {
-				t.Errorf("the causes are %v and %v", context.Cause(handle), context.Cause(derived))
-			}
-			return nil
-		}))
-	})
-	if !errors.Is(err, errBoom) {
-		t.Error(err)
+	cancelable, cancel := context.WithCancel(background)
+	defer cancel()
+	for _, ctx := range []context.Context{background, cancelable} {
+		_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+			return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
+				handle := co.WithValues(context.WithValue(co, contextKey("key"), 1))
+				derived, cancel := context.WithCancel(handle)
+				defer cancel()
+				if err := handle.Sleep(time.Hour); !errors.Is(err, tinyio.ErrCancelled) {
+					t.Errorf("Sleep through the handle returns %v", err)
+				}
+				<-derived.Done()
+				if context.Cause(handle) != errBoom || context.Cause(derived) != errBoom || handle.Err() == nil {
+					t.Errorf("the causes are %v and %v", context.Cause(handle), context.Cause(derived))
+				}
+				return nil
+			}))
+		}), tinyio.WithVirtualTime())
+		if !errors.Is(err, errBoom) {
+			t.Error(err)
+		}
 	}
 }
 

@@ -133,8 +133,9 @@ type threadOf[T any] struct {
 	fn func(ctx context.Context) (T, error)
 }
 
-func (t *threadOf[T]) Run()                  { t.c.inThread(t.fn, true) }
-func (t *threadOf[T]) Result() (any, *error) { return &t.c.value, &t.c.c.err }
+func (t *threadOf[T]) Context() context.Context { return (*threadContext)(&t.c.c.co) }
+func (t *threadOf[T]) Run()                     { t.c.inThread(t.fn, true) }
+func (t *threadOf[T]) Result() (any, *error)    { return &t.c.value, &t.c.c.err }
 
 func (t *threadOf[T]) Return() {
 	b := &t.c.c.cold().callback

@@ -177,6 +177,81 @@ func TestHostRunsThreads(t *testing.T) {
 	}
 }
 
+// TestHostTriesAThreadAgain has a host call functions again that have failed, panicked and exited, by a policy that it finds in their
+// contexts: R33. What comes out is what the last call returned.
+func TestHostTriesAThreadAgain(t *testing.T) {
+	noLeaks(t)
+	type attempts struct{}
+	var trace []string
+	host := tinyio.WithThreads(func(th *hook.Thread) {
+		ctx := th.Context()
+		n, _ := ctx.Value(attempts{}).(int)
+		go func() {
+			defer th.Return()
+			for i := range n {
+				exited := make(chan struct{})
+				go func() {
+					defer close(exited)
+					th.Run()
+				}()
+				<-exited
+				if i < n-1 {
+					th.Again()
+				}
+			}
+			if ctx.Err() != nil {
+				t.Errorf("the context of a coroutine that goes on is done: %v", ctx.Err())
+			}
+			if n == 0 {
+				th.Fail(errBoom)
+				wantSentence(t, panicOf(th.Again), "Thread.Again", "before Return")
+				wantSentence(t, panicOf(func() { th.Context() }), "Thread.Context", "before Return")
+			}
+		}()
+	})
+	program := tinyio.Do(func(co *tinyio.Co) error {
+		if _, err := tinyio.Call(co, func(context.Context) (int, error) { return 1, nil }); err != errBoom {
+			t.Errorf("without attempts it is %v", err)
+		}
+		co = co.WithValues(context.WithValue(co, attempts{}, 4))
+		calls := 0
+		flaky := func(name string) func(context.Context) (int, error) {
+			calls = 0
+			return func(context.Context) (int, error) {
+				calls++
+				trace = append(trace, fmt.Sprint(name, calls))
+				switch calls {
+				case 1:
+					return 10, errBoom
+				case 2:
+					panic(errBoom)
+				case 3:
+					runtime.Goexit()
+				}
+				return calls, nil
+			}
+		}
+		if v, err := tinyio.Call(co, flaky("call")); v != 4 || err != nil {
+			t.Errorf("the call is %d, %v", v, err)
+		}
+		if v, err := tinyio.RunInThread(flaky("thread")).Await(co); v != 4 || err != nil {
+			t.Errorf("the thread is %d, %v", v, err)
+		}
+		if v, err := tinyio.RunInPool(tinyio.NewThreadPool(1), flaky("pool")).Await(co); v != 4 || err != nil {
+			t.Errorf("the one in a pool is %d, %v", v, err)
+		}
+		return nil
+	})
+	if _, err := tinyio.Run(background, program, host); err != nil {
+		t.Errorf("%+v", err)
+	}
+	want := []string{"call1", "call2", "call3", "call4", "thread1", "thread2", "thread3", "thread4", "pool1", "pool2", "pool3", "pool4"}
+	if !slices.Equal(trace, want) {
+		t.Errorf("the functions were called as %v", trace)
+	}
+	wantSentence(t, panicOf(new(hook.Thread).Again), "Thread.Again", "has not returned")
+}
+
 // TestThreadOfHostPanicsAndExits has the panic of a thread, its Goexit, and a panic of the host come out of Run: R14, R20.
 func TestThreadOfHostPanicsAndExits(t *testing.T) {
 	noLeaks(t)

@@ -24,7 +24,7 @@
 //
 // Sleep, Timeout, Every and all other timers are durable: they end at the time at which they would have ended without a crash, or at once if
 // that is past. The function of a RunInThread, a Call, or a function in a pool is a step: its result is recorded, and a
-// replay returns that and does not call it. [Step] gives it a name, retries, and a key. [Receive] takes what [Signal] sends. [Now], [Random]
+// replay returns that and does not call it. [Step] gives it a name and a key, and [WithRetry] has it called again when it fails. [Receive] takes what [Signal] sends. [Now], [Random]
 // and [NewUUID] are the same in a replay. [Child] starts another run. Everything else of package tinyio works as it does: Gather, Isolate,
 // First, queues, events, and clean-up in a Shield, which is how a step that has been taken is undone.
 //

@@ -8,6 +8,8 @@ import (
 	"log"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -263,6 +265,46 @@ func ExampleStep() {
 	fmt.Println(r.Result(ctx))
 	// Output:
 	// 80 charged with the key payment 7/1 <nil>
+}
+
+// parcel asks three services at once, none of which is reliable.
+func parcel(address string) *tinyio.Coro[string] {
+	return tinyio.New(func(co *tinyio.Co) (string, error) {
+		co = co.WithValues(durable.WithRetry(co, durable.Retry{Attempts: 5, Wait: time.Millisecond}))
+		ask := func(question string) *tinyio.Coro[string] {
+			return tinyio.RunInThread(func(context.Context) (string, error) { return service(question, address) }).Named(question)
+		}
+		answers, err := tinyio.Gather(co, ask("postage"), ask("route"), ask("insurance"))
+		return strings.Join(answers, ", "), err
+	})
+}
+
+var asked sync.Map
+
+// service answers when it is asked a second time.
+func service(question, address string) (string, error) {
+	if _, again := asked.Swap(question, true); !again {
+		return "", errors.New("the service is down")
+	}
+	return question + " to " + address, nil
+}
+
+func init() {
+	durable.Register("parcel", parcel)
+}
+
+// Everything that a coroutine starts is tried again if it fails.
+func ExampleWithRetry() {
+	ctx := context.Background()
+	j, remove := openExample()
+	defer remove()
+	r, err := durable.Start[string, string](ctx, j, "parcel", "parcel 3", "Rome")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(r.Result(ctx))
+	// Output:
+	// postage to Rome, route to Rome, insurance to Rome <nil>
 }
 
 // deliver checks the address since its last change.

@@ -1,12 +1,14 @@
 package durable
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/hook"
@@ -66,6 +68,18 @@ func (b *Base) Observe(n hook.Note) {
 	}
 }
 
+func (b *Base) encode(err error) *failure {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return encodeError(err, &b.stops)
+}
+
+func (b *Base) decode(f *failure) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return f.decode(&b.stops)
+}
+
 // Deliver gives the program a signal.
 func (b *Base) Deliver(name string, value json.RawMessage) {
 	m := b.box(name)
@@ -113,7 +127,9 @@ func (b *Base) Unreceived() map[string][]json.RawMessage {
 	return all
 }
 
-// A Pending is a step in the hands of a host: a function that has been handed over to a thread.
+// A Pending is a step in the hands of a host: a function that has been handed over to a thread. A host has it Run in a goroutine, records its
+// Outcome, and gives that to the program; and all of it again until Give says that the step has ended. In a replay it gives it what is recorded,
+// and then goes on with that.
 type Pending struct {
 	Number int    // in the run, from 1
 	Name   string // which changes only if the program does
@@ -121,6 +137,12 @@ type Pending struct {
 	Thread *hook.Thread
 	base   *Base
 	ran    bool // the function has, here
+	exited bool // and has called runtime.Goexit
+
+	failed  int       // how many attempts have
+	err     error     // of the last one of these
+	next    time.Time // when the next one begins
+	stopped error     // why there is no next one: the coroutine was stopped
 }
 
 // Take takes over a function that the loop has handed over: see [tinyio.WithThreads].
@@ -155,14 +177,68 @@ type outcome struct {
 	Name  string          `json:"n"`
 	Value json.RawMessage `json:"v,omitempty"`
 	Err   *failure        `json:"e,omitempty"`
+
+	// Of an attempt that has failed, and is not the last one.
+	Attempt int   `json:"attempt,omitempty"` // its number, from 1
+	At      int64 `json:"t,omitempty"`       // nanoseconds since 1970
+}
+
+// Run calls the function: when it is time for the next attempt, if earlier ones have failed, and not at all if the coroutine is stopped
+// before that. It is for a goroutine of its own, which a Goexit of the function ends.
+func (p *Pending) Run() {
+	if p.failed > 0 && !p.awaitNext() {
+		return
+	}
+	p.exited = true
+	p.Thread.Run()
+	p.exited = false
+}
+
+// awaitNext waits until it is time for the next attempt, and reports whether there is one.
+func (p *Pending) awaitNext() bool {
+	ctx := p.Thread.Context()
+	timer := time.NewTimer(time.Until(p.next))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		p.stopped = context.Cause(ctx)
+	}
+	return p.stopped == nil
+}
+
+// drop ends the thread, because the run cannot go on.
+func (p *Pending) drop() {
+	if p.stopped != nil {
+		p.Thread.Fail(p.stopped)
+		return
+	}
+	p.Thread.Return()
 }
 
 func (p *Pending) outcome() outcome {
+	o := outcome{Name: p.Name}
+	if p.stopped != nil {
+		o.Err = p.base.encode(p.stopped)
+		if o.Err.Cause > 0 {
+			o.Err.Stop, o.Err.Cause = o.Err.Cause, 0 // it ends as any other wait does
+		}
+		return o
+	}
 	v, err := p.Thread.Outcome()
 	p.ran = true
-	p.base.mu.Lock()
-	defer p.base.mu.Unlock()
-	o := outcome{Name: p.Name, Err: encodeError(err, &p.base.stops)}
+	o.Err = p.base.encode(err)
+	ctx := p.Thread.Context()
+	if r := RetryOf(ctx); err != nil && r.Attempts != 1 && !p.exited && ctx.Err() == nil {
+		_, final := r.Next(p.Name, p.failed+1, p.base.decode(o.Err))
+		if final == nil {
+			o.Attempt, o.At = p.failed+1, time.Now().UnixNano()
+			return o
+		}
+		o.Err = p.base.encode(final)
+	}
 	value := reflect.ValueOf(v).Elem()
 	if value.Type().Size() == 0 || value.IsZero() {
 		return o
@@ -176,7 +252,7 @@ func (p *Pending) outcome() outcome {
 	return o
 }
 
-// Outcome is what is to be recorded of p, when its function has returned. It may be called on any goroutine.
+// Outcome is what is to be recorded of p, when Run has ended. It may be called on any goroutine.
 func (p *Pending) Outcome() json.RawMessage {
 	data, err := json.Marshal(p.outcome())
 	if err != nil {
@@ -186,46 +262,46 @@ func (p *Pending) Outcome() json.RawMessage {
 }
 
 // Give gives the program what was recorded of p, whether its function has run here or not, and brings it to the loop. The order in which
-// steps are given is that in which the program hears of them. It is a [*NondeterminismError] if that is not an outcome of p: then nothing
-// has happened, and the run cannot go on.
-func (p *Pending) Give(recorded json.RawMessage, status func() []tinyio.Status) error {
+// steps are given is that in which the program hears of them. If that was an attempt that has failed and is not the last one, the program
+// does not hear of it, and ended is false: p is to Run again. It is a [*NondeterminismError] if what was recorded is not an outcome of p: then
+// nothing has happened, and the run cannot go on.
+func (p *Pending) Give(recorded json.RawMessage, status func() []tinyio.Status) (ended bool, err error) {
 	var o outcome
-	err := json.Unmarshal(recorded, &o)
+	err = json.Unmarshal(recorded, &o)
 	if err == nil && o.Name == p.Name {
-		p.give(o)
-		return nil
+		return p.give(o), nil
 	}
 	expected := fmt.Sprintf("step %d, %q", p.Number, o.Name)
 	if err != nil {
 		expected = fmt.Sprintf("step %d, of which the record cannot be read: %v", p.Number, err)
 	}
-	return &NondeterminismError{
+	return false, &NondeterminismError{
 		Run: p.base.id, Step: p.Number, Name: o.Name, Place: p.Place(status()), Expected: expected,
 		Found: fmt.Sprintf("step %d, %q", p.Number, p.Name),
 	}
 }
 
-// give gives the program an outcome.
-func (p *Pending) give(o outcome) {
-	fill := func(value any) error {
-		p.base.mu.Lock()
-		defer p.base.mu.Unlock()
+// give gives the program an outcome, unless there is another attempt.
+func (p *Pending) give(o outcome) (ended bool) {
+	if p.ran { // the program gets what is recorded, and nothing else
+		p.Thread.Again()
+		p.ran = false
+	}
+	if o.Attempt > 0 {
+		p.failed, p.err = o.Attempt, p.base.decode(o.Err)
+		p.next = time.Unix(0, o.At).Add(RetryOf(p.Thread.Context()).waitAfter(p.failed))
+		return false
+	}
+	p.Thread.Replay(func(value any) error {
+		reflect.ValueOf(value).Elem().SetZero()
 		if o.Value != nil {
 			if err := json.Unmarshal(o.Value, value); err != nil {
 				return fmt.Errorf("durable: the recorded result of step %q is no %T: %w", p.Name, reflect.ValueOf(value).Elem().Interface(), err)
 			}
 		}
-		return o.Err.decode(&p.base.stops)
-	}
-	if !p.ran {
-		p.Thread.Replay(fill)
-		return
-	}
-	p.Thread.Amend(func(value any, _ error) error {
-		reflect.ValueOf(value).Elem().SetZero()
-		return fill(value)
+		return p.base.decode(o.Err)
 	})
-	p.Thread.Return()
+	return true
 }
 
 // EncodeError returns what is recorded of an error, as JSON: for the end of a run, or the cause of its cancellation. It is for engines.

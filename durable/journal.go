@@ -201,25 +201,36 @@ func (j *Journal) Runs(ctx context.Context) iter.Seq2[Info, error] {
 
 // Status tells what each coroutine of a run is doing, as [tinyio.Loop.Status] does. Of a run that is not under way it is nil.
 func (j *Journal) Status(ctx context.Context, id string) ([]tinyio.Status, error) {
+	return ask(ctx, j, id, func(m *machine) []tinyio.Status { return m.loop.Status() })
+}
+
+// Failing tells which steps of a run have failed and are tried again, in the order in which they were started. Of a run that is not under
+// way it is nil.
+func (j *Journal) Failing(ctx context.Context, id string) ([]Failing, error) {
+	return ask(ctx, j, id, (*machine).failing)
+}
+
+// ask asks the machine of a run, if it has one.
+func ask[T any](ctx context.Context, j *Journal, id string, what func(m *machine) T) (answer T, err error) {
 	e, err := j.find(id)
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
 	e.mu.Lock()
 	m := e.machine
 	e.mu.Unlock()
 	if m == nil {
-		return nil, nil
+		return answer, nil
 	}
-	ask := &statusRequest{answer: make(chan []tinyio.Status, 1)}
-	if !m.post(ask) {
-		return nil, nil
+	q := &question[T]{ask: func() T { return what(m) }, answer: make(chan T, 1)}
+	if !m.post(q) {
+		return answer, nil
 	}
 	select {
-	case s := <-ask.answer:
-		return s, nil
+	case answer = <-q.answer:
+		return answer, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return answer, context.Cause(ctx)
 	}
 }
 

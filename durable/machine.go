@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -60,7 +61,7 @@ type machine struct {
 
 	mu     sync.Mutex
 	closed bool  // nothing is taken in any more
-	come   []any // from other goroutines: *delivery, *step, *statusRequest
+	come   []any // from other goroutines: *delivery, *Pending, query
 	bell   chan struct{}
 }
 
@@ -76,8 +77,20 @@ type delivery struct {
 	done   chan error
 }
 
-// A statusRequest asks what the coroutines are doing.
-type statusRequest struct{ answer chan []tinyio.Status }
+// A question about the run is answered between two turns, unless the machine is gone; then the channel is closed.
+type question[T any] struct {
+	ask    func() T
+	answer chan T
+}
+
+func (q *question[T]) reply()   { q.answer <- q.ask() }
+func (q *question[T]) decline() { close(q.answer) }
+
+// A query is a question of any type.
+type query interface {
+	reply()
+	decline()
+}
 
 // newMachine returns a machine for e, whose mu is held.
 func newMachine(e *entry, p *Program) *machine {
@@ -141,7 +154,7 @@ func (m *machine) run() {
 	}
 	m.result, m.err = x.Result()
 	for _, it := range m.history { // of signals that nobody has received there may be some
-		if it.Kind == kindStep {
+		if it.Kind == kindStep || it.Kind == kindAttempt {
 			m.halt = m.mismatch(it, nil, fmt.Sprintf("the program has ended after %d steps", m.taken))
 			return
 		}
@@ -217,15 +230,15 @@ func (m *machine) goOn() {
 	}
 }
 
-// begin runs the function of s in a goroutine.
+// begin runs the function of s in a goroutine, or the next attempt of it.
 func (m *machine) begin(s *Pending) {
 	m.threads.Go(func() {
 		defer func() { // also if the function calls runtime.Goexit
 			if !m.post(s) {
-				s.Thread.Return()
+				s.drop()
 			}
 		}()
-		s.Thread.Run()
+		s.Run()
 	})
 }
 
@@ -271,20 +284,15 @@ func (m *machine) wait(p tinyio.Pause) error {
 	var cannot error // the run go on
 	for _, c := range come {
 		switch c := c.(type) {
-		case *statusRequest:
-			c.answer <- m.loop.Status()
+		case query:
+			c.reply()
 		case *delivery:
 			records, steps = append(records, c.record), append(steps, nil)
 			deliveries = append(deliveries, c)
 		case *Pending:
-			_, err := c.Thread.Outcome()
-			if errors.Is(err, ErrClosed) && m.e.j.isClosed() { // it says nothing but what takeIn is about to find
-				c.Thread.Return()
-				continue
-			}
-			if u, ok := err.(*unavailable); ok {
-				cannot = u.err
-				c.Thread.Return()
+			if err := m.unavailable(c); err != nil {
+				cannot = err
+				c.drop()
 				continue
 			}
 			records, steps = append(records, m.outcome(c)), append(steps, c)
@@ -318,10 +326,29 @@ func (m *machine) sleep(p tinyio.Pause) error {
 	return nil
 }
 
+// unavailable returns why what s has returned is no result of it, if it is none: the run cannot go on.
+func (m *machine) unavailable(s *Pending) error {
+	if s.stopped != nil {
+		return nil
+	}
+	_, err := s.Thread.Outcome()
+	if u, ok := err.(*unavailable); ok {
+		return u.err
+	}
+	if errors.Is(err, ErrClosed) && m.e.j.isClosed() {
+		return ErrClosed
+	}
+	return nil
+}
+
 // outcome is the record of what a function has returned.
 func (m *machine) outcome(s *Pending) *record {
 	o := s.outcome()
-	return &record{Kind: kindStep, Step: s.Number, Name: s.Name, Value: o.Value, Err: o.Err}
+	r := &record{Kind: kindStep, Step: s.Number, Name: s.Name, Value: o.Value, Err: o.Err, Attempt: o.Attempt}
+	if o.Attempt > 0 {
+		r.Kind = kindAttempt
+	}
+	return r
 }
 
 // commit records what has come, and has the program hear of it in that order.
@@ -356,13 +383,16 @@ func (m *machine) commit(records []*record, steps []*Pending, deliveries []*deli
 func (m *machine) take(it item) error {
 	m.advance(time.Unix(0, it.At))
 	switch it.Kind {
-	case kindStep:
+	case kindStep, kindAttempt:
 		s := m.waiting[it.Step]
 		if s == nil || s.Name != it.Name {
 			return m.mismatch(it, s, "")
 		}
-		delete(m.waiting, it.Step)
-		s.give(outcome{Name: it.Name, Value: it.Value, Err: it.Err})
+		if ended := s.give(outcome{Value: it.Value, Err: it.Err, Attempt: it.Attempt, At: it.At}); ended {
+			delete(m.waiting, it.Step)
+		} else if !m.replaying {
+			m.begin(s)
+		}
 	case kindSignal:
 		m.Deliver(it.Name, it.Value)
 	case kindCancel:
@@ -382,7 +412,7 @@ func (m *machine) take(it item) error {
 func (m *machine) mismatch(it item, s *Pending, found string) error {
 	err := &NondeterminismError{Run: m.e.id, Step: it.Step, Name: it.Name}
 	switch it.Kind {
-	case kindStep:
+	case kindStep, kindAttempt:
 		err.Expected = fmt.Sprintf("step %d, %q", it.Step, it.Name)
 	default:
 		err.Expected = strings.TrimSuffix(fmt.Sprintf("%s %q", it.Kind, it.Name), ` ""`)
@@ -408,8 +438,8 @@ func (m *machine) stopTaking() {
 	m.mu.Unlock()
 	for _, c := range come {
 		switch c := c.(type) {
-		case *statusRequest:
-			c.answer <- nil
+		case query:
+			c.decline()
 		case *delivery:
 			if m.ended {
 				c.done <- fmt.Errorf("%w: %q", ErrEnded, m.e.id)
@@ -417,7 +447,7 @@ func (m *machine) stopTaking() {
 				c.done <- m.halt
 			}
 		case *Pending:
-			c.Thread.Return()
+			c.drop()
 		}
 	}
 }
@@ -473,6 +503,16 @@ func (m *machine) thread(t *hook.Thread) {
 	if !m.replaying {
 		m.begin(s)
 	}
+}
+
+// failing are the steps that are tried again.
+func (m *machine) failing() (all []Failing) {
+	for _, n := range slices.Sorted(maps.Keys(m.waiting)) {
+		if s := m.waiting[n]; s.failed > 0 {
+			all = append(all, Failing{s.Number, s.Name, s.failed, s.err, s.next})
+		}
+	}
+	return all
 }
 
 // Child makes m a Host, as Version does: to start a run and wait for it is a step like any other.

@@ -67,19 +67,9 @@ func RunID(co *tinyio.Co) string { return hostOf(co, "RunID").ID() }
 type StepOption interface{ setStep(*stepOptions) }
 
 type stepOptions struct {
-	retry   Retry
+	retry   *Retry // nil is that of the context
 	timeout time.Duration
 }
-
-// A Retry is how often, and when, a [Step] that has failed is tried again.
-type Retry struct {
-	Attempts int              // at most; 0 is as many as it takes
-	Wait     time.Duration    // before the second attempt; then twice as long each time
-	MaxWait  time.Duration    // at most; 0 is no limit
-	If       func(error) bool // reports whether another attempt makes sense; nil is always. It sees the error as it is recorded
-}
-
-func (r Retry) setStep(o *stepOptions) { o.retry = r }
 
 type attemptTimeout time.Duration
 
@@ -88,20 +78,6 @@ func (d attemptTimeout) setStep(o *stepOptions) { o.timeout = time.Duration(d) }
 // AttemptTimeout limits each attempt of a [Step] to d: then the context of its function is done. It is a timer in the process, and
 // begins again if the step does.
 func AttemptTimeout(d time.Duration) StepOption { return attemptTimeout(d) }
-
-// A RetryError is the error of a [Step] that has failed for the last time.
-type RetryError struct {
-	Step     string
-	Attempts int
-	Err      error // of the last attempt
-}
-
-func (e *RetryError) Error() string {
-	return fmt.Sprintf("durable: step %q failed %d times, the last time with: %v", e.Step, e.Attempts, e.Err)
-}
-
-// Unwrap gives Err.
-func (e *RetryError) Unwrap() error { return e.Err }
 
 type keyKey struct{}
 
@@ -112,48 +88,31 @@ func Key(ctx context.Context) string {
 	return key
 }
 
-// Step is [tinyio.Call] under a name. What fn returns is recorded, and a replay returns that. Without a [Retry] the error is exactly
-// what fn returned; with one, an error of the last attempt is a [*RetryError]. Each attempt is recorded, and waits between
-// them are timers like any other, so they are not begun anew after a crash. If the caller is stopped, no further attempt is made.
+// Step is [tinyio.Call] under a name. What fn returns is recorded, and a replay returns that. The error is exactly what fn returned, unless it
+// is tried again: see [Retry].
 func Step[T any](co *tinyio.Co, name string, fn func(ctx context.Context) (T, error), opts ...StepOption) (T, error) {
 	if name == "" || fn == nil {
 		panic("durable: Step: the name is empty or the function is nil; it needs both")
 	}
 	h := hostOf(co, "Step")
-	o := stepOptions{retry: Retry{Attempts: 1}}
+	var o stepOptions
 	for _, opt := range opts {
 		opt.setStep(&o)
 	}
-	key := ""
-	for attempt, wait := 1, o.retry.Wait; ; attempt++ {
-		n := h.NameStep(name)
-		if key == "" {
-			key = fmt.Sprintf("%s/%d", h.ID(), n)
-		}
-		v, err := tinyio.Call(co, func(ctx context.Context) (T, error) {
-			ctx = context.WithValue(ctx, keyKey{}, key)
-			if o.timeout > 0 {
-				limited, cancel := context.WithTimeout(ctx, o.timeout)
-				defer cancel()
-				ctx = limited
-			}
-			return fn(ctx)
-		})
-		h.NameStep("") // if the caller is stopped already, nothing was called
-		r := o.retry
-		switch {
-		case err == nil || r.Attempts == 1 || co.Err() != nil:
-			return v, err
-		case r.Attempts > 0 && attempt >= r.Attempts, r.If != nil && !r.If(err):
-			return v, &RetryError{name, attempt, err}
-		}
-		if stopped := co.Sleep(wait); stopped != nil {
-			return v, stopped
-		}
-		if wait *= 2; r.MaxWait > 0 && wait > r.MaxWait {
-			wait = r.MaxWait
-		}
+	if o.retry != nil {
+		co = co.WithValues(WithRetry(co, *o.retry))
 	}
+	key := fmt.Sprintf("%s/%d", h.ID(), h.NameStep(name))
+	defer h.NameStep("") // if the caller is stopped already, nothing is called
+	return tinyio.Call(co, func(ctx context.Context) (T, error) {
+		ctx = context.WithValue(ctx, keyKey{}, key)
+		if o.timeout > 0 {
+			limited, cancel := context.WithTimeout(ctx, o.timeout)
+			defer cancel()
+			ctx = limited
+		}
+		return fn(ctx)
+	})
 }
 
 // Child returns a coroutine that starts a run of another program, or of the same, with an id of its own, and whose value is the result
@@ -168,7 +127,8 @@ func Child[In, Out any](co *tinyio.Co, program, id string, in In) *tinyio.Coro[O
 		if err != nil {
 			return out, fmt.Errorf("durable: Child: the input of a run of program %q cannot be recorded: %w", program, err)
 		}
-		v, err := h.Child(co, program, id, input)
+		once := co.WithValues(WithRetry(co, Retry{Attempts: 1})) // what a child has come to does not change
+		v, err := h.Child(once, program, id, input)
 		if err != nil {
 			return out, err
 		}

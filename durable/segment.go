@@ -42,6 +42,7 @@ type kind string
 const (
 	kindStart   kind = "start"   // the first of a run
 	kindStep    kind = "step"    // a function has returned
+	kindAttempt kind = "attempt" // a function has returned an error, and is called again
 	kindSignal  kind = "signal"  // a value has been sent
 	kindCancel  kind = "cancel"  // somebody wants the run to stop
 	kindTick    kind = "tick"    // time has passed in a program that was busy
@@ -60,6 +61,7 @@ type record struct {
 	Name    string          `json:"n,omitempty"` // of a step, a signal or a change
 	Value   json.RawMessage `json:"v,omitempty"` // or the input of a run
 	Err     *failure        `json:"e,omitempty"`
+	Attempt int             `json:"attempt,omitempty"` // its number, from 1
 	Version int             `json:"version,omitempty"`
 	ID      string          `json:"id,omitempty"`      // of a run
 	Program string          `json:"program,omitempty"` // of a run

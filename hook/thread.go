@@ -1,13 +1,14 @@
 package hook
 
 import (
+	"context"
 	"strconv"
 	"sync/atomic"
 )
 
 // A Thread is the function of a RunInThread, of a Call, or of a function in a pool in the hands of a host. A loop hands it over in
 // the turn of the coroutine, in an order that is the same for the same inputs, and waits until it has come back. A host ends it in
-// one of three ways: Run and then Return; Replay; Fail. All methods may be called from any goroutine. A Goexit of the function ends the
+// one of three ways: Run and then Return; Replay; Fail. Between Run and Return it may take the result back, with Again. All methods may be called from any goroutine. A Goexit of the function ends the
 // goroutine that calls Run, so Return belongs in a deferred function there:
 //
 //	go func() {
@@ -22,8 +23,10 @@ type Thread struct {
 	returned atomic.Bool
 }
 
-// A Function is what a loop hands over: the loop's side of a [Thread]. Run and Return are called once at most.
+// A Function is what a loop hands over: the loop's side of a [Thread]. Return is called once at most, and Run is not called while Run runs.
 type Function interface {
+	// Context is what the function is given.
+	Context() context.Context
 	// Run calls the function, and keeps its result, its panic or its Goexit.
 	Run()
 	// Result is where the result is kept: a pointer to the value, and the error.
@@ -38,6 +41,13 @@ func NewThread(name string, f Function) *Thread { return &Thread{name: name, f: 
 // Name is the name of the coroutine, or of the function of a Call.
 func (t *Thread) Name() string { return t.name }
 
+// Context is the context that the function is given: it has the values of whoever started the thread, and is done when its coroutine is
+// stopped. It panics if the thread has returned.
+func (t *Thread) Context() context.Context {
+	t.mustNotHaveReturned("Context")
+	return t.f.Context()
+}
+
 // Run calls the function and keeps its result, its panic or its Goexit. It must be called on a goroutine of its own, not in the
 // loop's: the function may block. Run does nothing if the thread has begun before.
 func (t *Thread) Run() {
@@ -51,9 +61,7 @@ func (t *Thread) Run() {
 // is such an error too. It panics if the function has not returned, or if the thread has.
 func (t *Thread) Outcome() (value any, err error) {
 	t.mustHaveEnded("Outcome")
-	if t.returned.Load() {
-		panic("tinyio: Thread.Outcome: the result of " + strconv.Quote(t.name) + " has been brought to the loop; call Outcome before Return")
-	}
+	t.mustNotHaveReturned("Outcome")
 	v, e := t.f.Result()
 	return v, *e
 }
@@ -64,11 +72,18 @@ func (t *Thread) Outcome() (value any, err error) {
 // the loop. Amend panics when Outcome does.
 func (t *Thread) Amend(fill func(value any, err error) error) {
 	t.mustHaveEnded("Amend")
-	if t.returned.Load() {
-		panic("tinyio: Thread.Amend: the result of " + strconv.Quote(t.name) + " has been brought to the loop; call Amend before Return")
-	}
+	t.mustNotHaveReturned("Amend")
 	v, e := t.f.Result()
 	*e = fill(v, *e)
+}
+
+// Again takes back the result of a function that has returned: for a host that tries again what has failed. The thread is then as it was
+// when it was handed over, and Run calls the function once more. Again panics when Outcome does.
+func (t *Thread) Again() {
+	t.mustHaveEnded("Again")
+	t.mustNotHaveReturned("Again")
+	t.ended.Store(false)
+	t.begun.Store(false)
 }
 
 // Return brings the result to the loop. The order of these calls is the order in which the coroutines become ready. A second
@@ -85,6 +100,12 @@ func (t *Thread) Return() {
 func (t *Thread) mustHaveEnded(op string) {
 	if !t.ended.Load() {
 		panic("tinyio: Thread." + op + ": the function of " + strconv.Quote(t.name) + " has not returned; call Run first")
+	}
+}
+
+func (t *Thread) mustNotHaveReturned(op string) {
+	if t.returned.Load() {
+		panic("tinyio: Thread." + op + ": the result of " + strconv.Quote(t.name) + " has been brought to the loop; call " + op + " before Return")
 	}
 }
 

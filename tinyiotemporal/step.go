@@ -37,8 +37,11 @@ type answer struct {
 
 // thread takes over the function of a thread, in the turn of its coroutine.
 func (d *driver) thread(t *hook.Thread) {
-	s := &step{Pending: d.Take(t), alarm: &d.alarm, done: make(chan struct{})}
-	d.queued = append(d.queued, d.callOf(s))
+	d.queued = append(d.queued, d.callOf(d.step(d.Take(t))))
+}
+
+func (d *driver) step(p *durable.Pending) *step {
+	return &step{Pending: p, alarm: &d.alarm, done: make(chan struct{})}
 }
 
 // callOf is the next local activity for s.
@@ -59,10 +62,14 @@ func (d *driver) callOf(s *step) *call {
 			case err != nil:
 				panic(fmt.Errorf("tinyiotemporal: step %d, %q, of run %q cannot be recorded: %w", s.Number, s.Name, d.ID(), err))
 			case a.Outcome != nil:
-				if err := s.Give(a.Outcome, d.loop.Status); err != nil {
+				ended, err := s.Give(a.Outcome, d.loop.Status)
+				if err != nil {
 					panic(err)
 				}
-				return
+				if ended {
+					return
+				}
+				s = d.step(s.Pending) // for another attempt
 			default:
 				d.alarmAt = later(d.alarmAt, time.Unix(0, a.Alarm))
 			}
@@ -77,7 +84,7 @@ func takeStep(ctx context.Context, s *step) (*answer, error) {
 		go func() {
 			defer close(s.done)
 			defer func() { s.outcome = s.Outcome() }() // also if the function calls runtime.Goexit
-			s.Thread.Run()
+			s.Run()
 		}()
 	})
 	select {

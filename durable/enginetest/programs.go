@@ -48,7 +48,6 @@ type stockError struct{ Item string }
 
 func (e *stockError) Error() string { return "no " + e.Item }
 
-// ErrNoStock is what a step of the suite fails with.
 func init() {
 	durable.RegisterError("enginetest.errNoStock", errNoStock)
 	durable.RegisterErrorType[*stockError]("enginetest.stockError")
@@ -384,6 +383,49 @@ var programs = []program{
 				return "", fmt.Errorf("the last error is lost: %w", err)
 			}
 			l.add("%v", err)
+			return l.String(), nil
+		},
+	},
+	{
+		name:    "retries",
+		want:    "thread, call, pool; durable: step \"hopeless\" failed 3 times, the last time with: no stock; a wait for another attempt was stopped",
+		effects: []string{"thread", "call", "pool"},
+		body: func(co *tinyio.Co, in input) (string, error) {
+			run := durable.RunID(co)
+			flaky := func(name string) func(context.Context) (string, error) { // fails once, as far as anybody knows
+				return func(ctx context.Context) (string, error) {
+					dawdle(ctx)
+					failed := filepath.Join(in.Dir, name+" has failed")
+					if _, err := os.Stat(failed); err != nil {
+						os.WriteFile(failed, nil, 0o600)
+						return "", errors.New("not yet")
+					}
+					return name, in.effect(ctx, run, name)
+				}
+			}
+			retried := co.WithValues(durable.WithRetry(co, durable.Retry{Wait: time.Millisecond, MaxWait: 2 * time.Millisecond}))
+			thread, pool := tinyio.RunInThread(flaky("thread")).Named("thread"), tinyio.RunInPool(tinyio.NewThreadPool(1), flaky("pool"))
+			call := tinyio.New(func(co *tinyio.Co) (string, error) { return tinyio.Call(co, flaky("call")) })
+			names, err := tinyio.Gather(retried, thread, call, pool)
+			if err != nil {
+				return "", err
+			}
+			l := log{strings.Join(names, ", ")}
+			hopeless := func(r durable.Retry) (*tinyio.Co, *tinyio.Coro[int]) {
+				return co.WithValues(durable.WithRetry(co, r)), tinyio.RunInThread(func(context.Context) (int, error) { return 0, errNoStock }).Named("hopeless")
+			}
+			few, c := hopeless(durable.Retry{Attempts: 3, Wait: time.Millisecond})
+			_, err = tinyio.Isolate(few, c)
+			if !errors.Is(err, errNoStock) {
+				return "", fmt.Errorf("the last error is lost: %w", err)
+			}
+			l.add("%v", err)
+			slow, c := hopeless(durable.Retry{Wait: time.Hour})
+			_, err = tinyio.Timeout(slow, c, 3*time.Millisecond)
+			if !errors.Is(err, tinyio.ErrTimeout) {
+				return "", fmt.Errorf("no timeout: %w", err)
+			}
+			l.add("a wait for another attempt was stopped")
 			return l.String(), nil
 		},
 	},
