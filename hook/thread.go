@@ -66,19 +66,9 @@ func (t *Thread) Outcome() (value any, err error) {
 	return v, *e
 }
 
-// Amend replaces the result of a function that has returned, before Return brings it to the loop: for a host that records results, and
-// gives the program what can be read back from the record. The function fill is given the pointer to the value and the error, as Outcome
-// returns them, and returns the error that is to take the place of that one. A panic or a Goexit that is replaced does not happen on
-// the loop. Amend panics when Outcome does.
-func (t *Thread) Amend(fill func(value any, err error) error) {
-	t.mustHaveEnded("Amend")
-	t.mustNotHaveReturned("Amend")
-	v, e := t.f.Result()
-	*e = fill(v, *e)
-}
-
-// Again takes back the result of a function that has returned: for a host that tries again what has failed. The thread is then as it was
-// when it was handed over, and Run calls the function once more. Again panics when Outcome does.
+// Again takes back the result of a function that has returned: for a host that tries again what has failed, or that gives the program what it
+// has recorded of the result and nothing else. The thread is then as it was when it was handed over, and can be ended in any of the three
+// ways. Again panics when Outcome does.
 func (t *Thread) Again() {
 	t.mustHaveEnded("Again")
 	t.mustNotHaveReturned("Again")
