@@ -444,6 +444,50 @@ func TestDocumentsReferToWhatExists(t *testing.T) {
 	}
 }
 
+// The guide lists all pages, and each says at its top what one can do after reading it. Design notes say why things are as they are.
+func TestGuideListsAllPages(t *testing.T) {
+	const guide = "docs/guide.md"
+	list, err := os.ReadFile(guide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range documents(t) {
+		name, ok := strings.CutPrefix(filepath.ToSlash(path), "docs/")
+		if !ok {
+			continue
+		}
+		if path != guide && !bytes.Contains(list, []byte("\n- ["+title(t, path)+"]("+name+"): ")) {
+			t.Errorf("%s does not list %s by its title, %q", guide, name, title(t, path))
+		}
+		page, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(name, "design/") && !afterThisPage.Match(page) {
+			t.Errorf("%s does not say at its top what one can do after reading it", path)
+		}
+	}
+}
+
+// afterThisPage is how a page begins, after what tells that it was made.
+var afterThisPage = regexp.MustCompile(`^(?:<!-- .* -->\n\n)?# .*\n\nAfter this page you (?:can|know) `)
+
+// title is the heading of a document.
+func title(t *testing.T, path string) string {
+	t.Helper()
+	document, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(document)) {
+		if heading, ok := strings.CutPrefix(line, "# "); ok {
+			return strings.TrimSpace(heading)
+		}
+	}
+	t.Fatalf("%s has no heading", path)
+	return ""
+}
+
 // The gate runs the tests in the way in which the README says that they are run.
 func TestGateRunsTheTestCommandOfTheREADME(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
