@@ -209,6 +209,10 @@ func (p *Pending) awaitNext() bool {
 	return p.stopped == nil
 }
 
+// Next is when the next attempt begins, if earlier ones have failed. A host may wait for that before it calls Run, which waits otherwise. When the
+// context of the thread is done before that, Run returns at once.
+func (p *Pending) Next() time.Time { return p.next }
+
 // drop ends the thread, because the run cannot go on.
 func (p *Pending) drop() {
 	if p.stopped != nil {

@@ -48,6 +48,9 @@ type Config struct {
 	Steps func(e Engine, id string) ([]Step, error)
 	// Volatile says that nothing is left of an engine that was closed: then it is not opened again, and no process is killed.
 	Volatile bool
+	// Disturb does to the engine what it survives besides: it kills a server and starts it again, for example. The suite calls it while the
+	// programs run. It may be nil.
+	Disturb func() error
 }
 
 // A Step is one that an engine has recorded.
@@ -82,6 +85,9 @@ func Test(t *testing.T, c Config) {
 	if !c.Volatile {
 		t.Run("OpenedAgain", c.testOpenedAgain)
 		t.Run("Killed", c.testKilled)
+	}
+	if c.Disturb != nil {
+		t.Run("Disturbed", c.testDisturbed)
 	}
 	t.Run("SameID", c.testSameID)
 	t.Run("Unknown", c.testUnknown)
@@ -333,8 +339,8 @@ func (c Config) testKilled(t *testing.T) {
 		dir := t.TempDir()
 		rounds++
 		results := map[string]string{}
-		for {
-			out, ended := runChild(t, exe, dir, rand.N(limit))
+		for patience := limit; ; patience += patience / 8 { // more each time, in case the machine has become slower meanwhile
+			out, ended := runChild(t, exe, dir, rand.N(patience))
 			if ended {
 				if err := json.Unmarshal(out, &results); err != nil {
 					t.Fatalf("the process has written %q: %v", out, err)
@@ -377,6 +383,40 @@ func runChild(t *testing.T, exe, dir string, after time.Duration) (out []byte, e
 		t.Fatalf("the process has failed: %v\n%s", cmd.ProcessState, stderr.String())
 	}
 	return nil, false
+}
+
+// Each program comes to the same result when the engine is disturbed some times.
+func (c Config) testDisturbed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	leavesNothing(t)
+	dir := t.TempDir()
+	e := c.open(t, filepath.Join(dir, "engine"))
+	over := make(chan struct{})
+	disturbed := make(chan int)
+	go func() {
+		n := 0
+		defer func() { disturbed <- n }()
+		for ; n < 5; n++ {
+			select {
+			case <-over:
+				return
+			case <-time.After(rand.N(300 * time.Millisecond)):
+			}
+			if err := c.Disturb(); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	results, err := c.start(t.Context(), e, dir)
+	close(over)
+	t.Logf("disturbed %d times", <-disturbed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.check(t, e, dir, results, false)
 }
 
 // The same id is the same run, and the id of a run of another program is an error.
