@@ -151,8 +151,10 @@ func (s *Server) kill() {
 	}
 }
 
-// Client returns a client for the ingress, http://ingress, and the admin API, http://admin, of the server with that directory.
-func Client(dir string) *http.Client { return &http.Client{Transport: (&Server{dir: dir}).transport()} }
+// Client returns a client for the ingress, http://ingress, and the admin API, http://admin, of the server of the test.
+func Client() *http.Client {
+	return &http.Client{Transport: (&Server{dir: os.Getenv(dirVariable)}).transport()}
+}
 
 func (s *Server) transport() *http.Transport {
 	return &http.Transport{DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
