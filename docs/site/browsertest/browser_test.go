@@ -2,10 +2,13 @@
 package browsertest
 
 import (
+	"bytes"
 	"context"
 	_ "embed"
 	"flag"
 	"fmt"
+	"image/color"
+	"image/png"
 	"net/url"
 	"os"
 	"os/exec"
@@ -25,16 +28,36 @@ var screenshots = flag.String("screenshots", "", "write pictures of some pages, 
 // widths are those of a telephone, of a tablet and of a computer.
 var widths = []int64{360, 768, 1280}
 
-// site makes the site and returns where its pages are.
-func site(t *testing.T) (dir string, pages []string) {
-	t.Helper()
-	dir = filepath.Join(t.TempDir(), "site")
+// The site, which is made once for all tests, and its pages.
+var (
+	dir   string
+	pages []string
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	status, err := runOnSite(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(status)
+}
+
+// runOnSite makes the site and runs the tests.
+func runOnSite(m *testing.M) (status int, err error) {
+	temporary, err := os.MkdirTemp("", "site")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(temporary)
+	dir = filepath.Join(temporary, "site")
 	build := exec.Command("go", "run", ".", "-root", "../..", "-out", dir)
 	build.Dir = ".."
 	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build, err, said)
+		return 0, fmt.Errorf("%v: %w\n%s", build, err, said)
 	}
-	err := filepath.WalkDir(dir, func(name string, _ os.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(name string, _ os.DirEntry, err error) error {
 		if filepath.Ext(name) == ".html" {
 			name, _ = filepath.Rel(dir, name)
 			pages = append(pages, filepath.ToSlash(name))
@@ -42,22 +65,21 @@ func site(t *testing.T) (dir string, pages []string) {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
-	return dir, pages
+	return m.Run(), nil
 }
 
 // address is that of a page on the disk.
-func address(dir, page string) string {
+func address(page string) string {
 	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(dir) + "/" + page}).String()
 }
 
 // open shows a page in a browser of its own, which is light.
 func open(t *testing.T, page string) context.Context {
 	t.Helper()
-	dir, _ := site(t)
 	ctx := browser.Open(t, 1280, 800)
-	browser.Do(t, ctx, chromedp.Navigate(address(dir, page)))
+	browser.Do(t, ctx, chromedp.Navigate(address(page)))
 	return ctx
 }
 
@@ -69,13 +91,12 @@ func evaluate[T any](t *testing.T, ctx context.Context, expression string) T {
 
 // No page is wider than the window, at any width, however wide its code and its tables are: these move in themselves.
 func TestNoPageIsTooWide(t *testing.T) {
-	dir, pages := site(t)
 	ctx := browser.Open(t, 1280, 800)
 	inside := 0
-	for _, width := range widths {
-		browser.Do(t, ctx, chromedp.EmulateViewport(width, 800))
-		for _, page := range pages {
-			browser.Do(t, ctx, chromedp.Navigate(address(dir, page)))
+	for _, page := range pages {
+		browser.Do(t, ctx, chromedp.Navigate(address(page)))
+		for _, width := range widths {
+			browser.Do(t, ctx, chromedp.EmulateViewport(width, 800))
 			if got := evaluate[int64](t, ctx, `document.documentElement.scrollWidth`); got > width {
 				widest := evaluate[string](t, ctx, `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth
 					&& !e.closest("pre, .table")).map(e => e.outerHTML.slice(0, 100)).join("\n")`)
@@ -94,26 +115,28 @@ var contrast string
 
 // All text stands out from what is behind it by 4.5 to 1 at least, as the WCAG have it, in light and in dark.
 func TestContrast(t *testing.T) {
-	dir, pages := site(t)
 	ctx := browser.Open(t, 1280, 800)
-	browser.Do(t, ctx, chromedp.Navigate(address(dir, "index.html")))
-	for _, theme := range []string{"light", "dark"} {
-		checked := 0
-		for _, page := range pages {
-			browser.Do(t, ctx, chromedp.Navigate(address(dir, page)))
+	checked := map[string]int{}
+	for _, page := range pages {
+		browser.Do(t, ctx, chromedp.Navigate(address(page)))
+		for _, theme := range []string{"light", "dark"} {
 			got := evaluate[struct {
+				Dark    bool
 				Checked int
 				Faint   []string
 			}](t, ctx, contrast)
-			checked += got.Checked
+			if got.Dark != (theme == "dark") {
+				t.Fatalf("%s is not %s", page, theme)
+			}
+			checked[theme] += got.Checked
 			for _, faint := range got.Faint {
 				t.Errorf("%s, %s: %s", page, theme, faint)
 			}
+			browser.Do(t, ctx, chromedp.Click("#theme"))
 		}
-		if checked < 10_000 {
-			t.Errorf("only %d texts are looked at", checked)
-		}
-		browser.Do(t, ctx, chromedp.Click("#theme"))
+	}
+	if checked["light"] < 10_000 || checked["dark"] != checked["light"] {
+		t.Errorf("so many texts are looked at: %v", checked)
 	}
 }
 
@@ -144,6 +167,22 @@ func TestDarkMode(t *testing.T) {
 	expect("switched back", light, "Dark")
 	if evaluate[bool](t, ctx, `localStorage.getItem("theme") != null`) {
 		t.Error("what the system says anyway is kept")
+	}
+}
+
+// The charts are as dark as the page, whatever the system says.
+func TestChartsFollowTheSwitch(t *testing.T) {
+	ctx := open(t, "docs/performance.html")
+	for _, want := range []color.RGBA{{255, 255, 255, 255}, {16, 20, 26, 255}} {
+		picture := browser.Get(t, ctx, chromedp.Screenshot(`img[src$="peers.svg"]`))
+		image, err := png.Decode(bytes.NewReader(picture))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := color.RGBAModel.Convert(image.At(image.Bounds().Dx()/2, 8)); got != want {
+			t.Errorf("behind the chart it is %v, want %v", got, want)
+		}
+		browser.Do(t, ctx, chromedp.Click("#theme"))
 	}
 }
 
@@ -230,14 +269,15 @@ func TestMenu(t *testing.T) {
 
 // Without scripts all text is there, and nothing that does not work.
 func TestWithoutScripts(t *testing.T) {
-	dir, _ := site(t)
 	ctx := browser.Open(t, 1280, 800)
-	for _, name := range []string{"site.js", "search.js"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
+	bare := t.TempDir()
+	if err := os.CopyFS(bare, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
 	}
-	browser.Do(t, ctx, chromedp.Navigate(address(dir, "index.html")))
+	if err := os.Remove(filepath.Join(bare, "site.js")); err != nil {
+		t.Fatal(err)
+	}
+	browser.Do(t, ctx, chromedp.Navigate((&url.URL{Scheme: "file", Path: filepath.ToSlash(bare) + "/index.html"}).String()))
 	if got := evaluate[string](t, ctx, `document.querySelector("h1").innerText`); got != "tinyio" {
 		t.Errorf("the title is %q", got)
 	}
@@ -253,18 +293,25 @@ func TestScreenshots(t *testing.T) {
 	if *screenshots == "" {
 		t.Skip("no pictures are wanted: -screenshots directory")
 	}
-	dir, _ := site(t)
 	ctx := browser.Open(t, 1280, 800)
-	browser.Do(t, ctx, chromedp.Navigate(address(dir, "index.html")))
+	browser.Do(t, ctx, chromedp.Navigate(address("index.html")))
 	for _, theme := range []string{"light", "dark"} {
 		for _, width := range widths {
 			browser.Do(t, ctx, chromedp.EmulateViewport(width, 1000))
 			for _, page := range []string{"index.html", "docs/guide.html", "docs/guide/errors.html", "docs/performance.html", "docs/benchmarks.html"} {
-				browser.Do(t, ctx, chromedp.Navigate(address(dir, page)))
+				browser.Do(t, ctx, chromedp.Navigate(address(page)))
 				name := fmt.Sprintf("%s-%d-%s.png", strings.TrimSuffix(filepath.Base(page), ".html"), width, theme)
 				browser.Shoot(t, ctx, filepath.Join(*screenshots, name))
 			}
 		}
+		for _, width := range widths {
+			browser.Do(t, ctx, chromedp.EmulateViewport(width, 1000), chromedp.Navigate(address("index.html")),
+				chromedp.SendKeys("#search", "timeout"))
+			browser.Await(t, ctx, `document.querySelector("#found a") != null`)
+			browser.Shoot(t, ctx, filepath.Join(*screenshots, fmt.Sprintf("search-%d-%s.png", width, theme)))
+		}
+		browser.Do(t, ctx, chromedp.EmulateViewport(widths[0], 1000), chromedp.Navigate(address("index.html")), chromedp.Click("label.menu"))
+		browser.Shoot(t, ctx, filepath.Join(*screenshots, fmt.Sprintf("menu-%d-%s.png", widths[0], theme)))
 		browser.Do(t, ctx, chromedp.EmulateViewport(widths[2], 1000), chromedp.Click("#theme"))
 	}
 }

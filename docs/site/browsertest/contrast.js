@@ -1,4 +1,4 @@
-// How many texts a page shows, and which of them stand out from what is behind them by less than 4.5 to 1.
+// Whether a page is dark, how many texts it shows, and which of them stand out from what is behind them by less than 4.5 to 1.
 (() => {
   const parse = (c) => c.match(/[\d.]+/g).map(Number);
   const channel = (v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
@@ -21,5 +21,5 @@
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     if (ratio < 4.5) faint.add(`${ratio.toFixed(2)} to 1: ${e.outerHTML.slice(0, 80)}`);
   }
-  return { checked, faint: [...faint] };
+  return { dark: luminance(behind(document.body)) < 0.5, checked, faint: [...faint] };
 })()
