@@ -69,8 +69,9 @@ type run struct {
 	idlers    []*worker
 	driver    *stack.Slot // where the goroutine is parked that drives the run
 	sandbox   *sandbox
-	sandboxed int // calls in a sandbox that are under way
-	probe     *probe
+	sandboxed int    // calls in a sandbox that are under way
+	probe     *probe // that is under way
+	looked    *looks
 	hosted    bool // a host takes the steps
 	stepwise  bool // every turn goes through the run loop: for a host, or a picker
 	counted   bool // a Yield is a turn also of whoever is ready alone

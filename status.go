@@ -62,6 +62,7 @@ func (l *Loop) Status() (all []Status) {
 	for c := range r.root.members {
 		r.id(c) // those who have none get theirs in this order
 	}
+	all = make([]Status, 0, r.live)
 	for c := range r.root.members {
 		all = append(all, r.status(c))
 	}
@@ -80,7 +81,7 @@ func (r *run) status(c *task) Status {
 	if c.state == waiting {
 		s.On = c.wait.String()
 		for t := range c.targets {
-			s.For, s.names = append(s.For, r.id(t)), append(s.names, t.label())
+			s.For, s.names = append(s.For, r.id(t)), append(s.names, r.label(t))
 		}
 	}
 	if c.timer.Set() {

@@ -3,6 +3,8 @@ package tinyio_test
 import (
 	"context"
 	"errors"
+	"iter"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -472,4 +474,112 @@ func TestRunningIsOfItsOwnRun(t *testing.T) {
 			t.Errorf("in another bubble the turn began at %v, want %v", got, want)
 		}
 	})
+}
+
+// R32: in whatever way a coroutine waits, a Status has the line in its own code.
+func TestStatusTellsTheLineOfEachWait(t *testing.T) {
+	noLeaks(t)
+	fn := func(co *tinyio.Co) (int, error) { return 1, co.Sleep(time.Hour) }
+	forever := func() *tinyio.Coro[int] { return tinyio.New(fn) }
+	var event tinyio.Event
+	var lock tinyio.Lock
+	lock.TryAcquire()
+	full, empty := tinyio.NewQueue[int](1), tinyio.NewQueue[int](1)
+	full.TryPut(1)
+	barrier, pool := tinyio.NewBarrier(2), tinyio.NewThreadPool(1)
+	in, out := make(chan int), make(chan int)
+	blocks := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+	maps := func(ctx context.Context, _ int) (int, error) { return 0, blocks(ctx) }
+	waits := []func(co *tinyio.Co) error{ // each in the first line of its function
+		func(co *tinyio.Co) error { return co.Sleep(time.Hour) },
+		func(co *tinyio.Co) error { return event.Wait(co) },
+		func(co *tinyio.Co) error { _, err := event.WaitFor(co, time.Hour); return err },
+		func(co *tinyio.Co) error { return lock.Acquire(co) },
+		func(co *tinyio.Co) error { return full.Put(co, 1) },
+		func(co *tinyio.Co) error { _, err := empty.Get(co); return err },
+		func(co *tinyio.Co) error { _, _, err := empty.GetFor(co, time.Hour); return err },
+		func(co *tinyio.Co) error { _, err := barrier.Wait(co); return err },
+		func(co *tinyio.Co) error { _, err := forever().Await(co); return err },
+		func(co *tinyio.Co) error { _, err := tinyio.Gather(co, forever(), forever()); return err },
+		func(co *tinyio.Co) error { return co.Wait(forever()) },
+		func(co *tinyio.Co) error { _, err := tinyio.WaitAny(co, forever()); return err },
+		func(co *tinyio.Co) error { _, err := tinyio.Timeout(co, forever(), time.Hour); return err },
+		func(co *tinyio.Co) error { _, err := tinyio.Isolate(co, forever()); return err },
+		func(co *tinyio.Co) error { _, err := tinyio.First(co, forever(), forever()); return err },
+		func(co *tinyio.Co) error { return co.Call(blocks) },
+		func(co *tinyio.Co) error { return co.Shield(time.Hour, sleepsLong) },
+		func(co *tinyio.Co) error { _, _, err := tinyio.Recv(co, in); return err },
+		func(co *tinyio.Co) error { return tinyio.Send(co, out, 1) },
+		func(co *tinyio.Co) error { return ranges(tinyio.AsCompleted(co, forever())) },
+		func(co *tinyio.Co) error { return ranges(tinyio.Every(co, time.Hour)) },
+		func(co *tinyio.Co) error { _, err := tinyio.MapInPool(pool, []int{1}, maps).Await(co); return err },
+	}
+	loop := tinyio.NewLoop(tinyio.WithVirtualTime())
+	_, err := tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
+		want := map[string]int{}
+		for _, wait := range waits {
+			f := runtime.FuncForPC(reflect.ValueOf(wait).Pointer())
+			_, line := f.FileLine(f.Entry())
+			c := tinyio.Do(wait).Named(f.Name())
+			want[f.Name()] = line
+			if err := co.Spawn(c); err != nil {
+				return err
+			}
+		}
+		if err := co.Yield(); err != nil {
+			return err
+		}
+		for _, s := range loop.Status() {
+			if line, ok := want[s.Coro]; ok {
+				below := strings.HasSuffix(s.Function, ".sleepsLong") || strings.Contains(s.Function, ".ranges")
+				if s.State != "waiting" || !below && (!strings.HasPrefix(s.Function, s.Coro) || s.Line != line) {
+					t.Errorf("%v; want line %d", s, line)
+				}
+				delete(want, s.Coro)
+			}
+		}
+		if len(want) > 0 {
+			t.Errorf("these are missing: %v", want)
+		}
+		return errBoom
+	}))
+	if !errors.Is(err, errBoom) {
+		t.Error(err)
+	}
+}
+
+func sleepsLong(co *tinyio.Co) error { return co.Sleep(time.Hour) }
+
+// ranges waits in a range over all for the first.
+func ranges[T any](all iter.Seq2[T, error]) error {
+	for _, err := range all {
+		return err
+	}
+	return nil
+}
+
+// To ask for the Status allocates nothing for each coroutine that waits: what is to be found out of its line has been found out for others.
+func TestStatusOfACrowdAllocatesLittle(t *testing.T) {
+	noLeaks(t)
+	if raceEnabled() {
+		t.Skip("the race detector allocates")
+	}
+	loop := tinyio.NewLoop()
+	_, err := tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
+		var over tinyio.Event
+		defer over.Set()
+		for range 1000 {
+			co.Go(over.Wait)
+		}
+		if err := co.Yield(); err != nil {
+			return err
+		}
+		if n := testing.AllocsPerRun(10, func() { loop.Status() }); n > 5 {
+			t.Errorf("the Status of 1,000 coroutines takes %v allocations", n)
+		}
+		return nil
+	}))
+	if err != nil {
+		t.Error(err)
+	}
 }

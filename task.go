@@ -254,11 +254,22 @@ func entryOf[F any](fn F) uintptr { return **(**uintptr)(unsafe.Pointer(&fn)) }
 
 // label is the name of c.
 func (c *task) label() string {
-	if c.cold() != nil && c.cold().name != "" {
-		return c.cold().name
+	if name := c.name(); name != "" {
+		return name
 	}
 	if f := runtime.FuncForPC(c.entry); f != nil {
 		return f.Name()
 	}
-	return "unnamed"
+	return unnamed
 }
+
+// name is the name that c was given, if it was.
+func (c *task) name() string {
+	if c.cold() == nil {
+		return ""
+	}
+	return c.cold().name
+}
+
+// unnamed is the name of a coroutine whose function has none.
+const unnamed = "unnamed"

@@ -1,6 +1,7 @@
 package tinyio
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"runtime"
@@ -64,10 +65,15 @@ func writeState(w io.Writer, state []Status) {
 // sake of traces: what it would have had to note down is on its stack all the time.
 type probe struct {
 	callers [64]uintptr
+	limit   int // how many it takes
 	n       int
 }
 
-func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:]) }
+// shallow is how many callers are taken at first. To walk a stack takes longer than to switch to it and back, and a coroutine that waits has
+// few functions of this package above the one that is looked for.
+const shallow = 8
+
+func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:p.limit]) }
 
 // nobody is the coroutine whose turn it is while a probe is under way.
 var nobody = new(task)
@@ -78,48 +84,143 @@ var nobody = new(task)
 // callback without a stack, or if something of the user's is called on another one meanwhile: a cancel function in a sandbox, or a run
 // inside c.
 func (r *run) where(c *task) Frame {
-	p := new(probe)
-	switch {
-	case c.slot == nil:
-		return c.entryFrame()
-	case c == r.running || r.running == nil && r.inlined && c == r.inline:
+	if c.slot == nil {
+		return r.function(c)
+	}
+	p := &r.looks().probe
+	if c == r.running || r.running == nil && r.inlined && c == r.inline {
 		if r.sandboxed > 0 || c.g.Load() != stack.ID() {
-			return c.entryFrame()
+			return r.function(c)
 		}
+		p.limit = len(p.callers)
 		p.take()
-	default:
+		f, _ := r.find(c, p)
+		return f
+	}
+	for p.limit = shallow; ; p.limit = len(p.callers) {
 		turn := r.running
 		r.probe, r.running = p, nobody
 		c.slot.Switch()
 		r.probe, r.running = nil, turn
-	}
-	at := c.entryFrame()
-	found := false
-	for frames := runtime.CallersFrames(p.callers[:p.n]); ; {
-		f, more := frames.Next()
-		switch {
-		case f.Function == observing: // what is above is the observer, which asks
-			at, found = c.entryFrame(), false
-		case !found && f.Function != "" && !internalFrame(f):
-			at, found = Frame{Coro: c.label(), Function: f.Function, File: f.File, Line: f.Line}, true
-		}
-		if !more {
-			return at
+		if f, enough := r.find(c, p); enough || p.limit == len(p.callers) {
+			return f
 		}
 	}
 }
 
-// observing is the name of the function that calls an observer.
-var observing = runtime.FuncForPC(entryOf((*run).callObserver)).Name()
+// find finds the line at which c is among the callers that it has put into p, if these are enough for that.
+func (r *run) find(c *task, p *probe) (at Frame, enough bool) {
+	for _, pc := range p.callers[:p.n] {
+		switch l := r.codeLine(pc); l.kind {
+		case users:
+			if !enough {
+				at, enough = l.Frame, true
+			}
+		case observing: // what is above is the observer, which asks
+			enough = false
+		case beginning:
+			return r.orFunction(c, at, enough), true
+		}
+	}
+	return r.orFunction(c, at, enough), enough || p.n < p.limit
+}
+
+// orFunction is f for c, or, if nothing was found, its function.
+func (r *run) orFunction(c *task, f Frame, found bool) Frame {
+	if !found {
+		return r.function(c)
+	}
+	f.Coro = r.label(c)
+	return f
+}
+
+// looks is what a run keeps from one look at where coroutines are to the next: to find out which line an address is takes microseconds,
+// and thousands wait at few lines. It has as many as the program has lines, at most.
+type looks struct {
+	probe     probe
+	lines     map[uintptr]codeLine // by the address to return to
+	functions map[uintptr]Frame    // by the address at which they begin
+}
+
+func (r *run) looks() *looks {
+	if r.looked == nil {
+		r.looked = &looks{lines: map[uintptr]codeLine{}, functions: map[uintptr]Frame{}}
+	}
+	return r.looked
+}
+
+// A codeLine is a line of code that calls a function.
+type codeLine struct {
+	Frame // of no coroutine
+	kind  codeKind
+}
+
+type codeKind uint8
+
+const (
+	ours codeKind = iota
+	users
+	observing // it calls an observer
+	beginning // it calls the function of a coroutine: no other code of the user's is below it
+)
+
+// codeLine is the line to which a function with the return address pc returns.
+func (r *run) codeLine(pc uintptr) codeLine {
+	lines := r.looks().lines
+	l, known := lines[pc]
+	if !known {
+		f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+		l.Frame = Frame{Function: f.Function, File: f.File, Line: f.Line}
+		switch {
+		case f.Function == callsObserver:
+			l.kind = observing
+		case f.Function == callsFunction:
+			l.kind = beginning
+		case f.Function != "" && !internalFrame(f):
+			l.kind = users
+		}
+		lines[pc] = l
+	}
+	return l
+}
+
+// The names of the functions that call an observer, and the function of a coroutine.
+var (
+	callsObserver = runtime.FuncForPC(entryOf((*run).callObserver)).Name()
+	callsFunction = runtime.FuncForPC(entryOf((*task).execute)).Name()
+)
+
+// function is the function of c.
+func (r *run) function(c *task) Frame {
+	f, known := r.looks().functions[c.entry]
+	if !known {
+		f = functionAt(c.entry)
+		r.looked.functions[c.entry] = f
+	}
+	if f.Coro = c.name(); f.Coro == "" {
+		f.Coro = cmp.Or(f.Function, unnamed)
+	}
+	return f
+}
+
+// label is the name of c.
+func (r *run) label(c *task) string { return r.function(c).Coro }
 
 // entryFrame is the function of c.
 func (c *task) entryFrame() Frame {
-	f := runtime.FuncForPC(c.entry)
+	f := functionAt(c.entry)
+	f.Coro = c.label()
+	return f
+}
+
+// functionAt is the function that begins at entry.
+func functionAt(entry uintptr) Frame {
+	f := runtime.FuncForPC(entry)
 	if f == nil {
-		return Frame{Coro: c.label()}
+		return Frame{}
 	}
-	file, line := f.FileLine(c.entry)
-	return Frame{Coro: c.label(), Function: f.Name(), File: file, Line: line}
+	file, line := f.FileLine(entry)
+	return Frame{Function: f.Name(), File: file, Line: line}
 }
 
 // internalFrame reports whether f is in the code of this package or of package durable, whose functions wait for others too, their tests

@@ -15,8 +15,8 @@ import (
 // of one is the caller itself: the work is then what a program without concurrency of its own would see.
 
 // runLoop runs fn as the first coroutine of a loop.
-func runLoop(fn func(co *tinyio.Co) (int, error)) int {
-	return must(tinyio.Run(context.Background(), tinyio.New(fn)))
+func runLoop(fn func(co *tinyio.Co) (int, error), opts ...tinyio.Option) int {
+	return must(tinyio.Run(context.Background(), tinyio.New(fn), opts...))
 }
 
 // must returns v. None of the work here fails, unless it says so.

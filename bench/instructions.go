@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -42,6 +43,8 @@ var countedRows = []counted{
 	{"acquire free", 1, "", 30_000, 0},
 	{"sleep", 1, "", 2_000, 0},
 	{"submit", 1, goroutines, 1_000, 0},
+	{"yield, observed", 1_000, "", 40, 0},
+	{"snapshot", 1_000, "", 4, 0},
 }
 
 // A count is what came of a counted.
@@ -151,7 +154,7 @@ func (c counted) per(peer string) float64 {
 }
 
 func workloadOf(name string) *workload {
-	all := workloads()
+	all := slices.Concat(workloads(), lookings())
 	for i := range all {
 		if all[i].name == name {
 			return &all[i]

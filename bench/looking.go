@@ -30,6 +30,10 @@ const stays = 1.1
 var waysToLook = []lookedAt{
 	{name: "nothing", wanted: 1},
 	{name: "an observer that does nothing", wanted: 1.5, options: []tinyio.Option{tinyio.WithObserver(emptyObserver{})}},
+	{name: "metrics, as `tinyioprom` and `tinyiotel` collect them", wanted: 2, beside: func(l *tinyio.Loop, _ <-chan struct{}) {
+		l.Running() // from here on each turn costs a look at the clock, however often it is asked
+		l.Stats()
+	}},
 	{name: "`WithLabels`", wanted: stays, options: []tinyio.Option{tinyio.WithLabels()}},
 	{name: "`Stats`, read every millisecond", wanted: stays, beside: func(l *tinyio.Loop, over <-chan struct{}) {
 		tick := time.NewTicker(time.Millisecond)
@@ -43,6 +47,26 @@ var waysToLook = []lookedAt{
 			}
 		}
 	}},
+}
+
+// lookings are workloads whose instructions are counted and that are in no table.
+func lookings() []workload {
+	return []workload{
+		{name: "yield, observed", peers: []peer{{name: ours, run: func(j *job) int {
+			return yieldWith(j, tinyio.WithObserver(emptyObserver{}))
+		}}}},
+		{name: "snapshot", peers: []peer{{name: ours, run: func(j *job) int {
+			j.start()
+			defer j.stop()
+			sum := 0
+			askAll(j.N, func(ctx context.Context, l *tinyio.Loop) {
+				for range j.Reps {
+					sum += len(must(l.Snapshot(ctx)))
+				}
+			})
+			return sum
+		}}}},
+	}
 }
 
 type emptyObserver struct{}
@@ -92,8 +116,8 @@ func (way *lookedAt) turn(n int, least time.Duration) (figure float64) {
 	return figure
 }
 
-// snapshot measures a Snapshot of n coroutines that wait.
-func snapshot(n int) (took time.Duration) {
+// askAll runs n coroutines that wait, and calls ask beside them.
+func askAll(n int, ask func(ctx context.Context, l *tinyio.Loop)) {
 	l := tinyio.NewLoop()
 	must(tinyio.RunOn(context.Background(), l, tinyio.Do(func(co *tinyio.Co) error {
 		var over tinyio.Event
@@ -104,18 +128,22 @@ func snapshot(n int) (took time.Duration) {
 		if err := co.Spawn(others...); err != nil {
 			return err
 		}
-		_, err := tinyio.Call(co, func(ctx context.Context) (tinyio.Void, error) {
-			began := time.Now()
-			all, err := l.Snapshot(ctx)
-			took = time.Since(began)
-			if err == nil && len(all) != n {
-				err = fmt.Errorf("a Snapshot of %d coroutines has %d", n, len(all))
-			}
-			return tinyio.Void{}, err
-		})
+		err := co.Call(func(ctx context.Context) error { ask(ctx, l); return nil })
 		over.Set()
 		return err
 	})))
+}
+
+// snapshot measures a Snapshot of n coroutines that wait.
+func snapshot(n int) (took time.Duration) {
+	askAll(n, func(ctx context.Context, l *tinyio.Loop) {
+		began := time.Now()
+		all := must(l.Snapshot(ctx))
+		took = time.Since(began)
+		if len(all) != n {
+			fail("a Snapshot of %d coroutines has %d", n, len(all))
+		}
+	})
 	return took
 }
 

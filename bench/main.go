@@ -164,7 +164,7 @@ func runChild(args []string) {
 		fail("-child takes a workload, a peer, a number of coroutines and one of repetitions")
 	}
 	n, reps := must(strconv.Atoi(args[2])), must(strconv.Atoi(args[3]))
-	for _, w := range workloads() {
+	for _, w := range slices.Concat(workloads(), lookings()) {
 		for _, x := range w.peers {
 			if w.name == args[0] && x.name == args[1] {
 				check(json.NewEncoder(os.Stdout).Encode(w.once(x, n, reps)))
