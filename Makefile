@@ -1,6 +1,6 @@
 # What is done often. `make check` is what a change must pass; .ci/run calls it too.
 
-.PHONY: check test race fuzz cover docs
+.PHONY: check test race fuzz cover docs site
 
 # All that a change must pass: every module, with the race detector, the linters and the coverage.
 check:
@@ -26,3 +26,7 @@ cover:
 # Brings the code and the output in the documents up to date with the examples.
 docs:
 	go test -run TestDocuments -update-docs .
+
+# Makes a web site of the documents in site-out, to be read from there.
+site:
+	go run ./docs/site

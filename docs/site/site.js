@@ -41,7 +41,7 @@ function setUpSwitch() {
 let sections = null;
 let whenLoaded = () => {};
 function searchIndex(all) {
-  sections = all.map((s) => ({ ...s, where: `${s.title} ${s.heading || ""}`.toLowerCase(), lower: s.text.toLowerCase() }));
+  sections = all.map((s) => ({ ...s, lowerTitle: s.title.toLowerCase(), lowerHeading: (s.heading || "").toLowerCase(), lower: s.text.toLowerCase() }));
   whenLoaded();
 }
 
@@ -61,18 +61,19 @@ function rate(text, word) {
   let best = 0;
   for (let i = text.indexOf(word), n = 0; i >= 0 && n < 20 && best < 4; i = text.indexOf(word, i + 1), n++) {
     const begins = !isWord(text[i - 1]), ends = !isWord(text[i + word.length]);
-    best = Math.max(best, begins && ends ? 4 : begins ? 2 : 1);
+    best = Math.max(best, begins && ends ? 4 : begins ? 3 : 1);
   }
   return best;
 }
 
-// search returns the sections that have all words, the best first: a word in a heading counts more than one in the text.
+// search returns the sections that have all words, the best first: a word in a heading counts more than one in the text, and one in the
+// title of the page more still.
 function search(words) {
   const found = [];
   sections.forEach((s, i) => {
     let sum = 0;
     for (const w of words) {
-      const rating = 6 * rate(s.where, w) + rate(s.lower, w);
+      const rating = 10 * rate(s.lowerTitle, w) + 6 * rate(s.lowerHeading, w) + rate(s.lower, w);
       if (rating === 0) return;
       sum += rating;
     }

@@ -200,6 +200,9 @@ func TestSearch(t *testing.T) {
 	if got := results("children first"); len(got) == 0 || got[0] != "Children first" {
 		t.Errorf("the results for children first are %q", got)
 	}
+	if got := results("timeout"); len(got) == 0 || got[0] != "Timeouts" { // and not the many others that tell of them
+		t.Errorf("the results for timeout are %q", got)
+	}
 	if got := results("CallInterruptible"); !slices.Contains(got, "Threads") {
 		t.Errorf("the results for CallInterruptible are %q", got)
 	}
