@@ -24,13 +24,13 @@ func (j *Journal) compactInBackground() {
 	j.running.Add(1)
 	go func() {
 		defer j.running.Done()
-		_ = j.compact() // it is tried again when another segment is full; nothing is lost
+		_ = j.compact(false) // it is tried again when another segment is full; nothing is lost
 	}()
 }
 
-// Compact rewrites the segments that are full: of the runs that have ended only the start and the end are kept, and nothing of those
+// Compact rewrites the files of the journal: of the runs that have ended only the start and the end are kept, and nothing of those
 // that are forgotten. It is done in the background when that gains enough; call it to have it done now. A journal that is damaged is
-// left as it is.
+// left as it is, until the runs that are concerned are forgotten: see [Journal.ForgetDamage].
 func (j *Journal) Compact() error {
 	j.mu.Lock()
 	if j.closed {
@@ -40,32 +40,31 @@ func (j *Journal) Compact() error {
 	j.running.Add(1)
 	j.mu.Unlock()
 	defer j.running.Done()
-	if err := j.compact(); err != nil {
+	if err := j.compact(false); err != nil {
 		return fmt.Errorf("durable: Compact: %w", err)
 	}
 	return nil
 }
 
-func (j *Journal) compact() error {
+// compact compacts the journal, unless it is damaged and that is not given up.
+func (j *Journal) compact(giveUp bool) error {
 	j.files.Lock()
 	defer j.files.Unlock()
-	j.mu.Lock()
-	damaged := len(j.damage) > 0
-	entries := slices.Clone(j.order)
-	j.mu.Unlock()
-	j.store.mu.Lock()
-	full := slices.Clone(j.store.segments[:len(j.store.segments)-1])
-	j.store.mu.Unlock()
-	if damaged || len(full) == 0 {
+	if !giveUp && len(j.damages()) > 0 {
 		return nil
 	}
+	j.mu.Lock()
+	entries, newest, holes := slices.Clone(j.order), j.numbers, slices.Clone(j.holes)
+	j.garbage = 0
+	j.mu.Unlock()
 	ended, live := map[uint64]bool{}, map[uint64]bool{}
-	var forgotten []*entry
+	var old []*entry
 	for _, e := range entries {
 		e.mu.Lock()
 		switch {
+		case e.forgotten:
 		case j.forgets(e):
-			forgotten = append(forgotten, e)
+			old = append(old, e)
 		case e.state.Ended():
 			ended[e.number] = true
 		default:
@@ -73,7 +72,13 @@ func (j *Journal) compact() error {
 		}
 		e.mu.Unlock()
 	}
-	newest := j.newest(entries)
+	// From here on all records of those that are dropped are in segments that are full.
+	if err := j.store.commit(nil); err != nil {
+		return err
+	}
+	j.store.mu.Lock()
+	full := slices.Clone(j.store.segments[:len(j.store.segments)-1])
+	j.store.mu.Unlock()
 	out := []byte(magic)
 	var first error
 	for _, g := range full {
@@ -90,7 +95,12 @@ func (j *Journal) compact() error {
 					first = err
 				}
 			}
-		}, func(h hole) { first = fmt.Errorf("%s cannot be read at byte %d", j.store.path(g), h.offset) })
+		}, func(h hole) {
+			known := slices.ContainsFunc(holes, func(l *lost) bool { return l.File == j.store.path(g) && l.Offset == h.offset })
+			if !known && first == nil {
+				first = fmt.Errorf("%s cannot be read at byte %d", j.store.path(g), h.offset)
+			}
+		})
 	}
 	if first != nil {
 		return first
@@ -98,18 +108,13 @@ func (j *Journal) compact() error {
 	if err := j.replace(full, out); err != nil {
 		return err
 	}
-	for _, e := range forgotten {
+	j.mu.Lock()
+	j.holes = nil
+	j.mu.Unlock()
+	for _, e := range old {
 		j.drop(e)
 	}
 	return nil
-}
-
-// newest is the highest number of the runs given. One with a higher number has been started since.
-func (j *Journal) newest(entries []*entry) (n uint64) {
-	for _, e := range entries {
-		n = max(n, e.number)
-	}
-	return n
 }
 
 // appendRest appends to b what is kept of a record of a run that has ended.

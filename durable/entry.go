@@ -2,6 +2,7 @@ package durable
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -19,19 +20,20 @@ type entry struct {
 	input    json.RawMessage // nil when it has ended
 	seed     []byte
 
-	mu       sync.Mutex
-	state    State
-	err      error           // of one that has failed, was cancelled or is stopped
-	result   json.RawMessage // of one that has succeeded
-	ended    time.Time
-	changed  chan struct{} // closed when the state changes
-	machine  *machine      // that it runs on
-	next     uint32        // the number of its next record
-	history  []*record     // that have been read, for the next machine
-	loaded   bool          // history is all of it
-	damage   *DamageError
-	bytes    int64 // of its records, on the disk
-	complete bool  // its start has been read
+	mu        sync.Mutex
+	state     State
+	err       error           // of one that has failed, was cancelled or is stopped
+	result    json.RawMessage // of one that has succeeded
+	ended     time.Time
+	changed   chan struct{} // closed when the state changes
+	machine   *machine      // that it runs on
+	next      uint32        // the number of its next record
+	history   []*record     // that have been read, for the next machine
+	loaded    bool          // history is all of it
+	damage    *DamageError
+	bytes     int64 // of its records, on the disk
+	complete  bool  // its start has been read
+	forgotten bool  // by Forget
 }
 
 func newEntry(j *Journal, number uint64) *entry {
@@ -117,6 +119,8 @@ func (e *entry) tryLaunch() (launched bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
+	case e.forgotten:
+		return false, errForgotten
 	case e.state.Ended() || e.machine != nil:
 		return true, nil
 	case e.damage != nil:
@@ -168,7 +172,7 @@ func (e *entry) deliver(r *record) (*delivery, error) {
 // append records r while no machine runs e.
 func (e *entry) append(r *record) error {
 	switch {
-	case e.refused != nil:
+	case e.refused != nil || e.forgotten:
 		return fmt.Errorf("%w: %q", ErrUnknown, e.id)
 	case e.state.Ended():
 		return fmt.Errorf("%w: %q", ErrEnded, e.id)
@@ -182,6 +186,32 @@ func (e *entry) append(r *record) error {
 	if e.loaded {
 		e.history = append(e.history, r)
 	}
+	return nil
+}
+
+// errForgotten is why nothing is done with a run that somebody has found just before it was forgotten.
+var errForgotten = errors.New("durable: the run has been forgotten")
+
+// forget records that e is forgotten, and lets go of it.
+func (e *entry) forget() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.refused != nil || e.forgotten:
+		return fmt.Errorf("%w: %q", ErrUnknown, e.id)
+	case e.machine != nil:
+		return fmt.Errorf("durable: Forget: run %q is under way; cancel it, and forget it when it has ended", e.id)
+	}
+	if err := e.record(&record{Kind: kindForget, At: time.Now().UnixNano()}); err != nil {
+		return err
+	}
+	if !e.state.Ended() {
+		e.j.countGarbage(e.bytes)
+	}
+	e.forgotten, e.history = true, nil
+	e.j.drop(e)
+	close(e.changed) // who waits for it finds it no more
+	e.changed = make(chan struct{})
 	return nil
 }
 

@@ -30,9 +30,9 @@ type Journal struct {
 	mu      sync.Mutex
 	closed  bool
 	runs    map[string]*entry
-	order   []*entry // in which they were started
-	numbers uint64   // how many runs have been numbered
-	damage  []*DamageError
+	order   []*entry   // in which they were started
+	numbers uint64     // how many runs have been numbered
+	holes   []*lost    // what cannot be read
 	garbage int64      // bytes of runs that have ended, as far as they have been counted
 	bytes   int64      // of everything
 	files   sync.Mutex // held by who reads the segments, or replaces them
@@ -90,7 +90,7 @@ func (e *DamageError) Error() string {
 	if e.Run != "" {
 		what += fmt.Sprintf("; run %q cannot go on", e.Run)
 	}
-	return what + "; put the file back from a copy"
+	return what + "; put the file back from a copy, or call ForgetDamage"
 }
 
 var errLocked = errors.New("another process has it open")
@@ -159,13 +159,14 @@ func (j *Journal) isClosed() bool {
 func (j *Journal) Recover(ctx context.Context) error {
 	j.mu.Lock()
 	entries := slices.Clone(j.order)
+	j.mu.Unlock()
+	unread := j.reload(entries)
 	var errs []error
-	for _, d := range j.damage {
+	for _, d := range j.damages() {
 		errs = append(errs, d)
 	}
-	j.mu.Unlock()
-	if err := j.reload(entries); err != nil {
-		return errors.Join(append(errs, err)...)
+	if unread != nil {
+		return errors.Join(append(errs, unread)...)
 	}
 	for _, e := range entries {
 		if ctx.Err() != nil {
@@ -175,7 +176,9 @@ func (j *Journal) Recover(ctx context.Context) error {
 			if errors.Is(err, ErrClosed) {
 				return err
 			}
-			errs = append(errs, err)
+			if _, told := err.(*DamageError); !told && !errors.Is(err, errForgotten) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -255,6 +258,15 @@ func (j *Journal) StartRun(ctx context.Context, program, id string, input json.R
 	if _, err := Lookup(program); err != nil {
 		return err
 	}
+	for {
+		if err := j.start(ctx, program, id, input); !errors.Is(err, errForgotten) { // otherwise it was, meanwhile, and begins anew
+			return err
+		}
+	}
+}
+
+// start is StartRun, unless the run that there is is forgotten meanwhile.
+func (j *Journal) start(ctx context.Context, program, id string, input json.RawMessage) error {
 	e, fresh, err := j.enter(program, id, input)
 	if err != nil {
 		return err
@@ -303,7 +315,58 @@ func (j *Journal) enter(program, id string, input json.RawMessage) (e *entry, fr
 	return e, true, nil
 }
 
-// drop forgets a run.
+// Forget makes the journal forget a run that has ended, or does not go on: because it is stopped, damaged, or has not been told to by Recover. Then
+// the same id starts another run, and what the run takes on the disk comes back with the next compaction. It returns when that is recorded.
+// What is under way is cancelled first; of that Forget is an error.
+func (j *Journal) Forget(ctx context.Context, id string) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	e, err := j.find(id)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-e.recorded:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return e.forget()
+}
+
+// ForgetDamage makes the journal forget whatever cannot be read: the runs that cannot go on because their records are damaged, and parts of
+// files of which nobody knows whose they were. It is for when there is no copy to put back, and compacts the journal, which is not done as
+// long as it is damaged.
+func (j *Journal) ForgetDamage(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	j.mu.Lock()
+	if j.closed {
+		j.mu.Unlock()
+		return ErrClosed
+	}
+	j.running.Add(1)
+	entries := slices.Clone(j.order)
+	j.mu.Unlock()
+	defer j.running.Done()
+	for _, e := range entries {
+		e.mu.Lock()
+		damaged := e.damage != nil
+		e.mu.Unlock()
+		if damaged {
+			if err := e.forget(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := j.compact(true); err != nil {
+		return fmt.Errorf("durable: ForgetDamage: %w", err)
+	}
+	return nil
+}
+
+// drop lets go of a run.
 func (j *Journal) drop(e *entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -23,7 +23,6 @@ func (j *Journal) load() (end int64, err error) {
 		}
 		return e
 	}
-	holes := map[*DamageError]uint64{} // by the number of the run whose they are, if that is known
 	for i, g := range j.store.segments {
 		data, err := j.fs.Read(g.String())
 		if err != nil {
@@ -40,37 +39,78 @@ func (j *Journal) load() (end int64, err error) {
 			switch {
 			case f.number < e.next: // a compaction was not finished
 				return
-			case f.number > e.next && e.damage == nil:
-				if e.damage = last; last == nil {
-					e.damage = &DamageError{File: j.store.path(g), Offset: at, Missing: true} // unless it has ended, and was compacted
-				}
+			case f.number > e.next && last != nil:
+				e.suffer(*last)
+			case f.number > e.next:
+				e.suffer(DamageError{File: j.store.path(g), Offset: at, Missing: true}) // unless it has ended, and was compacted
 			}
 			e.next = f.number + 1
 			r := new(record)
 			if err := json.Unmarshal(f.payload, r); err != nil {
-				d := &DamageError{File: j.store.path(g), Offset: at, Length: int64(len(f.raw))}
-				j.damage = append(j.damage, d)
-				e.damage = d
+				last = &DamageError{File: j.store.path(g), Offset: at, Length: int64(len(f.raw))}
+				j.holes = append(j.holes, &lost{*last, e})
+				e.suffer(*last)
 				return
 			}
 			e.read(r)
 		}
 		miss := func(h hole) {
 			last = &DamageError{File: j.store.path(g), Offset: h.offset, Length: h.length}
-			j.damage = append(j.damage, last)
+			l := &lost{DamageError: *last}
 			if h.known && h.run != 0 {
-				holes[last] = h.run
+				l.run = get(h.run)
 			}
+			j.holes = append(j.holes, l)
 		}
 		end = scanSegment(data, i == len(j.store.segments)-1, visit, miss)
 	}
-	for d, number := range holes {
-		if e := get(number); e.damage == nil {
-			e.damage = d
+	for _, l := range j.holes {
+		if l.run != nil {
+			l.run.suffer(l.DamageError)
 		}
 	}
 	j.settle()
 	return end, nil
+}
+
+// A lost part of the journal cannot be read.
+type lost struct {
+	DamageError
+	run *entry // whose record was there, and no other's; nil if that is not known
+}
+
+// suffer notes the first damage to the records of e.
+func (e *entry) suffer(d DamageError) {
+	if e.damage == nil {
+		e.damage = &d
+	}
+}
+
+// damages are the parts of the journal that cannot be read, and are not known to matter to nobody: one for each run that cannot go on, and
+// the others. Who calls it holds neither the mu of the journal nor that of an entry.
+func (j *Journal) damages() (all []*DamageError) {
+	j.mu.Lock()
+	entries, holes := slices.Clone(j.order), j.holes
+	j.mu.Unlock()
+	type place struct {
+		file   string
+		offset int64
+	}
+	told := map[place]bool{}
+	for _, e := range entries {
+		e.mu.Lock()
+		if d := e.damage; d != nil {
+			all = append(all, d)
+			told[place{d.File, d.Offset}] = true
+		}
+		e.mu.Unlock()
+	}
+	for _, l := range holes {
+		if l.run == nil && !told[place{l.File, l.Offset}] {
+			all = append(all, &l.DamageError)
+		}
+	}
+	return all
 }
 
 // read takes in a record that was read.
@@ -82,6 +122,8 @@ func (e *entry) read(r *record) {
 	case kindEnd:
 		e.state, e.result, e.err, e.ended = r.State, r.Value, r.Err.decode(nil), time.Unix(0, r.At)
 		e.history, e.input, e.seed = nil, nil, nil
+	case kindForget:
+		e.forgotten = true
 	default:
 		e.history = append(e.history, r)
 	}
@@ -90,6 +132,10 @@ func (e *entry) read(r *record) {
 // settle puts the runs that were read in order.
 func (j *Journal) settle() {
 	j.order = slices.DeleteFunc(j.order, func(e *entry) bool {
+		if e.forgotten {
+			j.garbage += e.bytes
+			return true
+		}
 		if e.state.Ended() && e.complete {
 			e.damage = nil // what it has come to is known
 			j.garbage += e.bytes
@@ -102,9 +148,6 @@ func (j *Journal) settle() {
 			e.id = fmt.Sprintf("number %d of the journal", e.number)
 		}
 		if d := e.damage; d != nil {
-			if d.Missing {
-				j.damage = append(j.damage, d)
-			}
 			d.Run = e.id
 			e.state, e.err, e.history = Stopped, d, nil
 		}
@@ -131,7 +174,7 @@ func (j *Journal) reload(entries []*entry) error {
 	targets := map[uint64]*target{}
 	for _, e := range entries {
 		e.mu.Lock()
-		if e.machine == nil && !e.loaded && !e.state.Ended() && e.damage == nil && e.refused == nil {
+		if e.machine == nil && !e.loaded && !e.state.Ended() && e.damage == nil && e.refused == nil && !e.forgotten {
 			targets[e.number] = &target{e: e, next: e.next}
 		}
 		e.mu.Unlock()

@@ -47,7 +47,8 @@ const (
 	kindCancel  kind = "cancel"  // somebody wants the run to stop
 	kindTick    kind = "tick"    // time has passed in a program that was busy
 	kindVersion kind = "version" // the program has asked for the version of a change
-	kindEnd     kind = "end"     // the last of a run
+	kindEnd     kind = "end"     // the program has ended
+	kindForget  kind = "forget"  // nobody wants to know of the run any more
 
 	kindBatch kind = "batch" // of the journal: what follows was written at once
 	kindClose kind = "close" // of the journal: everything before is on the disk

@@ -29,7 +29,7 @@ type store struct {
 	rolled func()
 }
 
-// A commit is frames that are to be on the disk before anything else happens.
+// A commit is frames that are to be on the disk before anything else happens; without any, a new segment is to be begun.
 type commit struct {
 	frames []byte
 	done   chan error
@@ -170,6 +170,10 @@ func (s *store) write() {
 			}
 			err := s.append(buf)
 			for _, c := range queue {
+				if c.frames == nil && err == nil {
+					c.done <- s.roll()
+					continue
+				}
 				c.done <- err
 			}
 			if cap(buf) > 1<<20 {
@@ -182,22 +186,30 @@ func (s *store) write() {
 	}
 }
 
+// roll begins a new segment.
+func (s *store) roll() error {
+	old := s.active
+	s.mu.Lock()
+	n := s.segments[len(s.segments)-1].last + 1
+	s.mu.Unlock()
+	if err := s.create(segment{n, n}); err != nil {
+		return err
+	}
+	_ = old.Close() // everything in it has been synced
+	if s.rolled != nil {
+		s.rolled()
+	}
+	return nil
+}
+
 // append writes b to the active segment, or to a new one if it is full.
 func (s *store) append(b []byte) error {
 	if s.broken != nil {
 		return s.broken
 	}
 	if s.size+int64(len(b)) > s.max && s.size > int64(len(magic)) {
-		old := s.active
-		s.mu.Lock()
-		g := segment{s.segments[len(s.segments)-1].last + 1, s.segments[len(s.segments)-1].last + 1}
-		s.mu.Unlock()
-		if err := s.create(g); err != nil {
+		if err := s.roll(); err != nil {
 			return err
-		}
-		_ = old.Close() // everything in it has been synced
-		if s.rolled != nil {
-			s.rolled()
 		}
 	}
 	_, err := s.active.WriteAt(b, s.size)

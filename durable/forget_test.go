@@ -1,0 +1,358 @@
+package durable_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/durable"
+)
+
+// ids are the runs that a journal has.
+func ids(t *testing.T, j *durable.Journal) (all []string) {
+	t.Helper()
+	for info, err := range j.Runs(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, info.ID)
+	}
+	return all
+}
+
+func wantIDs(t *testing.T, j *durable.Journal, want ...string) {
+	t.Helper()
+	if got := ids(t, j); !slices.Equal(got, want) {
+		t.Errorf("there are the runs %q, want %q", got, want)
+	}
+}
+
+func forget(t *testing.T, j *durable.Journal, id string) {
+	t.Helper()
+	if err := j.Forget(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// contents is all that is in the files of a journal.
+func contents(t *testing.T, dir string) (all string) {
+	t.Helper()
+	for _, name := range segments(t, dir) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(data)
+	}
+	return all
+}
+
+// A run that has ended, or does not go on, can be forgotten. Its id is free then, and compaction leaves nothing of it.
+func TestForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		j := open(t, dir)
+		for _, id := range []string{"ended", "kept", "live"} {
+			start[int](t, j, "test.steps", id, map[string]int{"ended": 2, "kept": 2, "live": 9}[id])
+		}
+		time.Sleep(longSteps * 5 / 2)
+		if err := j.Forget(t.Context(), "live"); err == nil || !strings.Contains(err.Error(), `run "live" is under way; cancel it`) {
+			t.Errorf("to forget a run that is under way is %v", err)
+		}
+		if err := j.Forget(t.Context(), "no such"); !errors.Is(err, durable.ErrUnknown) {
+			t.Errorf("to forget what there is not is %v", err)
+		}
+		forget(t, j, "ended")
+		if err := j.Forget(t.Context(), "ended"); !errors.Is(err, durable.ErrUnknown) {
+			t.Errorf("to forget it again is %v", err)
+		}
+		wantIDs(t, j, "kept", "live")
+		start[int](t, j, "test.steps", "ended", 3)
+		crashed := copyDir(t, dir)
+		time.Sleep(longSteps * 4)
+		want(t, j, "ended", 3)
+		forget(t, j, "ended")
+		if err := j.Compact(); err != nil {
+			t.Fatal(err)
+		}
+		if rest := contents(t, dir); strings.Contains(rest, `"ended"`) || !strings.Contains(rest, `"kept"`) {
+			t.Errorf("after the compaction there is %q", rest)
+		}
+		closeJournal(t, j)
+		j = open(t, dir)
+		recoverAll(t, j)
+		wantIDs(t, j, "kept", "live")
+		start[int](t, j, "test.steps", "another", 1) // the number of one that was forgotten does not matter to it
+		want(t, j, "another", 0)
+		want(t, j, "live", 36)
+		want(t, j, "kept", 1)
+		closeJournal(t, j)
+		j = open(t, crashed)
+		recoverAll(t, j)
+		wantIDs(t, j, "kept", "live", "ended")
+		want(t, j, "ended", 3)
+		want(t, j, "live", 36)
+	})
+}
+
+// A run that does not go on is forgotten before Recover comes to it, or when it is stopped. Who waits for it hears of that, and a parent starts
+// another child in its place.
+func TestForgetOfARunThatDoesNotGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		changed = takes("a")
+		j := open(t, dir)
+		start[string](t, j, "test.changed", "stopped", struct{}{})
+		start[string](t, j, "test.parent", "parent", "stopped")
+		start[int](t, j, "test.steps", "early", 3)
+		time.Sleep(time.Minute)
+		closeJournal(t, j)
+		changed = takes("b")
+		j = open(t, dir)
+		forget(t, j, "early")
+		recoverAll(t, j)
+		synctest.Wait()
+		if s := infoOf(t, j, "stopped").State; s != durable.Stopped {
+			t.Fatalf("the state is %s", s)
+		}
+		if s := infoOf(t, j, "parent").State; s != durable.Running { // it waits until the child goes on
+			t.Fatalf("the state of the parent is %s", s)
+		}
+		forget(t, j, "stopped")
+		synctest.Wait()
+		if info := infoOf(t, j, "parent"); info.State != durable.Stopped || !errors.Is(info.Err, durable.ErrUnknown) {
+			t.Errorf("the parent is %s: %v", info.State, info.Err)
+		}
+		wantIDs(t, j, "parent")
+		recoverAll(t, j)
+		want(t, j, "parent", "the child: b")
+		wantIDs(t, j, "parent", "stopped")
+	})
+}
+
+func init() {
+	durable.Register("test.parent", func(child string) *tinyio.Coro[string] {
+		return tinyio.New(func(co *tinyio.Co) (string, error) {
+			s, err := durable.Child[struct{}, string](co, "test.changed", child, struct{}{}).Await(co)
+			return "the child: " + s, err
+		})
+	})
+}
+
+// Who waits for the result of a run that is forgotten hears that there is none.
+func TestForgetEndsWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		j := open(t, dir)
+		start[int](t, j, "test.steps", "one", 3)
+		closeJournal(t, j)
+		j = open(t, dir)
+		result := make(chan error)
+		go func() {
+			_, err := durable.Find[int](j, "one").Result(context.Background())
+			result <- err
+		}()
+		synctest.Wait()
+		forget(t, j, "one")
+		if err := <-result; !errors.Is(err, durable.ErrUnknown) {
+			t.Errorf("the result is %v", err)
+		}
+		if err := durable.Signal(t.Context(), j, "one", "x", 1); !errors.Is(err, durable.ErrUnknown) {
+			t.Errorf("a signal is %v", err)
+		}
+	})
+}
+
+// Runs that are damaged can be forgotten, one by one or all at once, and so can what belongs to nobody. Then the journal is compacted again.
+func TestForgetDamage(t *testing.T) {
+	for name, give := range map[string]func(t *testing.T, j *durable.Journal){
+		"one by one": func(t *testing.T, j *durable.Journal) {
+			forget(t, j, "a")
+			forget(t, j, "b")
+			if err := j.ForgetDamage(t.Context()); err != nil { // what else was there
+				t.Fatal(err)
+			}
+		},
+		"all": func(t *testing.T, j *durable.Journal) {
+			if err := j.ForgetDamage(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				j := open(t, dir)
+				start[string](t, j, "test.receive", "live", struct{}{})
+				start[int](t, j, "test.steps", "a", 9)
+				start[int](t, j, "test.steps", "b", 9)
+				time.Sleep(longSteps * 5 / 2)
+				closeJournal(t, j)
+				file := segments(t, dir)[0]
+				data, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				// The records of step 1 of a and b, and all that is between them.
+				from, to := bytes.Index(data, []byte(`"n":"step 1"`)), bytes.LastIndex(data, []byte(`"n":"step 1"`))
+				clear(data[from-30 : to+10])
+				if err := os.WriteFile(file, data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				j = open(t, dir, durable.CompactByHand())
+				err = j.Recover(t.Context())
+				var d *durable.DamageError
+				if !errors.As(err, &d) || d.File != file || d.Missing {
+					t.Fatalf("the error is %v", err)
+				}
+				lines := strings.Split(err.Error(), "\n")
+				stopped := 0
+				for info := range j.Runs(t.Context()) {
+					if info.State == durable.Stopped {
+						stopped++
+						if !errors.As(info.Err, &d) || d.Run != info.ID {
+							t.Errorf("%s is stopped: %v", info.ID, info.Err)
+						}
+						if !slices.Contains(lines, info.Err.Error()) {
+							t.Errorf("Recover does not tell of %s: %v", info.ID, err)
+						}
+					}
+				}
+				if stopped != 2 || len(lines) != 2 {
+					t.Fatalf("%d runs are stopped: %v", stopped, err)
+				}
+				before := contents(t, dir)
+				if err := j.Compact(); err != nil || contents(t, dir) != before {
+					t.Errorf("a damaged journal was compacted: %v", err)
+				}
+				var all []string
+				for _, id := range ids(t, j) {
+					if id != "live" && infoOf(t, j, id).State == durable.Stopped {
+						all = append(all, id)
+					}
+				}
+				if !slices.Equal(all, []string{"a", "b"}) {
+					t.Fatalf("damaged are %q", all)
+				}
+				give(t, j)
+				wantIDs(t, j, "live")
+				start[int](t, j, "test.steps", "a", 2)
+				closeJournal(t, j)
+				if rest := contents(t, dir); strings.Contains(rest, `"id":"b"`) {
+					t.Errorf("there is still %q", rest)
+				}
+				j = open(t, dir)
+				recoverAll(t, j)
+				wantIDs(t, j, "live", "a")
+				want(t, j, "a", 1)
+				for _, word := range []string{"x", "y", "z"} {
+					signal(t, j, "live", word)
+				}
+				want(t, j, "live", "x y z")
+			})
+		})
+	}
+}
+
+// What is damaged of a run whose result is known, or that is forgotten, matters to nobody.
+func TestDamageThatMattersToNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		j := open(t, dir)
+		start[int](t, j, "test.steps", "ended", 3)
+		start[int](t, j, "test.steps", "live", 9)
+		time.Sleep(longSteps * 7 / 2)
+		closeJournal(t, j)
+		file := segments(t, dir)[0]
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[bytes.Index(data, []byte(`"n":"step 0"`))] ^= 1
+		if err := os.WriteFile(file, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j = open(t, dir)
+		recoverAll(t, j)
+		want(t, j, "ended", 3)
+		if err := j.Compact(); err != nil {
+			t.Fatal(err)
+		}
+		if rest := contents(t, dir); strings.Contains(rest, `/n":"step 0"`) {
+			t.Errorf("the damage is still there: %q", rest)
+		}
+		closeJournal(t, j)
+		j = open(t, dir)
+		recoverAll(t, j)
+		want(t, j, "ended", 3)
+		want(t, j, "live", 36)
+	})
+}
+
+// Compaction forgets a run as a whole, wherever its records are: none of them is found without the others.
+func TestRetentionLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		options := []durable.Option{durable.WithSegmentSize(1 << 10), durable.WithRetention(0), durable.CompactByHand()}
+		j := open(t, dir, options...)
+		start[int](t, j, "test.steps", "live", 30)
+		start[int](t, j, "test.steps", "ended", 10)
+		time.Sleep(longSteps * 21 / 2) // the end is in another segment than the start
+		if n := len(segments(t, dir)); n < 3 {
+			t.Fatalf("there are %d segments", n)
+		}
+		for i := range 3 {
+			if err := j.Compact(); err != nil {
+				t.Fatal(err)
+			}
+			crashed := copyDir(t, dir)
+			again := open(t, crashed, options...)
+			recoverAll(t, again)
+			wantIDs(t, again, "live")
+			closeJournal(t, again)
+			if n := len(segments(t, dir)); n != 2 {
+				t.Errorf("%d: there are %d segments", i, n)
+			}
+		}
+		wantIDs(t, j, "live")
+		want(t, j, "live", 29*30/2)
+	})
+}
+
+// What Forget has been told is not lost when the disk is full: then it says so, and nothing is forgotten.
+func TestForgetOnAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		disk := newDisk(dir)
+		j := open(t, dir, durable.WithFiles(disk))
+		start[int](t, j, "test.steps", "one", 1)
+		want(t, j, "one", 0)
+		disk.set(func(d *faultyDisk) { d.space = 10 })
+		if err := j.Forget(t.Context(), "one"); err == nil || !strings.Contains(err.Error(), "cannot write") {
+			t.Errorf("to forget on a full disk is %v", err)
+		}
+		if err := j.Compact(); err == nil {
+			t.Error("the compaction on a full disk is no error")
+		}
+		want(t, j, "one", 0)
+		disk.set(func(d *faultyDisk) { d.space = -1 })
+		forget(t, j, "one")
+		closeJournal(t, j)
+		j = open(t, dir)
+		wantIDs(t, j)
+		if err := j.Compact(); err != nil {
+			t.Error(err)
+		}
+		if rest := contents(t, dir); strings.Contains(rest, `"one"`) {
+			t.Errorf("there is still %s", fmt.Sprintf("%.200q", rest))
+		}
+	})
+}
