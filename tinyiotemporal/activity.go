@@ -66,17 +66,20 @@ func startActivity[Out any](co *tinyio.Co, name string, fn any, args []any, opts
 	})
 }
 
-// withValues is the context of a call of the SDK that also has the values of a coroutine.
+// withValues is the context of a call of the SDK that also has the values of a coroutine. What the SDK keeps there itself, under keys that are
+// strings, or of a type of its own, is that of the call.
 type withValues struct {
 	workflow.Context
 	values context.Context
 }
 
 func (c *withValues) Value(key any) any {
-	if v := c.Context.Value(key); v != nil {
-		return v
+	if t := reflect.TypeOf(key); t.PkgPath() != "" && !strings.HasPrefix(t.PkgPath(), "go.temporal.io/sdk") {
+		if v := c.values.Value(key); v != nil {
+			return v
+		}
 	}
-	return c.values.Value(key)
+	return c.Context.Value(key)
 }
 
 // Future waits for a call of the SDK that has a future, such as an operation of Nexus or a signal to another workflow. The function start is

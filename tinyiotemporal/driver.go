@@ -14,13 +14,12 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-const (
-	// maxPending is how many activities, children and others may be under way at once. The service allows 2,000 of each kind.
-	maxPending = 1000
-	// longTurn is after how long the SDK gets a turn: it takes a goroutine of a workflow that does not give way for a second for one that
-	// is stuck, however many short steps that second consists of. What it does then depends on nothing but the history.
-	longTurn = 100 * time.Millisecond
-)
+// maxPending is how many activities, children and others may be under way at once. The service allows 2,000 of each kind. Tests have less.
+var maxPending = 1000
+
+// longTurn is after how long the SDK gets a turn: it takes a goroutine of a workflow that does not give way for a second for one that is
+// stuck, however many short steps that second consists of. What it does then depends on nothing but the history.
+const longTurn = 100 * time.Millisecond
 
 // cancelSignal is the signal that a run is to stop, with the cause. A cancellation of Temporal has none.
 const cancelSignal = "tinyio.cancel"

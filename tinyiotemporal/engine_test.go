@@ -47,13 +47,13 @@ type environment struct {
 	ended       chan struct{}
 }
 
-func newEnvironment() *testsuite.TestWorkflowEnvironment {
+func newEnvironment(opts ...Option) *testsuite.TestWorkflowEnvironment {
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(quiet())
 	env := s.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	env.SetWorkflowRunTimeout(0) // or it is over in an instant, if a run waits for nothing but what comes from outside
-	Register(env)
+	Register(env, opts...)
 	return env
 }
 

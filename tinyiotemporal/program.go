@@ -51,7 +51,8 @@ func Update[In, Out any](co *tinyio.Co, name string, fn func(co *tinyio.Co, in I
 			return co.Err()
 		}).Named("update " + name)
 		d.updates = append(d.updates, u)
-		_ = workflow.Await(d.ctx, func() bool { return done }) // whose context is never cancelled
+		ctx, _ = workflow.NewDisconnectedContext(ctx) // fn hears of the end of the run by its co
+		_ = workflow.Await(ctx, func() bool { return done })
 		if err != nil {
 			return out, applicationError(err)
 		}
