@@ -21,10 +21,12 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
+var activities = []any{Double, Refuse, Hang, Flaky, Trace}
+
 // environmentWith is an environment with the activities of the tests.
 func environmentWith(opts ...Option) *testsuite.TestWorkflowEnvironment {
 	env := newEnvironment(opts...)
-	for _, a := range []any{Double, Refuse, Hang, Flaky, Trace} {
+	for _, a := range activities {
 		env.RegisterActivity(a)
 	}
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "r", TaskQueue: "q"})

@@ -32,7 +32,7 @@ func (d *driver) failure(err error) error {
 		return workflow.NewContinueAsNewError(d.ctx, d.info.WorkflowType.Name, a.input, &rest{d.Taken(), d.Unreceived()})
 	}
 	if d.cause != nil && errors.Is(err, d.cause) {
-		return temporal.NewCanceledErrorWithOptions(temporal.CanceledErrorOptions{Message: err.Error(), Details: []any{details(err)}})
+		return temporal.NewCanceledErrorWithOptions(temporal.CanceledErrorOptions{Message: message(err), Details: []any{details(err)}})
 	}
 	return applicationError(err)
 }
@@ -44,7 +44,17 @@ func applicationError(err error) error {
 	if errors.As(err, &app) {
 		kind, o.NonRetryable = app.Type(), app.NonRetryable()
 	}
-	return temporal.NewApplicationErrorWithOptions(err.Error(), kind, o)
+	return temporal.NewApplicationErrorWithOptions(message(err), kind, o)
+}
+
+// message is the text of err, without the stack of a panic, which is in the details.
+func message(err error) string {
+	text := err.Error()
+	var p *tinyio.PanicError
+	if errors.As(err, &p) {
+		text, _, _ = strings.Cut(text, "\n\n")
+	}
+	return text
 }
 
 func details(err error) failure {

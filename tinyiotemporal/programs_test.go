@@ -27,6 +27,17 @@ func init() {
 	register("steps", steps)
 	register("unrecorded", unrecorded)
 	register("versions", versions)
+	register("unversioned", func(co *tinyio.Co, _ int) (int, error) { return versioned(co, func() (int, error) { return 0, nil }) })
+	register("newest", func(co *tinyio.Co, _ int) (int, error) {
+		return versioned(co, func() (int, error) { return durable.Version(co, "change", 3, 4) })
+	})
+	register("older", func(co *tinyio.Co, _ int) (int, error) {
+		return versioned(co, func() (int, error) { return durable.Version(co, "change", 0, 1) })
+	})
+	register("changed", func(co *tinyio.Co, _ string) (string, error) { return steps(co, "another") })
+	register("shorter", func(co *tinyio.Co, _ string) (string, error) {
+		return durable.Step(co, "first", func(context.Context) (string, error) { return "1", nil })
+	})
 	register("children", children)
 	register("twice", func(_ *tinyio.Co, n int) (int, error) {
 		if n < 0 {
@@ -290,19 +301,24 @@ func unrecorded(co *tinyio.Co, _ int) (int, error) {
 	return 0, e.Wait(co)
 }
 
-// versions has been changed twice.
+// versions has been changed twice: it asks for the version of the change.
 func versions(co *tinyio.Co, _ int) (int, error) {
+	return versioned(co, func() (int, error) { return durable.Version(co, "change", 0, 2) })
+}
+
+// versioned asks for the version in two places. The result shows both.
+func versioned(co *tinyio.Co, version func() (int, error)) (int, error) {
 	if _, err := durable.Step(co, "before", func(context.Context) (int, error) { return 0, nil }); err != nil {
 		return 0, err
 	}
-	v, err := durable.Version(co, "change", 0, 2)
+	v, err := version()
 	if err != nil {
 		return 0, err
 	}
 	if _, err := durable.Receive[int](co, "go on"); err != nil {
 		return 0, err
 	}
-	again, err := durable.Version(co, "change", 0, 2)
+	again, err := version()
 	return 10*v + again, err
 }
 

@@ -111,6 +111,10 @@ func (d *driver) drive() (out json.RawMessage, err error) {
 	for p := range d.execution.Steps() {
 		d.between(p)
 	}
+	if d.halt != nil { // it has ended in the turn in which that came up
+		d.gone = true
+		panic(d.halt)
+	}
 	exited = false
 	return d.execution.Result()
 }

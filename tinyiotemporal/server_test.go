@@ -106,7 +106,7 @@ const patience = time.Minute
 func connect(namespace string) (*connection, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	o := client.Options{HostPort: os.Getenv(address), Namespace: namespace, Logger: quiet()}
+	o := client.Options{HostPort: os.Getenv(address), Namespace: namespace, Logger: quiet(), Identity: identity()}
 	c, err := client.Dial(o)
 	if err != nil {
 		return nil, err
@@ -117,6 +117,9 @@ func connect(namespace string) (*connection, error) {
 	}
 	w := worker.New(c, "q", worker.Options{StickyScheduleToStartTimeout: 200 * time.Millisecond, WorkerStopTimeout: 10 * time.Second})
 	Register(w)
+	for _, a := range activities {
+		w.RegisterActivity(a)
+	}
 	if err := w.Start(); err != nil {
 		c.Close()
 		return nil, err
