@@ -250,6 +250,30 @@ func TestHTML(t *testing.T) {
 	})
 }
 
+// Where some of the rows are left out, links lead to them.
+func TestRowsThatAreLeftOut(t *testing.T) {
+	inRun(t, program(), func(t *testing.T, _ *tinyio.Loop) {
+		run := getJSON(t, "?format=json")[0].Run
+		link := func(query, text string) string {
+			return fmt.Sprintf(`<a href="?run=%d&amp;%s">%s</a>`, run, query, text)
+		}
+		for query, want := range map[string]string{
+			"":            "",
+			"?n=7":        "",
+			"?n=3":        "rows 1 to 3 of 7 · " + link("from=3&amp;n=3", "4 more rows") + " · " + link("n=100000", "all rows"),
+			"?n=3&from=3": link("from=0&amp;n=3", "rows before") + " · rows 4 to 6 of 7 · " + link("from=6&amp;n=3", "1 more rows") + " · " + link("n=100000", "all rows"),
+			"?n=3&from=6": link("from=3&amp;n=3", "rows before") + " · rows 7 to 7 of 7 · " + link("n=100000", "all rows"),
+		} {
+			_, body := get(t, query)
+			_, below, _ := strings.Cut(body, "</table>\n")
+			below, _, _ = strings.Cut(below, "</main>")
+			if got := strings.TrimSuffix(strings.TrimPrefix(below, "<p>"), "</p>\n"); got != want {
+				t.Errorf("%q has below its table %q, want %q", query, got, want)
+			}
+		}
+	})
+}
+
 // Of several runs each is there; of very many, the first ones are there with their coroutines, and the others in a list.
 func TestSeveralRuns(t *testing.T) {
 	noLeaks(t)
@@ -514,6 +538,14 @@ func TestTenThousandCoroutines(t *testing.T) {
 	}
 	if best > time.Second {
 		t.Errorf("it takes %v", best)
+	}
+	_, page := get(t, "")
+	if rows := strings.Count(page, "<tr class="); rows != 1000 {
+		t.Errorf("by itself the page has %d rows", rows)
+	}
+	_, text := get(t, "?debug=1")
+	if rows := strings.Count(text, ": waiting for "); rows != n {
+		t.Errorf("the text has %d rows", rows)
 	}
 	t.Logf("%d coroutines: %v", n, best)
 	cancel()

@@ -39,7 +39,8 @@ func WriteText(ctx context.Context, w io.Writer) error {
 }
 
 const (
-	defaultRows = 10_000  // that are shown of a tree
+	pageRows    = 1_000   // that are shown of a tree on the page: a browser takes a second and more for ten times as many
+	defaultRows = 10_000  // in any other form
 	maxRows     = 100_000 // that may be asked for
 	fullViews   = 8       // as many runs are shown with their trees
 	maxRuns     = 1_000   // that are listed
@@ -78,7 +79,7 @@ func parse(raw string) (q request, err error) {
 	if err != nil {
 		return q, refuse(http.StatusBadRequest, "the query cannot be read: %v", err)
 	}
-	q = request{format: "html", n: defaultRows}
+	q = request{format: "html"}
 	all := running.all()
 	one := false
 	for key, vs := range values {
@@ -129,6 +130,13 @@ func parse(raw string) (q request, err error) {
 		default:
 			return q, refuse(http.StatusBadRequest, "there is no query %s; there are debug, format, run, from, n and lint", clip(key))
 		}
+	}
+	switch {
+	case q.n > 0:
+	case q.format == "html" || q.format == "events":
+		q.n = pageRows
+	default:
+		q.n = defaultRows
 	}
 	if len(all) > maxRuns {
 		q.left = len(all) - maxRuns

@@ -17,7 +17,7 @@ import (
 var patience = time.Second // a variable for the sake of tests
 
 // answerEach is how long a loop that is in no turn may take to answer, besides, for each of its coroutines: it is answering, perhaps, which
-// takes it some 15 µs for each on a machine that is not busy.
+// takes it some microseconds for each on a machine that is not busy.
 const answerEach = 500 * time.Microsecond
 
 // stackFor is how long the stack of a turn is shown without being taken anew, which stops the program.

@@ -223,12 +223,20 @@ func writeView(b *bytes.Buffer, v *view, q *request) {
 	for i := range v.Coroutines {
 		v.Coroutines[i].write(b, v.At)
 	}
-	b.WriteString("</table>\n<p>")
-	if v.From > 0 {
-		fmt.Fprintf(b, "<a href=\"?run=%d&amp;from=%d&amp;n=%d\">rows before</a> ", v.Run, max(v.From-q.n, 0), q.n)
+	b.WriteString("</table>\n")
+	if v.Rows == len(v.Coroutines) {
+		return
 	}
+	b.WriteString("<p>")
+	if v.From > 0 {
+		fmt.Fprintf(b, "<a href=\"?run=%d&amp;from=%d&amp;n=%d\">rows before</a> · ", v.Run, max(v.From-q.n, 0), q.n)
+	}
+	fmt.Fprintf(b, "rows %d to %d of %d", v.From+1, v.From+len(v.Coroutines), v.Rows)
 	if n := v.Rows - v.From - len(v.Coroutines); n > 0 {
-		fmt.Fprintf(b, "<a href=\"?run=%d&amp;from=%d&amp;n=%d\">%d more rows</a>", v.Run, v.From+len(v.Coroutines), q.n, n)
+		fmt.Fprintf(b, " · <a href=\"?run=%d&amp;from=%d&amp;n=%d\">%d more rows</a>", v.Run, v.From+len(v.Coroutines), q.n, n)
+	}
+	if q.n < maxRows {
+		fmt.Fprintf(b, " · <a href=\"?run=%d&amp;n=%d\">all rows</a>", v.Run, maxRows)
 	}
 	b.WriteString("</p>\n")
 }
