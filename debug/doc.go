@@ -24,6 +24,6 @@
 // whose turn it is. The page can change nothing.
 //
 // What it costs: a program that links it pays for two entries of a map for each run, and for nothing else until somebody asks. To ask
-// has the loop tell what each coroutine does, which takes it some 10 µs for each, between two turns. To ask a loop that is stuck
+// has the loop tell what each coroutine does, which takes it a few microseconds for each, between two turns. To ask a loop that is stuck
 // stops the whole program for about 20 µs for each of its goroutines, at most every ten seconds.
 package debug
