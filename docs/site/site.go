@@ -59,8 +59,8 @@ var groups = []struct {
 	{"The guide", []string{"docs/guide/*.md"}},
 	{"In depth", []string{"docs/*.md"}},
 	{"Design notes", []string{"docs/design/*.md", "docs/*/*.md"}},
-	{"The project", []string{"*.md"}},
-	{"Packages and examples", []string{""}},
+	{"Packages and examples", []string{"*/README.md", "*/*/README.md"}},
+	{"The project", []string{""}},
 }
 
 // groupOf is the number of the group of a page.

@@ -76,7 +76,7 @@ func TestPages(t *testing.T) {
 		got = append(got, p.Group+"/"+p.Title)
 	}
 	want := "Start here/Small, Start here/The guide, The guide/c, The guide/B, The guide/A, In depth/Other, Design notes/Why, " +
-		"The project/Changes, Packages and examples/kv"
+		"Packages and examples/kv, The project/Changes"
 	if got := strings.Join(got, ", "); got != want {
 		t.Errorf("the pages are %s, want %s", got, want)
 	}
