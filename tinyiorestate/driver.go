@@ -104,6 +104,7 @@ func (d *driver) drive(p *durable.Program, input json.RawMessage) (last end, err
 	if err != nil {
 		return end{}, err
 	}
+	err = errors.New("tinyiorestate: the program has called runtime.Goexit")
 	var unwinding any // the panic of the SDK
 	var value json.RawMessage
 	ended := make(chan struct{})
@@ -134,7 +135,6 @@ func (d *driver) drive(p *durable.Program, input json.RawMessage) (last end, err
 
 // steps takes the steps of the loop. What is unwinding is the panic of the SDK.
 func (d *driver) steps(x durable.Execution) (value json.RawMessage, unwinding any, err error) {
-	err = errors.New("tinyiorestate: the program has called runtime.Goexit")
 	defer func() {
 		if p := recover(); p != nil {
 			panicked, ok := p.(*tinyio.PanicError)
@@ -223,10 +223,6 @@ func (d *driver) advance(to time.Time) {
 
 // wait waits for the first of what has been asked for.
 func (d *driver) wait(p tinyio.Pause) error {
-	if len(p.Wake) > 0 && d.cause == nil { // otherwise it may be the end of the context, which the loop knows of
-		return fmt.Errorf("tinyiorestate: something came to run %q that is not recorded: from FromCallback, Recv, Send, Submit or Post, "+
-			"or an Event was set in a thread; use Step, RunInThread or Call for what is outside, and Signal for what comes from there", d.ID())
-	}
 	if !p.Blocked {
 		d.tick()
 	}
@@ -238,8 +234,11 @@ func (d *driver) wait(p tinyio.Pause) error {
 	if len(d.timers) > 0 {
 		futures = append(futures, d.timers[0].future)
 	}
-	first, cancelled := d.waitFirst(futures)
+	first, cancelled, unrecorded := d.waitFirst(futures, p.Wake)
 	switch {
+	case unrecorded:
+		return fmt.Errorf("tinyiorestate: something came to run %q that is not recorded: from FromCallback, Recv, Send, Submit or Post, "+
+			"or an Event was set in a thread; use Step, RunInThread or Call for what is outside, and Signal for what comes from there", d.ID())
 	case cancelled != nil:
 		d.next = &arrival{d.now, func() error { return d.stop(errCancelled) }}
 	case len(d.timers) > 0 && first == d.timers[0].future:
@@ -254,12 +253,37 @@ func (d *driver) wait(p tinyio.Pause) error {
 	return nil
 }
 
-// waitFirst is that of the SDK. Meanwhile others may look at the loop.
-func (d *driver) waitFirst(futures []restate.Future) (restate.Future, restate.TerminalError) {
+// waitFirst is that of the SDK. Meanwhile others may look at the loop, and something may come to it that is not recorded: then the SDK is made
+// to give up.
+func (d *driver) waitFirst(futures []restate.Future, wake <-chan struct{}) (first restate.Future, cancelled restate.TerminalError, unrecorded bool) {
+	if d.cause != nil {
+		wake = nil // it may be the end of the context, which the loop knows of
+	}
+	interrupt := d.ctx.Value(interruptKey{}).(context.CancelFunc)
+	over, watched := make(chan struct{}), make(chan bool, 1)
+	go func() {
+		select {
+		case <-wake:
+			interrupt()
+			watched <- true
+		case <-over:
+			watched <- false
+		}
+	}()
 	d.stepping.Unlock()
-	defer d.stepping.Lock()
-	return restate.WaitFirst(d.ctx, futures...)
+	defer func() {
+		d.stepping.Lock()
+		close(over)
+		if unrecorded = <-watched; unrecorded {
+			_ = recover() // that the SDK gives up
+		}
+	}()
+	first, cancelled = restate.WaitFirst(d.ctx, futures...)
+	return first, cancelled, false
 }
+
+// interruptKey is where a driver finds what ends the context of its handler.
+type interruptKey struct{}
 
 // tick asks for the time, for a program that is busy.
 func (d *driver) tick() {

@@ -111,7 +111,9 @@ func Open(c Config) (*Engine, error) {
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if e.enter() {
 				defer e.serving.Done()
-				handle(w, r)
+				ctx, interrupt := context.WithCancel(r.Context())
+				defer interrupt()
+				handle(w, r.WithContext(context.WithValue(ctx, interruptKey{}, interrupt)))
 			}
 		}),
 		Protocols:         &protocols,
@@ -183,13 +185,16 @@ func (e *Engine) register(ctx context.Context, force bool) (known bool, err erro
 // Recover lets runs go on that the server has paused, after too many attempts that have failed: see [durable.Stopped]. All others go on by
 // themselves.
 func (e *Engine) Recover(ctx context.Context) error {
-	paused, err := e.paused(ctx)
+	stopped, err := e.stopped(ctx)
 	if err != nil {
 		return fmt.Errorf("tinyiorestate: Recover: %w", err)
 	}
 	var errs []error
-	for id, p := range paused {
-		err := e.ask(ctx, request{method: http.MethodPatch, url: e.config.Admin + "/invocations/" + p.Invocation + "/resume"}, nil)
+	for id, i := range stopped {
+		if i.Status != "paused" {
+			continue // the server tries again by itself
+		}
+		err := e.ask(ctx, request{method: http.MethodPatch, url: e.config.Admin + "/invocations/" + i.Invocation + "/resume"}, nil)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tinyiorestate: run %q cannot go on: %w", id, err))
 		}
@@ -255,12 +260,12 @@ func (e *Engine) AwaitRun(ctx context.Context, id string, patient bool) (json.Ra
 		case patient:
 			continue
 		}
-		paused, err := e.paused(ctx)
+		stopped, err := e.stopped(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if p, ok := paused[id]; ok {
-			return nil, p.stopped(id)
+		if i, ok := stopped[id]; ok {
+			return nil, i.why()
 		}
 	}
 }
@@ -288,26 +293,39 @@ type invocation struct {
 	Result     string    `json:"completion_result"`
 	Failure    string    `json:"completion_failure"`
 	Last       string    `json:"last_failure"`
+	Code       string    `json:"last_failure_error_code"`
 }
 
-func (i invocation) stopped(id string) error {
-	return fmt.Errorf("tinyiorestate: run %q cannot go on: %s", id, i.Last)
+// mismatch is the code of the failure that a program does not do what it did.
+const mismatch = "RT0016"
+
+// isStopped reports that the run cannot go on for now: the server has paused it after too many attempts, or no attempt will ever succeed
+// while the program is as it is.
+func (i invocation) isStopped() bool {
+	return i.Status == "paused" || i.Status != "completed" && i.Code == mismatch
+}
+
+// why is why a run is stopped.
+func (i invocation) why() error {
+	return fmt.Errorf("tinyiorestate: run %q cannot go on: %s", i.Run, i.Last)
 }
 
 // invocations returns the runs that the server has.
 func (e *Engine) invocations(ctx context.Context, where string) ([]invocation, error) {
 	var rows struct{ Rows []invocation }
-	err := e.query(ctx, "SELECT id, target_service_key, status, created_at, completion_result, completion_failure, last_failure FROM sys_invocation "+
+	err := e.query(ctx, "SELECT id, target_service_key, status, created_at, completion_result, completion_failure, last_failure, last_failure_error_code FROM sys_invocation "+
 		"WHERE target_handler_name = 'run' AND target_service_name = "+quote(e.config.Service)+where, &rows)
 	return rows.Rows, err
 }
 
-// paused returns the runs that the server has given up for now, by their ids.
-func (e *Engine) paused(ctx context.Context) (map[string]invocation, error) {
-	all, err := e.invocations(ctx, " AND status = 'paused'")
+// stopped returns the runs that cannot go on for now, by their ids.
+func (e *Engine) stopped(ctx context.Context) (map[string]invocation, error) {
+	all, err := e.invocations(ctx, " AND (status = 'paused' OR last_failure_error_code = "+quote(mismatch)+")")
 	byID := map[string]invocation{}
 	for _, i := range all {
-		byID[i.Run] = i
+		if i.isStopped() {
+			byID[i.Run] = i
+		}
 	}
 	return byID, err
 }
@@ -353,8 +371,8 @@ func (e *Engine) infos(ctx context.Context) ([]durable.Info, error) {
 			info.State, info.Err = last.State, last.err(i.Run)
 		case i.Result == "failure":
 			info.State, info.Err = durable.Cancelled, errors.New(i.Failure)
-		case i.Status == "paused":
-			info.State, info.Err = durable.Stopped, i.stopped(i.Run)
+		case i.isStopped():
+			info.State, info.Err = durable.Stopped, i.why()
 		}
 		infos = append(infos, info)
 	}
