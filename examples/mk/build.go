@@ -53,7 +53,7 @@ func (b *builder) make(co *tinyio.Co, t *target, deps []version) (version, error
 		return now, nil
 	case b.dryRun:
 		b.view.wouldRun(t)
-		return version{}, nil
+		return version{}, b.view.err
 	}
 	if err := b.run(co, t, now); err != nil {
 		return version{}, err
@@ -85,5 +85,8 @@ func (b *builder) run(co *tinyio.Co, t *target, now version) error {
 		output.Reset()
 	}
 	b.view.end(co.Now(), job, output.Bytes())
+	if err == nil {
+		err = b.view.err
+	}
 	return err
 }

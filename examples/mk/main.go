@@ -52,8 +52,14 @@ const stateFile = ".mk.json"
 func main() {
 	// Further signals change nothing: commands that do not stop by themselves are killed before long, and without this program
 	// nobody would do it.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as it is under nohup
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
+	// When nobody reads the output any more, the next write to it is to have an error, which stops the commands, and not to end the program.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

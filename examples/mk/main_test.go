@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -546,7 +547,7 @@ func TestInterrupt(t *testing.T) {
 
 // So it is with signals to the program.
 func TestSignals(t *testing.T) {
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		inDirectory(t, stubborn...)
 		program, err := os.Executable()
 		if err != nil {
@@ -572,6 +573,115 @@ func TestSignals(t *testing.T) {
 		}
 		alive.wantNobody(t)
 		wantNoFile(t, "half", "stubborn")
+	}
+}
+
+// When nobody reads what the program writes, as with "mk | head -1", the next thing that it writes stops everything.
+func TestOutputThatNobodyReads(t *testing.T) {
+	inDirectory(t,
+		"all: talkative patient",
+		"talkative:",
+		"	exec 9> alive; echo started >&9; read line < gate",
+		"patient:",
+		"	exec 9> alive; echo started >&9; touch patient; sleep 1000")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	makePipe(t, "gate")
+	gate, err := openPipe("gate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gate.Close()
+	alive := newLifeline(t, "alive")
+	var stderr strings.Builder
+	cmd := exec.Command(program, "-j", "2")
+	cmd.Env = append(os.Environ(), "MK_IS_THE_PROGRAM=1")
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	alive.wait(t)
+	alive.wait(t)
+	stdout.Close()
+	fmt.Fprintln(gate, "go on")
+	cmd.Wait()
+	if got := cmd.ProcessState.ExitCode(); got != exitFailed || !strings.HasPrefix(stderr.String(), "mk: its output cannot be written: ") {
+		t.Errorf("the exit status is %d, want %d; on standard error is %q", got, exitFailed, stderr.String())
+	}
+	alive.wantNobody(t)
+	wantNoFile(t, "patient")
+}
+
+// A writer that cannot write.
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, errors.New("the disk is full") }
+
+// Output that cannot be written is a failure, also of a run that does nothing.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	for _, args := range [][]string{nil, {"-n"}} {
+		inDirectory(t, "a:", "	touch a", "b: a", "	touch b")
+		var stderr strings.Builder
+		const want = "mk: its output cannot be written: the disk is full\n"
+		if got := run(t.Context(), append(args, "b"), failingWriter{}, &stderr); got != exitFailed || !strings.HasPrefix(stderr.String(), want) {
+			t.Errorf("%v: the exit status is %d, want %d; on standard error is %q, want %q", args, got, exitFailed, stderr.String(), want)
+		}
+		wantNoFile(t, "b")
+	}
+}
+
+// What depends on the directory in which it is made is made once, although that changes the directory.
+func TestFilesThatDependOnTheirDirectory(t *testing.T) {
+	for _, mode := range [][]string{nil, {"-hash"}} {
+		inDirectory(t,
+			"all: objects/a objects/b",
+			"objects/a: a objects",
+			"	cp a objects/a",
+			"objects/b: objects",
+			"	echo b > objects/b",
+			"objects:",
+			"	mkdir objects")
+		write(t, "a", "first")
+		wantMade(t, mode, "objects", "objects/a", "objects/b")
+		wantMade(t, mode)
+		write(t, "objects/other", "")
+		wantMade(t, mode)
+		write(t, "a", "second")
+		wantMade(t, mode, "objects/a")
+		wantMade(t, mode)
+		if err := os.RemoveAll("objects"); err != nil {
+			t.Fatal(err)
+		}
+		wantMade(t, mode, "objects", "objects/a", "objects/b")
+	}
+}
+
+// Several at once in one directory leave records that can be read.
+func TestSeveralAtOnceKeepTheirRecords(t *testing.T) {
+	inDirectory(t, "a:", "	touch a")
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := range 50 {
+				s := &state{Times: map[string]record{"a": {From: strings.Repeat("x", i*100)}}}
+				if err := s.save(stateFile); err != nil {
+					t.Error(err)
+				}
+				if _, err := loadState(stateFile); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if files, err := filepath.Glob(stateFile + "*"); len(files) != 1 || err != nil {
+		t.Errorf("these files are left: %v, %v", files, err)
 	}
 }
 

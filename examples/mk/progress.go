@@ -19,7 +19,8 @@ type view struct {
 	done    int // of these, those that are made or were up to date
 	ran     int // of these, those whose commands have run, or would have
 	running []*job
-	drawn   int // lines to take away before something else is written
+	drawn   int   // lines to take away before something else is written
+	err     error // w could not be written to: nobody reads it any more, or the disk is full
 }
 
 // A job is a target whose commands are running.
@@ -52,7 +53,9 @@ func (v *view) refresh(over *tinyio.Event) *tinyio.Coro[tinyio.Void] {
 			if isOver, err := over.WaitFor(co, refreshInterval); isOver || err != nil {
 				return err
 			}
-			v.draw(co.Now(), nil)
+			if v.draw(co.Now(), nil); v.err != nil {
+				return v.err
+			}
 		}
 		return nil
 	}).Named("refresh")
@@ -66,7 +69,7 @@ func (v *view) wouldRun(t *target) {
 	v.done++
 	v.ran++
 	for _, c := range t.commands {
-		fmt.Fprintln(v.w, c.text)
+		v.write([]byte(c.text + "\n"))
 	}
 }
 
@@ -102,7 +105,17 @@ func (v *view) draw(now time.Time, output []byte) {
 		v.drawn = v.drawJobs(&b, now)
 		b.WriteString("\x1b[?7h")
 	}
-	v.w.Write(b.Bytes())
+	v.write(b.Bytes())
+}
+
+// write writes text to w, if that was possible so far.
+func (v *view) write(text []byte) {
+	if v.err != nil || len(text) == 0 {
+		return
+	}
+	if _, err := v.w.Write(text); err != nil {
+		v.err = fmt.Errorf("its output cannot be written: %w", err)
+	}
 }
 
 // drawJobs writes what is running and returns how many lines that takes.

@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"time"
@@ -87,16 +88,22 @@ func (s *state) judge(byHash bool) *judge {
 	return &judge{byHash: byHash, records: *records}
 }
 
-// save writes s to a file, which at no time is half written.
+// save writes s to a file, which at no time is half written, nor written by two at once.
 func (s *state) save(file string) error {
 	text, err := json.MarshalIndent(s, "", "\t")
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(file+".new", append(text, '\n'), 0o666); err != nil {
-		return err
+	// Two names are as good as never the same.
+	temporary := fmt.Sprint(file, ".new", rand.Uint64())
+	err = os.WriteFile(temporary, append(text, '\n'), 0o666)
+	if err == nil {
+		err = os.Rename(temporary, file)
 	}
-	return os.Rename(file+".new", file)
+	if err != nil {
+		os.Remove(temporary)
+	}
+	return err
 }
 
 // look returns the version of a file as it is now. It blocks, and is called in threads. The other methods are called by coroutines.
@@ -110,10 +117,11 @@ func (j *judge) look(ctx context.Context, name string) (version, error) {
 	}
 	v := version{exists: true, modified: info.ModTime()}
 	switch {
-	case !j.byHash:
-		v.id = fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size())
-	case !info.IsDir(): // of a directory it counts that it is there
+	case info.IsDir(): // it counts that it is there; it changes with each file that is made in it
+	case j.byHash:
 		v.id, err = hashOf(name)
+	default:
+		v.id = fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size())
 	}
 	return v, err
 }
