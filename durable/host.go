@@ -213,6 +213,9 @@ func (p *Pending) awaitNext() bool {
 // context of the thread is done before that, Run returns at once.
 func (p *Pending) Next() time.Time { return p.next }
 
+// Waited says that the host has waited until it was time for the next attempt, by a clock of its own, so that Run does not.
+func (p *Pending) Waited() { p.next = time.Time{} }
+
 // drop ends the thread, because the run cannot go on.
 func (p *Pending) drop() {
 	if p.stopped != nil {

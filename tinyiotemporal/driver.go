@@ -45,6 +45,7 @@ type driver struct {
 	pending []*call  // and that have been made
 	steps   int      // how many of the pending ones are steps
 	updates []*update
+	failed  []*step // that are to be tried again
 
 	timer     workflow.Future
 	timerAt   time.Time
@@ -83,7 +84,7 @@ func (d *driver) between(p tinyio.Pause) {
 	if d.halt != nil {
 		panic(d.halt)
 	}
-	if !d.makeCalls() {
+	if retried := d.retry(); !d.makeCalls() && !retried {
 		switch {
 		case p.Blocked:
 			d.takeIn(p)
@@ -145,9 +146,14 @@ func (d *driver) takeIn(p tinyio.Pause) {
 			panic(fmt.Errorf("tinyiotemporal: something came to run %q that is not recorded: from FromCallback, Recv, Send, Submit or Post, "+
 				"or an Event was set in a thread; use Step, RunInThread, Call or Activity for what is outside, and Signal for what comes from there", d.ID()))
 		}
+		if d.retry() {
+			d.makeCalls()
+			continue
+		}
 		d.warn()
-		d.setTimer(p.Deadline)
-		d.leave(func() bool { return d.hasCome(p) })
+		deadline := d.deadline(p.Deadline)
+		d.setTimer(deadline)
+		d.leave(func() bool { return d.hasCome(p, deadline) })
 	}
 }
 
@@ -171,8 +177,8 @@ func later(a, b time.Time) time.Time {
 func (d *driver) advance(to time.Time) { d.now = later(d.now, to.UTC().Round(0)) }
 
 // hasCome reports whether there is something for takeIn to do. The SDK asks whenever something may have changed.
-func (d *driver) hasCome(p tinyio.Pause) bool {
-	if !p.Deadline.IsZero() && !p.Deadline.After(d.time()) || len(d.updates) > 0 || len(p.Wake) > 0 || d.toldToStop() {
+func (d *driver) hasCome(p tinyio.Pause, deadline time.Time) bool {
+	if !deadline.IsZero() && !deadline.After(d.time()) || len(d.updates) > 0 || len(p.Wake) > 0 || d.toldToStop() {
 		return true
 	}
 	for _, c := range d.pending {

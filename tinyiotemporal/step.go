@@ -66,16 +66,51 @@ func (d *driver) callOf(s *step) *call {
 				if err != nil {
 					panic(err)
 				}
-				if ended {
-					return
+				if !ended {
+					d.failed = append(d.failed, d.step(s.Pending))
 				}
-				s = d.step(s.Pending) // for another attempt
+				return
 			default:
 				d.alarmAt = later(d.alarmAt, time.Unix(0, a.Alarm))
 			}
 			d.queued = append([]*call{d.callOf(s)}, d.queued...)
 		},
 	}
+}
+
+// retry has the steps tried again for which it is time, and ends those whose coroutines have been stopped. It reports whether there was one.
+func (d *driver) retry() (any bool) {
+	now := d.time()
+	rest := d.failed[:0]
+	for _, s := range d.failed {
+		switch {
+		case s.Thread.Context().Err() != nil:
+			s.Run() // calls nothing
+			if _, err := s.Give(s.Outcome(), d.loop.Status); err != nil {
+				panic(err)
+			}
+		case s.Next().After(now):
+			rest = append(rest, s)
+			continue
+		default:
+			s.Waited()
+			d.queued = append(d.queued, d.callOf(s))
+		}
+		any = true
+	}
+	clear(d.failed[len(rest):])
+	d.failed = rest
+	return any
+}
+
+// deadline is when the program is to go on if nothing comes: for a timer of its own, or to try a step again.
+func (d *driver) deadline(timer time.Time) time.Time {
+	for _, s := range d.failed {
+		if timer.IsZero() || s.Next().Before(timer) {
+			timer = s.Next()
+		}
+	}
+	return timer
 }
 
 // takeStep is the local activity. It waits for the function, which is not run twice, or for the alarm.
