@@ -203,9 +203,24 @@ func (c *crawler) fetchOnce(pages map[string]*tinyio.Coro[*page], address string
 	return p
 }
 
-// fetch fetches the page at address, when it is its turn. That it cannot be had is a property of the page; the error is only that of
-// being cancelled.
+// maxTries is how often a server is asked for a page that says that it is too busy now, and when it is not.
+const maxTries = 3
+
+// fetch fetches the page at address. That it cannot be had is a property of the page; the error is only that of being cancelled.
 func (c *crawler) fetch(co *tinyio.Co, address string, get getter) (*page, error) {
+	for try := 1; ; try++ {
+		p, err := c.fetchInTurn(co, address, get)
+		if err != nil || p.retryAfter == 0 || p.retryAfter > c.timeout || try == maxTries {
+			return p, err
+		}
+		if err := co.Sleep(p.retryAfter); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fetchInTurn is fetch once, when it is its turn.
+func (c *crawler) fetchInTurn(co *tinyio.Co, address string, get getter) (*page, error) {
 	// The time that is measured begins when there is a permit: on a large site the last pages would have timed out before their turn.
 	if err := c.fetching.Acquire(co); err != nil {
 		return nil, err

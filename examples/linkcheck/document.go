@@ -63,6 +63,7 @@ var setAttributes = map[string]string{"img": "srcset", "link": "imagesrcset", "s
 func readDocument(text []byte) (*document, error) {
 	d := &document{ids: make(map[string]bool)}
 	baseSet := false
+	var inert []bool // of the templates that are open: nothing of it is shown, but by a script
 	tokens := html.NewTokenizer(bytes.NewReader(text))
 	for {
 		switch tokens.Next() {
@@ -71,8 +72,22 @@ func readDocument(text []byte) (*document, error) {
 				return nil, err
 			}
 			return d, nil
+		case html.EndTagToken:
+			if name, _ := tokens.TagName(); string(name) == "template" && len(inert) > 0 {
+				inert = inert[:len(inert)-1]
+			}
 		case html.StartTagToken, html.SelfClosingTagToken:
 			element := tokens.Token()
+			switch element.Data {
+			case "noscript": // to a browser with scripts its content is text, and to one without it is not
+				tokens.NextIsNotRawText()
+			case "template":
+				_, shown := attribute(element, "shadowrootmode")
+				inert = append(inert, !shown)
+			}
+			if slices.Contains(inert, true) {
+				continue
+			}
 			d.readElement(element)
 			if base, ok := attribute(element, "href"); ok && element.Data == "base" && !baseSet {
 				d.base, baseSet = base, true

@@ -53,6 +53,10 @@ func TestReferences(t *testing.T) {
 		{`<link rel="Preconnect" href=no><link rel="DNS-Prefetch  preconnect" href=no><link rel=" preconnect " href=no>`, ""},
 		{`<link rel="preconnect stylesheet" href=x><link rel=canonical href=y><link rel="ALTERNATE" href=z><link rel="" href=a>`, "x y z a"},
 		{`<a rel=preconnect href=x>`, "x"},
+		{`<template><a href=no><template><a href=no></template><base href=no><img src=no></template><a href=x>`, "x"},
+		{`<div><template shadowrootmode=open><a href=x><template><a href=no></template><a href=y></template></div><a href=z>`, "x y z"},
+		{`<template><template shadowrootmode=open><a href=no></template></template></template><a href=x>`, "x"},
+		{`<noscript><img src=x></noscript>`, "x"},
 	} {
 		d := parse(t, test.text)
 		if got := strings.Join(d.references, " "); got != test.want {
@@ -164,6 +168,13 @@ func TestResolve(t *testing.T) {
 		{"http:///x", "invalid http:///x"},
 		{"http:x", "invalid http:x"},
 		{"1x:y%", "invalid 1x:y%"},
+		{`x\y`, "http://example.com/dir/x/y"},
+		{`..\x\.\y?a\b#c\d`, `http://example.com/x/y?a\b#c\d`},
+		{`\x`, "http://example.com/x"},
+		{`\\other\x`, "http://other/x"},
+		{`http:\\example.com\x`, "http://example.com/x"},
+		{"x%5Cy", "http://example.com/dir/x%5Cy"},
+		{`mailto:x\y`, ""},
 	} {
 		l, ok := s.resolve(base, test.reference)
 		got := l.target()

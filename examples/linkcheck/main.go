@@ -10,6 +10,9 @@
 // directory all pages are checked, whether they are linked to or not; links from it to files around it are checked for whether these
 // exist.
 //
+// A name and a password in the URL, as in https://name:password@example.com/, are sent to that host with each request, and nowhere else.
+// A server that is too busy and says when it will not be is asked again then, if that is no longer than -timeout.
+//
 // A site can make new pages for ever, as a calendar does. The flags -pages and -depth bound what is checked; if there is more, a warning
 // says so.
 //

@@ -403,6 +403,147 @@ SITE/slow-body: no answer within 7s
 	}
 }
 
+// A patientClock passes the time in which nothing is fetched.
+type patientClock struct{ now time.Time }
+
+func (c *patientClock) Now() time.Time { return c.now }
+func (c *patientClock) Idle(p hook.Pause) bool {
+	if p.Threads == 0 {
+		c.now = p.Deadline
+	} else {
+		<-p.Wake
+	}
+	return true
+}
+
+// A server that is too busy is asked again when it says that it will not be; but not again and again, and not after longer than a page may
+// take.
+func TestBusyServers(t *testing.T) {
+	var s *testSite
+	busy := func(status, times int, after string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if s.counts()["GET "+r.URL.Path] > times {
+				links("/missing")(w, r)
+				return
+			}
+			w.Header().Set("Retry-After", after)
+			w.WriteHeader(status)
+		}
+	}
+	s = serveTest(t, map[string]http.HandlerFunc{
+		"/":        links("/once", "/twice", "/always", "/late", "/no-time", "/failing"),
+		"/once":    busy(429, 1, "5"),
+		"/twice":   busy(503, 2, "7"),
+		"/always":  busy(429, 100, "1"),
+		"/late":    busy(429, 1, "8"),
+		"/no-time": busy(503, 1, ""),
+		"/failing": busy(500, 1, "1"),
+	})
+	clock := &patientClock{time.Unix(0, 0)}
+	runTest(t.Context(), t, s, exitBroken, `SITE/always: 429 Too Many Requests
+	linked from SITE/
+SITE/failing: 500 Internal Server Error
+	linked from SITE/
+SITE/late: 429 Too Many Requests
+	linked from SITE/
+SITE/missing: 404 Not Found
+	linked from SITE/once
+	linked from SITE/twice
+SITE/no-time: 503 Service Unavailable
+	linked from SITE/
+8 links on 3 pages, 5 targets broken
+`, []string{"-timeout", "7s"}, tinyio.WithClock(clock))
+	if took := clock.now.Sub(time.Unix(0, 0)); took != 14*time.Second { // twice 7s; others waited meanwhile
+		t.Errorf("it has waited for %v, want 14s", took)
+	}
+	requests := map[string]int{"GET /": 1, "GET /once": 2, "GET /twice": 3, "GET /always": 3, "GET /late": 1, "GET /no-time": 1, "GET /failing": 1, "GET /missing": 1}
+	if got := s.counts(); !maps.Equal(got, requests) {
+		t.Errorf("the requests were %v, want %v", got, requests)
+	}
+}
+
+// A site that is busy is asked once in HEAD before each wait, as it would be asked if it were not.
+func TestBusyExternalServer(t *testing.T) {
+	n := 0
+	other := serveTest(t, map[string]http.HandlerFunc{"/busy": func(w http.ResponseWriter, r *http.Request) {
+		if n++; n < 3 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}})
+	s := serveTest(t, map[string]http.HandlerFunc{"/": links(strings.Replace(other.URL, "127.0.0.1", "localhost", 1) + "/busy")})
+	runTest(t.Context(), t, s, exitFine, "1 link on 1 page, 0 targets broken\n", []string{"-external"}, tinyio.WithClock(&patientClock{time.Unix(0, 0)}))
+	if got, want := other.counts(), map[string]int{"HEAD /busy": 3}; !maps.Equal(got, want) {
+		t.Errorf("the requests were %v, want %v", got, want)
+	}
+}
+
+// A name and a password are for the host on the command line, whatever way a link to it is written. Nobody else gets them, and nobody
+// reads them in what the program writes.
+func TestPassword(t *testing.T) {
+	guarded := func(then http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if name, password, _ := r.BasicAuth(); name == "ada" && password == "p:w" {
+				then(w, r)
+			} else {
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+		}
+	}
+	open := func(w http.ResponseWriter, r *http.Request) {
+		if _, is := r.Header["Authorization"]; is {
+			t.Errorf("the other host gets the password")
+		}
+	}
+	other := serveTest(t, map[string]http.HandlerFunc{"/open": open, "/redirected": open})
+	elsewhere := strings.Replace(other.URL, "127.0.0.1", "localhost", 1)
+	var s *testSite
+	s = serveTest(t, map[string]http.HandlerFunc{
+		"/": guarded(func(w http.ResponseWriter, r *http.Request) {
+			links("/page", s.URL+"/absolute", elsewhere+"/open", "/redirect", "/missing")(w, r)
+		}),
+		"/page":     guarded(links("/absolute#x")),
+		"/absolute": guarded(links("/")),
+		"/redirect": guarded(redirectTo(elsewhere + "/redirected")),
+	})
+	var stdout, stderr strings.Builder
+	status := run(t.Context(), []string{"-external", strings.Replace(s.URL, "http://", "http://ada:p%3Aw@", 1)}, &stdout, &stderr)
+	want := `SITE/absolute#x: no element of the page has the id "x"
+	linked from SITE/page
+SITE/missing: 404 Not Found
+	linked from SITE/
+7 links on 3 pages, 2 targets broken
+`
+	if got := strings.ReplaceAll(stdout.String(), s.URL, "SITE"); status != exitBroken || got != want || stderr.Len() > 0 {
+		t.Errorf("status %d, the program wrote\n%s%s\nwant\n%s", status, got, stderr.String(), want)
+	}
+	if got := s.counts()["GET /"]; got != 1 {
+		t.Errorf("the first page was fetched %d times, want once", got)
+	}
+}
+
+// Of a page whose server does not say what it is, that is found out as browsers do.
+func TestPagesWithoutContentType(t *testing.T) {
+	untold := func(content string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Content-Type"] = nil
+			io.WriteString(w, content)
+		}
+	}
+	s := serveTest(t, map[string]http.HandlerFunc{
+		"/":      links("/page#x", "/page#y", "/text#x", "/empty#x"),
+		"/page":  untold("\n<!DOCTYPE html><p id=x><a href=missing>"),
+		"/text":  untold("A link begins with <a href=no>"),
+		"/empty": untold(""),
+	})
+	runTest(t.Context(), t, s, exitBroken, `SITE/missing: 404 Not Found
+	linked from SITE/page
+SITE/page#y: no element of the page has the id "y"
+	linked from SITE/
+5 links on 2 pages, 2 targets broken
+`, nil)
+}
+
 // A watchClock notes how many threads the loop has whenever it has nothing to do but to wait for them.
 type watchClock struct {
 	handClock

@@ -13,7 +13,9 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/publicsuffix"
 )
@@ -28,7 +30,8 @@ type page struct {
 	links     []link          // and these are its links, without repetitions,
 	ids       map[string]bool // and the ids of its elements, nil if it was too long to be read to its end
 
-	setsCookie bool // with its redirect
+	setsCookie bool          // with its redirect
+	retryAfter time.Duration // when it may be there, if its problem is that the server is busy; otherwise 0
 }
 
 // problemWith says what is wrong with a link to the given fragment of p, "" if nothing is. As HTML has it, an id may be the fragment as
@@ -93,7 +96,7 @@ func (s *site) resolve(base *url.URL, reference string) (l link, ok bool) {
 	whole := reference
 	reference, fragment, _ := strings.Cut(reference, "#")
 	fragment, _, _ = strings.Cut(fragment, ":~:") // what follows is for browsers: a text to be marked
-	ref, err := url.Parse(reference)
+	ref, err := url.Parse(withSlashes(reference))
 	if err != nil {
 		return link{address: whole, invalid: "not a valid URL"}, true
 	}
@@ -104,6 +107,16 @@ func (s *site) resolve(base *url.URL, reference string) (l link, ok bool) {
 		return link{address: whole, invalid: "not a valid URL"}, true
 	}
 	return link{address: canonical(u), fragment: fragment}, true
+}
+
+// withSlashes is reference with slashes for backslashes, which browsers take for the same, but for those in the query.
+func withSlashes(reference string) string {
+	path, query, hasQuery := strings.Cut(reference, "?")
+	path = strings.ReplaceAll(path, `\`, "/")
+	if hasQuery {
+		path += "?" + query
+	}
+	return path
 }
 
 // canonical is u without its fragment, in the form that is the same for all ways of writing it.
@@ -139,7 +152,7 @@ func (c *crawler) get(ctx context.Context, u *url.URL) (*page, error) {
 		return c.visit(ctx, http.MethodGet, u)
 	}
 	p, err := c.visit(ctx, http.MethodHead, u)
-	if err != nil || p.problem != "" { // many servers answer HEAD wrongly
+	if err != nil || p.problem != "" && p.retryAfter == 0 { // many servers answer HEAD wrongly
 		p, err = c.visit(ctx, http.MethodGet, u)
 	}
 	return p, err
@@ -147,7 +160,7 @@ func (c *crawler) get(ctx context.Context, u *url.URL) (*page, error) {
 
 // visit makes a request and reads the answer as far as it matters: the HTML pages of the site.
 func (c *crawler) visit(ctx context.Context, method string, u *url.URL) (*page, error) {
-	req, err := newRequest(ctx, method, u)
+	req, err := c.newRequest(ctx, method, u)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +184,7 @@ func (c *crawler) visitWithCookies(ctx context.Context, u *url.URL) (*page, erro
 		}
 		return nil
 	}}
-	req, err := newRequest(ctx, http.MethodGet, u)
+	req, err := c.newRequest(ctx, http.MethodGet, u)
 	if err != nil {
 		return nil, err
 	}
@@ -182,12 +195,17 @@ func (c *crawler) visitWithCookies(ctx context.Context, u *url.URL) (*page, erro
 	return c.pageOf(res, res.Request.URL)
 }
 
-func newRequest(ctx context.Context, method string, u *url.URL) (*http.Request, error) {
+func (c *crawler) newRequest(ctx context.Context, method string, u *url.URL) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
-	if err == nil {
-		req.Header.Set("User-Agent", "tinyio-linkcheck")
+	if err != nil {
+		return nil, err
 	}
-	return req, err
+	req.Header.Set("User-Agent", "tinyio-linkcheck")
+	if user := c.site.user; user != nil && u.Scheme+"://"+host(u) == c.site.secret {
+		password, _ := user.Password()
+		req.SetBasicAuth(user.Username(), password)
+	}
+	return req, nil
 }
 
 // pageOf reads the answer of a server, and closes it.
@@ -204,22 +222,34 @@ func (c *crawler) pageOf(res *http.Response, u *url.URL) (*page, error) {
 		p.redirect, p.setsCookie = &l, len(res.Cookies()) > 0
 	case res.StatusCode/100 != 2:
 		p.problem = res.Status
-	case c.site.contains(u) && isHTML(res.Header):
+		if res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusServiceUnavailable {
+			seconds, _ := strconv.ParseUint(res.Header.Get("Retry-After"), 10, 16)
+			p.retryAfter = time.Duration(seconds) * time.Second
+		}
+	case c.site.contains(u) && mayBeHTML(res.Header):
 		return p, c.read(p, u, res)
 	}
 	return p, nil
 }
 
-func isHTML(h http.Header) bool {
-	t, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+// mayBeHTML reports whether an answer is HTML, as far as its header tells.
+func mayBeHTML(h http.Header) bool {
+	return h.Get("Content-Type") == "" || isHTML(h.Get("Content-Type"))
+}
+
+func isHTML(contentType string) bool {
+	t, _, _ := mime.ParseMediaType(contentType)
 	return t == "text/html" || t == "application/xhtml+xml"
 }
 
-// read finds the links and the ids of the HTML page p, which is at u.
+// read finds the links and the ids of the page p, which is at u, if it is HTML.
 func (c *crawler) read(p *page, u *url.URL, res *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(res.Body, c.maxBody+1))
 	if err != nil {
 		return err
+	}
+	if res.Header.Get("Content-Type") == "" && !isHTML(http.DetectContentType(body)) {
+		return nil
 	}
 	whole := int64(len(body)) <= c.maxBody
 	text, err := decode(body[:min(int64(len(body)), c.maxBody)], res.Header.Get("Content-Type"))

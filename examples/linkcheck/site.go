@@ -13,6 +13,9 @@ type site struct {
 	host  string // without www., see contains
 	start []link
 	files *fileServer // of a directory, otherwise nil
+
+	user   *url.Userinfo // with whose name and password it is asked, nil if it needs none,
+	secret string        // the scheme and host that get to know these
 }
 
 // remote is the site of which address is a page.
@@ -25,10 +28,10 @@ func remote(address string) (*site, error) {
 	if u.Host == "" {
 		return nil, fmt.Errorf("there is no host in %s", address)
 	}
-	return &site{
-		host:  strings.TrimPrefix(host(u), "www."),
-		start: []link{{address: canonical(u), fragment: fragment}},
-	}, nil
+	s := &site{host: strings.TrimPrefix(host(u), "www."), user: u.User, secret: u.Scheme + "://" + host(u)}
+	u.User = nil // which is shown to nobody, and is not another page
+	s.start = []link{{address: canonical(u), fragment: fragment}}
+	return s, nil
 }
 
 // close ends the server of a directory.
