@@ -104,6 +104,21 @@ func (s *shop) open() {
 	}
 }
 
+// client is an engine that serves nothing.
+func (s *shop) client() *tinyiorestate.Engine {
+	s.t.Helper()
+	c, err := configFor(s.dir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c.Listen = "-"
+	e, err := tinyiorestate.Open(c)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return e
+}
+
 func (s *shop) close() {
 	s.t.Helper()
 	if err := s.Close(); err != nil {
@@ -152,9 +167,18 @@ func (s *shop) until(what string, happened func() bool) {
 	}
 }
 
-func (s *shop) untilNoted(note string) {
+// untilSuspended waits until the server has let go of a run: then everything that it has done is recorded, and nothing will happen by itself.
+func (s *shop) untilSuspended(id string) {
 	s.t.Helper()
-	s.until(note, func() bool { return slices.Contains(s.place.noted(), note) })
+	s.until(id+" is suspended", func() bool {
+		for _, i := range s.infos() {
+			if i.ID == id {
+				_, status, _ := s.invocation(id)
+				return status == "suspended"
+			}
+		}
+		return false
+	})
 }
 
 func (s *shop) infos() (all []durable.Info) {
@@ -210,7 +234,7 @@ func (s *shop) ask(method, path string, in, out any) {
 }
 
 // invocation is a run as the server sees it.
-func (s *shop) invocation(id string) (invocation, failure string) {
+func (s *shop) invocation(id string) (invocation, status, failure string) {
 	s.t.Helper()
 	c, err := configFor(s.dir)
 	if err != nil {
@@ -218,30 +242,31 @@ func (s *shop) invocation(id string) (invocation, failure string) {
 	}
 	var found struct {
 		Rows []struct {
-			ID   string
-			Last string `json:"last_failure"`
+			ID     string
+			Status string
+			Last   string `json:"last_failure"`
 		}
 	}
-	query := fmt.Sprintf("SELECT id, last_failure FROM sys_invocation WHERE target_service_name = '%s' AND target_service_key = '%s' "+
+	query := fmt.Sprintf("SELECT id, status, last_failure FROM sys_invocation WHERE target_service_name = '%s' AND target_service_key = '%s' "+
 		"AND target_handler_name = 'run'", c.Service, strings.ReplaceAll(id, "'", "''"))
 	s.ask("POST", "/query", map[string]string{"query": query}, &found)
 	if len(found.Rows) != 1 {
 		s.t.Fatalf("the server has %d runs %q", len(found.Rows), id)
 	}
-	return found.Rows[0].ID, found.Rows[0].Last
+	return found.Rows[0].ID, found.Rows[0].Status, found.Rows[0].Last
 }
 
 // admin is what somebody does to a run with the tools of Restate: cancel, kill, pause.
 func (s *shop) admin(id, what string) {
 	s.t.Helper()
-	i, _ := s.invocation(id)
+	i, _, _ := s.invocation(id)
 	s.ask("PATCH", "/invocations/"+i+"/"+what, nil, nil)
 }
 
 // failures is what the server was last told about a run.
 func (s *shop) failures(id string) string {
 	s.t.Helper()
-	_, failure := s.invocation(id)
+	_, _, failure := s.invocation(id)
 	return failure
 }
 
@@ -260,23 +285,32 @@ func init() {
 	})
 }
 
-// A run that the server has paused is stopped, and says why; Recover lets it go on.
+// late counts the programs that were registered late.
+var late atomic.Int32
+
+// A run whose program nobody serves is tried again, until the server pauses it. Then it is stopped, and says why. Recover lets it go on.
 func TestPaused(t *testing.T) {
 	s := openShop(t)
-	r := s.start("waits", "it's 1")
-	s.untilNoted("begun")
+	client := s.client()
+	defer client.Close()
+	program := fmt.Sprint("late ", late.Add(1))
+	r, err := durable.Start[struct{}, string](t.Context(), client, program, "it's 1", struct{}{}) // which does not know what is served
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("no program %q is registered", program)
+	s.until("it fails", func() bool { return strings.Contains(s.failures("it's 1"), want) })
 	s.admin("it's 1", "pause")
 	s.until("it is paused", func() bool { return s.info("it's 1").State == durable.Stopped })
-	if _, err := r.Result(t.Context()); err == nil || !strings.Contains(err.Error(), `run "it's 1" cannot go on`) {
+	if _, err := r.Result(t.Context()); err == nil || !strings.Contains(err.Error(), `run "it's 1" cannot go on`) || !strings.Contains(err.Error(), want) {
 		t.Errorf("the result of a run that is paused is %v", err)
 	}
+	do(program, func(*tinyio.Co, *place) (string, error) { return "at last", nil })
 	if err := s.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.signal("it's 1", "go on", "there")
-	s.want(r, "there")
-	s.wantNotes("begun", "cleaned up")
-	if i := s.info("it's 1"); i.State != durable.Succeeded || i.Program != "waits" || i.Err != nil || time.Since(i.Started) > time.Hour {
+	s.want(r, "at last")
+	if i := s.info("it's 1"); i.State != durable.Succeeded || i.Program != program || i.Err != nil || time.Since(i.Started) > time.Hour {
 		t.Errorf("the run is %+v", i)
 	}
 }
@@ -285,7 +319,7 @@ func TestPaused(t *testing.T) {
 func TestCancelledByTheServer(t *testing.T) {
 	s := openShop(t)
 	r := s.start("parent", "p")
-	s.untilNoted("begun")
+	s.untilSuspended("p/1")
 	s.admin("p", "cancel")
 	if _, err := r.Result(t.Context()); err == nil || !strings.Contains(err.Error(), "cancelled by way of the server") {
 		t.Errorf("the result is %v", err)
@@ -302,7 +336,7 @@ func TestCancelledByTheServer(t *testing.T) {
 func TestKilledByTheServer(t *testing.T) {
 	s := openShop(t)
 	r := s.start("waits", "k")
-	s.untilNoted("begun")
+	s.untilSuspended("k")
 	s.admin("k", "kill")
 	if _, err := r.Result(t.Context()); err == nil || !strings.Contains(err.Error(), `run "k" was ended`) {
 		t.Errorf("the result is %v", err)
@@ -317,13 +351,33 @@ func TestKilledByTheServer(t *testing.T) {
 func TestClosedWithoutActing(t *testing.T) {
 	s := openShop(t)
 	r := s.start("waits", "w")
-	s.untilNoted("begun")
+	s.until("it waits", func() bool {
+		status, err := s.Status(t.Context(), "w") // which is answered while it does
+		return err == nil && len(status) > 0 && status[0].State == "waiting" && len(s.place.noted()) == 1
+	})
 	s.close()
 	s.wantNotes("begun")
 	s.open()
 	s.signal("w", "go on", "later")
 	s.want(r, "later")
 	s.wantNotes("begun", "cleaned up")
+}
+
+// When a run waits for long the server lets go of it: its program is unwound, and nothing of it acts. It goes on when something comes.
+func TestSuspended(t *testing.T) {
+	s := openShop(t)
+	r := s.start("waits", "w")
+	s.untilSuspended("w")
+	if status, err := s.Status(t.Context(), "w"); status == nil || len(status) > 0 || err != nil {
+		t.Errorf("its status is %v, %v", status, err)
+	}
+	s.wantNotes("begun")
+	s.signal("w", "go on", "at last")
+	s.want(r, "at last")
+	s.wantNotes("begun", "cleaned up")
+	if status, err := s.Status(t.Context(), "w"); status != nil || err != nil {
+		t.Errorf("in the end its status is %v, %v", status, err)
+	}
 }
 
 func init() {
@@ -403,12 +457,12 @@ func init() {
 func TestVersion(t *testing.T) {
 	s := openShop(t)
 	before := s.start("changed", "before")
-	s.untilNoted("second")
+	s.untilSuspended("before")
 	s.close()
 	s.place.other.Store(true)
 	s.open()
 	after := s.start("changed", "after")
-	s.until("the new one is there", func() bool { return len(s.place.noted()) == 4 })
+	s.untilSuspended("after")
 	s.close()
 	s.open()
 	s.signal("before", "go on", 1)
@@ -421,7 +475,7 @@ func TestVersion(t *testing.T) {
 func TestAnotherProgram(t *testing.T) {
 	s := openShop(t)
 	r := s.start("another", "a")
-	s.untilNoted("a step")
+	s.untilSuspended("a")
 	s.close()
 	s.place.other.Store(true)
 	s.open()
@@ -475,7 +529,10 @@ func init() {
 	do("panics", func(co *tinyio.Co, p *place) (string, error) { panic("out of cheese") })
 	do("hears", func(co *tinyio.Co, p *place) (string, error) {
 		return tinyio.FromCallback(func(done func(string, error)) func(error) {
-			go func() { done("news", nil) }()
+			go func() {
+				<-p.hold
+				done("news", nil)
+			}()
 			return nil
 		}).Await(co)
 	})
@@ -504,12 +561,18 @@ func TestExits(t *testing.T) {
 	}
 }
 
-// What comes to a program and is not recorded stops it, with a sentence that says so.
+// What comes to a program that waits, and is not recorded, stops it with a sentence that says so.
 func TestNotRecorded(t *testing.T) {
 	s := openShop(t)
 	s.start("hears", "h")
+	s.until("it waits", func() bool {
+		status, err := s.Status(t.Context(), "h") // which is answered while it does
+		return len(status) > 0 && err == nil
+	})
+	s.place.hold <- struct{}{}
 	s.until("the server is told", func() bool { return strings.Contains(s.failures("h"), "that is not recorded") })
 	s.admin("h", "kill")
+	close(s.place.hold)
 }
 
 func init() {
@@ -565,15 +628,7 @@ func TestManySenders(t *testing.T) {
 // A process that serves nothing starts runs and asks for them. So can whoever makes the requests of the documentation.
 func TestElsewhere(t *testing.T) {
 	s := openShop(t)
-	c, err := configFor(s.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Listen = "-"
-	client, err := tinyiorestate.Open(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := s.client()
 	defer client.Close()
 	if err := client.Register(t.Context()); err == nil {
 		t.Error("an engine that serves nothing was registered")
@@ -586,6 +641,11 @@ func TestElsewhere(t *testing.T) {
 	}
 	s.want(durable.Find[string](client, "1"), "there")
 
+	c, err := configFor(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.HTTP.CloseIdleConnections()
 	request := func(method, path, body string) string {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://ingress"+path, strings.NewReader(body))

@@ -76,9 +76,10 @@ func (e *Engine) path(id, handler string) string {
 	return e.config.Service + "/" + url.PathEscape(id) + "/" + handler
 }
 
-// ask makes a request until it is answered.
+// ask makes a request until it is answered, unless the server does not answer for as long as e is patient.
 func (e *Engine) ask(ctx context.Context, r request, out any) error {
-	for began, wait := time.Now(), 5*time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+	var silent time.Time // since when the server is
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		err := e.try(ctx, r, out)
 		var refused *refusal
 		switch {
@@ -86,7 +87,9 @@ func (e *Engine) ask(ctx context.Context, r request, out any) error {
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case time.Since(began) > e.config.Patience:
+		case silent.IsZero():
+			silent = time.Now()
+		case time.Since(silent) > e.config.Patience:
 			return fmt.Errorf("tinyiorestate: the server does not answer: %w", err)
 		}
 		if err := e.pause(ctx, wait); err != nil {

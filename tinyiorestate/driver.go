@@ -43,6 +43,7 @@ type driver struct {
 	engine *Engine
 	ctx    restate.WorkflowContext
 	loop   *tinyio.Loop
+	std    context.Context // of the program
 	cancel context.CancelCauseFunc
 	cause  error // with which the run was cancelled
 	halt   error // why it cannot go on
@@ -91,16 +92,23 @@ func newDriver(e *Engine, ctx restate.WorkflowContext, at time.Time) *driver {
 	for range 4 {
 		seed = binary.LittleEndian.AppendUint64(seed, source.Uint64())
 	}
-	return &driver{Base: durable.NewBase(restate.Key(ctx), seed), engine: e, ctx: ctx, now: at.UTC(), versions: map[string]int{}}
+	std, cancel := context.WithCancelCause(context.WithoutCancel(e.config.Context))
+	d := &driver{
+		Base: durable.NewBase(restate.Key(ctx), seed), engine: e, ctx: ctx, std: std, cancel: cancel, now: at.UTC(), versions: map[string]int{},
+	}
+	d.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(d)), tinyio.WithThreads(d.thread), tinyio.WithObserver(d.Base))
+	d.stepping.Lock() // until drive has ended
+	return d
 }
 
 // drive drives the program to its end. It returns an error if the program cannot go on, and panics as the SDK does when that lets go of the run.
 func (d *driver) drive(p *durable.Program, input json.RawMessage) (last end, err error) {
-	std, cancel := context.WithCancelCause(durable.WithHost(context.WithoutCancel(d.engine.config.Context), d))
-	d.cancel = cancel
-	defer cancel(nil)
-	d.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(d)), tinyio.WithThreads(d.thread), tinyio.WithObserver(d.Base))
-	x, err := p.Start(std, d.loop, input)
+	defer func() {
+		d.over = true
+		d.stepping.Unlock()
+		d.cancel(nil)
+	}()
+	x, err := p.Start(durable.WithHost(d.std, d), d.loop, input)
 	if err != nil {
 		return end{}, err
 	}
@@ -110,10 +118,7 @@ func (d *driver) drive(p *durable.Program, input json.RawMessage) (last end, err
 	ended := make(chan struct{})
 	go func() { // which a Goexit of the program ends
 		defer close(ended)
-		d.stepping.Lock()
-		defer d.stepping.Unlock()
 		value, unwinding, err = d.steps(x)
-		d.over = true
 	}()
 	<-ended
 	d.threads.Wait()
@@ -441,8 +446,8 @@ func (d *driver) isAbandoned() bool {
 func (d *driver) status() []tinyio.Status {
 	d.stepping.Lock()
 	defer d.stepping.Unlock()
-	if d.over || d.loop == nil {
-		return nil
+	if d.over {
+		return []tinyio.Status{}
 	}
 	return d.loop.Status()
 }

@@ -81,7 +81,9 @@ func Open(c Config) (*Engine, error) {
 		return nil, fmt.Errorf("tinyiorestate: Open: a service cannot be called %q; use letters, digits, and any of _ . - after the first", c.Service)
 	}
 	if c.HTTP == nil {
-		c.HTTP = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = 100
+		c.HTTP = &http.Client{Transport: transport}
 	}
 	e := &Engine{config: c, drivers: map[string]*driver{}}
 	e.base, e.stop = context.WithCancelCause(context.WithoutCancel(c.Context))
@@ -238,14 +240,11 @@ func (e *Engine) CancelRun(ctx context.Context, id string, cause error) error {
 	return err
 }
 
-// glance is how often AwaitRun looks whether a run is paused.
-const glance = 2 * time.Second
-
 // AwaitRun is that of [durable.Engine].
 func (e *Engine) AwaitRun(ctx context.Context, id string, patient bool) (json.RawMessage, error) {
-	for {
+	for glance := time.Second; ; glance = min(2*glance, time.Minute) {
 		var value json.RawMessage
-		limited, cancel := context.WithTimeoutCause(ctx, glance, errGlance)
+		limited, cancel := context.WithTimeoutCause(ctx, glance, errGlance) // and then look whether the run is stopped
 		err := e.ask(limited, request{method: http.MethodGet, url: e.config.Ingress + "/restate/workflow/" + e.path(id, "attach")}, &value)
 		cancel()
 		switch {
@@ -402,18 +401,18 @@ func values[T any](e *Engine, ctx context.Context, sql string) (map[string]T, er
 	return all, nil
 }
 
-// Status tells what each coroutine of a run is doing, as [tinyio.Loop.Status] does, if the run is driven by this engine now. Of one that waits
-// for long the server lets go: then it is nil, and so it is of one that is driven in another process.
+// Status tells what each coroutine of a run is doing, as [tinyio.Loop.Status] does. It is empty if that is not known here: the run is driven in
+// another process, or the server has let go of it because it waits for long. Of a run that has ended it is nil.
 func (e *Engine) Status(ctx context.Context, id string) ([]tinyio.Status, error) {
 	var i info
-	if err := e.call(ctx, id, "info", nil, &i); err != nil {
+	if err := e.call(ctx, id, "info", nil, &i); err != nil || i.End != nil {
 		return nil, err
 	}
 	e.mu.Lock()
 	d := e.drivers[id]
 	e.mu.Unlock()
 	if d == nil {
-		return nil, nil
+		return []tinyio.Status{}, nil
 	}
 	return d.status(), nil
 }

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("DURABLE_ENGINETEST_DIR") != "" {
 		enginetest.Main(m, config)
 	}
-	os.Exit(restateserver.Main(m))
+	os.Exit(restateserver.Main(m, "RESTATE_WORKER__INVOKER__INACTIVITY_TIMEOUT=300ms")) // then it lets go of a run that waits
 }
 
 // configFor is for the engine whose runs are those of a directory: each has a service of its own, at an address of its own, and keeps both.

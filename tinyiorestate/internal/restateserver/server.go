@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -66,15 +67,21 @@ func Binary(ctx context.Context) (string, error) {
 // A Server is a process of its own, which listens on sockets in its directory.
 type Server struct {
 	binary, dir string
+	env         []string
 
-	mu  sync.Mutex
-	cmd *exec.Cmd
-	log bytes.Buffer
+	mu    sync.Mutex
+	cmd   *exec.Cmd
+	alive io.Closer // the server is killed when it is closed
+	log   bytes.Buffer
 }
 
-// Start starts a server that keeps what it knows in a directory, and waits until it is up. The directory must have a short name.
-func Start(ctx context.Context, binary, dir string) (*Server, error) {
-	s := &Server{binary: binary, dir: dir}
+// script runs the server until the standard input ends: so it does not outlive the test, however that ends.
+const script = `"$0" "$@" </dev/null & read -r end; kill -9 $!; wait`
+
+// Start starts a server that keeps what it knows in a directory, and waits until it is up. The directory must have a short name. The settings
+// are environment variables, such as RESTATE_LOG_FILTER=info.
+func Start(ctx context.Context, binary, dir string, settings ...string) (*Server, error) {
+	s := &Server{binary: binary, dir: dir, env: settings}
 	return s, s.Start(ctx)
 }
 
@@ -83,7 +90,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.log.Reset()
-	s.cmd = exec.Command(s.binary, "--node-name", "n", "--base-dir", s.dir, "--no-logo")
+	s.cmd = exec.Command("sh", "-c", script, s.binary, "--node-name", "n", "--base-dir", s.dir, "--no-logo")
 	s.cmd.Env = append(os.Environ(),
 		"RESTATE_LISTEN_MODE=unix",
 		"RESTATE_DISABLE_TELEMETRY=true",
@@ -95,10 +102,17 @@ func (s *Server) Start(ctx context.Context) error {
 		"RESTATE_DEFAULT_RETRY_POLICY__MAX_INTERVAL=100ms",
 		"RESTATE_DEFAULT_RETRY_POLICY__MAX_ATTEMPTS=unlimited",
 	)
+	s.cmd.Env = append(s.cmd.Env, s.env...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	if err := s.cmd.Start(); err != nil {
+	alive, err := s.cmd.StdinPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		s.cmd = nil
 		return err
 	}
+	s.alive = alive
 	for began := time.Now(); ; {
 		err := s.check(ctx)
 		if err == nil {
@@ -145,7 +159,7 @@ func (s *Server) Kill() {
 
 func (s *Server) kill() {
 	if s.cmd != nil {
-		s.cmd.Process.Kill()
+		s.alive.Close()
 		s.cmd.Wait()
 		s.cmd = nil
 	}

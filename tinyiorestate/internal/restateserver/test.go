@@ -18,8 +18,9 @@ const dirVariable = "TINYIORESTATE_TEST_SERVER"
 // current is the server of the test, nil if there is none.
 var current *Server
 
-// Main runs the tests of a package with a server, if there is one to be had. A process that a test has started uses that of the test.
-func Main(m *testing.M) (code int) {
+// Main runs the tests of a package with a server that has these settings, if there is one to be had. A process that a test has started uses that
+// of the test.
+func Main(m *testing.M, settings ...string) (code int) {
 	if os.Getenv(dirVariable) != "" {
 		return m.Run()
 	}
@@ -33,7 +34,7 @@ func Main(m *testing.M) (code int) {
 	dir, err := os.MkdirTemp("", "restate")
 	if err == nil {
 		defer os.RemoveAll(dir)
-		current, err = Start(ctx, binary, dir)
+		current, err = Start(ctx, binary, dir, settings...)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -232,8 +232,9 @@ func testKilledUnderLoad(t *testing.T, args []string) {
 }
 
 func testOrders(t *testing.T, args []string) {
-	s := startService(t, args, 200*time.Millisecond)
-	get := func(method, path string, body any) shop.Answer {
+	late := startService(t, args, 200*time.Millisecond)
+	s := startService(t, args, time.Hour)
+	get := func(s *service, method, path string, body any) shop.Answer {
 		t.Helper()
 		a, err := s.insist(method, path, body)
 		if err != nil {
@@ -241,20 +242,20 @@ func testOrders(t *testing.T, args []string) {
 		}
 		return a
 	}
-	get("PUT", "/orders/late", shop.Order{Item: "hat", Amount: 20})
-	if a := get("GET", "/orders/late?wait", nil); !strings.Contains(a.Error, "timed out after 200ms") {
+	get(late, "PUT", "/orders/late", shop.Order{Item: "hat", Amount: 20})
+	if a := get(late, "GET", "/orders/late?wait", nil); !strings.Contains(a.Error, "timed out after 200ms") {
 		t.Errorf("an order that nobody pays comes to %+v", a)
 	}
-	s.wantDone("released hat", 1)
+	late.wantDone("released hat", 1)
 
-	get("PUT", "/orders/none", shop.Order{Item: "unicorn", Amount: 20})
-	if a := get("GET", "/orders/none?wait", nil); a.Error != "sold out" {
+	get(s, "PUT", "/orders/none", shop.Order{Item: "unicorn", Amount: 20})
+	if a := get(s, "GET", "/orders/none?wait", nil); a.Error != "sold out" {
 		t.Errorf("an order of what there is not comes to %+v", a)
 	}
 
-	get("PUT", "/orders/poor", shop.Order{Item: "coat", Amount: 300})
-	get("POST", "/orders/poor/payment", shop.Payment{Card: "0"})
-	if a := get("GET", "/orders/poor?wait", nil); a.Error != "the card was refused" {
+	get(s, "PUT", "/orders/poor", shop.Order{Item: "coat", Amount: 300})
+	get(s, "POST", "/orders/poor/payment", shop.Payment{Card: "0"})
+	if a := get(s, "GET", "/orders/poor?wait", nil); a.Error != "the card was refused" {
 		t.Errorf("an order with a bad card comes to %+v", a)
 	}
 	s.wantDone("released coat", 1)
