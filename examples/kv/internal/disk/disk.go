@@ -12,10 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
 )
@@ -39,7 +42,7 @@ type File struct {
 // that is damaged is left as it is.
 func Open(path string) (f *File, t *table.Table, err error) {
 	err = guard(func() (err error) {
-		f, t, err = openFile(path)
+		f, t, err = openFile(path, 5*time.Second, syncDirectory)
 		return err
 	})
 	if err != nil {
@@ -48,19 +51,42 @@ func Open(path string) (f *File, t *table.Table, err error) {
 	return f, t, nil
 }
 
-func openFile(path string) (*File, *table.Table, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 5 * time.Second})
+// openFile is Open for somebody who waits so long for another process to close the file.
+func openFile(path string, wait time.Duration, syncDirectory func(dir string) error) (*File, *table.Table, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: wait})
+	if errors.Is(err, berrors.ErrTimeout) {
+		err = errInUse
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	f := &File{db: db}
 	t, err := f.load(path)
+	if err == nil { // what is in it is on disk, but perhaps not that there is such a file
+		err = syncDirectory(filepath.Dir(path))
+	}
 	if err != nil {
 		db.Close()
 		return nil, nil, err
 	}
 	return f, t, nil
 }
+
+// syncDirectory puts on disk which files are in a directory, where that can be asked for.
+func syncDirectory(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// errInUse says that somebody else has the file open.
+var errInUse = errors.New("another process has the file open; stop that one, or use another file")
 
 // errDamaged says that what is in a file makes no sense.
 var errDamaged = errors.New("the file is damaged")

@@ -1,10 +1,13 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -107,4 +110,37 @@ func TestLogIsCutShort(t *testing.T) {
 	if tab.Version() != 20*table.MaxBatch || f.folded == 0 {
 		t.Errorf("there were %d changes, and the snapshot is as of %d", tab.Version(), f.folded)
 	}
+}
+
+// Before anything is said to be in a file, it is on disk that there is such a file.
+func TestFileIsInItsDirectory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kv.db")
+	errFull := errors.New("the disk is full")
+	for _, want := range []error{errFull, nil, nil} {
+		var synced []string
+		f, _, err := openFile(path, time.Second, func(dir string) error {
+			synced = append(synced, dir)
+			return want
+		})
+		if err != want || !slices.Equal(synced, []string{filepath.Dir(path)}) {
+			t.Errorf("the error is %v, want %v; these directories were synced: %v", err, want, synced)
+		}
+		if err == nil {
+			f.Close()
+		}
+	}
+	if err := syncDirectory(filepath.Join(filepath.Dir(path), "nothing")); runtime.GOOS != "windows" && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory that is not there: %v", err)
+	}
+}
+
+// Whoever opens a file that somebody else has open is told so.
+func TestFileInUse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "kv.db")
+	first, _ := open(t, path)
+	if _, _, err := openFile(path, 10*time.Millisecond, syncDirectory); err != errInUse {
+		t.Errorf("the error is %v, want %v", err, errInUse)
+	}
+	first.Close()
+	open(t, path)
 }
