@@ -5,17 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/tinyio-go/tinyio/durable"
 	"github.com/tinyio-go/tinyio/durable/enginetest"
+	"github.com/tinyio-go/tinyio/tinyiotemporal/internal/temporalserver"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 )
@@ -27,10 +25,6 @@ func TestEngineOfTheSuite(t *testing.T) {
 		Open:     func(string) (enginetest.Engine, error) { return &environments{runs: map[string]*environment{}}, nil },
 		Volatile: true,
 	})
-}
-
-func quiet() log.Logger {
-	return log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
 }
 
 // environments is an engine of which each run has an environment of the SDK's test suite.
@@ -49,7 +43,7 @@ type environment struct {
 
 func newEnvironment(opts ...Option) *testsuite.TestWorkflowEnvironment {
 	var s testsuite.WorkflowTestSuite
-	s.SetLogger(quiet())
+	s.SetLogger(temporalserver.Quiet())
 	env := s.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	env.SetWorkflowRunTimeout(0) // or it is over in an instant, if a run waits for nothing but what comes from outside

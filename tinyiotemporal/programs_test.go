@@ -28,6 +28,9 @@ func init() {
 	register("unrecorded", unrecorded)
 	register("versions", versions)
 	register("unversioned", func(co *tinyio.Co, _ int) (int, error) { return versioned(co, func() (int, error) { return 0, nil }) })
+	register("renamed", func(co *tinyio.Co, _ int) (int, error) {
+		return durable.Step(co, "after", func(context.Context) (int, error) { return 0, nil })
+	})
 	register("newest", func(co *tinyio.Co, _ int) (int, error) {
 		return versioned(co, func() (int, error) { return durable.Version(co, "change", 3, 4) })
 	})

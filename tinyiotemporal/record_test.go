@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio/durable"
+	"github.com/tinyio-go/tinyio/tinyiotemporal/internal/temporalserver"
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
@@ -67,8 +68,8 @@ func TestRecord(t *testing.T) {
 	if !*record {
 		t.Skip("records histories anew, with -record")
 	}
-	startServer(t)
-	c, err := connect("record")
+	temporalserver.Start(t)
+	c, err := connect("record", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +134,7 @@ func current(t *testing.T, c *connection, id string) (part string) {
 // save writes the history of a part of a run, when it has ended, or when it waits for something.
 func save(t *testing.T, c *connection, id, part string, ends bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if ends {
 		_, err := c.AwaitRun(ctx, id, true)
@@ -162,12 +163,4 @@ func save(t *testing.T, c *connection, id, part string, ends bool) {
 	if err := os.WriteFile(filepath.Join("testdata", strings.ReplaceAll(id, " ", "-")+".json"), data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// identity hides who has recorded a history.
-func identity() string {
-	if *record {
-		return "recorder"
-	}
-	return ""
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio/durable"
+	"github.com/tinyio-go/tinyio/tinyiotemporal/internal/temporalserver"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
@@ -80,7 +81,7 @@ func replay(t *testing.T, file string, now map[string]string, opts ...Option) (*
 	c := &changed{Registry: r, now: now}
 	Register(c, opts...)
 	h := read(t, filepath.Join("testdata", file))
-	return c, r.ReplayWorkflowHistoryWithOptions(quiet(), h, worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{
+	return c, r.ReplayWorkflowHistoryWithOptions(temporalserver.Quiet(), h, worker.ReplayWorkflowHistoryOptions{OriginalExecution: workflow.Execution{
 		ID: h.Events[0].GetWorkflowExecutionStartedEventAttributes().WorkflowId, // without it, ids that are made of that are others
 	}})
 }

@@ -1,92 +1,28 @@
 package tinyiotemporal
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strconv"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/tinyio-go/tinyio/durable"
 	"github.com/tinyio-go/tinyio/durable/enginetest"
-	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflowservice/v1"
+	"github.com/tinyio-go/tinyio/tinyiotemporal/internal/temporalserver"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// These tests need a server: TEMPORAL_CLI is the path of the command that has one. `make temporal-e2e` builds it, and runs them.
+// These tests need a server: see make temporal-e2e.
 
-const (
-	cli     = "TEMPORAL_CLI"
-	address = "TINYIOTEMPORAL_ADDRESS" // of the server, for the processes that are killed
-)
-
-var onServer = enginetest.Config{Open: openOnServer}
+// onServer is the engine whose runs are in a namespace of their own, for each directory.
+var onServer = enginetest.Config{
+	Open: func(dir string) (enginetest.Engine, error) { return connect(temporalserver.Namespace(dir), nil) },
+}
 
 func TestMain(m *testing.M) { enginetest.Main(m, onServer) }
-
-// A server is one for development, which keeps everything in a file.
-type server struct {
-	t    testing.TB
-	port int
-	file string
-	cmd  *exec.Cmd
-	log  bytes.Buffer
-}
-
-func startServer(t testing.TB) *server {
-	t.Helper()
-	if os.Getenv(cli) == "" {
-		t.Skipf("NOT TESTED: no server of Temporal; set %s to the path of the command, or run make temporal-e2e", cli)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &server{t: t, port: l.Addr().(*net.TCPAddr).Port, file: filepath.Join(t.TempDir(), "temporal.db")}
-	l.Close()
-	s.start()
-	t.Cleanup(s.kill)
-	os.Setenv(address, s.address())
-	return s
-}
-
-func (s *server) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
-
-// start starts the server, and waits until it answers.
-func (s *server) start() {
-	s.t.Helper()
-	s.cmd = exec.Command(os.Getenv(cli), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", strconv.Itoa(s.port),
-		"--db-filename", s.file, "--log-level", "error", "--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true")
-	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		c, err := client.Dial(client.Options{HostPort: s.address(), Logger: quiet()})
-		if err == nil {
-			c.Close()
-			return
-		}
-		if time.Since(began) > time.Minute {
-			s.kill()
-			s.t.Fatalf("the server does not answer: %v\n%s", err, s.log.String())
-		}
-	}
-}
-
-func (s *server) kill() {
-	s.cmd.Process.Kill()
-	s.cmd.Wait()
-}
 
 // A connection is an Engine with a worker.
 type connection struct {
@@ -95,28 +31,14 @@ type connection struct {
 	worker worker.Worker
 }
 
-// openOnServer opens the engine whose runs are in a namespace of their own, for each directory.
-func openOnServer(dir string) (enginetest.Engine, error) {
-	return connect(fmt.Sprintf("n%x", sha256.Sum256([]byte(dir)))[:24])
-}
-
-// patience is how long a server is waited for.
-const patience = time.Minute
-
-func connect(namespace string) (*connection, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	o := client.Options{HostPort: os.Getenv(address), Namespace: namespace, Logger: quiet(), Identity: identity()}
-	c, err := client.Dial(o)
+// connect connects to a namespace, with a worker that has some programs in place of others.
+func connect(namespace string, now map[string]string, opts ...Option) (*connection, error) {
+	c, err := temporalserver.Dial(client.Options{Namespace: namespace, Identity: "test"})
 	if err != nil {
 		return nil, err
 	}
-	if err := usable(ctx, c, namespace); err != nil {
-		c.Close()
-		return nil, err
-	}
 	w := worker.New(c, "q", worker.Options{StickyScheduleToStartTimeout: 200 * time.Millisecond, WorkerStopTimeout: 10 * time.Second})
-	Register(w)
+	Register(&changed{Registry: w, now: now}, opts...)
 	for _, a := range activities {
 		w.RegisterActivity(a)
 	}
@@ -129,28 +51,6 @@ func connect(namespace string) (*connection, error) {
 	})), c, w}, nil
 }
 
-// usable registers a namespace, and returns when it can be used, which takes the server a while.
-func usable(ctx context.Context, c client.Client, namespace string) error {
-	_, err := c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
-		Namespace: namespace, WorkflowExecutionRetentionPeriod: durationpb.New(24 * time.Hour),
-	})
-	var there *serviceerror.NamespaceAlreadyExists
-	if err != nil && !errors.As(err, &there) {
-		return err
-	}
-	for {
-		_, err := c.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{Query: "TaskQueue = 'q'"})
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
 func (c *connection) Recover(context.Context) error { return nil } // the server lets runs go on as soon as there is a worker
 
 func (c *connection) Close() error {
@@ -159,8 +59,162 @@ func (c *connection) Close() error {
 	return nil
 }
 
-// TestServer has the suite of the engines run on a real server, with workers that are killed.
+func mustConnect(t *testing.T, now map[string]string, opts ...Option) *connection {
+	t.Helper()
+	c, err := connect(temporalserver.Namespace(t.Name()), now, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// The suite of the engines passes on a real server, with workers that are killed.
 func TestServer(t *testing.T) {
-	startServer(t)
+	temporalserver.Start(t)
 	enginetest.Test(t, onServer)
+}
+
+// Updates, queries and signals reach a run, also from Temporal's own client, before and after it continues as new.
+func TestServerParts(t *testing.T) {
+	leavesNothing(t)
+	temporalserver.Start(t)
+	c := mustConnect(t, nil)
+	defer c.Close()
+	r, err := durable.Start[int, int](t.Context(), c, "counter", "c", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	update := func(n int) (total int, err error) {
+		h, err := c.client.UpdateWorkflow(t.Context(), client.UpdateWorkflowOptions{
+			WorkflowID: "c", UpdateName: "add", Args: []any{n}, WaitForStage: client.WorkflowUpdateStageCompleted,
+		})
+		if err == nil {
+			err = h.Get(t.Context(), &total)
+		}
+		return total, err
+	}
+	if n, err := update(10); n != 21 || err != nil {
+		t.Errorf("the update gives %d, %v", n, err)
+	}
+	if _, err := update(-1); err == nil || !strings.Contains(err.Error(), "it is negative") {
+		t.Errorf("an update that fails gives %v", err)
+	}
+	first := current(t, c, "c")
+	signal(t, c, "c", "end", "again")
+	for current(t, c, "c") == first {
+		time.Sleep(10 * time.Millisecond) // there is nothing to wait for but the server
+	}
+	signal(t, c, "c", "add", 1)
+	for {
+		v, err := c.client.QueryWorkflow(t.Context(), "c", "", "total")
+		var n int
+		if err == nil {
+			err = v.Get(&n)
+		}
+		if n == 1022 {
+			break
+		}
+		if err != nil && t.Context().Err() != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	status, err := c.Status(t.Context(), "c")
+	if err != nil || len(status) == 0 || status[0].Coro != "counter" || !strings.HasSuffix(status[0].File, "programs_test.go") {
+		t.Errorf("the coroutines are %v, %v", status, err)
+	}
+	signal(t, c, "c", "end", "now")
+	if n, err := r.Result(t.Context()); n != 1022 || err != nil {
+		t.Errorf("the result is %d, %v", n, err)
+	}
+}
+
+// A run whose program has changed is stopped, and goes on when the old program is back.
+func TestServerStopped(t *testing.T) {
+	leavesNothing(t)
+	temporalserver.Start(t)
+	c := mustConnect(t, nil)
+	r, err := durable.Start[int, int](t.Context(), c, "unversioned", "u", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(status(c, "u")) == 0 { // until the first step is recorded
+		time.Sleep(10 * time.Millisecond)
+	}
+	c.Close()
+	c = mustConnect(t, map[string]string{"unversioned": "renamed"})
+	signal(t, c, "u", "go on", 0)
+	_, err = durable.Find[int](c, "u").Result(t.Context())
+	if err == nil || !strings.Contains(err.Error(), `run "u" cannot go on: durable: run "u": the program does not do what it did when it was recorded`) {
+		t.Errorf("the result is %v", err)
+	}
+	for info, err := range c.Runs(t.Context()) {
+		if err != nil || info.ID != "u" || info.State != durable.Stopped || info.Err == nil {
+			t.Errorf("the run is %v, %v", info, err)
+		}
+	}
+	c.Close()
+	c = mustConnect(t, nil)
+	defer c.Close()
+	r = durable.Find[int](c, r.ID())
+	for {
+		n, err := r.Result(t.Context())
+		if err == nil && n == 0 {
+			break
+		}
+		if !strings.Contains(err.Error(), "cannot go on") || t.Context().Err() != nil {
+			t.Fatalf("the result is %d, %v", n, err)
+		}
+	}
+}
+
+func status(c *connection, id string) []string {
+	all, err := c.Status(context.Background(), id)
+	if err != nil {
+		return nil
+	}
+	var waits []string
+	for _, s := range all {
+		if s.State == "waiting" && !strings.Contains(s.On, "call") {
+			waits = append(waits, s.Coro)
+		}
+	}
+	return waits
+}
+
+// Workflows that are put out of memory, because others come, end as they would have, and their clean-up happens once.
+func TestServerEviction(t *testing.T) {
+	leavesNothing(t)
+	worker.SetStickyWorkflowCacheSize(2)
+	temporalserver.Start(t)
+	s := new(spy)
+	c := mustConnect(t, nil, WithContext(context.WithValue(t.Context(), spyKey{}, s)))
+	defer c.Close()
+	ids := []string{"a", "b", "c", "d", "e", "f"}
+	for _, id := range ids {
+		if err := c.StartRun(t.Context(), "waits", id, []byte("0")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, id := range ids {
+		for !slices.Contains(status(c, id), "receiver") { // which reads it into memory again
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	if len(s.log) > 0 {
+		t.Errorf("programs that were put out of memory have acted:\n%s", strings.Join(s.log, "\n"))
+	}
+	for _, id := range ids {
+		if err := durable.Find[string](c, id).Cancel(t.Context(), errNegative); err != nil {
+			t.Error(err)
+		}
+		if _, err := durable.Find[string](c, id).Result(t.Context()); !errors.Is(err, errNegative) {
+			t.Errorf("%s: the result is %v", id, err)
+		}
+	}
+	for info, err := range c.Runs(t.Context()) {
+		if err != nil || info.State != durable.Cancelled || !errors.Is(info.Err, errNegative) {
+			t.Errorf("the run is %v, %v", info, err)
+		}
+	}
 }

@@ -80,13 +80,14 @@ func tell(w http.ResponseWriter, r *http.Request, e Engine) {
 		}
 	}
 	receipt, err := durable.Find[Receipt](e, id).Result(r.Context())
+	var failed *tinyio.Error // what a program has failed with; any other error is that of the engine
 	switch {
 	case err == nil:
 		write(w, http.StatusOK, Answer{ID: id, State: durable.Succeeded, Receipt: &receipt})
-	case errors.Is(err, durable.ErrUnknown), errors.Is(err, durable.ErrClosed), r.Context().Err() != nil:
-		fail(w, err)
-	default:
+	case errors.As(err, &failed):
 		write(w, http.StatusOK, Answer{ID: id, State: durable.Failed, Error: err.Error()})
+	default:
+		fail(w, err)
 	}
 }
 

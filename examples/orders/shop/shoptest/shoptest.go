@@ -43,7 +43,7 @@ func Main(m *testing.M, c shop.Command) {
 
 // Test tests a command. It is given flags of the engine.
 func Test(t *testing.T, c shop.Command, args ...string) {
-	t.Run("KilledUnderLoad", func(t *testing.T) { testKilledUnderLoad(t, args) })
+	t.Run("KilledUnderLoad", func(t *testing.T) { TestKilledUnderLoad(t, args...) })
 	t.Run("Orders", func(t *testing.T) { testOrders(t, args) })
 	t.Run("Stopped", func(t *testing.T) { testStopped(t, args) })
 	t.Run("Status", func(t *testing.T) { testStatus(t, args) })
@@ -166,8 +166,8 @@ func (s *service) wantDone(what string, times int) {
 	}
 }
 
-// Whatever becomes of the process, an order that was accepted is charged once and sent once, or not charged and released.
-func testKilledUnderLoad(t *testing.T, args []string) {
+// TestKilledUnderLoad is the first test of Test: whatever becomes of the process, an order that was accepted is charged once and sent once, or not charged and released.
+func TestKilledUnderLoad(t *testing.T, args ...string) {
 	const orders = 30
 	s := startService(t, args, time.Hour)
 	var customers sync.WaitGroup

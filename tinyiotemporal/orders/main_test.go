@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/tinyio-go/tinyio/examples/orders/shop"
+	"github.com/tinyio-go/tinyio/examples/orders/shop/shoptest"
+	"github.com/tinyio-go/tinyio/tinyiotemporal"
+	"github.com/tinyio-go/tinyio/tinyiotemporal/internal/temporalserver"
+	"go.temporal.io/sdk/client"
+)
+
+// tested is the command for the server of the test, where each directory has a namespace of its own.
+var tested = shop.Command{
+	Flags: command.Flags,
+	Open: func(_ context.Context, o shop.Options) (shop.Engine, error) {
+		c, err := temporalserver.Dial(client.Options{Namespace: temporalserver.Namespace(o.Data)})
+		if err != nil {
+			return nil, err
+		}
+		return open(c, o, tinyiotemporal.WithStart(func(_, _ string, o *client.StartWorkflowOptions) {
+			o.WorkflowTaskTimeout = time.Second // so that the task of a worker that was killed goes to another one soon
+		}))
+	},
+}
+
+func TestMain(m *testing.M) { shoptest.Main(m, tested) }
+
+func TestOrders(t *testing.T) {
+	temporalserver.Start(t)
+	shoptest.Test(t, tested)
+}
+
+// The service does what it has promised while the server is killed too.
+func TestServerKilled(t *testing.T) {
+	s := temporalserver.Start(t)
+	over, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for range 5 {
+			select {
+			case <-over:
+				return
+			case <-time.After(time.Second + rand.N(2*time.Second)):
+			}
+			s.Kill()
+			s.Begin()
+		}
+	}()
+	t.Run("KilledUnderLoad", func(t *testing.T) { shoptest.TestKilledUnderLoad(t) })
+	close(over)
+	<-stopped
+}
