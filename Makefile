@@ -1,6 +1,6 @@
 # What is done often. `make check` is what a change must pass; .ci/run calls it too.
 
-.PHONY: check test race fuzz cover docs site
+.PHONY: check test race fuzz cover docs site temporal-e2e
 
 # All that a change must pass: every module, with the race detector, the linters and the coverage.
 check:
@@ -30,3 +30,9 @@ docs:
 # Makes a web site of the documents in site-out, to be read from there.
 site:
 	go run ./docs/site
+
+# Tests tinyiotemporal on a server of Temporal, with kill -9 of workers and of the server. It builds the server, which takes some minutes the
+# first time.
+temporal-e2e:
+	GOWORK=off GOBIN=$(CURDIR)/.bin go install github.com/temporalio/cli/cmd/temporal@v1.5.1
+	cd tinyiotemporal && GOWORK=off TEMPORAL_CLI=$(CURDIR)/.bin/temporal go test -race -count=1 -timeout 30m -v -run 'Server|Orders' ./...

@@ -120,7 +120,7 @@ func (s *service) send(ctx context.Context, method, path string, body any) (stat
 
 // insist sends a request until it is answered: the server is killed now and then.
 func (s *service) insist(method, path string, body any) (shop.Answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for {
 		status, a, err := s.send(ctx, method, path, body)
