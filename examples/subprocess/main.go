@@ -2,8 +2,8 @@
 //
 //	go run ./examples/subprocess 'ping -c 3 localhost' 'ls -l' 'sleep 1; echo awake'
 //
-// Each is a line for the shell. When one of them fails, or at Ctrl-C, the others are told to stop, with all that they have started,
-// and killed if that takes them more than five seconds.
+// Each is a line for the shell. When one of them fails, at Ctrl-C, when the terminal is closed, or when nobody reads any more what they
+// write, the others are told to stop, with all that they have started, and killed if that takes them more than five seconds.
 //
 // The exit status is 0 if all of them have succeeded, and 1 if not.
 package main
@@ -27,8 +27,14 @@ import (
 const grace = 5 * time.Second
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as it is under nohup
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	defer stop()
+	// When nobody reads the output any more, the next write to it is to have an error, which stops the commands, and not to end the program.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	if err := run(ctx, os.Stdout, os.Args[1:], grace); err != nil {
 		fmt.Fprintln(os.Stderr, "subprocess:", err)
 		os.Exit(1)

@@ -4,17 +4,28 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
 )
+
+// TestMain is the program itself for those tests that run it as a process.
+func TestMain(m *testing.M) {
+	if os.Getenv("SUBPROCESS_IS_THE_PROGRAM") != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
 
 // prepare fails the test if there are more goroutines after it than before.
 func prepare(t *testing.T) {
@@ -159,6 +170,54 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 	err := run(context.Background(), failingWriter{errFull}, []string{"yes", "sleep 1000"}, time.Minute)
 	if !errors.Is(err, errFull) || err.Error() != errFull.Error() {
 		t.Errorf("run returns %v", err)
+	}
+}
+
+// Whatever ends the program early, a signal, the end of the terminal, or output that nobody reads any more as with "| head -1", it leaves
+// no command behind.
+func TestNoCommandIsLeftBehind(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such signals")
+	}
+	prepare(t)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE} {
+		alive, others, err := os.Pipe() // which everybody inherits whom the program starts
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(os.Args[0],
+			"trap '' PIPE; while :; do echo output 2>/dev/null; sleep 0.01; done",
+			"printf s >&3; sleep 1000 & wait")
+		cmd.Env = append(os.Environ(), "SUBPROCESS_IS_THE_PROGRAM=1")
+		cmd.ExtraFiles = []*os.File{others}
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		others.Close()
+		if _, err := alive.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if sig == syscall.SIGPIPE {
+			stdout.Close()
+		} else {
+			cmd.Process.Signal(sig)
+			io.Copy(io.Discard, stdout)
+		}
+		cmd.Wait()
+		if got := cmd.ProcessState.ExitCode(); got != 1 || !strings.HasPrefix(stderr.String(), "subprocess: ") {
+			t.Errorf("%v: the exit status is %d, want 1; on standard error is %q", sig, got, stderr.String())
+		}
+		alive.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if _, err := alive.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("%v: the commands have not ended when the program has: %v", sig, err)
+		}
+		alive.Close()
 	}
 }
 
