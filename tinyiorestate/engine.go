@@ -32,7 +32,8 @@ type Config struct {
 	// Listen is the address on which the programs are served to the server: "localhost:9080" if it is empty, and "-" to serve nothing, in
 	// a process that only starts runs and asks for them.
 	Listen string
-	// URL is where the server finds Listen: http:// and that address if it is empty.
+	// URL is where the server finds Listen, or a load balancer in front of several processes that serve the same programs: http:// and that
+	// address if it is empty. A run stays with the URL at which it has begun.
 	URL string
 	// Identity is the public keys of the server. If there are any, requests that are not signed with one of them are refused. If there are
 	// none, whoever reaches Listen can run programs: see to it that nobody else does.
