@@ -488,6 +488,32 @@ func title(t *testing.T, path string) string {
 	return ""
 }
 
+// namedCode is a function or type that a document names with its file.
+var namedCode = regexp.MustCompile("\\(`(\\w+)` in \\[?(\\w+\\.go)")
+
+// The code that documents name, with its file, is there.
+func TestDocumentsNameCodeThatExists(t *testing.T) {
+	found := 0
+	for _, path := range documents(t) {
+		document, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range namedCode.FindAllStringSubmatch(string(document), -1) {
+			found++
+			source, err := os.ReadFile(m[2])
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+			} else if !regexp.MustCompile(`(?m)^(?:func|type) (?:\([^)]*\) )?` + m[1] + `\b`).Match(source) {
+				t.Errorf("%s names %s in %s, which has no such function or type", path, m[1], m[2])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no document names any code")
+	}
+}
+
 // The gate runs the tests in the way in which the README says that they are run.
 func TestGateRunsTheTestCommandOfTheREADME(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
