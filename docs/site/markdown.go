@@ -158,6 +158,8 @@ var kindFrame = ast.NewNodeKind("Frame")
 
 func (*frame) Kind() ast.NodeKind              { return kindFrame }
 func (f *frame) Dump(source []byte, level int) { ast.DumpHelper(f, source, level, nil, nil) }
+
+// frameTables puts each table of a page into a frame.
 func (p *page) frameTables() {
 	var found []ast.Node
 	p.walk(func(n ast.Node) {

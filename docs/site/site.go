@@ -149,7 +149,7 @@ func (s *site) sort() {
 	})
 }
 
-// Embedded are the looks and the behaviour of all pages.
+// How all pages look, and what they do.
 var (
 	//go:embed page.tmpl
 	pageText string
