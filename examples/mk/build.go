@@ -11,6 +11,7 @@ import (
 // A builder makes targets. Its fields are shared by the coroutines of all targets, one of which runs at a time.
 type builder struct {
 	judge  *judge
+	begin  func() error      // is called before a command runs
 	places *tinyio.Semaphore // as many as commands may run at once
 	grace  time.Duration     // for commands to stop
 	dryRun bool              // say what would be done and do nothing
@@ -78,6 +79,9 @@ func (b *builder) look(co *tinyio.Co, t *target) (version, error) {
 // run runs the commands of t, of which there is version now, and shows what they wrote when they are through, all of it together;
 // nothing of those that were stopped.
 func (b *builder) run(co *tinyio.Co, t *target, now version) error {
+	if err := b.begin(); err != nil {
+		return err
+	}
 	job := b.view.begin(co.Now(), t)
 	var output bytes.Buffer
 	err := runCommands(co, t, now, &output, b.grace)

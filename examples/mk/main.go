@@ -140,13 +140,20 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer, opts []tiny
 // build makes the goals. What was made is taken down, also when something else was not.
 func (o *options) build(ctx context.Context, f *mkfile, v *view, opts []tinyio.Option) error {
 	s, err := loadState(stateFile)
+	if err == nil {
+		err = s.doubt(f)
+	}
 	if err != nil {
 		return err
 	}
-	b := &builder{judge: s.judge(o.hash), places: tinyio.NewSemaphore(o.n), grace: o.grace, dryRun: o.dry, view: v}
+	b := &builder{
+		judge: s.judge(o.hash), begin: func() error { return s.begin(stateFile) },
+		places: tinyio.NewSemaphore(o.n), grace: o.grace, dryRun: o.dry, view: v,
+	}
 	err = b.build(ctx, f, o.goals, opts...)
-	if !b.judge.changed {
+	if s.Begun.IsZero() { // no command has run
 		return err
 	}
+	s.Begun = time.Time{}
 	return errors.Join(err, s.save(stateFile))
 }

@@ -576,6 +576,54 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// What a run was making that was killed with SIGKILL is made again, although it is newer than what it depends on; what was there before
+// is not.
+func TestHalfMadeByARunThatWasKilled(t *testing.T) {
+	inDirectory(t,
+		"all: old made half",
+		"old: source",
+		"	cp source old",
+		"made: source",
+		"	cp source made",
+		"half: made",
+		"	exec 9> alive; if [ -e again ]; then cp source half; else echo x > half; echo started >&9; read line < gate; fi")
+	write(t, "source", "source")
+	wantOutput(t, "cp source old\n", "old")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	makePipe(t, "gate")
+	gate, err := openPipe("gate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gate.Close()
+	alive := newLifeline(t, "alive")
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(), "MK_IS_THE_PROGRAM=1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	alive.wait(t)
+	cmd.Process.Kill()
+	cmd.Wait()
+	fmt.Fprintln(gate, "go on")
+	alive.wantNobody(t)
+
+	if err := os.Remove("alive"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "alive", "")
+	write(t, "again", "")
+	wantMade(t, []string{"-n"}, "made", "half")
+	wantMade(t, nil, "made", "half")
+	if got := read(t, "half"); got != "source" {
+		t.Errorf("what was half made is %q, want %q", got, "source")
+	}
+	wantMade(t, nil)
+}
+
 // When nobody reads what the program writes, as with "mk | head -1", the next thing that it writes stops everything.
 func TestOutputThatNobodyReads(t *testing.T) {
 	inDirectory(t,

@@ -51,17 +51,51 @@ func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 type judge struct {
 	byHash  bool
 	records map[string]record // by target
-	changed bool              // since they were loaded
 }
 
-// A record is what is remembered of how a target was made.
+// A record is what is remembered of how a target was made. The zero record is that of one that may be half made.
 type record struct {
 	From string // what it was made from, as it was before that began
 	Made string // the id of what came of it
 }
 
 // A state is what is kept from one run to the next.
-type state struct{ Times, Hashes map[string]record }
+type state struct {
+	Times, Hashes map[string]record
+	Begun         time.Time `json:",omitzero"` // when commands began to run in a run that has not come to its end
+}
+
+// begin takes down that commands are going to run, unless that is known.
+func (s *state) begin(file string) error {
+	if !s.Begun.IsZero() {
+		return nil
+	}
+	s.Begun = time.Now()
+	return s.save(file)
+}
+
+// doubt takes down which targets may be half made, because a run was killed that did not come to save anything: those that have changed
+// since it began. Their times say that they are new.
+func (s *state) doubt(f *mkfile) error {
+	if s.Begun.IsZero() {
+		return nil
+	}
+	j := s.judge(false)
+	for name, t := range f.targets {
+		if t.phony || len(t.commands) == 0 {
+			continue
+		}
+		v, err := j.look(context.Background(), name)
+		if err != nil {
+			return err
+		}
+		if v.exists && v.modified.After(s.Begun.Add(-grain(v.modified))) && s.Times[name].Made != v.id {
+			s.Times[name] = record{}
+		}
+	}
+	s.Begun = time.Time{}
+	return nil
+}
 
 // loadState reads a state file; if there is none, nothing is known.
 func loadState(file string) (*state, error) {
@@ -175,7 +209,7 @@ func (j *judge) upToDate(t *target, now version, deps []version) bool {
 		return false
 	}
 	r, known := j.records[t.name]
-	known = known && r.Made == now.id // and nobody else has made it since
+	known = known && (r.Made == now.id || r == record{}) // and nobody else has made it since
 	if known || j.byHash {
 		return known && r.From == j.from(t, deps)
 	}
@@ -184,7 +218,6 @@ func (j *judge) upToDate(t *target, now version, deps []version) bool {
 
 // note takes down that t has been made from deps.
 func (j *judge) note(t *target, now version, deps []version) {
-	j.changed = true
 	j.records[t.name] = record{From: j.from(t, deps), Made: now.id}
 }
 
