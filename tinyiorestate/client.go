@@ -31,9 +31,9 @@ type refusal struct {
 
 func (r *refusal) Error() string { return fmt.Sprintf("the server says: %s (%d)", r.text, r.status) }
 
-// call calls a handler of a run. It is called once, however often that has to be tried, and when the run has begun.
+// call calls a handler of a run. It is called once, however often that has to be tried. Whatever is not a message waits until the run has begun.
 func (e *Engine) call(ctx context.Context, id, handler string, in, out any) error {
-	for began, wait := time.Now(), 5*time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
+	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
 		err := e.ask(ctx, request{http.MethodPost, e.config.Ingress + "/" + e.path(id, handler), in, rand.Text()}, out)
 		switch statusOf(err) {
 		case codeEnded:
@@ -50,8 +50,11 @@ func (e *Engine) call(ctx context.Context, id, handler string, in, out any) erro
 			return err
 		case status != codeNotReady: // it has ended, and not begun before: it was killed
 			return fmt.Errorf("%w: %q", durable.ErrEnded, id)
-		case time.Since(began) > e.config.Patience:
-			return fmt.Errorf("tinyiorestate: run %q has not begun; is its program served, and registered with the server?", id)
+		}
+		if m, ok := in.(message); ok { // it need not have begun
+			m.Early = true
+			in = m
+			continue
 		}
 		if err := e.pause(ctx, wait); err != nil {
 			return err

@@ -70,9 +70,8 @@ type driver struct {
 // An awaited is something that will arrive.
 type awaited struct {
 	future restate.Future
-	at     time.Time // of a timer: its deadline
-	// arrive returns what the program is to hear of, or nil.
-	arrive func() *arrival
+	at     time.Time       // of a timer: its deadline
+	arrive func() *arrival // returns what the program is to hear of
 }
 
 // An arrival is something for the program to hear of.
@@ -239,7 +238,11 @@ func (d *driver) wait(p tinyio.Pause) error {
 	if len(d.timers) > 0 {
 		futures = append(futures, d.timers[0].future)
 	}
-	first, cancelled, unrecorded := d.waitFirst(futures, p.Wake)
+	wake := p.Wake
+	if !p.Blocked || d.cause != nil { // what it tells then is something that the loop has taken in, or the end of the context
+		wake = nil
+	}
+	first, cancelled, unrecorded := d.waitFirst(futures, wake)
 	switch {
 	case unrecorded:
 		return fmt.Errorf("tinyiorestate: something came to run %q that is not recorded: from FromCallback, Recv, Send, Submit or Post, "+
@@ -261,9 +264,6 @@ func (d *driver) wait(p tinyio.Pause) error {
 // waitFirst is that of the SDK. Meanwhile others may look at the loop, and something may come to it that is not recorded: then the SDK is made
 // to give up.
 func (d *driver) waitFirst(futures []restate.Future, wake <-chan struct{}) (first restate.Future, cancelled restate.TerminalError, unrecorded bool) {
-	if d.cause != nil {
-		wake = nil // it may be the end of the context, which the loop knows of
-	}
 	interrupt := d.ctx.Value(interruptKey{}).(context.CancelFunc)
 	over, watched := make(chan struct{}), make(chan bool, 1)
 	go func() {

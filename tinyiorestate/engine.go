@@ -307,7 +307,7 @@ func (i invocation) isStopped() bool {
 
 // why is why a run is stopped.
 func (i invocation) why() error {
-	return fmt.Errorf("tinyiorestate: run %q cannot go on: %s", i.Run, i.Last)
+	return fmt.Errorf("tinyiorestate: run %q cannot go on: %s", i.Run, cmp.Or(i.Last, "the server has paused it"))
 }
 
 // invocations returns the runs that the server has.
