@@ -1,9 +1,7 @@
 package tinyiorestate_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -202,37 +200,6 @@ func (s *shop) info(id string) durable.Info {
 	return all[i]
 }
 
-// ask makes a request to the admin API.
-func (s *shop) ask(method, path string, in, out any) {
-	s.t.Helper()
-	client := restateserver.Client()
-	defer client.CloseIdleConnections()
-	body, err := json.Marshal(in)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(s.t.Context(), method, "http://admin"+path, bytes.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "application/json")
-	resp, err := client.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode >= 300 {
-		s.t.Fatalf("%s %s: %s, %v: %s", method, path, resp.Status, err, data)
-	}
-	if out != nil {
-		if err := json.Unmarshal(data, out); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-}
-
 // invocation is a run as the server sees it.
 func (s *shop) invocation(id string) (invocation, status, failure string) {
 	s.t.Helper()
@@ -247,9 +214,11 @@ func (s *shop) invocation(id string) (invocation, status, failure string) {
 			Last   string `json:"last_failure"`
 		}
 	}
-	query := fmt.Sprintf("SELECT id, status, last_failure FROM sys_invocation WHERE target_service_name = '%s' AND target_service_key = '%s' "+
-		"AND target_handler_name = 'run'", c.Service, strings.ReplaceAll(id, "'", "''"))
-	s.ask("POST", "/query", map[string]string{"query": query}, &found)
+	err = query(fmt.Sprintf("SELECT id, status, last_failure FROM sys_invocation WHERE target_service_name = '%s' AND target_service_key = '%s' "+
+		"AND target_handler_name = 'run'", c.Service, strings.ReplaceAll(id, "'", "''")), &found)
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	if len(found.Rows) != 1 {
 		s.t.Fatalf("the server has %d runs %q", len(found.Rows), id)
 	}
@@ -260,7 +229,9 @@ func (s *shop) invocation(id string) (invocation, status, failure string) {
 func (s *shop) admin(id, what string) {
 	s.t.Helper()
 	i, _, _ := s.invocation(id)
-	s.ask("PATCH", "/invocations/"+i+"/"+what, nil, nil)
+	if err := admin("PATCH", "/invocations/"+i+"/"+what, nil, nil); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // failures is what the server was last told about a run.
