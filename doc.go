@@ -21,7 +21,7 @@
 // # Coroutines
 //
 // A [Coro] is a value: it stands for one run of its function and for the result. It begins when somebody first awaits,
-// gathers, spawns or runs it. It runs once. Whoever awaits it, at the same time or later, gets the same result.
+// gathers, spawns or runs it. It runs once. Everybody who awaits it, at the same time or later, gets the same result.
 //
 // The function is given a [Co], through which it waits: [Co.Sleep], [Coro.Await], [Gather], [Event.Wait] and so on. These
 // calls suspend the coroutine and let others run. Between two of them nobody else runs. Ordinary functions that take a Co are
@@ -30,60 +30,62 @@
 // A [Queue] passes values from coroutines to coroutines. [Recv] and [Send] are for channels, at whose other end is a
 // goroutine, and [Submit] runs a coroutine for a goroutine on a loop that is running.
 //
-// What blocks belongs in a goroutine of its own: [Call] calls a function there and waits for it, and [RunInThread] makes a coroutine of it. Such a
-// goroutine is called a thread here, to tell it from a coroutine.
+// What blocks belongs in a goroutine of its own: [Call] calls a function there and waits for it, and [RunInThread] makes a
+// coroutine of it. Such a goroutine is called a thread here, to tell it from a coroutine.
 //
 // # Order
 //
-// Coroutines that are ready wait in one queue, first in, first out. Every suspension goes through it, even when what is
-// waited for is there already, so everybody gets a turn. (To acquire a permit that is free, and to put into a
-// [Queue] or get from it without having to wait, is not a suspension, but for every 64th time in one turn.)
-// Timers fire in the order of their deadlines, and those with the same deadline in the order in which they were set. So
-// the interleaving depends on nothing but what comes from outside: time, threads, and what other goroutines do.
+// Coroutines that are ready stand in one queue, first in, first out. Every suspension goes through this ready queue, even
+// when what it waits for is there already, so everybody gets a turn. (An Acquire of a free permit does not suspend, nor does
+// a Put or a Get that a [Queue] can serve at once; but every 64th of these in one turn does.) Timers fire in the order of
+// their deadlines, and those with the same deadline in the order in which they were set. So the interleaving depends on
+// nothing but what comes from outside: time, threads, and what other goroutines do.
 //
 // # Failure
 //
 // When a coroutine returns an error, every other coroutine of the loop is cancelled: its current wait, and every later
 // one, returns a [*CancelledError]. Return that error, and let deferred functions clean up. A coroutine that was waiting for
-// others hears of it when they have stopped, so a parent never closes what its children still use. A coroutine that has
-// not begun never does. The context of a thread is done, with the error as its cause. Then Run returns the error, as an
-// [*Error] that knows who waited for whom.
+// others gets its error only when they have stopped, so a parent never closes what its children still use. A coroutine
+// that has not begun never runs. The context of a thread is done, with the error as its cause. When all have stopped, Run
+// returns the error, as an [*Error] with the await chain: which coroutine waited for which, at which line.
 //
-// A coroutine that was cancelled has stopped cleanly if it returns nil, or an error that says only that: each of its leaves is a cancellation,
-// or the error that it was cancelled for. Anything else is a clean-up error, and goes to whoever caused the stop: of a crash, Run returns an
-// [*ErrorGroup] with the original error first, see [GroupMode]; of a [Timeout] or a Cancel, it is in the error that this returns.
+// A cancelled coroutine has stopped cleanly if it returns nil, or an error that says only that it was cancelled: each leaf of
+// the error is a cancellation, or the error that it was cancelled for. Any other error is a clean-up error. It goes to
+// whoever caused the stop. After a crash, Run returns an [*ErrorGroup] with the original error first, see [GroupMode]. A
+// [Timeout] and a [Coro.Cancel] return it as part of their own error.
 //
 // When the context given to Run is done, everything is cancelled with [context.Cause] of it. A panic stops everything, and
 // then Run panics with a [*PanicError]. To wait during clean-up, use [Co.Shield].
 //
-// Errors of [Call], [Isolate], [First], [Timeout] and [Coro.Cancel] are values, which can be handled where they appear. An error of any
-// other wait means that the coroutine itself is being stopped.
+// Errors of [Call], [Isolate], [First], [Timeout] and [Coro.Cancel] are values, which can be handled where they appear. An
+// error of any other wait means that the coroutine itself is being stopped.
 //
-// [Isolate] runs a coroutine as a crash domain of its own. [First] races several and stops those that have lost. [Timeout] stops a
-// coroutine that takes too long, and [Coro.Cancel] one that is not wanted any more, each with whatever only that one was waiting for.
+// [Isolate] runs a coroutine as a crash domain of its own. [First] races several coroutines and stops the losers. [Timeout]
+// stops a coroutine that takes too long, and [Coro.Cancel] one that is not wanted any more, each together with what only
+// that coroutine was waiting for.
 //
 // # Guarantees
 //
 //   - One coroutine of a loop runs at a time.
 //   - A coroutine runs at most once, and its result stays with it.
 //   - Run returns when every coroutine and every thread that it started has stopped.
-//   - No error is lost: it comes out of Run, or of the call that caused or contained it, unless [GroupNever] asks for the first one alone,
-//     or another one has won a [First].
-//   - A coroutine is told to stop only after those that it waits for have stopped.
-//   - A coroutine that ignores this is unwound in the end, so it cannot hang the loop. (A thread that ignores its context
+//   - No error is lost: it comes out of Run, or of the call that caused or contained it. Two things drop errors: [GroupNever],
+//     all but the original one; and [First], those of the losers.
+//   - A coroutine that is being stopped gets its error only after those that it waits for have stopped.
+//   - A coroutine that ignores this error is unwound in the end, so it cannot hang the loop. (A thread that ignores its context
 //     can: nothing in Go stops a goroutine from outside.)
-//   - Coroutines that wait for each other in a circle get a [*CycleError] at once.
+//   - A wait that would close a cycle of coroutines waiting for each other returns a [*CycleError] at once.
 //   - With the same inputs, the interleaving is the same.
 //
-// # What belongs to whom
+// # Loops and goroutines
 //
-// A coroutine belongs to the loop on which it first ran. Everything here is for coroutines of one loop, with the exception
-// of the methods Set, Clear and IsSet of an [Event], [Coro.Value], [Coro.Finished], [Submit], [Loop.Post], [Loop.Snapshot], [Loop.Stats] and
-// [Loop.Running], and the context that a Co is: these may be used from any goroutine.
-// A Co is for the function that it was given to, and panics elsewhere.
+// A coroutine belongs to the loop on which it first ran. Everything here is for coroutines of one loop, with these exceptions,
+// which may be used from any goroutine: Set, Clear and IsSet of an [Event], [Coro.Value], [Coro.Finished], [Submit],
+// [Loop.Post], [Loop.Snapshot], [Loop.Stats], [Loop.Running], and the methods of a Co as a context. All other methods of a Co
+// are for the function that it was given to, and panic elsewhere.
 //
 // # Time
 //
-// With [WithVirtualTime] a loop skips the time in which nothing happens, for tests and simulations. [Start] leaves the
-// steps to a host, such as a game or a graphical interface, and [WithClock] gives the loop the host's time.
+// With [WithVirtualTime] a loop skips the time in which nothing happens, for tests and simulations. With [Start] a host,
+// such as a game or a graphical interface, takes the steps of the loop, and [WithClock] gives the loop the host's time.
 package tinyio

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Every ranges over the ticks of a clock, every d from now on, and yields the time of each. A range that takes longer than d gets the tick that it
-// has missed at once, and those that it has missed besides are dropped, as by [time.Ticker]. Each step suspends.
+// Every ranges over the ticks of a clock, every d from now on, and yields the time of each. If a step of the range takes longer
+// than d, the last tick that it has missed comes at once, and earlier ones are dropped, as [time.Ticker] drops them. Each step suspends.
 //
-// An error ends the range: the coroutine is being stopped. Every panics if d is not positive. As anything that waits through a Co, it has to
-// be ranged over by the coroutine itself; [iter.Pull2] would do so on another goroutine, and panics at its first step.
+// An error ends the range: the coroutine is being stopped. Every panics if d is not positive. The coroutine itself must range
+// over the ticks: [iter.Pull2] would do so on another goroutine, and its first step panics.
 func Every(co *Co, d time.Duration) iter.Seq2[time.Time, error] {
 	if d <= 0 {
 		panic("tinyio: Every: the interval is " + d.String() + "; it must be positive")
@@ -27,7 +27,7 @@ func Every(co *Co, d time.Duration) iter.Seq2[time.Time, error] {
 			}
 			next = next.Add(d)
 			if late := co.Now().Sub(next); late >= d {
-				next = next.Add(late / d * d) // so the one that is left has come already, and is the last that has
+				next = next.Add(late / d * d) // the last tick that is due already
 			}
 		}
 	}

@@ -1,19 +1,19 @@
 package tinyio
 
-// Isolate runs c as a crash domain of its own: c and all that is first awaited or spawned inside it. It returns the value of c when
-// everything inside has finished. If something inside fails, everything inside is cancelled, and nothing else; Isolate waits
-// until all of it has stopped and returns the failure, as [Run] would have returned it. A panic is such a failure: it is handed back as
-// a [*PanicError].
+// Isolate runs c as a crash domain of its own: c and all that is first awaited or spawned inside it. It returns the value of c
+// when everything inside has finished. If something inside fails, everything inside is cancelled, and nothing else; Isolate
+// waits until all of it has stopped and returns the failure, as [Run] would have returned it. A panic is such a failure, and
+// is returned as a [*PanicError].
 //
 // What somebody outside waits for is spared when the domain is stopped: it carries on, with what it waits for and what it has
-// started, and belongs from then on to the domain of the first who waits.
+// spawned, and belongs from then on to the domain of the first who waits.
 //
-// When the caller is stopped, so is everything inside, and Isolate returns the caller's own error when that has
-// stopped, unless something inside had failed. That error is sticky: every later wait returns it as well. So co.Err() != nil tells that
-// an error, whichever, is no reason to try again.
+// When the caller is stopped, so is everything inside. Isolate then waits until that has stopped and returns the caller's own
+// error, unless something inside had failed before. The caller's own error is sticky: every later wait returns it as well. So
+// do not try again if co.Err() != nil.
 //
-// A coroutine that has been started already belongs to the domain in which that was; isolating it is awaiting it. A coroutine may be
-// awaited inside that was started outside.
+// If c has been started before, it belongs to the domain in which it was started, and Isolate is [Coro.Await]. What runs inside
+// may await coroutines that were started outside.
 func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 	var zero T
 	caller := co.enter("Isolate")
@@ -41,12 +41,12 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 		return zero, failed
 	}
 	if err == nil {
-		return c.value, c.c.err // nothing failed, but it may have been cancelled by somebody
+		return c.value, c.c.err // nothing failed, but somebody may have called Cancel on it
 	}
 	return c.result(err)
 }
 
-// isolate runs the first coroutines of scopes, and waits until all scopes are empty.
+// isolate runs the first coroutine of each of the scopes, which are siblings, and waits until all scopes are empty.
 func (co *Co) isolate(scopes *scope) error {
 	c := co.c
 	c.addCold().inner = scopes
@@ -70,11 +70,11 @@ func (r *run) enclose(c *task) {
 // begin starts c as the first coroutine of s, on behalf of starter, if there is one.
 func (r *run) begin(s *scope, c, starter *task) {
 	s.main = c
-	c.wanted++ // by whoever waits for s
+	c.wanted++ // by the owner of s, or by the run
 	r.startIn(c, s, starter)
 }
 
-// scopeEnded wakes who waits for s, which has become empty, if that was the last of those that it waits for.
+// scopeEnded is called when s has become empty. It wakes the owner of s if that waits for no other scope.
 func (r *run) scopeEnded(s *scope) {
 	r.settleRace(s)
 	c := s.owner
@@ -84,5 +84,5 @@ func (r *run) scopeEnded(s *scope) {
 	}
 }
 
-// memberTasks goes through the members of the scopes that c waits for.
+// memberTasks returns a cursor over the members of the scopes that c waits for.
 func memberTasks(c *task) cursor { return cursor{scope: c.cold().inner} }

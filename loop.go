@@ -27,8 +27,8 @@ type Loop struct {
 	named       bool // coroutines carry their names as labels
 }
 
-// noLoop is the loop of a coroutine that has finished: it belongs to nobody any more, and does not keep the loop that it ran on, nor
-// the tools of that.
+// noLoop is the loop of every finished coroutine. Any loop may await a finished coroutine, and its result must not keep the loop
+// that it ran on, with observer and clock, in memory.
 var noLoop = func() *Loop {
 	l := NewLoop()
 	l.inbox.head.Store(closed)
@@ -56,9 +56,8 @@ func NewLoop(opts ...Option) *Loop {
 }
 
 // Run runs c on a loop of its own and returns when c has finished and every other coroutine that it started, directly
-// or not, has finished too, whether awaited or spawned, and every goroutine of [RunInThread] with them. It returns c's
-// value, or the error that crashed the loop: see [Error] for the trace that it carries, [GroupMode] for when it is an
-// [*ErrorGroup].
+// or not, has finished too, whether awaited or spawned, and every thread with them. It returns c's value, or the error that
+// crashed the loop: see [Error] for the trace that it carries, [GroupMode] for when it is an [*ErrorGroup].
 //
 // When ctx is done, the loop crashes with [context.Cause] of it. If a coroutine panics, everything is cancelled and
 // cleaned up and then Run panics with a [*PanicError]; if one calls [runtime.Goexit], Run does so in the end.
@@ -84,7 +83,7 @@ func runOn[T any](ctx context.Context, l *Loop, c *Coro[T], op string) (T, error
 	return r.Result()
 }
 
-// checkRun panics if c cannot be run on l because one of them is not there.
+// checkRun panics if ctx, l or c is nil or zero.
 func checkRun(ctx context.Context, l *Loop, c *task, op string) {
 	switch {
 	case ctx == nil:

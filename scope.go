@@ -5,22 +5,22 @@ import (
 	"slices"
 )
 
-// A scope is a crash domain: the coroutines of a run, of one Isolate or of one candidate of a First. An error in one of them
-// stops all of them.
+// A scope is a crash domain: the coroutines of a run, of one Isolate or of one candidate of a First. An error in one of its
+// members stops all of them.
 type scope struct {
-	owner    *task  // that waits for it, in Isolate or First; nil if it is the run's
-	sibling  *scope // that the owner waits for as well, in First
-	main     *task  // its first, which is wanted; nil when it is empty, or that one belongs elsewhere
-	first    *task  // its live members, in the order in which they came
+	owner    *task  // waits for the scope in Isolate or First; nil if the scope is the run's
+	sibling  *scope // the next scope that the owner waits for, in First
+	main     *task  // the first member; nil when the scope is empty, or when that member has moved to another scope
+	first    *task  // the list of live members, in the order in which they joined
 	last     *task
-	live     int
+	live     int     // how many live members
 	daemons  int     // how many of them are daemons
-	crash    *reason // why its members are being stopped, if it has crashed
-	stopping *reason // for what all its members were cancelled last; nil if somebody has joined since
-	idle     *reason // for what its daemons are stopped when nothing else is left
+	crash    *reason // set once the scope has crashed: why its members are being stopped
+	stopping *reason // the reason for which all members were cancelled last; nil if a member has joined since
+	idle     *reason // the reason for which daemons are stopped when only daemons are left
 }
 
-// parent is the scope around s; nil of that of a run.
+// parent returns the scope around s; nil if s is the run's.
 func (s *scope) parent() *scope {
 	if s.owner == nil {
 		return nil
@@ -28,7 +28,7 @@ func (s *scope) parent() *scope {
 	return s.owner.scope
 }
 
-// isIn reports whether s is t, or inside it.
+// isIn reports whether s is t or a scope inside t.
 func (s *scope) isIn(t *scope) bool {
 	for s != nil && s != t {
 		s = s.parent()
@@ -36,7 +36,8 @@ func (s *scope) isIn(t *scope) bool {
 	return s == t
 }
 
-// isStoppedFor reports whether the members of s, or of a scope around it, are being stopped because of r. Some may not have heard of it yet.
+// isStoppedFor reports whether the members of s, or of a scope around it, are being stopped because of why. Some of them may not
+// have been cancelled yet.
 func (s *scope) isStoppedFor(why *reason) bool {
 	for s != nil && s.stopping != why {
 		s = s.parent()
@@ -77,7 +78,7 @@ func (s *scope) remove(c *task) {
 	}
 }
 
-// members ranges over the members of s, and of the scopes inside it, each after the coroutine that it belongs to.
+// members ranges over the members of s. The members of a scope inside s come right after the scope's owner.
 func (s *scope) members(yield func(*task) bool) {
 	s.each(yield)
 }
@@ -96,7 +97,7 @@ func (s *scope) each(yield func(*task) bool) bool {
 	return true
 }
 
-// isolates is the first of the scopes that c waits for.
+// isolates returns the first of the scopes that c waits for; nil if it waits for none. The others are its siblings.
 func (c *task) isolates() *scope {
 	if c.state != waiting || c.wait != onScopes {
 		return nil
@@ -104,17 +105,16 @@ func (c *task) isolates() *scope {
 	return c.cold().inner
 }
 
-// lost deals with that s has one member fewer. The last one of an Isolate wakes who waits for it; and daemons do not outlive the
-// others.
+// lost is called when s has lost a member. An empty scope wakes its owner. If only daemons are left, they are stopped.
 func (r *run) lost(s *scope) {
 	switch {
 	case s.live == 0:
 		if s.owner != nil {
 			r.scopeEnded(s)
 		}
-		s.main = nil // which whoever keeps another member of s would keep
+		s.main = nil // finished members refer to s, and must not keep the first one in memory
 	case s.live == s.daemons && s.crash == nil && (s.idle == nil || s.stopping == nil):
-		if s == r.root && r.deferred.n > 0 { // what has been posted may make one of them more than a daemon
+		if s == r.root && r.deferred.n > 0 { // a deferred Post may turn a daemon into an ordinary member
 			r.deferred.push(daemonsOnly{})
 			return
 		}
@@ -122,7 +122,7 @@ func (r *run) lost(s *scope) {
 	}
 }
 
-// stopDaemons stops the members of s, which are daemons.
+// stopDaemons stops the members of s, all of which are daemons.
 func (r *run) stopDaemons(s *scope) {
 	if s.idle == nil {
 		s.idle = &reason{err: &CancelledError{Cause: errDaemonsOnly}}
@@ -131,7 +131,7 @@ func (r *run) stopDaemons(s *scope) {
 	r.endWaits()
 }
 
-// daemonsOnly stops the daemons of a run if nothing else is left.
+// daemonsOnly is the deferred check whether a run has only daemons left, and stops them if so.
 type daemonsOnly struct{}
 
 func (daemonsOnly) do(r *run) {
@@ -140,20 +140,20 @@ func (daemonsOnly) do(r *run) {
 	}
 }
 
-// errDaemonsOnly is what daemons are stopped for.
+// errDaemonsOnly is the cause for which daemons are cancelled.
 var errDaemonsOnly = errors.New("tinyio: only daemons are left")
 
-// Who has spawned whom is known inside a scope that is not a run's: if a coroutine is spared when its domain is stopped, so is what it
-// has started, and what that has, whether or not that has finished meanwhile.
-
-// A kinship stands for a coroutine that has started others. Finished ones are left out of the chain as it grows, so that it is as
-// long as there are live ones, and one more.
+// A kinship stands for a coroutine that has spawned others, and leads to the one that spawned it. If a coroutine is spared when its
+// domain is stopped, so is what it has spawned, directly or not, even if a coroutine in between has finished (see spare). The
+// run's own domain spares nobody, so its members have no kinship.
+//
+// Finished coroutines are left out of the chain as it grows. So the chain is at most one longer than the number of live ones.
 type kinship struct {
 	of     *task // nil when it has finished
 	parent *kinship
 }
 
-// alive is k, or the next of its parents that has not finished.
+// alive returns k, or the nearest of its parents whose coroutine has not finished; nil if there is none.
 func (k *kinship) alive() *kinship {
 	for k != nil && k.of == nil {
 		k = k.parent
@@ -161,7 +161,7 @@ func (k *kinship) alive() *kinship {
 	return k
 }
 
-// kin is the kinship of c, which starts another one.
+// kin returns the kinship of c, which is about to spawn another coroutine. It makes one if c has none.
 func (c *task) kin() *kinship {
 	if c.scope.owner == nil {
 		return nil
@@ -173,18 +173,18 @@ func (c *task) kin() *kinship {
 		case starter != nil:
 			starter.parent = starter.parent.alive()
 			a.kin.parent = starter.alive()
-		case c.awaiters.head != nil: // who has started it waits for it
+		case c.awaiters.head != nil: // c was not spawned, so its first awaiter has started it
 			a.kin.parent = c.awaiters.head.c.kin()
 		}
 	}
 	return a.kin
 }
 
-// spare moves those members of s, which is about to be stopped because of r, out of it for whom somebody outside waits, and with
-// them what they wait for and what they have started. They belong from then on to the domain of the first who waits.
+// spare moves members out of s, which is about to be stopped because of why: those that somebody outside waits for, and with
+// each of them what it waits for and what it has spawned. They move to the scope of the first who waits outside.
 func (r *run) spare(s *scope, why *reason) {
-	var spared []*task // a work list
-	var home map[*task]*scope
+	var spared []*task        // a work list
+	var home map[*task]*scope // where each of them moves to
 	add := func(c *task, to *scope) {
 		if home[c] == nil && c.stop == nil && c.scope.isIn(s) {
 			if home == nil {
@@ -218,13 +218,15 @@ func (r *run) spare(s *scope, why *reason) {
 		}
 		for _, m := range started[c] {
 			to := home[c]
-			for to.owner != nil && m.reaches(to.owner) { // or the two would wait for each other
+			for to.owner != nil && m.reaches(to.owner) { // the owner is going to wait for m: that must not close a cycle
 				to = to.parent()
 			}
 			add(m, to)
 		}
 	}
-	var left []*scope // that have lost members: looked at when all have moved, or those yet to move could be taken for daemons alone
+	// The scopes that have lost members are dealt with when all have moved. Before that, a scope from which more are going to
+	// move could look as if only daemons were left.
+	var left []*scope
 	for _, m := range slices.Collect(s.members) {
 		if to := home[m]; to != nil && (m.scope == s || home[m.scope.owner] == nil) {
 			if from := m.scope; !slices.Contains(left, from) {
@@ -238,7 +240,8 @@ func (r *run) spare(s *scope, why *reason) {
 	}
 }
 
-// isOutside reports whether c, which waits for a member of s, is neither in s nor itself stopped because of r or before.
+// isOutside reports whether c, which waits for a member of s, keeps that member alive: it is not in s, is not being stopped
+// because of why, and has not been stopped before.
 func (c *task) isOutside(s *scope, why *reason) bool {
 	return !c.scope.isIn(s) && !c.scope.isStoppedFor(why) && !c.knows(why) && !c.exposed()
 }
@@ -260,11 +263,11 @@ func (c *task) reaches(t *task) bool {
 	return false
 }
 
-// moveTo makes c a member of another scope. It need not stop because of r any more.
+// moveTo makes c a member of another scope. From then on why is no reason to stop it.
 func (r *run) moveTo(c *task, to *scope, why *reason) {
 	from := c.scope
 	from.remove(c)
-	if c == from.main { // whoever waits for from does not want it any more
+	if c == from.main { // the owner of from does not want it any more
 		from.main = nil
 		c.wanted--
 	}
@@ -272,7 +275,7 @@ func (r *run) moveTo(c *task, to *scope, why *reason) {
 		c.cold().pending = slices.DeleteFunc(pending, func(other *reason) bool { return other == why })
 	}
 	if to.owner != nil {
-		r.edgeCloses(to.owner, c) // it does not (see spare), but the levels have to fit the edge
+		r.edgeCloses(to.owner, c) // for its side effect: it finds no cycle (see spare), and makes the levels fit the new edge
 	}
 	to.add(c)
 }
