@@ -2,12 +2,10 @@ package durable_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,71 +35,6 @@ func init() {
 			return steps, co.Sleep(time.Hour)
 		})
 	})
-}
-
-// updateFigures has the figures of docs/durable.md measured and written.
-var updateFigures = flag.Bool("update-figures", false, "measure, and write the figures in docs/durable.md")
-
-// TestFigures checks that the figures of the document are there, or measures them.
-func TestFigures(t *testing.T) {
-	const path, begin, end = "../docs/durable.md", "<!-- figures -->\n", "<!-- end of the figures -->"
-	document, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(document), begin)
-	figures, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("%s has no place for the figures", path)
-	}
-	if !*updateFigures {
-		if !strings.Contains(figures, "| a step, 1 run |") {
-			t.Errorf("%s has no figures: run go test ./durable -run TestFigures -update-figures", path)
-		}
-		return
-	}
-	if err := os.WriteFile(path, []byte(before+begin+measure()+end+after), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// measure returns the figures as a table.
-func measure() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "\nMeasured by the benchmarks of the package on %s/%s with %d processors and %s, on a machine that others use too, with the journal "+
-		"on its disk and every record synced; each is the best of three.\n\n| what | |\n|---|---|\n", runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), runtime.Version())
-	best := func(f func(b *testing.B)) testing.BenchmarkResult {
-		r := testing.Benchmark(f)
-		for range 2 {
-			if again := testing.Benchmark(f); again.NsPerOp() < r.NsPerOp() {
-				r = again
-			}
-		}
-		return r
-	}
-	fmt.Fprintf(&b, "| to append 200 bytes to a file and sync it | %v |\n", round(best(BenchmarkSync)))
-	for _, runs := range []int{1, 10, 100, 1000} {
-		r := best(func(b *testing.B) { benchmarkSteps(b, runs) })
-		name := fmt.Sprintf("a step in each of %d runs", runs)
-		if runs == 1 {
-			name = "a step, 1 run"
-		}
-		fmt.Fprintf(&b, "| %s | %.0f steps/s, latency %.1f ms |\n", name, r.Extra["steps/s"], r.Extra["µs/latency"]/1000)
-	}
-	fmt.Fprintf(&b, "| open a journal with 1,000 runs under way, of 10 steps each, and bring each to where it was | %v |\n", round(best(BenchmarkRecover)))
-	r := testing.Benchmark(BenchmarkSleepingRun)
-	fmt.Fprintf(&b, "| memory of a run that sleeps | %.1f KB of heap, %.1f KB of stacks |\n\n", r.Extra["heap-B/run"]/1000, r.Extra["stack-B/run"]/1000)
-	return b.String()
-}
-
-// round is how long an operation takes, in three digits.
-func round(r testing.BenchmarkResult) time.Duration {
-	d := time.Duration(r.NsPerOp())
-	for unit := time.Duration(1); ; unit *= 10 {
-		if d/unit < 1000 {
-			return d.Round(unit)
-		}
-	}
 }
 
 func openBench(b *testing.B, dir string) *durable.Journal {
