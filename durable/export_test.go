@@ -25,3 +25,12 @@ func Unregister(name string) {
 	defer programs.Unlock()
 	delete(programs.byName, name)
 }
+
+// RunChild is the function of the step that a Child is.
+var RunChild = runChild
+
+// IsUnavailable reports whether err, of the function of a step, is no result of it and stops the run.
+func IsUnavailable(err error) bool {
+	_, is := err.(*unavailable)
+	return is
+}

@@ -3,6 +3,7 @@ package durable_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -711,4 +712,40 @@ func init() {
 			return sum, nil
 		})
 	})
+}
+
+// An engine in which starting a run takes too long for whoever asks for it.
+type slowEngine struct {
+	durable.Engine
+	started bool // in the end
+}
+
+func (e slowEngine) StartRun(ctx context.Context, _, _ string, _ json.RawMessage) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func (e slowEngine) CancelRun(context.Context, string, error) error {
+	if !e.started {
+		return durable.ErrUnknown
+	}
+	return nil
+}
+
+func (e slowEngine) AwaitRun(context.Context, string, bool) (json.RawMessage, error) {
+	return nil, &durable.RunError{ID: "child", Err: errTest, Cancelled: true}
+}
+
+// Who is stopped while it starts a child has stopped cleanly, whether there is a child now or not. Only if the journal is being closed is that no result.
+func TestStoppedWhileStartingAChild(t *testing.T) {
+	for _, started := range []bool{false, true} {
+		for _, cause := range []error{errKnown, tinyio.ErrAbandoned} {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(cause)
+			_, err := durable.RunChild(ctx, slowEngine{started: started}, "p", "child", nil)
+			if abandoned := cause == tinyio.ErrAbandoned; abandoned != durable.IsUnavailable(err) || !abandoned && err != cause {
+				t.Errorf("started %v, stopped because of %v: the error is %v", started, cause, err)
+			}
+		}
+	}
 }

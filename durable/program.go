@@ -142,6 +142,9 @@ func Child[In, Out any](co *tinyio.Co, program, id string, in In) *tinyio.Coro[O
 // runChild starts a child and waits for it, in a step. If that ends because the run is put aside, the child is left as it is.
 func runChild(ctx context.Context, e Engine, program, id string, input json.RawMessage) (json.RawMessage, error) {
 	if err := e.StartRun(ctx, program, id, input); err != nil {
+		if ctx.Err() != nil {
+			return cancelChild(ctx, e, id) // which may have been started
+		}
 		return nil, &unavailable{err}
 	}
 	out, err := e.AwaitRun(ctx, id, true)
@@ -161,6 +164,9 @@ func cancelChild(ctx context.Context, e Engine, id string) (json.RawMessage, err
 	}
 	rest := context.WithoutCancel(ctx)
 	if err := e.CancelRun(rest, id, cause); err != nil {
+		if errors.Is(err, ErrUnknown) {
+			return nil, cause
+		}
 		return nil, &unavailable{err}
 	}
 	out, err := e.AwaitRun(rest, id, true)
