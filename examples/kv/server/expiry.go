@@ -1,8 +1,6 @@
 package server
 
 import (
-	"errors"
-
 	"github.com/tinyio-go/tinyio"
 
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
@@ -31,9 +29,9 @@ func (s *Store) expire(item table.Change, replaced *tinyio.Event) *tinyio.Coro[t
 		if gone || err != nil {
 			return err
 		}
-		_, err = s.write(co, table.Write{Key: item.Key, Delete: true, If: table.Condition{Version: item.Version}})
-		if errors.Is(err, table.ErrCondition) { // it was replaced by a write in the same commit
-			return nil
+		o, err := s.write(co, table.Write{Key: item.Key, Delete: true, If: table.Condition{Version: item.Version}})
+		if err == nil && o.Err != table.ErrCondition { // it was not replaced by a write in the same commit
+			err = o.Err
 		}
 		return err
 	}).Named("expire " + item.Key)

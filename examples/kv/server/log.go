@@ -15,7 +15,7 @@ type write struct {
 	done    tinyio.Event // there is an outcome
 }
 
-// write makes a write, from a coroutine. If that is stopped before it returns, the write may be made or not.
+// write makes a write, from a coroutine. The error is only that of being stopped; then the write may be made or not.
 func (s *Store) write(co *tinyio.Co, w table.Write) (table.Outcome, error) {
 	p := &write{Write: w}
 	if err := s.pending.Put(co, p); err != nil {
@@ -24,7 +24,7 @@ func (s *Store) write(co *tinyio.Co, w table.Write) (table.Outcome, error) {
 	if err := p.done.Wait(co); err != nil {
 		return table.Outcome{}, err
 	}
-	return p.outcome, p.outcome.Err
+	return p.outcome, nil
 }
 
 // commitAll makes the pending writes, all that there are in one commit. Those that come while one is under way go into the

@@ -48,24 +48,13 @@ func (s *Store) main() *tinyio.Coro[tinyio.Void] {
 	}).Named("store")
 }
 
-// onLoop runs fn as a coroutine of the store's loop, for a goroutine that waits meanwhile; when ctx is done, it is stopped. A
-// failure of fn is a value: no request can make the server crash.
-func onLoop[T any](ctx context.Context, s *Store, name string, fn func(co *tinyio.Co) (T, error)) (T, error) {
-	type answer struct {
-		value T
-		err   error
-	}
-	a, err := tinyio.Submit(ctx, s.loop, tinyio.New(func(co *tinyio.Co) (answer, error) {
-		v, err := tinyio.Isolate(co, tinyio.New(fn).Named(name))
-		return answer{v, err}, co.Err()
-	}))
-	switch {
-	case err == nil:
-		return a.value, a.err
-	case ctx.Err() == nil: // so it is not the client who has gone
+// submit runs c on the store's loop, for a goroutine that waits meanwhile; when ctx is done, c is stopped.
+func submit[T any](ctx context.Context, s *Store, c *tinyio.Coro[T]) (T, error) {
+	v, err := tinyio.Submit(ctx, s.loop, c)
+	if err != nil && ctx.Err() == nil { // so it is not the client who has gone
 		err = fmt.Errorf("%w: %w", web.ErrStopping, err)
 	}
-	return a.value, err
+	return v, err
 }
 
 // Get implements [web.Store]. It waits for nothing, and so does not need a coroutine.
@@ -76,7 +65,11 @@ func (s *Store) Get(ctx context.Context, key string) (item table.Change, err err
 	return item, err
 }
 
-// Write implements [web.Store].
+// Write implements [web.Store]. What can be wrong with a write is in its outcome, and no error: so it cannot make the server crash.
 func (s *Store) Write(ctx context.Context, w table.Write) (table.Outcome, error) {
-	return onLoop(ctx, s, "write", func(co *tinyio.Co) (table.Outcome, error) { return s.write(co, w) })
+	o, err := submit(ctx, s, tinyio.New(func(co *tinyio.Co) (table.Outcome, error) { return s.write(co, w) }).Named("write"))
+	if err == nil {
+		err = o.Err
+	}
+	return o, err
 }

@@ -25,7 +25,8 @@ type news struct {
 }
 
 // Watch implements [web.Store]. It is one coroutine, for as long as the watch lasts. However it ends, by the client who goes,
-// by the server that stops, or by a failure, the deferred function takes the watcher out of the list.
+// by the server that stops, or by a failure, the deferred function takes the watcher out of the list. A failure, of the connection
+// say, is a value: no watch can make the server crash.
 func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.Teller) error {
 	// When the client goes, Submit returns at once, and the loop stops the watch afterwards. By then nobody may write to the connection.
 	var telling sync.Mutex
@@ -44,34 +45,41 @@ func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.
 		defer telling.Unlock()
 		gone = true
 	}()
-	_, err := onLoop(ctx, s, "watch", func(co *tinyio.Co) (none tinyio.Void, err error) {
+	watch := tinyio.Do(func(co *tinyio.Co) (err error) {
 		if s.stopping {
-			return none, web.ErrStopping
+			return web.ErrStopping
 		}
 		var past []table.Change
 		upTo := s.table.Version()
 		if from != web.FromNow {
 			if past, err = s.table.Since(from, prefix); err != nil {
-				return none, err
+				return err
 			}
 		}
 		w := &watcher{prefix, upTo, tinyio.NewQueue[news](web.MaxBehind)}
 		s.watchers = append(s.watchers, w)
 		defer func() { s.watchers = slices.DeleteFunc(s.watchers, func(o *watcher) bool { return o == w }) }()
 		if err := w.pass(co, tell, upTo, past); err != nil {
-			return none, err
+			return err
 		}
 		for n, err := range w.news.All(co) {
 			if err != nil {
-				return none, err
+				return err
 			}
 			upTo, changes := w.andMore(n)
 			if err := w.pass(co, tell, upTo, changes); err != nil {
-				return none, err
+				return err
 			}
 		}
-		return none, nil
-	})
+		return nil
+	}).Named("watch")
+	failure, err := submit(ctx, s, tinyio.New(func(co *tinyio.Co) (error, error) {
+		_, err := tinyio.Isolate(co, watch)
+		return err, co.Err()
+	}))
+	if err == nil {
+		err = failure
+	}
 	return err
 }
 
