@@ -318,20 +318,34 @@ func TestKilledByTheServer(t *testing.T) {
 	s.wantNotes("begun")
 }
 
-// A program is unwound when its engine is closed, and nothing of it acts: neither in deferred functions nor in steps.
+func init() {
+	do("holds", func(co *tinyio.Co, p *place) (held string, err error) {
+		defer func() {
+			err = errors.Join(err, co.Shield(time.Hour, func(co *tinyio.Co) error { return step(co, "cleaned up") }))
+		}()
+		return durable.Step(co, "hold", func(ctx context.Context) (string, error) {
+			p.note("holds")
+			select {
+			case <-p.hold:
+				return "held", nil
+			case <-ctx.Done():
+				return "", context.Cause(ctx)
+			}
+		})
+	})
+}
+
+// A program is unwound when its engine is closed, and nothing of it acts, in its deferred functions neither: it does not notice.
 func TestClosedWithoutActing(t *testing.T) {
 	s := openShop(t)
-	r := s.start("waits", "w")
-	s.until("it waits", func() bool {
-		status, err := s.Status(t.Context(), "w") // which is answered while it does
-		return err == nil && len(status) > 0 && status[0].State == "waiting" && len(s.place.noted()) == 1
-	})
+	r := s.start("holds", "h")
+	s.until("it holds", func() bool { return len(s.place.noted()) == 1 })
 	s.close()
-	s.wantNotes("begun")
+	s.wantNotes("holds")
+	close(s.place.hold)
 	s.open()
-	s.signal("w", "go on", "later")
-	s.want(r, "later")
-	s.wantNotes("begun", "cleaned up")
+	s.want(r, "held")
+	s.wantNotes("holds", "holds", "cleaned up")
 }
 
 // When a run waits for long the server lets go of it: its program is unwound, and nothing of it acts. It goes on when something comes.
@@ -502,6 +516,13 @@ func init() {
 	})
 	do("panics", func(co *tinyio.Co, p *place) (string, error) { panic("out of cheese") })
 	do("hears", func(co *tinyio.Co, p *place) (string, error) {
+		busy := tinyio.RunInThread(func(ctx context.Context) (int, error) { // so that the server does not let go of the run
+			<-ctx.Done()
+			return 0, context.Cause(ctx)
+		})
+		if err := co.SpawnDaemon(busy); err != nil {
+			return "", err
+		}
 		return tinyio.FromCallback(func(done func(string, error)) func(error) {
 			go func() {
 				<-p.hold
@@ -654,7 +675,7 @@ func TestNoServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := durable.Signal(t.Context(), e, "x", "y", 1); err == nil || !strings.Contains(err.Error(), "the server does not answer") {
+	if err := durable.Signal(t.Context(), e, "x", "y", 1); err == nil || !strings.Contains(err.Error(), "given up after 20ms") {
 		t.Errorf("the error is %v", err)
 	}
 	cause := errors.New("enough")

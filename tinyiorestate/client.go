@@ -29,7 +29,9 @@ type refusal struct {
 	text   string
 }
 
-func (r *refusal) Error() string { return fmt.Sprintf("the server says: %s (%d)", r.text, r.status) }
+func (r *refusal) Error() string {
+	return fmt.Sprintf("tinyiorestate: the server says: %s (%d)", r.text, r.status)
+}
 
 // call calls a handler of a run. It is called once, however often that has to be tried. Whatever is not a message waits until the run has begun.
 func (e *Engine) call(ctx context.Context, id, handler string, in, out any) error {
@@ -93,7 +95,7 @@ func (e *Engine) ask(ctx context.Context, r request, out any) error {
 		case silent.IsZero():
 			silent = time.Now()
 		case time.Since(silent) > e.config.Patience:
-			return fmt.Errorf("tinyiorestate: the server does not answer: %w", err)
+			return fmt.Errorf("tinyiorestate: given up after %v: %w", e.config.Patience, err)
 		}
 		if err := e.pause(ctx, wait); err != nil {
 			return err

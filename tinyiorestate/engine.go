@@ -168,10 +168,7 @@ func (e *Engine) Register(ctx context.Context) error {
 	if err == nil && !known { // the URL was that of another service before
 		_, err = e.register(ctx, true)
 	}
-	if err != nil {
-		return fmt.Errorf("tinyiorestate: Register: %w", err)
-	}
-	return nil
+	return err
 }
 
 // register registers the URL, anew if force is true. It reports whether the server knows then that the service is there.
@@ -190,7 +187,7 @@ func (e *Engine) register(ctx context.Context, force bool) (known bool, err erro
 func (e *Engine) Recover(ctx context.Context) error {
 	stopped, err := e.stopped(ctx)
 	if err != nil {
-		return fmt.Errorf("tinyiorestate: Recover: %w", err)
+		return err
 	}
 	var errs []error
 	for id, i := range stopped {
@@ -218,16 +215,18 @@ func (e *Engine) StartRun(ctx context.Context, program, id string, input json.Ra
 		return err
 	}
 	var i info
-	if err := e.call(ctx, id, "info", nil, &i); err != nil {
+	switch err := e.call(ctx, id, "info", nil, &i); {
+	case errors.Is(err, durable.ErrEnded): // before it had begun; nobody knows of which program it was
+		return nil
+	case err != nil:
 		return err
-	}
-	if i.Program != program {
+	case i.Program != program:
 		return anotherProgram(id, i.Program, program)
 	}
 	return nil
 }
 
-// SignalRun is that of [durable.Engine].
+// SignalRun is that of [durable.Engine]. A run that was killed by way of the server takes signals as if it had not ended.
 func (e *Engine) SignalRun(ctx context.Context, id, name string, value json.RawMessage) error {
 	return e.call(ctx, id, "send", message{Signal: name, Value: value}, nil)
 }
@@ -335,7 +334,7 @@ func (e *Engine) Runs(ctx context.Context) iter.Seq2[durable.Info, error] {
 	return func(yield func(durable.Info, error) bool) {
 		all, err := e.infos(ctx)
 		if err != nil {
-			yield(durable.Info{}, fmt.Errorf("tinyiorestate: Runs: %w", err))
+			yield(durable.Info{}, err)
 			return
 		}
 		for _, i := range all {
@@ -395,7 +394,7 @@ func values[T any](e *Engine, ctx context.Context, sql string) (map[string]T, er
 	for _, r := range rows.Rows {
 		var v T
 		if err := json.Unmarshal([]byte(r.Value), &v); err != nil {
-			return nil, fmt.Errorf("what the server keeps of run %q cannot be read: %w", r.Run, err)
+			return nil, fmt.Errorf("tinyiorestate: what the server keeps of run %q cannot be read: %w", r.Run, err)
 		}
 		all[r.Run] = v
 	}
@@ -406,7 +405,10 @@ func values[T any](e *Engine, ctx context.Context, sql string) (map[string]T, er
 // another process, or the server has let go of it because it waits for long. Of a run that has ended it is nil.
 func (e *Engine) Status(ctx context.Context, id string) ([]tinyio.Status, error) {
 	var i info
-	if err := e.call(ctx, id, "info", nil, &i); err != nil || i.End != nil {
+	switch err := e.call(ctx, id, "info", nil, &i); {
+	case errors.Is(err, durable.ErrEnded):
+		return nil, nil
+	case err != nil || i.End != nil:
 		return nil, err
 	}
 	e.mu.Lock()

@@ -32,6 +32,9 @@ const (
 	codeEnded     = 410 // it has ended
 )
 
+// codeCompleted is the server's answer to who resolves a promise that has been resolved.
+const codeCompleted = 409
+
 // A runRequest is the input of the workflow.
 type runRequest struct {
 	Program string          `json:"program"`
@@ -99,9 +102,8 @@ func (e *Engine) workflow() restate.ServiceDefinition {
 }
 
 // now is the time, as it is when the handler is replayed.
-func now(ctx restate.Context) (int64, error) {
-	at, err := restate.Run(ctx, func(restate.RunContext) (int64, error) { return time.Now().UnixNano(), nil }, restate.WithName("now"))
-	return at, asError(err)
+func now(ctx restate.Context) (int64, restate.TerminalError) {
+	return restate.Run(ctx, func(restate.RunContext) (int64, error) { return time.Now().UnixNano(), nil }, restate.WithName("now"))
 }
 
 // result waits for the end of a run, for the run that has started it.
@@ -110,8 +112,7 @@ func (e *Engine) result(ctx restate.WorkflowSharedContext, _ restate.Void) (end,
 	for {
 		_, cancelled := restate.WaitFirst(ctx, p)
 		if cancelled == nil {
-			v, err := p.Result()
-			return v, asError(err)
+			return p.Result()
 		}
 		// The one that has started it is being cancelled by way of the server, and this with it. It cancels the run, and waits for the end.
 	}
@@ -125,17 +126,17 @@ func (e *Engine) send(ctx restate.WorkflowSharedContext, m message) (restate.Voi
 		}
 	}
 	last, err := peekEnd(ctx)
+	if err == nil && last != nil {
+		err = restate.ToTerminalError(durable.ErrEnded, restate.WithErrorCode(codeEnded))
+	}
 	if err != nil {
 		return restate.Void{}, err
-	}
-	if last != nil {
-		return restate.Void{}, restate.ToTerminalError(durable.ErrEnded, restate.WithErrorCode(codeEnded))
 	}
 	if m.At, err = now(ctx); err != nil {
 		return restate.Void{}, err
 	}
-	n, failed := restate.Get[int](ctx, stateNext)
-	if err := asError(failed); err != nil {
+	n, err := restate.Get[int](ctx, stateNext)
+	if err != nil {
 		return restate.Void{}, err
 	}
 	for {
@@ -148,60 +149,54 @@ func (e *Engine) send(ctx restate.WorkflowSharedContext, m message) (restate.Voi
 }
 
 // info tells about a run.
-func (e *Engine) info(ctx restate.WorkflowSharedContext, _ restate.Void) (i info, err error) {
-	if i.started, err = begun(ctx); err != nil {
-		return i, err
+func (e *Engine) info(ctx restate.WorkflowSharedContext, _ restate.Void) (info, error) {
+	s, err := begun(ctx)
+	if err != nil {
+		return info{}, err
 	}
-	i.End, err = peekEnd(ctx)
-	return i, err
+	last, err := peekEnd(ctx)
+	if err != nil {
+		return info{}, err
+	}
+	return info{s, last}, nil
 }
 
 // version tells which version of a change a run has chosen, if it has.
 func (e *Engine) version(ctx restate.WorkflowSharedContext, change string) (*int, error) {
-	v, err := restate.Get[*int](ctx, stateVersion+change)
-	return v, asError(err)
+	return restate.Get[*int](ctx, stateVersion+change)
 }
 
 // begun is an error if the run has not begun.
-func begun(ctx restate.WorkflowSharedContext) (started, error) {
-	s, failed := restate.Get[*started](ctx, stateStart)
-	if err := asError(failed); err != nil {
-		return started{}, err
+func begun(ctx restate.WorkflowSharedContext) (started, restate.TerminalError) {
+	s, err := restate.Get[*started](ctx, stateStart)
+	if err == nil && s == nil {
+		err = restate.ToTerminalError(durable.ErrUnknown, restate.WithErrorCode(codeUnknown))
 	}
-	if s == nil {
-		return started{}, restate.ToTerminalError(durable.ErrUnknown, restate.WithErrorCode(codeUnknown))
+	if err != nil {
+		return started{}, err
 	}
 	return *s, nil
 }
 
 // peekEnd returns how the run has ended, or nil.
-func peekEnd(ctx restate.WorkflowSharedContext) (*end, error) {
-	last, failed := restate.Promise[*end](ctx, "end").Peek()
-	return last, asError(failed)
+func peekEnd(ctx restate.WorkflowSharedContext) (*end, restate.TerminalError) {
+	return restate.Promise[*end](ctx, "end").Peek()
 }
 
 // resolve resolves a promise, unless that has been done.
-func resolve(ctx restate.WorkflowSharedContext, name string, v any) (resolved bool, err error) {
-	failed := restate.Promise[any](ctx, name).Resolve(v)
-	if failed != nil && failed.Code() == 409 {
+func resolve(ctx restate.WorkflowSharedContext, name string, v any) (resolved bool, err restate.TerminalError) {
+	err = restate.Promise[any](ctx, name).Resolve(v)
+	if err != nil && err.Code() == codeCompleted {
 		return false, nil
 	}
-	return failed == nil, asError(failed)
-}
-
-// asError is nil if err is.
-func asError(err error) error {
-	if e, ok := err.(restate.TerminalError); ok && e == nil {
-		return nil
-	}
-	return err
+	return err == nil, err
 }
 
 // run is the workflow: it drives the program.
 func (e *Engine) run(ctx restate.WorkflowContext, r runRequest) (json.RawMessage, error) {
-	at, err := now(ctx)
-	if err != nil {
-		return nil, err
+	at, cancelled := now(ctx)
+	if cancelled != nil {
+		return nil, cancelled
 	}
 	restate.Set(ctx, stateStart, started{r.Program, at})
 	p, err := durable.Lookup(r.Program)
