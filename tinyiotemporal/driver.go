@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
@@ -51,8 +52,9 @@ type driver struct {
 	timerAt   time.Time
 	stopTimer func()
 	alarm     alarm
-	alarmAt   time.Time // the latest for which a step has come back
-	warned    bool      // that the history has become long
+	alarmAt   time.Time                       // the latest for which a step has come back
+	activity  atomic.Pointer[context.Context] // of a local activity, to which the client is known
+	warned    bool                            // that the history has become long
 }
 
 type driverKey struct{}
@@ -139,6 +141,16 @@ func (d *driver) takeIn(p tinyio.Pause) {
 			d.advance(now)
 			return
 		}
+		if d.retry() {
+			if d.makeCalls() {
+				return
+			}
+			continue
+		}
+		d.warn()
+		deadline := d.deadline(p.Deadline)
+		d.setTimer(deadline)
+		d.leave(func() bool { return d.hasCome(p, deadline) })
 		if len(p.Wake) > 0 {
 			if d.cause != nil { // it may be the end of the context, which the loop knows of
 				return
@@ -146,14 +158,6 @@ func (d *driver) takeIn(p tinyio.Pause) {
 			panic(fmt.Errorf("tinyiotemporal: something came to run %q that is not recorded: from FromCallback, Recv, Send, Submit or Post, "+
 				"or an Event was set in a thread; use Step, RunInThread, Call or Activity for what is outside, and Signal for what comes from there", d.ID()))
 		}
-		if d.retry() {
-			d.makeCalls()
-			continue
-		}
-		d.warn()
-		deadline := d.deadline(p.Deadline)
-		d.setTimer(deadline)
-		d.leave(func() bool { return d.hasCome(p, deadline) })
 	}
 }
 

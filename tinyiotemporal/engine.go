@@ -76,10 +76,14 @@ func (e *Engine) StartRun(ctx context.Context, program, id string, input json.Ra
 		return err
 	}
 	if other := d.WorkflowExecutionInfo.Type.GetName(); other != program {
-		return fmt.Errorf("tinyiotemporal: Start: run %q is one of program %q, not of %q; give each run an id of its own", id, other, program)
+		return fmt.Errorf("%w: run %q is one of program %q, not of %q; give each run an id of its own", errOtherProgram, id, other, program)
 	}
 	return nil
 }
+
+var errOtherProgram = errors.New("tinyiotemporal: Start: the id is taken")
+
+func init() { durable.RegisterError("tinyiotemporal.errOtherProgram", errOtherProgram) }
 
 // failed is the error of a method.
 func (e *Engine) failed(ctx context.Context, op, id string, err error) error {

@@ -92,6 +92,10 @@ func (d *driver) Child(co *tinyio.Co, program, id string, input json.RawMessage)
 			})
 		}
 	}).Named("run " + id).Await(co)
+	var already *temporal.ChildWorkflowExecutionAlreadyStartedError
+	if r.come && errors.As(r.err, &already) && co.Err() == nil {
+		return d.join(co, program, id)
+	}
 	if r.come {
 		return r.value, r.err
 	}

@@ -48,6 +48,7 @@ func init() {
 		}
 		return 2 * n, nil
 	})
+	register("joins", joins)
 	register("rests", func(co *tinyio.Co, d time.Duration) (string, error) { return "rested", co.Sleep(d) })
 	register("traced", traced)
 	register("hangs", hangs)
@@ -292,13 +293,7 @@ func steps(co *tinyio.Co, second string) (string, error) {
 // unrecorded sets an event in a thread.
 func unrecorded(co *tinyio.Co, _ int) (int, error) {
 	var e tinyio.Event
-	release := make(chan struct{})
-	if err := co.Spawn(tinyio.RunInThread(func(ctx context.Context) (int, error) {
-		<-release
-		e.Set()
-		<-ctx.Done()
-		return 0, ctx.Err()
-	}).Named("sets"), tinyio.RunInThread(func(context.Context) (int, error) { close(release); return 0, nil }).Named("opens")); err != nil {
+	if err := co.Spawn(tinyio.RunInThread(func(context.Context) (int, error) { e.Set(); return 0, nil })); err != nil {
 		return 0, err
 	}
 	return 0, e.Wait(co)
@@ -341,6 +336,15 @@ func children(co *tinyio.Co, _ int) (string, error) {
 		return "", fmt.Errorf("no clean timeout: %w", err)
 	}
 	return fmt.Sprint(a), nil
+}
+
+// joins waits for a run that somebody else has started, for as long as it is told to.
+func joins(co *tinyio.Co, in []string) (string, error) {
+	limit, err := time.ParseDuration(in[2])
+	if err != nil {
+		return "", err
+	}
+	return tinyio.Timeout(co, durable.Child[time.Duration, string](co, in[0], in[1], time.Millisecond), limit)
 }
 
 type traceKey struct{}

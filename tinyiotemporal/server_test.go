@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/durable"
 	"github.com/tinyio-go/tinyio/durable/enginetest"
 	"github.com/tinyio-go/tinyio/tinyiotemporal/internal/temporalserver"
@@ -216,5 +217,42 @@ func TestServerEviction(t *testing.T) {
 		if err != nil || info.State != durable.Cancelled || !errors.Is(info.Err, errNegative) {
 			t.Errorf("the run is %v, %v", info, err)
 		}
+	}
+}
+
+// A child whose id is that of a run that is there is that run.
+func TestServerJoin(t *testing.T) {
+	leavesNothing(t)
+	temporalserver.Start(t)
+	c := mustConnect(t, nil)
+	defer c.Close()
+	long, err := durable.Start[time.Duration, string](t.Context(), c, "rests", "long", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, err := durable.Start[time.Duration, string](t.Context(), c, "rests", "short", 2*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	join := func(id string, in ...string) (string, error) {
+		r, err := durable.Start[[]string, string](t.Context(), c, "joins", id, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Result(t.Context())
+	}
+	for _, id := range []string{"under way", "ended"} {
+		if v, err := join(id, "rests", short.ID(), "1h"); v != "rested" || err != nil {
+			t.Errorf("%s: the result is %q, %v", id, v, err)
+		}
+	}
+	if _, err := join("another program", "twice", short.ID(), "1h"); err == nil || !strings.Contains(err.Error(), "one of program \"rests\", not of \"twice\"") {
+		t.Errorf("another program gives %v", err)
+	}
+	if _, err := join("stopped", "rests", long.ID(), "500ms"); !errors.Is(err, tinyio.ErrTimeout) {
+		t.Errorf("the timeout gives %v", err)
+	}
+	if _, err := long.Result(t.Context()); !errors.Is(err, tinyio.ErrTimeout) {
+		t.Errorf("the run that was stopped by it ends with %v", err)
 	}
 }

@@ -23,7 +23,7 @@ const forever = time.Duration(math.MaxInt64 / 4)
 // A step is a function of a thread as a local activity: several, one after the other, if an alarm calls it back.
 type step struct {
 	*durable.Pending
-	alarm   *alarm
+	driver  *driver
 	begin   sync.Once
 	outcome json.RawMessage // when done is closed
 	done    chan struct{}
@@ -41,7 +41,7 @@ func (d *driver) thread(t *hook.Thread) {
 }
 
 func (d *driver) step(p *durable.Pending) *step {
-	return &step{Pending: p, alarm: &d.alarm, done: make(chan struct{})}
+	return &step{Pending: p, driver: d, done: make(chan struct{})}
 }
 
 // callOf is the next local activity for s.
@@ -115,6 +115,7 @@ func (d *driver) deadline(timer time.Time) time.Time {
 
 // takeStep is the local activity. It waits for the function, which is not run twice, or for the alarm.
 func takeStep(ctx context.Context, s *step) (*answer, error) {
+	s.driver.activity.Store(&ctx)
 	s.begin.Do(func() {
 		go func() {
 			defer close(s.done)
@@ -125,7 +126,7 @@ func takeStep(ctx context.Context, s *step) (*answer, error) {
 	select {
 	case <-s.done:
 		return &answer{Outcome: s.outcome}, nil
-	case at := <-s.alarm.rings():
+	case at := <-s.driver.alarm.rings():
 		return &answer{Alarm: at.UnixNano()}, nil
 	case <-ctx.Done():
 		return nil, temporal.NewCanceledError()
