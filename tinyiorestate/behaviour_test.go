@@ -723,3 +723,32 @@ func TestWide(t *testing.T) {
 		t.Errorf("the result is %d, %v", v, err)
 	}
 }
+
+func init() {
+	do("gives up", func(co *tinyio.Co, p *place) (string, error) {
+		_, err := tinyio.Timeout(co, durable.Child[struct{}, string](co, "waits", "", struct{}{}), 20*time.Millisecond)
+		var timeout *tinyio.TimeoutError
+		if !errors.As(err, &timeout) || len(timeout.Cleanup) > 0 {
+			return "", fmt.Errorf("no clean timeout: %w", err)
+		}
+		_, err = tinyio.Isolate(co, durable.Child[struct{}, string](co, "waits", "taken", struct{}{}))
+		return fmt.Sprint(err), nil
+	})
+}
+
+// A child that its parent does not wait for any more is cancelled, and the parent waits for its end. The id of another run is no child's.
+func TestChildren(t *testing.T) {
+	s := openShop(t)
+	s.want(s.start("else", "taken"), "fine")
+	s.want(s.start("gives up", "p"), `durable: Start: run "taken" is one of program "else", not of "waits"; give each run an id of its own`)
+	if i := s.info("p/1"); i.State != durable.Cancelled {
+		t.Errorf("the child is %+v", i)
+	}
+	if notes := s.place.noted(); !slices.Contains(notes, "cleaned up") {
+		t.Errorf("the child has not cleaned up: %q", notes)
+	}
+}
+
+func init() {
+	do("else", func(*tinyio.Co, *place) (string, error) { return "fine", nil })
+}
