@@ -7,8 +7,10 @@ import (
 )
 
 // AsCompleted ranges over the results of cs in the order in which they finish. The fresh ones are spawned when the range
-// begins: leaving it early leaves them running. Each step suspends. An error that ends the range is the
-// cancellation of the coroutine that ranges; other errors are those with which one of cs had finished, as in [Coro.Await].
+// begins; leaving the range early leaves them running. Each step suspends.
+//
+// An error that ends the range is that of the ranging coroutine itself, which is being stopped. Any other error is that of
+// one of cs, which had failed, as in [Coro.Await].
 func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		g, err := collect(co, "AsCompleted", cs)
@@ -35,12 +37,12 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 	}
 }
 
-// WaitAny waits until one of cs has finished and returns its index in cs. If several have finished when it is called, that is the
-// first of them listed. The fresh ones are spawned, and the others carry on. It suspends, for a turn if one has finished
-// already. One may be listed twice; it panics if there are none.
+// WaitAny waits until one of cs has finished and returns its index in cs. If several have finished when it is called, it
+// returns the index of the one listed first. The fresh ones are spawned, and the others carry on. WaitAny suspends, for a turn
+// if one has finished already. One may be listed twice; WaitAny panics if there are none.
 //
-// If the coroutine had failed, the error is that, as in [Coro.Await]. Otherwise an error is the caller's own, its cancellation
-// or a [*CycleError], and the index is -1.
+// If the coroutine had failed, WaitAny returns its error with the index, as [Coro.Await] would. With the index -1, the error
+// is the caller's own: the caller is being stopped, or the wait is refused with a [*CycleError].
 func WaitAny(co *Co, cs ...Awaitable) (int, error) {
 	g, err := collect(co, "WaitAny", cs)
 	if err != nil {
@@ -57,19 +59,19 @@ func WaitAny(co *Co, cs ...Awaitable) (int, error) {
 	return slices.IndexFunc(cs, func(a Awaitable) bool { return a.awaitable() == t }), cmp.Or(err, t.err)
 }
 
-// A collector records which of several coroutines have finished, for one that wants to know of each.
+// A collector records which coroutines of a group have finished, for its owner: the coroutine that is in AsCompleted or WaitAny.
 type collector struct {
 	op     string
-	edges  []waiter
-	ended  []*task
-	begun  bool
-	asleep bool    // its owner waits for the next
-	chosen *waiter // the edge that counts, while it does: see cycle.go
-	first  int     // those before it have finished
-	all    bool    // its owner is being stopped, and waits for all that are left: see keepChildren
+	edges  []waiter // to the group
+	ended  []*task  // those that have finished, and that next has not returned yet
+	begun  bool     // begin has run
+	asleep bool     // the owner waits for the next one to finish
+	chosen *waiter  // the edge that counts while the owner waits: see cycle.go
+	first  int      // the edges before this index lead to finished ones
+	all    bool     // the owner is being stopped, and waits for all that are left: see keepChildren
 }
 
-// collect prepares to record which of cs finish, those that have already in the order of cs.
+// collect makes a collector for cs. Those of cs that have finished already are recorded in the order of cs.
 func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 	c := co.enter(op)
 	if err := co.refused(); err != nil {
@@ -88,7 +90,7 @@ func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 	return g, nil
 }
 
-// begin spawns those that are fresh and takes its place among the awaiters of all that have not finished.
+// begin spawns those of the group that are fresh, and joins the awaiters of all that have not finished.
 func (g *collector) begin(c *task) {
 	if g.begun {
 		return
@@ -115,8 +117,8 @@ func (g *collector) note(t *task) bool {
 	return g.asleep
 }
 
-// next waits until another coroutine has finished. If it is interrupted, and one has finished all the same, it returns that beside the
-// error.
+// next waits until another coroutine of the group has finished. If the owner is stopped and one has finished all the same, next
+// returns both that coroutine and the error.
 func (g *collector) next(co *Co) (*task, error) {
 	c := co.enter(g.op)
 	if err := co.refused(); err != nil {
@@ -136,7 +138,8 @@ func (g *collector) next(co *Co) (*task, error) {
 	return t, err
 }
 
-// wait waits until another coroutine has finished, or the caller is to stop and those that stop with it have.
+// wait waits until another coroutine of the group has finished. If the owner is stopped, it waits until those of the group that
+// are being stopped too have finished.
 func (g *collector) wait(co *Co) error {
 	c := co.c
 	c.addCold().edges = g.edges
@@ -146,12 +149,12 @@ func (g *collector) wait(co *Co) error {
 	}()
 	err := co.suspendWidely(onAny)
 	if g.all && g.standing() > 0 {
-		_ = co.suspendWidely(onAny) // one of the group had woken c just before it was stopped: it waits for its other children
+		_ = co.suspendWidely(onAny) // c was stopped when one of the group had just woken it: it still waits for the others (R9)
 	}
 	return err
 }
 
-// joinAny makes c wait for the next coroutine of its group; or refuses that.
+// joinAny makes c wait for the next coroutine of its group, or refuses the wait.
 func (r *run) joinAny(c *task) {
 	g := c.collector()
 	switch {
@@ -183,10 +186,10 @@ func (r *run) joinAny(c *task) {
 	g.asleep, c.unmet = true, 1
 }
 
-// collector is what c waits in, if it waits for any of several.
+// collector returns the collector of c, whose wait must be onAny.
 func (c *task) collector() *collector { return c.cold().edges[0].group }
 
-// anyOf is what c waits in if it waits for any of several, and goes on as soon as one of them has finished.
+// anyOf returns the collector of c if c waits and goes on as soon as one of the group has finished; otherwise nil.
 func (c *task) anyOf() *collector {
 	if c.state != waiting || c.wait != onAny || c.collector().all {
 		return nil
@@ -194,7 +197,8 @@ func (c *task) anyOf() *collector {
 	return c.collector()
 }
 
-// collects is what c waits in if it waits for any of several, or does so until it is stopped.
+// collects returns the collector of c if c waits for any of a group, or is stopped and waits for the rest of the group, even
+// if it has been woken and not had its turn; otherwise nil.
 func (c *task) collects() *collector {
 	if c.wait != onAny || c.state != waiting && (c.state != ready || !c.collector().all) {
 		return nil
@@ -202,13 +206,13 @@ func (c *task) collects() *collector {
 	return c.collector()
 }
 
-// pending reports whether the owner waits and goes on as soon as one of the group has finished.
+// pending reports whether the owner of g waits and goes on as soon as one of the group has finished.
 func (g *collector) pending() bool {
 	c := g.edges[0].c
 	return g.asleep && !g.all && c.state == waiting
 }
 
-// standing is how many of the group have not finished.
+// standing returns how many edges of the group lead to coroutines that have not finished.
 func (g *collector) standing() (n int32) {
 	for i := range g.edges {
 		if g.edges[i].line != nil {
@@ -218,7 +222,7 @@ func (g *collector) standing() (n int32) {
 	return n
 }
 
-// leave ends the collection.
+// leave removes the owner from the awaiters of the group.
 func (g *collector) leave() {
 	for i := range g.edges {
 		if g.begun {
@@ -227,9 +231,9 @@ func (g *collector) leave() {
 	}
 }
 
-// keepChildren decides for which coroutines those that are stopped together go on waiting (R9): for those that are being stopped,
-// too. But whoever waits for any of several gives up those that wait for it in turn, by way of the waits that are left: in such a
-// ring nobody would be the first to hear. See docs/design/children-first.md.
+// keepChildren decides which waits go on when coroutines are stopped together (R9). Each gives up its waits for coroutines that
+// are not being stopped. Of the waits that are left, those for any of several are also given up where they lie on a ring: in a
+// ring everybody would wait for the others, and nobody would get the error. See docs/design/children-first.md.
 func (r *run) keepChildren(stopped []*task) {
 	for _, c := range stopped {
 		if c.exposed() && (c.state == waiting && c.wait == onTask || c.ranges()) {
@@ -250,7 +254,7 @@ func (r *run) keepChildren(stopped []*task) {
 		if g.all = true; c.state == waiting {
 			c.unmet = g.standing()
 		}
-		r.closesCycle(c) // which it does not
+		r.closesCycle(c) // for its side effect: it finds no cycle, and makes the levels fit the edges that count now
 	}
 }
 

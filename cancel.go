@@ -8,37 +8,37 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// How coroutines are stopped. There is one way, whatever the reason: a crash of the domain, a Timeout, a Cancel, the end of the
-// last coroutine that was no daemon.
+// How coroutines are stopped. There is one way, whatever the reason: a crash of the domain, a Timeout, a Cancel, or that only
+// daemons are left.
 //
-// A coroutine is cancelled for a reason (cancel). While a Shield keeps the reason away, it is pending. The first that no Shield keeps away is
-// delivered: the coroutine is stopped for it. From then on its waits return that reason's error, and its context is done. This is
-// sticky. A Shield of its own still lets it wait; without one, it is exposed.
+// A coroutine is cancelled for a reason (cancel). While a Shield keeps the reason away, the reason is pending. The first reason
+// that no Shield keeps away is delivered: the coroutine is stopped for it. From then on its waits return the reason's error, and
+// its context is done. This is sticky. A stopped coroutine in a Shield of its own can still wait; without one, it is exposed.
 //
-// The wait of an exposed coroutine ends (endWaits). First it no longer wants the coroutines that it waits for (dropWants). Those that
-// nobody wants any more are cancelled too, unless the reason is a crash, which cancels whom it concerns by itself. Then the coroutine
-// gets its turn; but if it waits for coroutines that have been cancelled, it goes on waiting for these, and hears of it when
-// they have finished: children first (R9, keepChildren).
+// The wait of an exposed coroutine ends (endWaits), in two steps. First the coroutine no longer wants those that it waits for
+// (dropWants). Those that nobody wants any more are cancelled too. (A crash leaves this step out, since it cancels all members of
+// its domain anyway.) Then the coroutine becomes ready. But if some of those that it waits for have been cancelled, it goes on
+// waiting for these, and becomes ready when they have finished: children first (R9, keepChildren).
 //
-// A crash cancels all members of a domain, but spares what somebody outside of it waits for (spare).
+// A crash cancels all members of a domain, except those that somebody outside waits for (spare).
 //
-// What goes wrong while coroutines stop is collected in the reason, for whoever brought it about (R10).
+// What goes wrong while coroutines stop is collected in the reason, for whoever caused the stop (R10).
 
 // A reason is why coroutines are stopped.
 type reason struct {
-	err      error     // what their waits return
+	err      error     // what the waits of the stopped coroutines return
 	crash    *scope    // the domain that has crashed; nil if coroutines are stopped one by one
-	target   *task     // whom a Timeout, a Cancel, or the end of the context of a Submit stops, and others with it
-	from     *shield   // inside which the reason arose: neither it nor those around it keep it away from others
-	original failure   // of a crash
-	chain    chain     // of a crash
-	cleanups []failure // what went wrong in those who were stopped
-	stopped  int       // how many were, in a crash
+	target   *task     // the coroutine that a Timeout, a Cancel or a withdrawn Submit stops; for a lost First, the caller of First
+	from     *shield   // the Shield in which the reason arose: it and those around it keep the reason away from their owner alone
+	original failure   // of a crash: what it began with
+	chain    chain     // of a crash: what is known of its await chains
+	cleanups []failure // what went wrong in the stopped coroutines
+	stopped  int       // of a crash: how many coroutines have stopped for it
 
-	dead *coContext // shared by those who had no context when they were stopped
+	dead *coContext // shared by the coroutines that had no context of their own when they were stopped
 }
 
-// cause is the reason as context.Cause returns it.
+// cause returns what context.Cause returns for the reason.
 func (why *reason) cause() error {
 	if c, ok := why.err.(*CancelledError); ok {
 		return c.Cause
@@ -46,7 +46,7 @@ func (why *reason) cause() error {
 	return why.err
 }
 
-// context returns the context of a coroutine that is stopped and had none of its own. Those with the same values share one.
+// context returns a context for a stopped coroutine that had none of its own. Coroutines with the same values share one.
 func (why *reason) context(x *coContext) *coContext {
 	if why.dead == nil || why.dead.inherited != x.inherited {
 		why.dead = x.ownContext()
@@ -74,14 +74,14 @@ func (r *run) record(c *task, why *reason) {
 	for s := c.shield(); s.mayKeep(c, why); s = s.outer {
 		if s.keeps(c, why) {
 			s.startGrace(r)
-			if s.owner != c { // who knows of it, and has started those around it
+			if s.owner != c { // the owner has been cancelled for why too, which started the grace of the Shields around s
 				break
 			}
 		}
 	}
 }
 
-// deliver makes why what c is stopped for.
+// deliver makes why the reason for which c is stopped.
 func (r *run) deliver(c *task, why *reason) {
 	c.stop = why
 	c.co.stop(why)
@@ -90,9 +90,10 @@ func (r *run) deliver(c *task, why *reason) {
 	}
 }
 
-// expose passes on what has come to c: to the contexts of its Shields, to those whom it isolates, and to endWaits.
+// expose passes why on to what depends on c: the contexts of those Shields that no longer keep it away, the scopes that c waits
+// for, and endWaits.
 func (r *run) expose(c *task, why *reason) {
-	around := c.shield() // the innermost of those outside which nothing keeps it away
+	around := c.shield() // the innermost Shield that has nothing around it that keeps why away
 	for s := around; s.mayKeep(c, why); s = s.outer {
 		if s.keeps(c, why) {
 			around = s.outer
@@ -109,7 +110,7 @@ func (r *run) expose(c *task, why *reason) {
 	}
 }
 
-// stopScope cancels the members of s, but for those whom somebody outside waits for.
+// stopScope cancels the members of s, except those that somebody outside waits for.
 func (r *run) stopScope(s *scope, why *reason) {
 	s.stopping = why
 	if s.owner != nil && (!s.owner.knows(why) || s.owner.exposed()) {
@@ -120,13 +121,13 @@ func (r *run) stopScope(s *scope, why *reason) {
 	}
 }
 
-// halt cancels c, and ends the waits of all that have to stop then.
+// halt cancels c, and ends the waits of all coroutines that have to stop with it.
 func (r *run) halt(c *task, why *reason) {
 	r.cancel(c, why)
 	r.endWaits()
 }
 
-// deliverPending delivers to c what is pending and what no Shield keeps away any more.
+// deliverPending delivers to c the first pending reason that no Shield keeps away any more.
 func (r *run) deliverPending(c *task) {
 	if c.stop == nil {
 		for i, why := range c.pendingReasons() {
@@ -149,10 +150,10 @@ func (r *run) deliverPending(c *task) {
 	r.expose(c, c.stop)
 }
 
-// exposed reports that c is stopped and has no Shield to wait behind.
+// exposed reports that c is stopped and in no Shield that would let it wait.
 func (c *task) exposed() bool { return c.stop != nil && !c.shield().keepsAway(c, c.stop) }
 
-// isStopping reports that c has been cancelled, be it that a Shield keeps that away for a while.
+// isStopping reports that c has been cancelled, even if a Shield still keeps the reason away.
 func (c *task) isStopping() bool { return c.stop != nil || len(c.pendingReasons()) > 0 }
 
 // knows reports whether c has been cancelled for why.
@@ -160,8 +161,9 @@ func (c *task) knows(why *reason) bool {
 	return c.stop == why || slices.Contains(c.pendingReasons(), why)
 }
 
-// cleansUpFor is the reason whose matter it is if something goes wrong in c; nil if that is a failure of its own domain. It is one, too, if
-// a Shield keeps away from c what it was cancelled for, and its domain is inside that Shield.
+// cleansUpFor returns the reason that collects what goes wrong in c (R10). It is nil if an error of c is a failure of its domain:
+// because c has not been cancelled, because the one who caused the stop is gone, or because the domain as a whole is inside the
+// Shield that keeps the reason away from c.
 func (c *task) cleansUpFor() *reason {
 	why := c.stop
 	if pending := c.pendingReasons(); why == nil && len(pending) > 0 {
@@ -170,13 +172,13 @@ func (c *task) cleansUpFor() *reason {
 		}
 	}
 	if why == nil || why.crash == nil && (why.target == nil || why.target.state == done) {
-		return nil // or nobody is left to hear of it
+		return nil
 	}
 	return why
 }
 
-// endWaits ends the waits of those who were cancelled and are exposed. That may lead to others that have to be cancelled, and back here;
-// these then come after the rest.
+// endWaits ends the waits of the cancelled coroutines that are exposed. That may cancel others, and call endWaits again: the inner
+// call returns at once, and the outer one deals with these when it has dealt with the rest.
 func (r *run) endWaits() {
 	if r.ending {
 		return
@@ -206,8 +208,8 @@ func (r *run) endWaits() {
 	r.cancelled = r.cancelled[:0]
 }
 
-// dropWants takes back that c wants the coroutines that it waits for. Those that nobody wants any more are cancelled as well,
-// unless there is a crash.
+// dropWants takes back the wants of c for the coroutines that it waits for. Those that nobody wants any more are cancelled as
+// well, unless c is stopped by a crash.
 func (r *run) dropWants(c *task) {
 	if c.droppedWants || c.wait != onTask {
 		return
@@ -237,8 +239,8 @@ func (r *run) endWait(c *task) {
 	waits[c.wait].cancel(r, c)
 }
 
-// waitForStopping makes c, which waits for coroutines, wait for those alone that have been cancelled too: it hears of it when they
-// have finished.
+// waitForStopping makes c, which waits for coroutines, wait only for those that have been cancelled too. If there is none, c
+// becomes ready.
 func (r *run) waitForStopping(c *task) {
 	r.unset(&c.timer)
 	if c.unmet = c.keepStopping(); c.unmet == 0 {
@@ -246,7 +248,7 @@ func (r *run) waitForStopping(c *task) {
 	}
 }
 
-// keepStopping gives up c's waits for coroutines that have not been cancelled, and returns how many are left.
+// keepStopping gives up c's waits for coroutines that have not been cancelled, and returns how many waits are left.
 func (c *task) keepStopping() (left int32) {
 	edges := c.edges()
 	for i := range edges {
@@ -261,13 +263,14 @@ func (c *task) keepStopping() (left int32) {
 	return left
 }
 
-// Cancel stops c, and what only c was waiting for, children first, with a [*CancelledError] of cause, also if others wait for c or it
-// was spawned. It returns when c has stopped: nil, or what went wrong in clean-up, joined, or the caller's own stop. A fresh
-// coroutine never runs; one that has finished is left as it is. If cause is nil, it is [context.Canceled].
+// Cancel stops c, and what only c was waiting for, children first, with a [*CancelledError] of cause, even if others wait for c
+// or it was spawned. Cancel returns when c has stopped: nil, or what went wrong in clean-up, joined. If the caller is stopped
+// meanwhile, Cancel still waits for c and then returns the caller's own error. A fresh coroutine never runs; a finished one is
+// left as it is. If cause is nil, [context.Canceled] is used.
 //
-// Others who await c get its result: its value, if it finished with a nil error all the same, and otherwise the [*CancelledError], as a value
-// that crashes nobody by itself. To cancel a coroutine that waits for the caller, directly or not, is a [*CycleError]; one of
-// another loop that has not finished, an error.
+// Others who await c get its result: its value, if it finished with a nil error all the same, and otherwise the
+// [*CancelledError], as a value that crashes nobody by itself. Cancel returns a [*CycleError] if c waits for the caller,
+// directly or not, and another error if c belongs to another loop and has not finished.
 func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	caller := co.enter("Cancel")
 	if err := co.refused(); err != nil {
@@ -293,7 +296,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	return errors.Join(co.halted(nil)...)
 }
 
-// haltJoined halts the coroutine that c has joined, in order to stop it. So c waits for it, and does not want it.
+// haltJoined halts the target of why, which c waits for in Cancel: c waits for it without wanting it.
 func (r *run) haltJoined(c *task, why *reason) {
 	c.droppedWants = true
 	why.target.wanted--

@@ -2,13 +2,12 @@ package tinyio
 
 import "context"
 
-// Recv receives from ch without blocking the loop, as <-ch would: ok is false if the channel is closed and empty, and that
-// is no error. It suspends, for a turn if there is something to receive then. Otherwise a goroutine waits for it, as a
-// coroutine of [RunInThread].
+// Recv receives from ch as <-ch would, without blocking the loop. If the channel is closed and empty, ok is false, and that
+// is no error. Recv suspends for a turn. If there is nothing to receive then, it waits on, with a thread that receives.
 //
-// An error is the cancellation of the coroutine, and then nothing was received. If the coroutine is stopped
-// when something has been received already, Recv returns that and nil, and the next suspension tells. From a nil channel it
-// waits until then.
+// If Recv returns an error, the coroutine is being stopped, and nothing was received. If the coroutine is stopped when a value
+// has been received already, Recv returns the value and nil, and the next suspension returns the error. On a nil channel,
+// Recv waits until the coroutine is stopped.
 func Recv[T any](co *Co, ch <-chan T) (v T, ok bool, err error) {
 	if err := co.turn("Recv"); err != nil {
 		return v, false, err
@@ -32,11 +31,12 @@ func Recv[T any](co *Co, ch <-chan T) (v T, ok bool, err error) {
 	return r.value, r.ok, err
 }
 
-// Send sends v to ch without blocking the loop, as ch <- v would; to a closed channel it panics. It suspends, for a turn if
-// the channel takes v then. Otherwise a goroutine waits for that, as a coroutine of [RunInThread].
+// Send sends v to ch as ch <- v would, without blocking the loop; on a closed channel it panics. Send suspends for a turn. If
+// the channel does not accept v then, it waits on, with a thread that sends.
 //
-// An error is the cancellation of the coroutine, and then v was not sent. If the coroutine is stopped when it has been sent
-// already, Send returns nil, and the next suspension tells. To a nil channel it waits until then.
+// If Send returns an error, the coroutine is being stopped, and v was not sent. If the coroutine is stopped when v has been sent
+// already, Send returns nil, and the next suspension returns the error. On a nil channel, Send waits until the coroutine is
+// stopped.
 func Send[T any](co *Co, ch chan<- T, v T) error {
 	if err := co.turn("Send"); err != nil {
 		return err
@@ -65,8 +65,9 @@ type received[T any] struct {
 	ok    bool
 }
 
-// operate waits for an operation on a channel that goes on in a thread. In traces that shows under the name given, in the
-// function of the coroutine. What has happened in it stands, whatever has become of the coroutine meanwhile.
+// operate runs an operation on a channel in a thread and waits for it. Traces show it under the name given, at the function of
+// the coroutine. If the operation has succeeded, operate returns its result even if the coroutine has been stopped meanwhile: a
+// value that was received must not be lost.
 func operate[T any](co *Co, name string, operation func(ctx context.Context) (T, error)) (T, error) {
 	t := RunInThread(operation).Named(name)
 	t.c.entry = co.c.entry

@@ -8,24 +8,25 @@ import (
 	"github.com/tinyio-go/tinyio/internal/publish"
 )
 
-// A coContext is the context that a Co stands for.
+// A coContext is what the Co of a coroutine needs to be a context.
 //
-// A coroutine begins with one that is inherited: it has values, which it shares with whoever has the same, and is of no use otherwise. It
-// gets one of its own when somebody asks for it, which most never do; or when it is stopped.
+// A coroutine begins with an inherited coContext, which many coroutines share: it has the values and the deadline, and no
+// context.Context of its own. The coroutine gets its own coContext, with a context.Context, when its Done, Err or Value is first
+// called, which is seldom, or when it is stopped.
 //
-// A context of its own ends by the loop's hand alone, also when that of the run is done, so that its cause is the one that the loop crashed
-// for, and nobody acts on that before the loop does.
+// Only the loop ends that context.Context. The end of the run's context does not end it directly, or its cause could differ from
+// the one for which the loop crashes, and code could act on it before the loop does.
 type coContext struct {
-	inherited *coContext
-	run       context.Context // of the run, whose end stops it
+	inherited *coContext      // what those inherit that this coroutine starts; itself, in an inherited one
+	run       context.Context // of the run
 	values    context.Context
-	labels    context.Context // the profiler labels of values, and nothing else
-	deadline  time.Time       // the earliest of those around it; zero if there is none
-	own       context.Context // nil in one that is inherited
-	cancel    context.CancelCauseFunc
+	labels    context.Context         // the profiler labels of values, and nothing else
+	deadline  time.Time               // the earliest that holds for the coroutine; zero if there is none
+	own       context.Context         // nil in an inherited one
+	cancel    context.CancelCauseFunc // of own
 }
 
-// inheritable returns a context to be inherited by the coroutines of a run with the context ctx.
+// inheritable returns the coContext that the first coroutines of a run with the context ctx inherit.
 func inheritable(ctx context.Context) *coContext {
 	x := &coContext{run: ctx}
 	x.inherited, x.values, x.labels = x, ctx, labelsOf(ctx)
@@ -33,14 +34,14 @@ func inheritable(ctx context.Context) *coContext {
 	return x
 }
 
-// withValues returns the like of x with the values of ctx.
+// withValues returns an inherited coContext like x, with the values of ctx.
 func (x *coContext) withValues(ctx context.Context) *coContext {
 	y := &coContext{run: x.run, values: ctx, labels: labelsOf(ctx), deadline: x.deadline}
 	y.inherited = y
 	return y
 }
 
-// withDeadline returns the like of x, to be inherited, that ends at a deadline at the latest.
+// withDeadline returns an inherited coContext like x, with the deadline at if that is earlier than that of x.
 func (x *coContext) withDeadline(at time.Time) *coContext {
 	if !x.deadline.IsZero() && !at.Before(x.deadline) {
 		return x.inherited
@@ -50,7 +51,7 @@ func (x *coContext) withDeadline(at time.Time) *coContext {
 	return y
 }
 
-// submitted returns the like of x for what is submitted with ctx.
+// submitted returns an inherited coContext like x, with the values of ctx and the earlier of the two deadlines.
 func (x *coContext) submitted(ctx context.Context) *coContext {
 	y := x.withValues(ctx)
 	if at, ok := ctx.Deadline(); ok && (y.deadline.IsZero() || at.Before(y.deadline)) {
@@ -59,17 +60,17 @@ func (x *coContext) submitted(ctx context.Context) *coContext {
 	return y
 }
 
-// ownContext returns a context for one coroutine.
+// ownContext returns a coContext like x for one coroutine alone, with a context.Context that can be cancelled.
 func (x *coContext) ownContext() *coContext {
 	y := *x
 	y.own, y.cancel = context.WithCancelCause(context.WithoutCancel(x.values))
 	return &y
 }
 
-// WithValues returns a handle to the same coroutine, to be used in place of co: those who are first started through it have the values of
-// ctx in their contexts, and its profiler labels (see [runtime/pprof.WithLabels]), and so has the context that the handle is. It is the
-// way to have a trace, a span or a logger follow who starts whom. Of ctx nothing else counts: neither its end nor its deadline. The
-// handle is good for as long as co is.
+// WithValues returns another Co of the same coroutine, to be used instead of co. As a context it has the values of ctx and its
+// profiler labels (see [runtime/pprof.WithLabels]), and so have the coroutines that are started through it. That is how a span or a
+// logger follows from a coroutine to those that it starts. Nothing else of ctx counts, neither its end nor its deadline. The Co is
+// valid for as long as co is.
 func (co *Co) WithValues(ctx context.Context) *Co {
 	c := co.enter("WithValues")
 	if ctx == nil {
@@ -83,7 +84,7 @@ func (co *Co) WithValues(ctx context.Context) *Co {
 // isView reports that co comes from WithValues.
 func (co *Co) isView() bool { return co.isHandle() && co.shield.of != nil }
 
-// inherited is what those inherit who are started through co.
+// inherited returns what the coroutines inherit that are started through co.
 func (co *Co) inherited() *coContext {
 	if co.isView() {
 		return co.shield.ctx.Load()
@@ -91,14 +92,15 @@ func (co *Co) inherited() *coContext {
 	return co.ctx().Load().inherited
 }
 
-// hand notes, for what co is about to wait for, what those inherit who are started for that, if it is not what c itself has.
+// hand records in the request what coroutines inherit that are started for it. For the coroutine's original Co it has nothing to
+// record: they then inherit from the coroutine itself.
 func (co *Co) hand(r *run) {
 	if co.isHandle() {
 		r.asked.inherit = co.inherited()
 	}
 }
 
-// ctx is where the context of co is kept.
+// ctx returns the variable that holds the coContext of co.
 func (co *Co) ctx() *publish.Pointer[coContext] {
 	if co == nil || co.c == nil {
 		panic("tinyio: the Co is nil or zero; use the one that the coroutine's function is given")
@@ -124,7 +126,7 @@ func (co *Co) context() context.Context {
 		return p.Load().own
 	}
 	if co.c.finished.Load() {
-		mine.cancel(nil) // end has come too early to see it
+		mine.cancel(nil) // finish may have looked for a context before this one was there
 	}
 	return mine.own
 }
@@ -145,19 +147,21 @@ func (co *Co) end() {
 	}
 }
 
-// Deadline is the earliest of the contexts given to [Run] and [Submit], and of every [Timeout] in which the coroutine was started.
+// Deadline returns the earliest of the deadlines of the contexts given to [Run] and [Submit], and of every [Timeout] in which the
+// coroutine was started.
 func (co *Co) Deadline() (deadline time.Time, ok bool) {
 	deadline = co.ctx().Load().deadline
 	return deadline, !deadline.IsZero()
 }
 
-// Done is closed when the coroutine is cancelled or halted, or has finished.
+// Done returns a channel that is closed when the coroutine is cancelled or halted, or has finished.
 func (co *Co) Done() <-chan struct{} { return co.context().Done() }
 
-// Err is [context.Canceled] once Done is closed. [context.Cause] tells why.
+// Err returns [context.Canceled] once Done is closed, and nil before. [context.Cause] tells why.
 func (co *Co) Err() error { return co.context().Err() }
 
-// Value is that of the context of whoever first started the coroutine: the one given to [Run] or [Submit], or to [Co.WithValues].
+// Value returns the value for key in the context that the coroutine has inherited from the one that started it: the context given
+// to [Run] or [Submit], or to [Co.WithValues].
 func (co *Co) Value(key any) any {
 	if key == (runningCo{}) && co != nil && co.c != nil {
 		return co
@@ -165,7 +169,7 @@ func (co *Co) Value(key any) any {
 	return co.value(key)
 }
 
-// who is what package tinyioslog finds in a context.
+// who returns what package tinyioslog looks up in a context.
 func (co *Co) who() lookin.Who { return lookin.Who{Coro: co.c.label(), Loop: co.c.loop.Load()} }
 
 // value is Value for any key but that of the coroutine itself.
@@ -179,21 +183,23 @@ func (co *Co) value(key any) any {
 	if v := context.WithoutCancel(co.shield.ctx.Load().values).Value(key); v != nil {
 		return v
 	}
-	// The context package asks for what it knows a context of its own by. That is of the coroutine's; other values are not.
+	// The context package looks up its own contexts with a private key. For that key the answer is the coroutine's context. The
+	// coroutine's other values must not be seen: the context given to WithValues has replaced them.
 	if context.WithoutCancel(co.ctx().Load().values).Value(key) != nil {
 		return nil
 	}
 	return co.context().Value(key)
 }
 
-// A runningCo is the key by which a context tells of which coroutine it is.
+// A runningCo is the key under which a context has the Co of its coroutine.
 type runningCo struct{}
 
-// nest returns a context for a run inside the coroutine, and how to let go of it. The loop of co stands still as long as that one
-// runs, and so cannot tell co that its own context is done; a Shield keeps that away for its grace.
+// nest returns a context for a run inside the coroutine, made from ctx, and a function that releases it. The loop of co stands
+// still while the inner run lasts, and cannot end the context of co. So the inner run's context also ends with the context of the
+// outer run; in a Shield, it ends after the grace.
 //
-// In another goroutine, a thread perhaps, co is a context like any other: the loop goes on, and tells it. What a Shield is up to
-// must not be looked at from there.
+// If the caller is on another goroutine, such as a thread, ctx is enough: the loop goes on and ends the context of co. The state of
+// the Shield must not be read there.
 func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
 	if co.shield != nil && !co.c.isCaller() {
 		return ctx, func() {}

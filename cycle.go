@@ -5,13 +5,14 @@ import "slices"
 // How cycles of waits are found (R17): by the wait that closes one, and at no cost to most others. The reasons are in
 // docs/design/cycles.md.
 //
-// The wait graph has an edge from each coroutine that waits to each that it waits for. Of one that waits for any of several
-// (WaitAny, AsCompleted), only one edge counts: to the one that it counts on. The edges that count never make a cycle. That is
-// enough for everybody to be able to go on, one after another, against the edges. It is also needed: if everybody can go on in some
-// order, then whoever waits for any of several can count on the one of these that comes first.
+// The wait graph has an edge from each waiting coroutine to each coroutine that it waits for. If a coroutine waits for any of
+// several (WaitAny, AsCompleted), only one of its edges counts: the chosen one. The edges that count never make a cycle. So all
+// coroutines can finish, one after another, against the direction of the edges. The converse holds too: if all can finish in some
+// order, each that waits for any of several can choose the one that finishes first, and then no cycle of chosen edges exists. So
+// the test is exact.
 //
-// A wait whose edges would make a cycle is refused, unless those who wait for any of several can count on others instead: see
-// recount.
+// A wait whose edges would make a cycle is refused, unless other choices of those that wait for any of several avoid the cycle:
+// see recount.
 //
 // Whether an edge makes a cycle is found out by the two-way search for sparse graphs of Bender, Fineman, Gilbert and Tarjan, "A New
 // Approach to Incremental Cycle Detection and Related Problems", ACM Transactions on Algorithms 12(2), 2016. Each coroutine has a
@@ -21,12 +22,12 @@ import "slices"
 // that are only added, all of it takes O(m √m) steps. Here edges also go away, when a wait ends. That leaves the levels right. It
 // voids the bound only for programs that undo and reverse long chains again and again.
 //
-// Four things differ from the paper. The two searches take turns and the forward one may end both, so that a long line of waiters costs
-// nothing to whoever waits for somebody who waits for nobody. Edges that one wait adds together are searched for together. A
-// coroutine for which nobody waits goes down to the level of its target, where the target would have to come up. And when levels
-// get too high, all become zero, since an edge may lead to the same level: the order then says nothing, and is not wrong.
+// Four things differ from the paper. The two searches alternate and the forward one may end both, so that a long line of waiters
+// behind c costs nothing if the target of c waits for nobody. One search covers all edges that a wait adds. A coroutine for which
+// nobody waits goes down to the level of its target, instead of raising the target. And when levels get too high, all become
+// zero. That is correct, since an edge may lead to the same level; it only loses what earlier searches have found out.
 
-// refusal is why c cannot wait for what it has begun to wait for: because it could never go on.
+// refusal returns an error if c could never go on from the wait that it has begun, and otherwise nil.
 func (r *run) refusal(c *task) error {
 	if r.closesCycle(c) {
 		return r.recount(c)
@@ -34,8 +35,8 @@ func (r *run) refusal(c *task) error {
 	return nil
 }
 
-// closesCycle reports whether the waits of c, which has just begun to wait, or waits for more than before, make a cycle of the edges
-// that count. If not, the levels fit them afterwards.
+// closesCycle reports whether the waits of c, which are new, make a cycle of edges that count. If not, it raises levels so that they
+// fit the new edges.
 func (r *run) closesCycle(c *task) bool {
 	searched := &r.below
 	waits := c.needs()
@@ -56,7 +57,8 @@ func (r *run) edgeCloses(c, t *task) bool {
 	return r.search(c)
 }
 
-// fits reports whether, for a simple reason, an edge from c to t makes no cycle. The levels then fit it.
+// fits reports whether an edge from c to t makes no cycle for a simple reason, without a search. Then the levels fit the edge
+// afterwards. If it returns false, a search has to decide.
 func fits(c, t *task) bool {
 	switch {
 	case t.level > c.level || t.state == fresh || t.state == done:
@@ -72,12 +74,12 @@ func fits(c, t *task) bool {
 	return true
 }
 
-// search is closesCycle for edges that fits says nothing about. The walk down has been given where they lead.
+// search is closesCycle for edges for which fits has returned false. The walk r.below begins with the coroutines that they lead to.
 func (r *run) search(c *task) (cycle bool) {
 	below, above := &r.below, &r.above
 	cycle = c.side == isBelow // it waits for itself
 	above.add(c, isAbove)
-	top, level := c.level, c.level // the walk down passes those up to top, and in the end they are raised to level
+	top, level := c.level, c.level // the walk down visits coroutines up to level top; in the end they are raised to level
 	goUp := true
 	for steps := 0; !cycle; steps++ {
 		t, more := below.down(top)
@@ -97,7 +99,7 @@ func (r *run) search(c *task) (cycle bool) {
 			continue
 		}
 		switch t, more := above.up(); {
-		case !more: // whoever leads to c from its own level is known
+		case !more: // all coroutines on the level of c that lead to c are known
 			goUp = false
 			top--
 		case steps*steps > r.live+r.wide:
@@ -115,7 +117,7 @@ func (r *run) search(c *task) (cycle bool) {
 	return true
 }
 
-// raise lifts cs to a level, or, if that would be too high, lets the order say nothing.
+// raise raises cs to a level. If that is too high, it sets all levels to zero.
 func (r *run) raise(cs []*task, level int32) {
 	if level > highest {
 		for c := range r.root.members {
@@ -138,16 +140,16 @@ const (
 	nowhere side = iota
 	isBelow      // of the one that wants to wait
 	isAbove
-	bound // it has not been met, but belongs to the loop only for the sake of a wait that has yet to begin: see bind
+	bound // no search: the coroutine belongs to the loop only because of a wait that has not begun yet, see bind
 )
 
-// A walk is a search along edges that count, which can be taken step by step. A step passes an edge, also if it does not count.
+// A walk is a search along edges that count, one step at a time. A step looks at one edge, which may turn out not to count.
 type walk struct {
-	seen   []*task // in the order in which it has come to them; it is done with the first at of these
-	at     int
-	inside bool   // it is going through the edges of seen[at]
-	rest   cursor // of these, when it goes down
-	line   *waiter
+	seen   []*task // the coroutines found, in that order
+	at     int     // the walk is done with those before this index
+	inside bool    // it is going through the edges of seen[at]
+	rest   cursor  // on the way down: the edges left
+	line   *waiter // on the way up: the next edge
 }
 
 func (k *walk) add(c *task, s side) {
@@ -155,7 +157,7 @@ func (k *walk) add(c *task, s side) {
 	k.seen = append(k.seen, c)
 }
 
-// down takes a step to one that somebody up to the level top waits for. The coroutine is nil if the edge does not count.
+// down takes a step from a coroutine up to level top to one that it waits for. It returns nil if the edge does not count.
 func (k *walk) down(top int32) (c *task, more bool) {
 	for k.at < len(k.seen) {
 		u := k.seen[k.at]
@@ -172,7 +174,7 @@ func (k *walk) down(top int32) (c *task, more bool) {
 	return nil, false
 }
 
-// up takes a step to one who waits.
+// up takes a step to a coroutine that waits for one already found. It returns nil if the edge does not count.
 func (k *walk) up() (c *task, more bool) {
 	for k.at < len(k.seen) {
 		u := k.seen[k.at]
@@ -211,15 +213,15 @@ func (w *waiter) counts() bool {
 	return g == nil || g.all || g.chosen == w && g.pending()
 }
 
-// A cursor goes through the coroutines that one waits for.
+// A cursor goes through the coroutines that a coroutine waits for: those to which edges lead, or the members of scopes.
 type cursor struct {
 	edges  []waiter
 	one    *waiter
-	member *task
-	scope  *scope // the members of which come then, and those of its siblings
+	member *task  // the next member
+	scope  *scope // the scope whose members come after that; then those of its siblings
 }
 
-// next returns nil for each edge to one that has finished.
+// next returns the next coroutine; nil for an edge to a coroutine that has finished.
 func (k *cursor) next() (c *task, more bool) {
 	for k.member == nil && k.scope != nil {
 		k.member, k.scope = k.scope.first, k.scope.sibling
@@ -237,7 +239,7 @@ func (k *cursor) next() (c *task, more bool) {
 	return c, true
 }
 
-// to is the coroutine to which the edge w leads, nil if it has finished.
+// to returns the coroutine to which the edge w leads, nil if it has finished.
 func (w *waiter) to() *task {
 	if w.line == nil {
 		return nil
@@ -245,7 +247,7 @@ func (w *waiter) to() *task {
 	return w.line.owner
 }
 
-// needs goes through the coroutines to which edges of c lead that count.
+// needs returns a cursor over the coroutines to which c has edges that count.
 func (c *task) needs() cursor {
 	if g := c.anyOf(); g != nil {
 		return cursor{one: g.chosen}
@@ -253,7 +255,7 @@ func (c *task) needs() cursor {
 	return c.waits()
 }
 
-// needsOthers reports whether there are any.
+// needsOthers reports whether c may have edges that count.
 func (c *task) needsOthers() bool {
 	switch c.state {
 	case waiting:
@@ -264,7 +266,7 @@ func (c *task) needsOthers() bool {
 	return false
 }
 
-// waits goes through the coroutines that c waits for, all or any of them.
+// waits returns a cursor over the coroutines that c waits for, be it for all or for any of them.
 func (c *task) waits() cursor {
 	if tasks := waits[c.wait].tasks; tasks != nil && (c.state == waiting || c.collects() != nil) {
 		return tasks(c)
@@ -272,7 +274,7 @@ func (c *task) waits() cursor {
 	return cursor{}
 }
 
-// targets ranges over the coroutines that c waits for, all or any of them.
+// targets ranges over the coroutines that c waits for, be it for all or for any of them.
 func (c *task) targets(yield func(*task) bool) {
 	waits := c.waits()
 	for t, more := waits.next(); more; t, more = waits.next() {
@@ -282,10 +284,10 @@ func (c *task) targets(yield func(*task) bool) {
 	}
 }
 
-// recount is for when the waits of c make a cycle of the edges that count. It finds out who can go on all the same, and lets those
-// who wait for any of several count on somebody who can. It returns an error if c cannot.
+// recount is called when the waits of c make a cycle of edges that count. It looks for other choices for those that wait for any
+// of several, with which all can go on. If there are, it makes them; if not, it returns the error with which c is refused.
 //
-// Only those who wait for c, directly or not, are in doubt: all others could go on before.
+// Only the coroutines that wait for c, directly or not, are in doubt. All others could go on before, and still can.
 func (r *run) recount(c *task) error {
 	doubtful := &r.above
 	doubtful.add(c, isAbove)
@@ -296,7 +298,7 @@ func (r *run) recount(c *task) error {
 	}
 	type step struct {
 		c  *task
-		by *waiter // what it then counts on, if it waits for any of several
+		by *waiter // its new chosen edge, if it waits for any of several
 	}
 	var order []step        // in which they can go on
 	left := map[*task]int{} // how many have to go on before that one can
@@ -350,8 +352,8 @@ func (r *run) recount(c *task) error {
 	return nil
 }
 
-// doubts is how many of those in doubt have to go on before c can. If that is none and c waits for any of several, by is an edge
-// to one that it can count on.
+// doubts returns how many of the coroutines in doubt have to go on before c can. If that is none and c waits for any of several, by
+// is an edge that c can choose.
 func (c *task) doubts() (n int, by *waiter) {
 	if g := c.anyOf(); g != nil {
 		for i := range g.edges {
@@ -369,7 +371,7 @@ func (c *task) doubts() (n int, by *waiter) {
 	return n, nil
 }
 
-// doubtfulPath names the coroutines on the shortest way from c, through those in doubt, back to c.
+// doubtfulPath returns the names along the shortest way from c, through coroutines in doubt, back to c.
 func (c *task) doubtfulPath() []string {
 	from := map[*task]*task{}
 	for work := []*task{c}; from[c] == nil; work = work[1:] {
@@ -389,23 +391,23 @@ func (c *task) doubtfulPath() []string {
 	return path
 }
 
-// rings tells who waits for each other, directly or not: those of a ring have the same number. It covers those of cs that wait for any of
-// several, and all that these wait for. Its algorithm is Tarjan's for strongly connected components.
+// rings returns a number for each coroutine, the same for all that wait for each other, directly or not. It covers those of cs that
+// wait for any of several, and all that these wait for, directly or not. The algorithm is Tarjan's for strongly connected components.
 func rings(cs []*task) map[*task]int {
 	type visit struct {
 		c    *task
-		n    int    // its place in the order of visits
-		low  int    // the first place to which a way leads from it, as far as is known
-		rest cursor // of those that it waits for
+		n    int    // its number in the order of visits
+		low  int    // the lowest number that a way from it is known to reach
+		rest cursor // over those that it waits for
 	}
 	var (
 		path    []visit
 		open    []*task           // those whose ring is not complete
-		numbers = map[*task]int{} // the place of an open one; then its ring, as a negative number
+		numbers = map[*task]int{} // of an open one, its number; then that of its ring, negative
 	)
 	enter := func(c *task) {
 		rest := c.waits()
-		if c.ranges() && c.exposed() { // it may be ready, and is going to wait
+		if c.ranges() && c.exposed() { // it may be ready, and is going to wait again (see wait in anyof.go)
 			rest = cursor{edges: c.collector().edges}
 		}
 		n := len(numbers) + 1
@@ -422,7 +424,7 @@ func rings(cs []*task) map[*task]int {
 			t, more := v.rest.next()
 			switch n := numbers[t]; {
 			case !more:
-				if v.low == v.n { // the last open ones, from it on, are a ring
+				if v.low == v.n { // v.c and all that were opened after it are a ring
 					for numbers[v.c] > 0 {
 						numbers[open[len(open)-1]] = -v.n
 						open = open[:len(open)-1]

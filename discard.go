@@ -2,17 +2,17 @@ package tinyio
 
 import "runtime"
 
-// discard ends r, of which a host has had enough, without letting it act.
+// discard ends r for a host, without letting its coroutines act any more.
 //
-// Nothing of how coroutines are stopped otherwise is of use here, for all of that tells somebody something. Each goroutine is made to go on
-// where it is parked, to find that it is to exit. Nobody waits for anything by then, so what their deferred functions do with events and queues
-// comes to nobody. The coroutines are done with when all are unwound.
+// It does not use the functions of cancel.go, since these make coroutines ready. Instead it first removes every coroutine from the
+// lines that it stands in, so that what deferred functions do with events and queues reaches nobody. Then it switches to each
+// parked goroutine, which finds that it has to exit. The coroutines are marked as done when all are unwound.
 func (r *run) discard() {
 	if r.ended {
 		return
 	}
 	if r.running != nil || r.watch != nil && r.watch.silent {
-		panic("tinyio: Discard: called in a step of the run; the host must call it between two")
+		panic("tinyio: Discard: called during a step of the run; the host must call it between two steps")
 	}
 	r.setHosted(true)
 	r.loop.inbox.awake()
@@ -27,7 +27,7 @@ func (r *run) discard() {
 	why := &reason{err: errDiscarded}
 	for _, c := range all {
 		for edges, i := c.edges(), 0; i < len(edges); i++ {
-			edges[i].remove() // or it would be granted what it stands in line for
+			edges[i].remove() // or a deferred function could grant it what it stands in line for
 		}
 		c.stop = why
 		c.co.stop(why)
@@ -70,7 +70,8 @@ func (r *run) discard() {
 	}
 }
 
-// errDiscarded is what coroutines are stopped for that are unwound and hear of nothing.
+// errDiscarded is the error of the reason for which the coroutines of a discarded run are stopped. No coroutine sees it, for their
+// waits exit instead of returning it.
 var errDiscarded error = &CancelledError{Cause: ErrAbandoned}
 
 // isDiscarded reports that r is being discarded.
@@ -78,7 +79,7 @@ func (r *run) isDiscarded() bool { return r.root.crash != nil && r.root.crash.er
 
 func (c *task) isDiscarded() bool { return c.stop != nil && c.stop.err == errDiscarded }
 
-// exitIfDiscarded unwinds c, which asks for something, if it is not to act any more.
+// exitIfDiscarded unwinds c, which is about to wait or to start something, if its run is being discarded.
 func (c *task) exitIfDiscarded() {
 	if c.isDiscarded() {
 		runtime.Goexit()

@@ -18,15 +18,15 @@ var (
 	ErrTimeout = errors.New("tinyio: timed out")
 )
 
-// A CancelledError ends the wait of a coroutine that is cancelled because its loop, or the [Isolate] around it, crashes.
-// It is ErrCancelled and [context.Canceled] to [errors.Is]. It does not unwrap to its Cause: to be cancelled for an error is
-// not that error.
+// A CancelledError ends the waits of a coroutine that is cancelled, for instance because its loop, or the [Isolate] around it,
+// crashes, or by a [Coro.Cancel]. [errors.Is] finds that it is ErrCancelled and [context.Canceled]. It does not unwrap to its
+// Cause: a coroutine that was cancelled for an error has not failed with it.
 type CancelledError struct {
-	Cause error // the error that started the crash
+	Cause error // the error that started the crash, or the cause given to Cancel
 }
 
 func (e *CancelledError) Error() string {
-	if p, ok := e.Cause.(*PanicError); ok { // whose report is for whoever called Run
+	if p, ok := e.Cause.(*PanicError); ok { // its full report, of many lines, comes out of Run
 		return fmt.Sprintf("tinyio: cancelled because of: panic: %v", p.Value)
 	}
 	return fmt.Sprintf("tinyio: cancelled because of: %v", e.Cause)
@@ -37,12 +37,12 @@ func (e *CancelledError) Is(target error) bool {
 	return target == ErrCancelled || target == context.Canceled
 }
 
-// A TimeoutError is what [Timeout] halts a coroutine with and returns. It is ErrTimeout and [context.DeadlineExceeded] to
-// [errors.Is], and a timeout in the sense of net.Error.
+// A TimeoutError is the error with which [Timeout] halts a coroutine, and which Timeout returns. [errors.Is] finds that it is
+// ErrTimeout and [context.DeadlineExceeded]. It implements net.Error.
 type TimeoutError struct {
 	After   time.Duration // the limit that has passed
 	Coro    string        // the name of the coroutine that took longer
-	Trace   []Frame       // from it down to what everything in it was waiting for, when its time had come
+	Trace   []Frame       // from it down to what everything in it was waiting for, when the limit passed
 	Cleanup []error       // what went wrong while it stopped
 }
 
@@ -66,7 +66,7 @@ func (e *TimeoutError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives what went wrong while the coroutine stopped.
+// Unwrap returns what went wrong while the coroutine stopped.
 func (e *TimeoutError) Unwrap() []error { return e.Cleanup }
 
 // Is reports whether target is ErrTimeout or context.DeadlineExceeded.
@@ -74,22 +74,22 @@ func (e *TimeoutError) Is(target error) bool {
 	return target == ErrTimeout || target == context.DeadlineExceeded
 }
 
-// Timeout is true.
+// Timeout returns true.
 func (e *TimeoutError) Timeout() bool { return true }
 
-// Temporary is true, as it is of the timeouts of package net.
+// Temporary returns true, as the timeouts of package net do.
 func (e *TimeoutError) Temporary() bool { return true }
 
-// A CycleError is returned by the wait that would have closed a cycle of coroutines that wait for each other.
+// A CycleError is the error of a wait that would have closed a cycle of coroutines that wait for each other.
 type CycleError struct {
-	Path []string // names, from the coroutine that was refused round to itself
+	Path []string // names, from the coroutine whose wait was refused, round to itself
 }
 
 func (e *CycleError) Error() string {
 	return "tinyio: a cycle of awaits: " + strings.Join(e.Path, " awaits ") + "; one of them must not wait for the next"
 }
 
-// A DeadlockError ends a run in virtual time in which nobody is ready, no timer is set and no thread is running: nothing
+// A DeadlockError ends a run in virtual time in which no coroutine is ready, no timer is set and no thread is running: nothing
 // could ever happen again.
 type DeadlockError struct {
 	Waits []string // for each coroutine, what it waits for and where
@@ -104,20 +104,20 @@ func (e *DeadlockError) Error() string {
 type PanicError struct {
 	Value any     // what it panicked with
 	Stack []byte  // the stack where it did
-	Trace []Frame // who waited for it, as in [Error]
+	Trace []Frame // the await chain, as in [Error]
 
-	state  []Status // what the others were doing
-	others []error
+	state  []Status // what the other coroutines were doing
+	others []error  // what else went wrong in the crash
 }
 
 func newPanicError(value any, stack []byte) *PanicError {
 	if p, ok := value.(*PanicError); ok {
-		return p // it comes from a loop inside this one
+		return p // it comes out of a Run inside the coroutine
 	}
 	return &PanicError{Value: value, Stack: stack}
 }
 
-// with is e, and what else went wrong. Others may hold e itself.
+// with returns e with the other failures of its crash added. It adds them to a copy, since somebody may hold e.
 func (e *PanicError) with(failures []failure) *PanicError {
 	p := *e
 	p.others = slices.Clip(p.others)
@@ -149,7 +149,7 @@ func (e *PanicError) Error() string {
 	return b.String()
 }
 
-// Unwrap gives the value, if it is an error, and the other errors of the crash.
+// Unwrap returns the value, if it is an error, and the other errors of the crash.
 func (e *PanicError) Unwrap() []error {
 	if err, ok := e.Value.(error); ok {
 		return append([]error{err}, e.others...)
@@ -157,7 +157,7 @@ func (e *PanicError) Unwrap() []error {
 	return e.others
 }
 
-// An ErrorGroup is several errors of one crash: see [GroupMode]. The first is the one that started it.
+// An ErrorGroup is several errors of one crash: see [GroupMode]. The first is the original error, which started the crash.
 type ErrorGroup struct {
 	Errs []error
 }
@@ -173,7 +173,7 @@ func (e *ErrorGroup) Error() string {
 	return b.String()
 }
 
-// Unwrap gives all of the errors.
+// Unwrap returns all of the errors.
 func (e *ErrorGroup) Unwrap() []error { return e.Errs }
 
 // Format writes the errors with their traces for %+v, and the text of Error otherwise.
@@ -190,25 +190,25 @@ func (e *ErrorGroup) Format(s fmt.State, verb rune) {
 	}
 }
 
-// An Error is an error out of a run or of an [Isolate], with its trace: which coroutine waited for which. Its text is
-// that of Err; %+v adds the trace, and that of the error below if it is from a run inside the run.
+// An Error is an error out of a run or of an [Isolate], with its await chain: which coroutine waited for which. Its text is
+// that of Err. %+v adds the chain, and, for an error of a run inside the run, the chain in that run below it.
 type Error struct {
 	Err error
-	// Trace leads from the first coroutine to the one that failed. Each frame but the last is a coroutine and the place
-	// where it was waiting; where several waited for one, all of them are in it. The last is the function that failed, and the
-	// line where it begins: by the time its error is seen, it has returned. In a crash with a great many clean-up errors, the traces of
-	// the later ones begin where they leave that of the original error, and %+v says so.
+	// Trace is the await chain, from the first coroutine to the one that failed. Each frame but the last is a coroutine and the
+	// line at which it was waiting; where several waited for one, all of them are in it. The last frame is the function that
+	// failed, with the line at which the function begins: it has returned before its error is seen. In a crash with thousands of
+	// frames in the chains of its clean-up errors, the later chains begin where they leave that of the original error, and %+v says so.
 	Trace []Frame
-	// State is what the others were doing that its run or domain has stopped, the first hundred of them in the order in which they were
-	// started. Of an error in clean-up, and of a deadlock, which tells it by itself, it is nil.
+	// State is what the other coroutines of the run or domain were doing, the first hundred of them in the order in which they were
+	// started. It is nil for a clean-up error, and for a deadlock, whose error says it already.
 	State []Status
 
-	cut bool
+	cut bool // Trace begins where it leaves that of the original error
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 
-// Unwrap gives Err.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
 // Format writes the trace for %+v, and the text of Error otherwise.
@@ -235,7 +235,7 @@ func (e *Error) writeBelow(w io.Writer) {
 	}
 }
 
-// tracedBelow returns the errors in the tree of err that have a trace of their own, without those below them.
+// tracedBelow returns the topmost errors in the tree of err that have a trace of their own.
 func tracedBelow(err error) (all []*Error) {
 	if e, ok := err.(*Error); ok {
 		return []*Error{e}
@@ -265,10 +265,11 @@ func (p plainError) Error() string { return p.err.Error() }
 // A foreignError says that a coroutine belongs to another loop.
 type foreignError struct {
 	coro      string
-	discarded bool // its run was
+	discarded bool // the run of the coroutine was discarded
 }
 
-// foreign is the error of who wants c on another loop. If c has finished on its own meanwhile, it had not when it was wanted.
+// foreign returns the error for a wait for c, which belongs to another loop and had not finished when the caller looked. It may
+// have finished since.
 func foreign(c *task) error {
 	discarded := c.loop.Load() == noLoop && !c.finished.Load()
 	return &foreignError{c.describe(), discarded}

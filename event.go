@@ -11,13 +11,13 @@ import (
 // An Event is a flag that coroutines can wait for. The zero Event is clear and ready to use. Set, Clear and IsSet may be
 // called from any goroutine; they do not suspend. An Event must not be copied.
 type Event struct {
-	changes atomic.Uint32             // how often it was set or cleared: odd when it is set
-	line    atomic.Pointer[eventLine] // of one loop: few events are waited for on several
-	others  atomic.Pointer[otherLines]
+	changes atomic.Uint32              // how often it was set or cleared: odd when it is set
+	line    atomic.Pointer[eventLine]  // the line of one loop; few events have more
+	others  atomic.Pointer[otherLines] // those of other loops
 }
 
-// An eventLine is those of a loop's coroutines that wait for an event. The list of them is the loop's own. A coroutine of that loop that sets
-// the event wakes them; all that another goroutine does is to post it to the loop.
+// An eventLine is the line of those coroutines of one loop that wait for an event. Only the loop touches the list. A coroutine of the
+// loop that sets the event wakes the waiters itself. Another goroutine posts the eventLine, as a message, to the loop.
 type eventLine struct {
 	message
 	event   *Event
@@ -30,9 +30,8 @@ type eventLine struct {
 // IsSet reports whether the event is set.
 func (e *Event) IsSet() bool { return e.changes.Load()&1 != 0 }
 
-// Set sets the event. Everybody who is waiting for it becomes ready, in the order in which they began to wait, even if it
-// is cleared before their turn. A Set happens before the return of a Wait that it ends, in the sense of the Go memory
-// model.
+// Set sets the event. All coroutines that wait for it become ready, in the order in which they began to wait, even if the event
+// is cleared before their turn. A Set happens before the return of a Wait that it ends, in the sense of the Go memory model.
 func (e *Event) Set() {
 	for {
 		n := e.changes.Load()
@@ -53,10 +52,10 @@ func (e *Event) Set() {
 	}
 }
 
-// set wakes those in h, because the event has been set.
+// set wakes the waiters of h, because the event has been set.
 func (h *eventLine) set() {
 	if r := h.loop.runOfCaller(); r != nil {
-		r.takeIn() // what has come before
+		r.takeIn() // messages that were posted before make coroutines ready first
 		h.wake(r)
 		r.notify()
 	} else {
@@ -71,14 +70,14 @@ func (l *Loop) runOfCaller() *run {
 	if c == nil || c.g.Load() != g || g == 0 { // goroutines cannot be told apart where it is 0
 		return nil
 	}
-	if l.run.running != c { // the loop is at work on the stack of c, and has called something of the user's
+	if l.run.running != c { // the loop runs on the stack of c (see runInline), and has called code of the user's
 		return nil
 	}
 	return l.run
 }
 
-// post wakes the loop because the event has been set, unless that is on its way, or the loop is not running. In the last case it
-// looks once more when others can post again: they may have relied on it for a run that has begun meanwhile.
+// post posts h to the loop, unless h is on its way already, or the loop is not running. If the loop refuses the message, post clears
+// posted and looks once more: a run may have begun meanwhile, and another goroutine may have seen posted and relied on this message.
 func (h *eventLine) post() {
 	for h.posted.CompareAndSwap(false, true) && !h.loop.inbox.post(&h.message) {
 		h.posted.Store(false)
@@ -128,14 +127,14 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 	return c.answer != outOfTime, nil
 }
 
-// otherLines are the lines of an event, by loop, but for the first one.
+// otherLines are the lines of an event, by loop, except the one in its field line.
 type otherLines struct {
 	lines sync.Map     // from *Loop to *eventLine
-	added atomic.Int64 // to the event, since those were dropped that can be
-	kept  atomic.Int64 // then
+	added atomic.Int64 // how many have been added since the last drop
+	kept  atomic.Int64 // how many the last drop has left
 }
 
-// lineOf returns the line of l. It is called on l alone.
+// lineOf returns the line of l, and adds one if there is none. It is called only on the loop l.
 func (e *Event) lineOf(l *Loop) *eventLine {
 	if h := e.line.Load(); h != nil && h.loop == l && h.isKept() {
 		return h
@@ -148,8 +147,8 @@ func (e *Event) lineOf(l *Loop) *eventLine {
 	return e.addLine(l)
 }
 
-// isKept reports that the event has h. One that has waiters was found to be kept when they came: then the loop was running, so whoever has
-// set dropped since has seen that.
+// isKept reports whether the event still has h. A line with waiters is always kept: it had not been dropped when they began to wait,
+// and since then its loop has been running, which keeps drop from dropping it.
 func (h *eventLine) isKept() bool { return h.waiters.head != nil || !h.dropped.Load() }
 
 // addLine adds a line for l.
@@ -168,7 +167,8 @@ func (e *Event) addLine(l *Loop) *eventLine {
 	return h
 }
 
-// drop drops the lines of loops that have stopped running. It is called when as many have been added as it kept the last time.
+// drop drops the lines of loops that are not running. It is called when more lines have been added than the last call has left, so
+// that its cost is in proportion to the lines added.
 func (o *otherLines) drop() {
 	kept := int64(0)
 	for l, h := range o.lines.Range {
@@ -182,8 +182,8 @@ func (o *otherLines) drop() {
 	o.added.Store(0)
 }
 
-// drop reports whether h can be forgotten because its loop is not running. Should the loop start to run at that moment, then
-// either it sees that h is dropped, or it is seen here to be running.
+// drop drops h if its loop is not running, and reports whether it has. If the loop begins to run at the same moment, either the loop
+// sees that h is dropped, or drop sees that the loop is running.
 func (h *eventLine) drop() bool {
 	if h.loop.active.Load() {
 		return false
@@ -198,8 +198,8 @@ func (r *run) joinEvent(c *task) {
 	c.answer = h.event.changes.Load()
 	if c.answer&1 == 0 {
 		h.waiters.push(&c.one[0])
-		// A goroutine that sets the event after this finds c in the line when its message arrives; one that has set
-		// it before may have had its message taken in already.
+		// If a goroutine sets the event after this, c is in the line when its message arrives. If one has set it before, its
+		// message may have been taken in already: so look again.
 		if h.event.changes.Load() == c.answer {
 			return
 		}
@@ -214,7 +214,7 @@ func (h *eventLine) arrive(r *run) {
 	h.wake(r)
 }
 
-// wake wakes those who began to wait before the event was set.
+// wake wakes those waiters that began to wait before the event was set.
 func (h *eventLine) wake(r *run) {
 	now := h.event.changes.Load()
 	var next *waiter

@@ -7,26 +7,27 @@ import (
 	"slices"
 )
 
-// A failure is what went wrong in a coroutine, and who waited for it.
+// A failure is what went wrong in a coroutine, with its await chain.
 type failure struct {
 	err     error
 	trace   []Frame
-	state   []Status       // what the others were doing
+	state   []Status       // what the other coroutines were doing
 	cut     bool           // the trace does not begin with the first coroutine
-	waited  map[*task]bool // who waited, until it is known whether this is the original failure
-	panic   bool
-	exit    bool
-	outside bool // nothing failed: the run was cancelled from outside
+	waited  map[*task]bool // the coroutines in the trace, until it is known whether this is the original failure
+	panic   bool           // err is a *PanicError that comes from a panic, and was not returned
+	exit    bool           // runtime.Goexit was called
+	outside bool           // nothing failed: the run was cancelled from outside
 }
 
-// run fails the loop, for what no coroutine could return. If everything has stopped by then, nothing is left to be interrupted.
+// do crashes the run with f, a failure that no coroutine has returned. If f is an interruption and all coroutines have finished,
+// it does nothing.
 func (f failure) do(r *run) {
 	if !f.outside || r.live > 0 {
 		r.fail(r.root, f)
 	}
 }
 
-// how is f as the result of a callback: see endWith.
+// how returns f in the form that endWith takes.
 func (f failure) how() error {
 	if p, ok := f.err.(*PanicError); ok && f.panic {
 		return threadPanic{p}
@@ -41,23 +42,23 @@ func (f failure) error() error {
 	return &Error{Err: f.err, Trace: f.trace, State: f.state, cut: f.cut}
 }
 
-// failure is what went wrong in c, which has ended, and not just with a value; nil if nothing did.
+// failure returns what went wrong in c, whose function has ended in another way than with a value; nil if nothing went wrong.
 func (c *task) failure() *failure {
 	f := c.failed()
-	if f != nil && !f.panic { // a panic has said so where it was
+	if f != nil && !f.panic { // a panic has called failing already, on its own stack
 		failing(c, f.err)
 	}
 	return f
 }
 
-// failing is for debuggers, which can stop in it: see debug/tinyio.star. It is called once for each failure, while whoever waits for c
-// still does: when the function of c has returned an error, and when it panics, by the panic itself, so that the stack has what led to
-// it. In a deadlock, which is nobody's failure, c is nil.
+// failing is there for debuggers, which can stop in it: see debug/tinyio.star. It is called once for each failure, while the
+// coroutines that wait for c still do: after the function of c has returned an error, or while it panics, so that the stack still
+// shows the panic. In a deadlock, c is nil.
 //
 //go:noinline
 func failing(c *task, err error) {}
 
-// failed is failure, not told to debuggers. One that is being stopped may say so in several ways.
+// failed is failure without the call of failing.
 func (c *task) failed() *failure {
 	f := &failure{err: c.err}
 	switch {
@@ -75,7 +76,8 @@ func (c *task) failed() *failure {
 	return f
 }
 
-// pastError is the error with which c finished, for somebody who hears of it only afterwards.
+// pastError returns the error with which c finished, for a caller that did not wait for c at that time; nil if c has a value or has
+// not finished.
 func (c *task) pastError() error {
 	if !c.finished.Load() || c.err == nil {
 		return nil
@@ -86,11 +88,12 @@ func (c *task) pastError() error {
 	return &Error{Err: c.err, Trace: []Frame{c.entryFrame()}}
 }
 
-// errIgnored is what a coroutine that was unwound fails with.
+// errIgnored is the error of a coroutine that has ignored its cancellation and was unwound.
 var errIgnored = errors.New("cancellation ignored")
 
-// deal deals with what went wrong in c, which has finished. If c was cancelled for a reason of which somebody hears, that is a
-// matter of whoever brought it about: a clean-up error crashes nobody. A panic does, and a Goexit ends the run.
+// deal deals with the failure f of c, which has finished. If why is not nil, c was being stopped for it, f is a clean-up error, and
+// why collects it: a clean-up error crashes nobody (R10). But a panic in a coroutine that is stopped alone crashes its domain, and a
+// Goexit always ends the run (R14).
 func (r *run) deal(c *task, f failure, why *reason) {
 	switch {
 	case f.exit:
@@ -103,7 +106,7 @@ func (r *run) deal(c *task, f failure, why *reason) {
 	}
 }
 
-// findChain finds out who waited for c, in which f has happened. It is a matter of why, if that is not nil.
+// findChain finds the await chain of f, the failure of c. The reason why is the one that collects f, if there is one.
 func (r *run) findChain(f *failure, c *task, why *reason) {
 	s, known := c.scope, (*chain)(nil)
 	if why != nil && why.crash != nil {
@@ -112,9 +115,9 @@ func (r *run) findChain(f *failure, c *task, why *reason) {
 	f.trace, f.waited, f.cut = r.trace(c, s, known)
 }
 
-// fail deals with a failure in s: the first one stops the scope.
+// fail deals with a failure in s. The first failure crashes s, and later ones are clean-up errors of that crash.
 func (r *run) fail(s *scope, f failure) {
-	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: say at least where the first one was
+	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: show at least where the first one was
 		f.trace, f.waited = []Frame{r.where(s.main)}, map[*task]bool{s.main: true}
 	}
 	if r.isInterrupted(f) {
@@ -150,8 +153,8 @@ func (r *run) fail(s *scope, f failure) {
 	r.endWaits()
 }
 
-// isInterrupted reports whether f says only that the context of the run is done, which the run has not noticed yet: somebody has closed over
-// the context. Then it is no failure, and the run is interrupted (R12).
+// isInterrupted reports whether f says only that the context of the run is done, before the run has noticed it: a coroutine has
+// closed over the context given to Run and returned its error. Then f is no failure, and the run is interrupted (R12).
 func (r *run) isInterrupted(f failure) (so bool) {
 	if f.outside || f.panic || f.exit || r.root.crash != nil || r.ctx.Err() == nil {
 		return false
@@ -160,14 +163,14 @@ func (r *run) isInterrupted(f failure) (so bool) {
 	return so
 }
 
-// interrupted is the failure that ctx, of a run, is done.
+// interrupted returns the failure that says that ctx, the context of a run, is done.
 func interrupted(ctx context.Context) failure {
 	return failure{err: context.Cause(ctx), outside: true}
 }
 
-// deadlocked crashes the loop because nothing can ever happen in it again.
+// deadlocked crashes the run because nothing can ever happen in it again.
 func (r *run) deadlocked() {
-	if r.root.crash != nil { // everything has been stopped, and does not
+	if r.root.crash != nil { // all coroutines are being stopped, and some do not stop: a bug of this package
 		panic("tinyio: internal error: a loop that is being stopped is deadlocked: " + fmt.Sprint(r.loop.Status()) + "; please report this")
 	}
 	d := new(DeadlockError)
@@ -178,10 +181,10 @@ func (r *run) deadlocked() {
 	r.fail(r.root, failure{err: d})
 }
 
-// explains reports whether err, from a coroutine that was stopped, says only that: whether each of its leaves does. So an error of
-// clean-up that is joined with the stop is seen (R10).
+// explains reports whether err, from a coroutine that was stopped for why, says only that it was stopped (R10). It does if each of
+// its leaves does, so a clean-up error that is joined with the stop is not overlooked.
 func (why *reason) explains(err error) (explained bool) {
-	// An error may have methods that panic, or hold values that cannot be compared: what panics here explains nothing.
+	// Methods of the error may panic, and so does comparing values that cannot be compared: then the result is false.
 	defer func() { _ = recover() }()
 	return why.explainsLeaves(err)
 }
@@ -204,7 +207,7 @@ func (why *reason) explainsLeaves(err error) bool {
 	return errors.Is(err, ErrCancelled) || errors.Is(err, context.Canceled) || timeout && errors.Is(err, context.DeadlineExceeded)
 }
 
-// bare is err without the traces that it has got on its way.
+// bare returns err without the [*Error] values that wrap it.
 func bare(err error) error {
 	for e, ok := err.(*Error); ok; e, ok = err.(*Error) {
 		err = e.Err
@@ -212,13 +215,14 @@ func bare(err error) error {
 	return err
 }
 
-// adopt makes clean-up errors, of which nobody has heard yet, a matter of s.
+// adopt adds orphans to what s reports: clean-up errors that no caller was left to return to. There were more of them, besides those
+// in the list.
 func (s *scope) adopt(orphans []failure, more int) {
 	if len(orphans) == 0 {
 		return
 	}
 	if more > 0 {
-		orphans = append(orphans, failure{err: fmt.Errorf("tinyio: %d more errors in the clean-up of what was submitted by callers that had gone", more)})
+		orphans = append(orphans, failure{err: fmt.Errorf("tinyio: %d more clean-up errors of coroutines whose Submit had returned before", more)})
 	}
 	if s.crash == nil {
 		s.crash = &reason{original: orphans[0]}
@@ -227,13 +231,13 @@ func (s *scope) adopt(orphans []failure, more int) {
 	s.crash.cleanups = append(s.crash.cleanups, orphans...)
 }
 
-// orphansKept is how many clean-up errors a run keeps of which nobody has heard: a server whose clients come and go must not fill up with them.
-const orphansKept = 100
+// maxOrphans limits how many orphans a run keeps: the memory of a server whose clients give up must not grow with them.
+const maxOrphans = 100
 
-// orphan keeps clean-up errors of which nobody is left to hear before the end of the run.
+// orphan keeps clean-up errors for the end of the run, because no caller is left to return them to.
 func (r *run) orphan(cleanups []failure) {
 	for _, f := range cleanups {
-		if len(r.orphans) == orphansKept {
+		if len(r.orphans) == maxOrphans {
 			r.lostMore++
 			continue
 		}
@@ -246,24 +250,24 @@ type GroupMode int
 
 const (
 	// GroupAuto returns the original error alone if every other coroutine stopped cleanly, and otherwise an
-	// [*ErrorGroup] of it and of the errors of clean-up.
+	// [*ErrorGroup] of it and of the clean-up errors.
 	GroupAuto GroupMode = iota
-	// GroupNever returns the original error alone. Errors of clean-up are lost.
+	// GroupNever returns the original error alone. Clean-up errors are lost.
 	GroupNever
-	// GroupAlways returns an [*ErrorGroup] of the original error, the errors of clean-up, and the [*CancelledError] of
-	// every coroutine that was cancelled.
+	// GroupAlways returns an [*ErrorGroup] of the original error, the clean-up errors, and the [*CancelledError] of every
+	// coroutine that was cancelled.
 	GroupAlways
 )
 
-// report is what a run, an Isolate or a First returns for s: nil if nothing went wrong in it. A panic has the last word; what else went
-// wrong is told with it.
+// report returns the error of s for a run, an Isolate or a First: nil if nothing went wrong in s. If there was a panic, the error
+// is its *PanicError, with all other errors added to it.
 func (s *scope) report(mode GroupMode) error {
 	why := s.crash
 	if why == nil {
 		return nil
 	}
 	failures := append([]failure{why.original}, why.cleanups...)
-	s.crash.chain = chain{} // nobody is left to fail
+	s.crash.chain = chain{} // nothing is left that could fail
 	for i, f := range failures {
 		if f.panic {
 			return f.err.(*PanicError).with(slices.Delete(failures, i, i+1))

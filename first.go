@@ -4,12 +4,12 @@ import (
 	"errors"
 )
 
-// First starts several coroutines, each as in [Isolate], and returns the value of the first that succeeds. By then it has stopped the others,
-// unless somebody else waits for them; what these say is of no interest. If all fail, the error joins theirs, in the order given. It
-// panics if there are none.
+// First starts several coroutines, each as in [Isolate], and returns the value of the first that succeeds. Before it returns, it
+// stops the others, unless somebody else waits for them; their errors are dropped. If all fail, the error joins theirs, in the
+// order given. First panics if there are none.
 //
-// One that has been started already is awaited. If the caller is stopped, so are all of them, and First returns the caller's own error
-// when they have stopped, beside the value of one that has succeeded all the same.
+// One that has been started already is awaited. If the caller is stopped, so are all of them, and First returns the caller's own
+// error when they have stopped; and with it the value of one that has succeeded all the same.
 func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	var zero T
 	caller := co.enter("First")
@@ -56,10 +56,10 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	return zero, errors.Join(errs...)
 }
 
-// A race is the scopes of a First. The first of them whose coroutine has succeeded, and that is empty, wins.
+// A race is what one First has come to. The first of its scopes that is empty and whose first coroutine has succeeded wins.
 type race struct{ winner *task }
 
-// race runs the first coroutines of scopes and waits until all are empty. It returns the one that has won.
+// race runs the first coroutines of scopes and waits until all scopes are empty. It returns the coroutine that has won.
 func (co *Co) race(scopes *scope) (winner *task, stop error) {
 	r := new(race)
 	a := co.c.addCold()
@@ -83,7 +83,8 @@ func (r *run) settleRace(s *scope) {
 	r.endWaits()
 }
 
-// awaiting returns a coroutine that awaits c, in its name. If it is stopped when c has finished, it has finished too (R28).
+// awaiting returns a coroutine that awaits c and has its name. If it is stopped when c has finished already, it still returns the
+// result of c (R28).
 func awaiting[T any](c *Coro[T]) *Coro[T] {
 	w := New(func(co *Co) (T, error) {
 		v, err := c.Await(co)
@@ -99,5 +100,5 @@ func awaiting[T any](c *Coro[T]) *Coro[T] {
 	return w
 }
 
-// errNotFirst is what those are stopped for that were not the first.
+// errNotFirst is the cause for which the losers of a First are cancelled.
 var errNotFirst = errors.New("tinyio: First: another one was first")

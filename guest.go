@@ -10,15 +10,15 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// A Runtime is a run that a host drives, a step at a time: a game loop, a graphical interface, a workflow engine, another
-// event loop. Make one with [Start].
+// A Runtime is a run that a host drives, a step at a time. A host is a game loop, a graphical interface, a workflow engine or
+// another event loop. Make a Runtime with [Start].
 type Runtime[T any] struct {
 	run  *run
 	coro *Coro[T]
 }
 
-// Start begins a run of c on l, as [RunOn] would, but leaves the steps to the caller: range over [Runtime.Steps]. Nothing runs
-// before that. The loop starts no goroutine and waits for nothing; all it reads is its clock ([WithClock]), the context and
+// Start begins a run of c on l, as [RunOn] would, but leaves the steps to the caller, who ranges over [Runtime.Steps]. Nothing
+// runs before that. The loop starts no goroutine and waits for nothing; all it reads is its clock ([WithClock]), the context and
 // what comes from outside. (The context package starts a goroutine to watch a context of a type that it does not know.)
 //
 // If l is running already, Steps is empty and Result returns the error. From Start on, l counts as running until the range over
@@ -27,21 +27,21 @@ func Start[T any](ctx context.Context, l *Loop, c *Coro[T]) *Runtime[T] {
 	return &Runtime[T]{begin(ctx, l, c.awaitable(), "Run"), c}
 }
 
-// A Pause is a loop between two steps.
+// A Pause is the state of a loop between two steps.
 type Pause struct {
 	// Blocked is true if no coroutine is ready. The host should then take the next step when the Deadline has come
-	// or Wake can be received from. A step before that does nothing and does no harm. In virtual time the clock jumps
-	// to the Deadline with the next step.
+	// or Wake can be received from. A step before that does nothing and does no harm. In virtual time the next step
+	// makes the clock jump to the Deadline.
 	Blocked bool
 	// Deadline is that of the next timer, or the zero time if none is set.
 	Deadline time.Time
-	// Wake is sent to when something has come from outside while the loop was blocked.
+	// Wake gets a value when something comes from outside while the loop is blocked.
 	Wake <-chan struct{}
 }
 
 // Steps runs the loop, a step for each turn of a coroutine, and yields the pause after each. It ends when the run has ended.
-// Leaving the range early, by a panic too, cancels everything, waits until it has stopped, and gives the run an error. A
-// panic in a coroutine, or its Goexit, comes out of the range, after everything has been cleaned up.
+// Leaving the range early, even by a panic, cancels every coroutine and waits until all have stopped; the result of the run is
+// then [ErrAbandoned]. A panic in a coroutine, or its Goexit, comes out of the range, after every coroutine has cleaned up.
 //
 // All of the range must happen on one goroutine, which must not lock or unlock its thread meanwhile.
 func (r *Runtime[T]) Steps() iter.Seq[Pause] { return r.run.steps }
@@ -80,7 +80,7 @@ func (r *run) steps(yield func(Pause) bool) {
 	r.goOn()
 }
 
-// setHosted notes whether a host drives r.
+// setHosted records whether a host drives r.
 func (r *run) setHosted(hosted bool) {
 	if r.ended {
 		return
@@ -93,29 +93,29 @@ func (r *run) setHosted(hosted bool) {
 	r.apart = r.watched || r.kind == givenTime || r.loop.startThread != nil
 }
 
-// hostedStep takes a step for a host. It looks at the context itself, so that a host that ends it between two steps knows at
-// which step that is noticed.
+// hostedStep takes a step for a host. It checks the context itself. So if the host ends the context between two steps, the next step
+// stops the run, whenever the message of the context arrives.
 func (r *run) hostedStep() {
-	if r.toldToStop() {
+	if r.mustStop() {
 		r.fail(r.root, interrupted(r.ctx))
 	}
-	r.turnsLeft = 0 // time is the host's: look at the clock each time
+	r.turnsLeft = 0 // between two steps any time may pass: read the clock in each
 	r.turns(nil)
 }
 
-// toldToStop reports whether the context is done and that has not been noticed yet.
-func (r *run) toldToStop() bool { return r.root.crash == nil && r.ctx.Err() != nil }
+// mustStop reports whether the context is done and the run has not crashed yet.
+func (r *run) mustStop() bool { return r.root.crash == nil && r.ctx.Err() != nil }
 
 // pause describes the loop between two steps.
 func (r *run) pause() Pause {
 	return Pause{
-		Blocked:  r.nobodyReady() && r.deferred.n == 0 && !r.toldToStop() && r.loop.inbox.sleep(),
+		Blocked:  r.nobodyReady() && r.deferred.n == 0 && !r.mustStop() && r.loop.inbox.sleep(),
 		Deadline: r.deadline(),
 		Wake:     r.loop.inbox.self.wake,
 	}
 }
 
-// resumeAfter goes on after p. In virtual time it is the clock that lets the time pass.
+// resumeAfter goes on after p. If the loop is blocked, a clock of virtual time jumps to the deadline.
 func (r *run) resumeAfter(p Pause) {
 	r.loop.inbox.awake()
 	if s, ok := r.clock.(hook.Skipper); ok && p.Blocked && r.loop.inbox.empty() {
@@ -127,7 +127,7 @@ func (r *run) resumeAfter(p Pause) {
 	}
 }
 
-// abandon cancels everything because the host has gone, and waits until it has stopped.
+// abandon cancels every coroutine because the host has left the range, and waits until all have stopped.
 func (r *run) abandon() {
 	if r.ended {
 		return
@@ -138,15 +138,17 @@ func (r *run) abandon() {
 	r.complete()
 }
 
-// Discard ends the run between two steps without letting it act: for a host on which the run goes on elsewhere, from what it has recorded.
-// Nobody hears of anything: every coroutine is unwound where it waits, as if it had called [runtime.Goexit], those that were started last
-// first, and those inside an [Isolate] or a [First] before whoever waits for that. Its deferred functions run, and the first thing in them that could suspend or start something unwinds that function too, in a
-// Shield as well. Contexts are done, and what is in [Submit] returns [ErrAbandoned]. Discard waits for no thread and no callback: what comes back from
-// them is dropped. Coroutines that have not finished never do. Then Steps ends, and Result returns ErrAbandoned. If the run has ended,
-// Discard does nothing.
+// Discard ends the run between two steps without letting it act any more. It is for a host that has recorded the run and goes on
+// with it elsewhere.
 //
-// Discard must be called where the range over Steps happens, or before it. It panics if it is called in a step. If a deferred function panics, so
-// does Discard, with that [*PanicError], when everything is unwound.
+// Every coroutine is unwound where it waits, as if it had called [runtime.Goexit]: those that were started last come first, and
+// those inside an [Isolate] or a [First] come before its caller. Deferred functions run, but the first call in one that would
+// suspend or start something, even in a Shield, ends that function too. Contexts are done, and every [Submit] to the run returns
+// [ErrAbandoned]. Discard waits for no thread and no callback, and drops what they return. Coroutines that have not finished
+// never do. Then Steps ends, and Result returns ErrAbandoned. If the run has ended, Discard does nothing.
+//
+// Discard must be called on the goroutine that ranges over Steps, in the body of the range or before it. It panics if it is
+// called during a step. If a deferred function panics, so does Discard, with that [*PanicError], when every coroutine is unwound.
 func (r *Runtime[T]) Discard() {
 	if r == nil || r.run == nil {
 		panic("tinyio: Discard: the Runtime is nil or zero; make one with Start")
@@ -154,10 +156,11 @@ func (r *Runtime[T]) Discard() {
 	r.run.discard()
 }
 
-// ErrAbandoned is the result of a run whose host left it early, or discarded it.
+// ErrAbandoned is the error of a run whose host has left the range over Steps early, or has discarded the run.
 var ErrAbandoned = errors.New("tinyio: the host left the run before it had ended")
 
-// Result returns what [Run] would have. Before the run has ended it is an error.
+// Result returns what [Run] would have returned, and an error if the run has not ended. If Run would have panicked or called
+// [runtime.Goexit], so does Result.
 func (r *Runtime[T]) Result() (T, error) {
 	var zero T
 	r.run.goOn()

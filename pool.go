@@ -18,8 +18,9 @@ func NewThreadPool(max int) *ThreadPool {
 	return &ThreadPool{max: max}
 }
 
-// Acquire takes one of the places of the pool, for something else than a function of [RunInPool]. It suspends only if all are
-// taken; those who wait are served in order. With an error, no place was taken.
+// Acquire takes one of the pool's permits, for work other than a function of [RunInPool]. It suspends if all are taken; and every
+// 64th time in one turn that an Acquire, a Put or a Get does not have to wait. Those who wait are served in order. If it returns an
+// error, no permit was taken.
 func (p *ThreadPool) Acquire(co *Co) error {
 	p.check("Acquire")
 	return p.permits.acquire(co, "ThreadPool.Acquire", 1, p.max)
@@ -31,20 +32,20 @@ func (p *ThreadPool) check(op string) {
 	}
 }
 
-// Release gives a place back that was acquired. It panics if none is taken.
+// Release gives back a permit that was acquired. It panics if none is taken.
 func (p *ThreadPool) Release() {
 	p.check("Release")
 	if p.permits.taken == 0 {
-		panic("tinyio: ThreadPool.Release: no place is taken; call Release once for each Acquire that returned nil")
+		panic("tinyio: ThreadPool.Release: no permit is taken; call Release once for each Acquire that returned nil")
 	}
 	p.permits.release(1, p.max)
 }
 
-// RunInPool is [RunInThread], but fn waits for its turn while max others of the pool are running. Those that wait are
-// served in order, and one that is cancelled or halted meanwhile never runs.
+// RunInPool is [RunInThread], but fn waits for a permit of the pool while max others are running. Those that wait are served in
+// order, and one that is cancelled or halted meanwhile never runs.
 //
-// A [Timeout] of the coroutine counts the wait too. To limit only the time that fn runs, take the place first: Acquire,
-// then Timeout of a RunInThread, then Release.
+// The limit of a [Timeout] of the coroutine covers this wait too. To limit only the time that fn runs, take the permit first:
+// Acquire, then Timeout of a RunInThread, then Release.
 func RunInPool[T any](p *ThreadPool, fn func(ctx context.Context) (T, error)) *Coro[T] {
 	if p == nil || p.max == 0 || fn == nil {
 		panic("tinyio: RunInPool: the pool is nil or zero, or the function is nil; it needs both")

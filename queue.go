@@ -14,24 +14,23 @@ import (
 // ErrClosed is what the methods of a [Queue] return when it has been closed.
 var ErrClosed = errors.New("tinyio: the queue is closed")
 
-// A Queue passes values from coroutines of a loop to others, first in, first out: what a channel is to goroutines. Make one with
-// [NewQueue]; the zero Queue has no capacity, and hands over directly. It belongs to the coroutines of one loop at a time, and
-// must not be copied. To pass values to or from other goroutines, use a channel with [Recv] and [Send], or [Submit].
+// A Queue passes values between the coroutines of a loop, first in, first out, as a channel does between goroutines. Make one with
+// [NewQueue]. The zero Queue has no capacity: Put waits until a Get takes the value. A Queue belongs to the coroutines of one loop
+// at a time, and must not be copied. To pass values to or from other goroutines, use a channel with [Recv] and [Send], or [Submit].
 //
-// Those who wait are served in the order in which they began to wait. A value is handed to the first who waits for one, and
-// room to the first who waits for room, at once: nobody can come in between.
+// Those who wait are served in the order in which they began to wait. A new value goes at once to the first who waits for one, and
+// new room to the first who waits for room: nobody can get in between.
 type Queue[T any] struct {
 	capacity int
-	values   ring[T] // what was put and is nobody's yet; while somebody waits to get, none
-	waiting  slab[T] // values of those who wait to put, and of those who were given one and have not had their turn
-	getters  waitList
-	putters  waitList // while somebody waits here, the queue is full
+	values   ring[T]  // the values in the queue; empty while a getter waits
+	waiting  slab[T]  // the values of putters that wait, and of getters that were given one and have not had their turn
+	getters  waitList // those that wait for a value
+	putters  waitList // those that wait for room: the queue is full
 	closed   bool
 }
 
-// NewQueue returns a queue that holds up to capacity values that nobody has taken yet. With a capacity of 0, Put waits until
-// a Get takes the value. Memory is allocated as the queue fills, so a large capacity costs nothing by itself. It panics if
-// capacity is negative.
+// NewQueue returns a queue that holds up to capacity values. With a capacity of 0, Put waits until a Get takes the value. Memory
+// is allocated as the queue fills, so a large capacity costs nothing by itself. NewQueue panics if capacity is negative.
 func NewQueue[T any](capacity int) *Queue[T] {
 	if capacity < 0 {
 		panic("tinyio: NewQueue: the capacity is " + strconv.Itoa(capacity) + "; it must be 0 or more")
@@ -39,17 +38,20 @@ func NewQueue[T any](capacity int) *Queue[T] {
 	return &Queue[T]{capacity: capacity}
 }
 
-// What has come of a wait for a queue, if the answer is not the key of the value in the slab.
+// The answers to a wait for a queue. Any other answer is the key of a value in the slab.
 const (
-	unserved = outOfTime - 1 - iota // a getter waits
+	unserved = outOfTime - 1 - iota // a getter still waits
 	taken                           // the value of a putter has been taken
 	refused                         // the queue was closed
 )
 
-// Put adds v to the queue, waiting for room if it is full. It suspends only if it has to wait, or if the queue is closed; and every
-// 64th time in one turn that an Acquire, a Put or a Get does not have to wait, so that one who is always served keeps nobody from
-// running. With an error, v was not put: the coroutine was cancelled or halted before there was room, or the queue is closed, [ErrClosed]. If the coroutine is
-// stopped when v has been put already, Put returns nil, and the next suspension tells.
+// Put adds v to the queue, and waits for room if the queue is full. It suspends only if it has to wait or if the queue is closed; and
+// every 64th time in one turn that an Acquire, a Put or a Get does not have to wait, so that a coroutine that is always served
+// keeps nobody from running.
+//
+// If Put returns an error, v was not put: the coroutine was cancelled or halted before there was room, or the queue is closed and
+// the error is [ErrClosed]. If the coroutine is stopped when v has been put already, Put returns nil, and the next suspension
+// returns the error.
 func (q *Queue[T]) Put(co *Co, v T) error {
 	if err := q.enter(co, "Queue.Put"); err != nil {
 		return err
@@ -68,7 +70,7 @@ func (q *Queue[T]) Put(co *Co, v T) error {
 	return q.waitToPut(co, v)
 }
 
-// waitToPut waits until somebody takes v, or there is room for it.
+// waitToPut waits until a getter takes v, or there is room for it.
 func (q *Queue[T]) waitToPut(co *Co, v T) error {
 	c := co.c
 	c.answer = q.waiting.insert(v)
@@ -87,9 +89,12 @@ func (q *Queue[T]) waitToPut(co *Co, v T) error {
 	return err
 }
 
-// Get takes the first value out of the queue, waiting for one if there is none. It suspends when [Queue.Put] does. With an error, nothing was taken: the coroutine was cancelled or halted before there was a value, or the queue is closed and
-// empty, [ErrClosed]. If the coroutine is stopped when it has been given a value already, Get returns that and nil, and the
-// next suspension tells.
+// Get takes the first value out of the queue, and waits for one if the queue is empty. Like [Queue.Put], it suspends only if it has
+// to wait, and every 64th time in one turn that it does not, or if the queue is closed and empty.
+//
+// If Get returns an error, nothing was taken: the coroutine was cancelled or halted before there was a value, or the queue is closed
+// and empty and the error is [ErrClosed]. If the coroutine is stopped when it has been given a value already, Get returns that and
+// nil, and the next suspension returns the error.
 func (q *Queue[T]) Get(co *Co) (T, error) {
 	v, _, err := q.getFor(co, "Queue.Get", 0, false)
 	return v, err
@@ -121,7 +126,7 @@ func (q *Queue[T]) getFor(co *Co, op string, d time.Duration, limited bool) (v T
 	return q.waitToGet(co)
 }
 
-// waitToGet waits until somebody puts a value, or the time is up.
+// waitToGet waits until a putter puts a value, or the limit of the wait has passed.
 func (q *Queue[T]) waitToGet(co *Co) (v T, ok bool, err error) {
 	c := co.c
 	c.answer = unserved
@@ -140,27 +145,27 @@ func (q *Queue[T]) waitToGet(co *Co) (v T, ok bool, err error) {
 	return v, ok, err
 }
 
-// TryPut adds v to the queue if there is room, or somebody waits for a value, and the queue is not closed. It reports whether
-// it did. It does not suspend, and never comes before those who wait.
+// TryPut adds v to the queue if that needs no wait and the queue is not closed, and reports whether it did. It does not suspend,
+// and never gets ahead of those who wait.
 func (q *Queue[T]) TryPut(v T) bool {
 	q.check("Queue.TryPut")
 	return q.put(v)
 }
 
-// TryGet takes the first value out of the queue if there is one. It does not suspend, and never comes before those who wait.
+// TryGet takes the first value out of the queue if there is one. It does not suspend, and never gets ahead of those who wait.
 func (q *Queue[T]) TryGet() (v T, ok bool) {
 	q.check("Queue.TryGet")
 	return q.get()
 }
 
-// Len is the number of values in the queue, those not counted that somebody waits to put.
+// Len returns the number of values in the queue, without those that coroutines wait to put.
 func (q *Queue[T]) Len() int {
 	q.check("Queue.Len")
 	return q.values.n
 }
 
-// Close closes the queue: nothing can be put any more, and what it holds can still be taken. Whoever waits for a value, or to put
-// one, gets [ErrClosed]. It does not suspend. To close a queue again does nothing.
+// Close closes the queue: nothing can be put any more, and what it holds can still be taken. Every coroutine that waits in Put or
+// Get gets [ErrClosed]. Close does not suspend. To close a queue again does nothing.
 func (q *Queue[T]) Close() {
 	q.check("Queue.Close")
 	q.closed = true
@@ -173,8 +178,8 @@ func (q *Queue[T]) Close() {
 	}
 }
 
-// All ranges over the values of the queue, each of which it gets. It ends when the queue has been closed and is empty. An error
-// that ends the range is the cancellation of the coroutine that ranges.
+// All ranges over the values of the queue and takes each with [Queue.Get]. The range ends when the queue is closed and empty. An
+// error ends the range: the ranging coroutine is being stopped.
 func (q *Queue[T]) All(co *Co) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		for {
@@ -191,7 +196,7 @@ func (q *Queue[T]) takes() bool {
 	return !q.closed && (q.getters.head != nil || q.values.n < q.capacity)
 }
 
-// put puts v if nobody has to wait for that.
+// put puts v if that needs no wait, and reports whether it did.
 func (q *Queue[T]) put(v T) bool {
 	if q.closed {
 		return false
@@ -207,7 +212,7 @@ func (q *Queue[T]) put(v T) bool {
 	return true
 }
 
-// get takes a value if nobody has to wait for that. The room goes to the first who waits to put.
+// get takes a value if that needs no wait, and reports whether it did. The room goes to the first who waits to put.
 func (q *Queue[T]) get() (v T, ok bool) {
 	if q.values.n > 0 {
 		v, ok = q.values.pop(), true
@@ -238,7 +243,7 @@ func (q *Queue[T]) check(op string) {
 	}
 }
 
-// yieldThen gives the others their turn and returns err, if the coroutine is not stopped meanwhile.
+// yieldThen yields and then returns err, or the coroutine's own error if it is stopped meanwhile.
 func (co *Co) yieldThen(err error) error {
 	if stop := co.Yield(); stop != nil {
 		return stop
@@ -246,15 +251,15 @@ func (co *Co) yieldThen(err error) error {
 	return err
 }
 
-// A ring is values in the order in which they came, in a buffer that grows as it must. It keeps nothing alive that has been taken
-// out.
+// A ring holds values, first in, first out, in a buffer that grows and shrinks with them. It keeps no reference to values that have
+// been taken out.
 type ring[T any] struct {
 	buffer []T // its length is a power of two
 	first  int
 	n      int
 }
 
-// isSmall reports that so many values take so little memory that an empty queue may keep it.
+// isSmall reports whether n values take so little memory that an empty queue may keep it.
 func isSmall[T any](n int) bool {
 	var v T
 	return n*int(unsafe.Sizeof(v)) <= 16<<10
@@ -268,14 +273,14 @@ func (r *ring[T]) push(v T) {
 	r.n++
 }
 
-// resize makes the buffer so long; that is more than is in it.
+// resize makes the buffer n long. The ring must hold fewer values than that.
 func (r *ring[T]) resize(n int) {
 	values := make([]T, n)
 	copy(values[copy(values, r.buffer[r.first:min(r.first+r.n, len(r.buffer))]):], r.buffer[:max(0, r.first+r.n-len(r.buffer))])
 	r.buffer, r.first = values, 0
 }
 
-// front is the value that pop takes next. There is one.
+// front returns the value that pop takes next. The ring must not be empty.
 func (r *ring[T]) front() T { return r.buffer[r.first] }
 
 func (r *ring[T]) pop() (v T) {
@@ -288,16 +293,16 @@ func (r *ring[T]) pop() (v T) {
 	return v
 }
 
-// A slab holds values, each under a key, until they are removed, in any order: a coroutine that is stopped, or that a Picker prefers,
-// does not come in turn.
+// A slab holds values, each under a key, until they are removed, in any order: a coroutine may leave its line early because it is
+// stopped, and a Picker may choose another order of turns.
 //
-// The entries are in pages of 64, and insert takes the lowest one that is free. So the pages that a crowd has filled are dropped as
-// it leaves, even if somebody always waits.
+// The entries are in pages of 64, and insert uses the lowest free entry. So the pages that a burst of waiters has filled become
+// empty and are dropped when the burst is over, even if some always wait.
 type slab[T any] struct {
-	pages [][]T    // their values
-	taken []uint64 // for each page, a bit for each of its entries that holds a value
-	full  int      // that many pages at least, from the first on, are full
-	spare []T      // a page in which nothing is, for the next that is needed
+	pages [][]T    // the values
+	taken []uint64 // for each page, a bit for each entry that holds a value
+	full  int      // the first full pages are full; there may be more
+	spare []T      // an empty page for the next one that is needed
 }
 
 const pageSize = 64
@@ -335,7 +340,7 @@ func (s *slab[T]) remove(i uint32) (v T) {
 	return v
 }
 
-// empty drops a page in which nothing is, and of all such pages at the end.
+// empty drops an empty page, and all empty pages at the end.
 func (s *slab[T]) empty(page int) {
 	if isSmall[T](cap(s.pages[page])) {
 		s.spare = s.pages[page][:0]
@@ -344,7 +349,7 @@ func (s *slab[T]) empty(page int) {
 	s.shrink()
 }
 
-// shrink drops the pages at the end in which nothing is.
+// shrink drops the empty pages at the end.
 func (s *slab[T]) shrink() {
 	n := len(s.taken)
 	for n > 0 && s.taken[n-1] == 0 {

@@ -8,12 +8,12 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// A sandbox is a goroutine for calls into code of the user's in the middle of the loop's own work, such as the cancel function of a
-// callback: so such code can neither panic nor exit through the loop. A call takes two switches, and no scheduler. Where no work is
-// half done, guard is enough.
+// A sandbox is a goroutine on which the loop calls code of the user's, such as the cancel function of a callback, while its own work
+// is half done. A panic or a Goexit of that code must not unwind the loop. A call takes two switches, and no round trip through Go's
+// scheduler. Where no work of the loop is half done, guard is enough.
 type sandbox struct {
 	slot  stack.Slot
-	call  func() // nil when there will be no more
+	call  func() // nil when the goroutine has to end
 	panic *PanicError
 
 	labels context.Context
@@ -21,7 +21,7 @@ type sandbox struct {
 
 // inSandbox makes a call in a sandbox, and returns what went wrong there, nil if nothing did.
 func (r *run) inSandbox(call func()) *failure {
-	if w := r.watch; w != nil { // a part of the loop's work is half done
+	if w := r.watch; w != nil { // the loop's work is half done, so the observer must not be called
 		silent := w.silent
 		w.silent = true
 		defer func() { w.silent = silent }()
@@ -29,7 +29,7 @@ func (r *run) inSandbox(call func()) *failure {
 	r.sandboxed++
 	defer func() { r.sandboxed-- }()
 	a := r.sandbox
-	r.sandbox = nil // a call may lead to another one
+	r.sandbox = nil // the call may lead to another call of inSandbox, which needs a sandbox of its own
 	if a == nil {
 		a = &sandbox{labels: r.values.labels}
 		a.slot.Init(a)
@@ -56,7 +56,7 @@ func (r *run) endSandbox() {
 
 // Work is what the goroutine of s does.
 func (s *sandbox) Work() {
-	pprof.SetGoroutineLabels(s.labels) // or it would have those of the coroutine that happened to start it
+	pprof.SetGoroutineLabels(s.labels) // otherwise it has those of the coroutine on whose stack it was started
 	for s.call != nil {
 		s.callOnce()
 		s.slot.Switch()
@@ -72,10 +72,12 @@ func (s *sandbox) callOnce() {
 	s.call()
 }
 
-// guard calls into a tool. One that panics or exits is dropped, and the loop stops because of it. A panic is recovered from here. A
-// Goexit cannot be: it unwinds the stack on which it happens. If that is a coroutine's, in its turn, the coroutine ends as if it
-// had called it. If it is that of the goroutine that drives the run, that goes on in a deferred function: see complete. The run loop is
-// not on any other stack when there are tools, and it is not in the middle of anything when it calls them.
+// guard calls a tool: a clock, a picker or the like. If the tool panics or exits, guard calls drop, and the run stops because of it.
+//
+// A panic is recovered here. A Goexit cannot be: it unwinds the stack on which it happens. If that is the stack of a coroutine, in its
+// turn, the coroutine ends as if it had called Goexit itself. If it is the stack of the goroutine that drives the run, the run
+// goes on in a deferred function: see complete. With tools, the run loop runs on no other stack (see apart in run), and none of its
+// work is half done when it calls them.
 func (r *run) guard(drop, call func()) {
 	returned := false
 	defer func() {

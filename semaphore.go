@@ -4,7 +4,7 @@ import "strconv"
 
 // A Semaphore hands out a number of permits to coroutines of a loop. Make one with [NewSemaphore].
 //
-// A released permit is handed to the first who waits for one, at once: nobody can come in between.
+// A released permit goes at once to the first who waits for one: nobody can get in between.
 type Semaphore struct {
 	permits permits
 	n       int
@@ -18,15 +18,15 @@ func NewSemaphore(n int) *Semaphore {
 	return &Semaphore{n: n}
 }
 
-// Acquire takes a permit. It suspends if there is none; and every 64th time in one turn that an Acquire, a Put or a Get does not have
-// to wait. Those who wait are served in order. With an error, no permit was taken.
+// Acquire takes a permit. It suspends if none is free; and every 64th time in one turn that an Acquire, a Put or a Get does not have
+// to wait. Those who wait are served in order. If it returns an error, no permit was taken.
 func (s *Semaphore) Acquire(co *Co) error {
 	s.checkN("Acquire", 1)
 	return s.permits.acquire(co, "Semaphore.Acquire", 1, s.n)
 }
 
-// AcquireN takes n permits at once, and none before it has all of them. Those who wait are served in order, also if there are permits
-// enough for one behind. It panics if n is negative, or more than the semaphore has.
+// AcquireN takes n permits at once: none before all n are free. Those who wait are served in order, even if there are permits enough
+// for one further back. It panics if n is negative, or more than the semaphore has.
 func (s *Semaphore) AcquireN(co *Co, n int) error {
 	s.checkN("AcquireN", n)
 	return s.permits.acquire(co, "Semaphore.AcquireN", n, s.n)
@@ -47,27 +47,27 @@ func (s *Semaphore) refuseN(op string, n int) {
 		", which is how many the semaphore has")
 }
 
-// TryAcquire takes a permit if there is one, and nobody waits. It does not suspend.
+// TryAcquire takes a permit if one is free and nobody waits, and reports whether it did. It does not suspend.
 func (s *Semaphore) TryAcquire() bool {
 	s.checkN("TryAcquire", 1)
 	return s.permits.tryAcquire(1, s.n)
 }
 
-// Release gives a permit back, from any coroutine of the loop. It does not suspend. It panics if none is out.
+// Release gives a permit back. Any coroutine of the loop may call it. It does not suspend. It panics if no permit is taken.
 func (s *Semaphore) Release() {
 	s.checkN("Release", 1)
 	if s.permits.taken == 0 {
-		panic("tinyio: Semaphore.Release: no permit is out; call Release once for each Acquire that returned nil")
+		panic("tinyio: Semaphore.Release: no permit is taken; call Release once for each Acquire that returned nil")
 	}
 	s.permits.release(1, s.n)
 }
 
-// ReleaseN gives n permits back, as n calls of Release do. It panics if fewer are out, or if n is negative.
+// ReleaseN gives n permits back, as n calls of Release do. It panics if fewer are taken, or if n is negative.
 func (s *Semaphore) ReleaseN(n int) {
 	s.checkN("ReleaseN", n)
 	if s.permits.taken < n {
-		panic("tinyio: Semaphore.ReleaseN: " + strconv.Itoa(n) + " permits come back and " + strconv.Itoa(s.permits.taken) +
-			" are out; give back as many as AcquireN has taken")
+		panic("tinyio: Semaphore.ReleaseN: " + strconv.Itoa(n) + " permits are released, but only " + strconv.Itoa(s.permits.taken) +
+			" are taken; release as many as AcquireN has taken")
 	}
 	s.permits.release(n, s.n)
 }
@@ -76,8 +76,8 @@ func (s *Semaphore) ReleaseN(n int) {
 // others out across a suspension.
 type Lock struct{ permits permits }
 
-// Acquire takes the lock. It suspends if it is taken; and every 64th time in one turn that an Acquire, a Put or a Get does not have to
-// wait. Those who wait are served in order. With an error, it was not taken.
+// Acquire takes the lock. It suspends if the lock is taken; and every 64th time in one turn that an Acquire, a Put or a Get does not
+// have to wait. Those who wait are served in order. If it returns an error, the lock was not taken.
 func (l *Lock) Acquire(co *Co) error {
 	l.check("Acquire")
 	return l.permits.acquire(co, "Lock.Acquire", 1, 1)
@@ -89,13 +89,13 @@ func (l *Lock) check(op string) {
 	}
 }
 
-// TryAcquire takes the lock if it is free. It does not suspend.
+// TryAcquire takes the lock if it is free, and reports whether it did. It does not suspend.
 func (l *Lock) TryAcquire() bool {
 	l.check("TryAcquire")
 	return l.permits.tryAcquire(1, 1)
 }
 
-// Release frees the lock, from any coroutine of the loop. It does not suspend. It panics if the lock is free.
+// Release frees the lock. Any coroutine of the loop may call it. It does not suspend. It panics if the lock is free.
 func (l *Lock) Release() {
 	l.check("Release")
 	if l.permits.taken == 0 {
@@ -104,14 +104,14 @@ func (l *Lock) Release() {
 	l.permits.release(1, 1)
 }
 
-// permits are what semaphores, locks and pools hand out. While somebody waits, those who come later wait too. A released permit goes to the
-// first who waits, and is never free in between, unless that one waits for more.
+// permits are those of a semaphore, a lock or a pool. While somebody waits, all who come later wait too. A released permit goes to
+// the first who waits and is never free in between, unless that one waits for more permits than are free.
 type permits struct {
 	taken   int
 	waiters waitList
 }
 
-// hasFree reports that n permits are there for somebody who has not waited.
+// hasFree reports whether a newcomer may take n permits without waiting.
 func (p *permits) hasFree(n, limit int) bool { return p.waiters.head == nil && p.taken+n <= limit }
 
 func (p *permits) tryAcquire(n, limit int) bool {
@@ -141,7 +141,7 @@ func (p *permits) acquire(co *Co, op string, n, limit int) error {
 	return p.wait(co, n, limit)
 }
 
-// granted is the answer to a wait for permits when it has got them.
+// granted is the answer to a wait for permits that has been served.
 const granted = 1
 
 // wait waits for n permits.
@@ -158,9 +158,9 @@ func (p *permits) wait(co *Co, n, limit int) error {
 		switch {
 		case acquired:
 		case c.answer == granted:
-			p.release(n, limit) // c was stopped, or exits, before its turn came
+			p.release(n, limit) // c was stopped, or exits, before its turn
 		default:
-			p.serve(limit) // those behind c may want less
+			p.serve(limit) // c has left the line: those behind it may want fewer
 		}
 	}()
 	err := co.standIn(&p.waiters, onPermit)
@@ -181,7 +181,7 @@ func (c *task) weight() int {
 	return 1
 }
 
-// serve gives those who wait what they want, in order.
+// serve grants permits to those who wait, in order, as far as there are enough.
 func (p *permits) serve(limit int) {
 	for w := p.waiters.head; w != nil; w = p.waiters.head {
 		n := w.c.weight()
