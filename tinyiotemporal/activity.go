@@ -82,12 +82,12 @@ func (c *withValues) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// Future waits for a call of the SDK that has a future, such as an operation of Nexus or a signal to another workflow. The function start is
-// called outside the turn of co, with a context that is cancelled if co is stopped; then Future waits for what the call makes of that. It must
+// Future waits for a call of the SDK that has a future, such as an operation of Nexus or a signal to another workflow, and returns exactly what that
+// gives, as [tinyio.Call] does for a function. The function start is called outside the turn of co, with a context that is cancelled if co is stopped; then Future waits for what the call makes of that. It must
 // not wait for anything itself.
 func Future[Out any](co *tinyio.Co, name string, start func(ctx workflow.Context) workflow.Future) (Out, error) {
 	d := must(co, "Future")
-	return tinyio.FromCallback(func(done func(Out, error)) (cancel func(error)) {
+	return await(co, name, func(done func(Out, error)) (cancel func(error)) {
 		ctx, stop := workflow.WithCancel(d.ctx)
 		var zero Out
 		c := &call{start: func() workflow.Future { return start(ctx) }, refuse: func(cause error) { done(zero, cause) }}
@@ -105,7 +105,23 @@ func Future[Out any](co *tinyio.Co, name string, start func(ctx workflow.Context
 				d.todo = append(d.todo, stop)
 			}
 		}
+	})
+}
+
+// await waits for a callback as a Call waits for its function: it returns exactly what has come, and an error crashes nothing.
+func await[Out any](co *tinyio.Co, name string, start func(done func(Out, error)) (cancel func(error))) (Out, error) {
+	type answer struct {
+		value Out
+		err   error
+		come  bool
+	}
+	a, err := tinyio.FromCallback(func(done func(answer, error)) (cancel func(error)) {
+		return start(func(v Out, err error) { done(answer{v, err, true}, nil) })
 	}).Named(name).Await(co)
+	if a.come {
+		err = a.err
+	}
+	return a.value, err
 }
 
 // isCancelled reports that err says only that a call was cancelled.

@@ -111,21 +111,24 @@ func (d *driver) makeCalls() (heard bool) {
 		d.todo = d.todo[1:]
 		do()
 	}
-	for len(d.queued) > 0 && (len(d.pending) < maxPending || d.queued[0].stopped != nil) {
-		c := d.queued[0]
-		d.queued[0] = nil
-		d.queued = d.queued[1:]
-		if c.stopped != nil {
+	rest := d.queued[:0]
+	for _, c := range d.queued {
+		switch {
+		case c.stopped != nil:
 			c.refuse(c.stopped)
 			heard = true
-			continue
+		case len(d.pending) >= maxPending:
+			rest = append(rest, c)
+		default:
+			c.future = c.start()
+			if c.step {
+				d.steps++
+			}
+			d.pending = append(d.pending, c)
 		}
-		c.future = c.start()
-		if c.step {
-			d.steps++
-		}
-		d.pending = append(d.pending, c)
 	}
+	clear(d.queued[len(rest):])
+	d.queued = rest
 	return heard
 }
 

@@ -245,6 +245,15 @@ func TestThrottle(t *testing.T) {
 	}
 }
 
+// What waits for room can be stopped.
+func TestStoppedInQueue(t *testing.T) {
+	defer func(before int) { maxPending = before }(maxPending)
+	maxPending = 1
+	if got, err := resultOf[string](environmentWith(), "queued", 0); got != "stopped" || err != nil {
+		t.Errorf("the result is %q, %v", got, err)
+	}
+}
+
 // Many short steps are not taken for a deadlock.
 func TestManyTurns(t *testing.T) {
 	env := environmentWith()

@@ -108,8 +108,11 @@ func (e *Engine) describe(ctx context.Context, op, id string) (*workflowservice.
 	return d.RawResponse, nil
 }
 
-// lookEvery is how often AwaitRun looks whether a run is stopped.
-const lookEvery = 2 * time.Second
+// AwaitRun looks whether a run is stopped after lookFirst, then after twice as long each time, and every lookEvery in the end.
+const (
+	lookFirst = time.Second
+	lookEvery = 30 * time.Second
+)
 
 // AwaitRun is the Engine's side of [durable.Run.Result].
 func (e *Engine) AwaitRun(ctx context.Context, id string, patient bool) (json.RawMessage, error) {
@@ -142,11 +145,11 @@ func (e *Engine) AwaitRun(ctx context.Context, id string, patient bool) (json.Ra
 
 // untilStopped returns why a run is stopped, when it is, or nil when ctx is done.
 func (e *Engine) untilStopped(ctx context.Context, id string) error {
-	for {
+	for wait := lookFirst; ; wait = min(2*wait, lookEvery) {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(lookEvery):
+		case <-time.After(wait):
 		}
 		if d, err := e.describe(ctx, "Result", id); err == nil {
 			if err := e.stopped(ctx, id, d); err != nil {

@@ -36,13 +36,6 @@ func (d *driver) Version(co *tinyio.Co, change string, min, max int) (v int, err
 	return v, nil
 }
 
-// A result is what a coroutine that stands for a call of the SDK gives, without failing by it.
-type result struct {
-	value json.RawMessage
-	err   error
-	come  bool
-}
-
 // Child runs a program as a child workflow.
 func (d *driver) Child(co *tinyio.Co, program, id string, input json.RawMessage) (json.RawMessage, error) {
 	n := d.NameStep("")
@@ -50,7 +43,7 @@ func (d *driver) Child(co *tinyio.Co, program, id string, input json.RawMessage)
 	if id == "" {
 		id = fmt.Sprintf("%s/%d", d.ID(), n)
 	}
-	r, err := tinyio.FromCallback(func(done func(result, error)) (cancel func(error)) {
+	v, err := await(co, "run "+id, func(done func(json.RawMessage, error)) (cancel func(error)) {
 		ctx := workflow.WithChildOptions(d.ctx, workflow.ChildWorkflowOptions{
 			WorkflowID:            id,
 			TaskQueue:             d.info.TaskQueueName,
@@ -65,20 +58,20 @@ func (d *driver) Child(co *tinyio.Co, program, id string, input json.RawMessage)
 				child = workflow.ExecuteChildWorkflow(ctx, program, input)
 				return child
 			},
-			refuse: func(cause error) { done(result{err: cause, come: true}, nil) },
+			refuse: func(cause error) { done(nil, cause) },
 		}
 		c.take = func(f workflow.Future) {
 			var v json.RawMessage
 			err := f.Get(d.ctx, &v)
 			if err == nil {
-				done(result{v, nil, true}, nil)
+				done(v, nil)
 				return
 			}
 			e := runError(id, err)
 			if c.stopped != nil && e.Cancelled {
 				e.Err = c.stopped // the very error, so that the coroutine has stopped cleanly
 			}
-			done(result{nil, e.Err, true}, nil)
+			done(nil, e.Err)
 		}
 		d.queued = append(d.queued, c)
 		return func(cause error) {
@@ -91,15 +84,12 @@ func (d *driver) Child(co *tinyio.Co, program, id string, input json.RawMessage)
 				})
 			})
 		}
-	}).Named("run " + id).Await(co)
+	})
 	var already *temporal.ChildWorkflowExecutionAlreadyStartedError
-	if r.come && errors.As(r.err, &already) && co.Err() == nil {
+	if errors.As(err, &already) && co.Err() == nil {
 		return d.join(co, program, id)
 	}
-	if r.come {
-		return r.value, r.err
-	}
-	return nil, err
+	return v, err
 }
 
 // runError is the error of a run, given the one that the SDK has for it.

@@ -49,6 +49,7 @@ func init() {
 		return 2 * n, nil
 	})
 	register("joins", joins)
+	register("queued", queued)
 	register("rests", func(co *tinyio.Co, d time.Duration) (string, error) { return "rested", co.Sleep(d) })
 	register("traced", traced)
 	register("hangs", hangs)
@@ -336,6 +337,23 @@ func children(co *tinyio.Co, _ int) (string, error) {
 		return "", fmt.Errorf("no clean timeout: %w", err)
 	}
 	return fmt.Sprint(a), nil
+}
+
+// queued stops an activity that waits for another one to make room.
+func queued(co *tinyio.Co, _ int) (string, error) {
+	patient := workflow.ActivityOptions{StartToCloseTimeout: time.Minute, HeartbeatTimeout: 500 * time.Millisecond}
+	if err := co.SpawnDaemon(Activity(Hang, 1, patient)); err != nil {
+		return "", err
+	}
+	if err := co.Yield(); err != nil {
+		return "", err
+	}
+	_, err := tinyio.Timeout(co, Activity(Double, 1), 50*time.Millisecond)
+	var timeout *tinyio.TimeoutError
+	if !errors.As(err, &timeout) || len(timeout.Cleanup) > 0 {
+		return "", fmt.Errorf("no clean timeout: %w", err)
+	}
+	return "stopped", nil
 }
 
 // joins waits for a run that somebody else has started, for as long as it is told to.

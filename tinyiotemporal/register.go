@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/durable"
@@ -56,6 +57,7 @@ func run(ctx workflow.Context, o options, p *durable.Program, input json.RawMess
 	inner, _ := workflow.NewDisconnectedContext(ctx)
 	d := &driver{
 		Base: durable.NewBase(info.WorkflowExecution.ID, seed[:]), outer: ctx, ctx: inner, info: info, now: workflow.Now(ctx),
+		entered: time.Now(),
 	}
 	if before != nil {
 		d.SetTaken(before.Taken)
@@ -71,7 +73,7 @@ func run(ctx workflow.Context, o options, p *durable.Program, input json.RawMess
 	d.cancel = cancel
 	d.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(d)), tinyio.WithThreads(d.thread), tinyio.WithObserver(d.Base))
 	if err := workflow.SetQueryHandler(ctx, coroutines, func() ([]tinyio.Status, error) { return d.loop.Status(), nil }); err != nil {
-		return nil, err
+		panic(err)
 	}
 	x, err := p.Start(base, d.loop, input)
 	if err != nil {
