@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -696,6 +697,40 @@ docs/nothing.md: 404 Not Found
 `
 	if got := strings.ReplaceAll(stdout.String(), parent+string(filepath.Separator), ""); status != exitBroken || got != want || stderr.Len() > 0 {
 		t.Errorf("status %d, the program wrote\n%s%s\nwant\n%s", status, got, stderr.String(), want)
+	}
+}
+
+// On GitHub a fragment of a Markdown page may be in capital letters or not, whatever its heading or its id is in. Of an HTML page it may not.
+func TestFragmentsOfMarkdownInAnyCase(t *testing.T) {
+	checkGoroutines(t)
+	dir := t.TempDir()
+	const references = "#Usage #USAGE #usage #Raw #raw #rAW #%C3%89T%C3%89 #no"
+	var links strings.Builder
+	for _, r := range strings.Fields(references) {
+		fmt.Fprintf(&links, "<a href=\"a.md%s\"></a> <a href=\"b.html%s\"></a>\n", r, r)
+	}
+	for name, content := range map[string]string{
+		"a.md":     "## Usage\n## \u00e9t\u00e9\n<a id=\"Raw\"></a>\n",
+		"b.html":   "<p id=usage><p id=Raw><p id=\u00e9t\u00e9>",
+		"index.md": links.String(),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stdout, stderr strings.Builder
+	status := run(t.Context(), []string{dir}, &stdout, &stderr)
+	var broken []string
+	for line := range strings.Lines(strings.ReplaceAll(stdout.String(), dir+string(filepath.Separator), "")) {
+		if target, _, ok := strings.Cut(line, ": no element"); ok {
+			broken = append(broken, target)
+		}
+	}
+	want := []string{"a.md#no", "b.html#%C3%89T%C3%89", "b.html#USAGE", "b.html#Usage", "b.html#no", "b.html#rAW", "b.html#raw"}
+	slices.Sort(want)
+	slices.Sort(broken)
+	if status != exitBroken || !slices.Equal(broken, want) {
+		t.Errorf("status %d; these are broken: %q, want %q\n%s%s", status, broken, want, stdout.String(), stderr.String())
 	}
 }
 

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"mime"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +31,7 @@ type page struct {
 	html      bool            // it is an HTML page of the site
 	links     []link          // and these are its links, without repetitions,
 	ids       map[string]bool // and the ids of its elements, nil if it was too long to be read to its end
+	anyCase   bool            // also in small letters, and a fragment may be in any: so GitHub has it for Markdown
 
 	setsCookie bool          // with its redirect
 	retryAfter time.Duration // when it may be there, if its problem is that the server is busy; otherwise 0
@@ -43,7 +46,7 @@ func (p *page) problemWith(fragment string) string {
 		return p.problem
 	case fragment == "" || p.ids == nil: // without ids it is not HTML, and what a fragment means there is not known here
 		return ""
-	case p.ids[fragment] || p.ids[decoded] || strings.EqualFold(decoded, "top"):
+	case p.ids[fragment] || p.ids[decoded] || p.anyCase && p.ids[strings.ToLower(decoded)] || strings.EqualFold(decoded, "top"):
 		return ""
 	}
 	return fmt.Sprintf("no element of the page has the id %q", decoded)
@@ -265,8 +268,14 @@ func (c *crawler) read(p *page, u *url.URL, res *http.Response) error {
 		base = b
 	}
 	p.html, p.links = true, c.links(p.address, base, d.references)
-	if whole { // of a page that was cut short it is not known which ids it has
-		p.ids = d.ids
+	if !whole { // it is not known which ids it has
+		return nil
+	}
+	p.ids, p.anyCase = d.ids, c.site.isMarkdown(u)
+	if p.anyCase {
+		for _, id := range slices.Collect(maps.Keys(d.ids)) {
+			p.ids[strings.ToLower(id)] = true
+		}
 	}
 	return nil
 }

@@ -47,6 +47,11 @@ func (s *site) contains(u *url.URL) bool {
 	return (u.Scheme == "http" || u.Scheme == "https") && strings.TrimPrefix(host(u), "www.") == s.host
 }
 
+// isMarkdown reports whether u is a page that is made of Markdown.
+func (s *site) isMarkdown(u *url.URL) bool {
+	return s.files != nil && s.contains(u) && isMarkdown(u.Path)
+}
+
 // name is how an address is shown. Pages of a directory go by the names of their files.
 func (s *site) name(address string) string {
 	whole := address
