@@ -8,35 +8,37 @@ import (
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
-// A shield is one call of Shield. It keeps away from its owner, and from those who were started inside, what its owner is cancelled
-// for, until its grace has passed or its function has ended.
+// A shield is one call of Shield. While it is open, it keeps the reasons for which its owner is cancelled away from the owner, and
+// from the coroutines that were started inside. It is open until its grace has passed or its function has ended.
+//
+// WithValues uses a shield that is never open for the Co that it returns.
 type shield struct {
 	owner   *task
 	outer   *shield // the shield around it
-	open    bool    // it keeps things away
+	open    bool    // it keeps reasons away
 	grace   time.Duration
-	timer   timers.Timer // set when there is something to keep away: the end of the grace
-	over    bool         // its function has ended
-	handle  *Co
-	of      *Co                        // what WithValues was called of, if this is no Shield but the frame of its handle
+	timer   timers.Timer               // the end of the grace; set when there is a reason to keep away
+	over    bool                       // its function has ended
+	handle  *Co                        // the Co that its function is given
+	of      *Co                        // the Co on which WithValues was called; nil for a Shield
 	ctx     publish.Pointer[coContext] // of the handle
-	members shielded                   // the ring of those who were started inside and have not finished
+	members shielded                   // the head of the ring of coroutines that were started inside and have not finished
 }
 
-// A shielded is an entry of the ring of those who were started inside the same Shield.
+// A shielded is an entry of the ring of coroutines that were started inside the same Shield.
 type shielded struct {
 	next, prev *shielded
-	c          *task // nil in the shield itself
+	c          *task // nil in the head of the ring
 }
 
-// add makes c, which has just been started inside, a member.
+// add makes c, which has just been started inside, a member of s.
 func (s *shield) add(c *task) {
 	m, ring := &c.cold().inside, &s.members
 	m.c, m.prev, m.next = c, ring.prev, ring
 	m.prev.next, ring.prev = m, m
 }
 
-// current is s, or the first of the shields around it that is not over; nil if there is none.
+// current returns s, or the first of the shields around it that is not over; nil if there is none.
 func (s *shield) current() *shield {
 	for s != nil && s.over {
 		s = s.outer
@@ -52,7 +54,7 @@ func (m *shielded) remove() {
 	}
 }
 
-// giveTo moves all members to the end of the ring of another one.
+// giveTo moves all members of the ring m to the end of the ring to.
 func (m *shielded) giveTo(to *shielded) {
 	if m.next != m {
 		first, last := m.next, m.prev
@@ -62,14 +64,14 @@ func (m *shielded) giveTo(to *shielded) {
 	}
 }
 
-// Shield runs fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
-// that clean-up can wait: flush a connection, say goodbye. That lasts for at most grace, counted from the cancellation or,
-// if that came first, from the call. Then fn is cancelled too, at its current wait. Without a cancellation there is no
-// limit. Coroutines that are first awaited or spawned inside fn are protected like the caller, from what stops the caller, until
-// Shield returns; a [Timeout] of one of them alone halts it at once. Inside another Shield, the protection lasts as long as that
-// of either.
+// Shield calls fn with a Co of its own, through which suspension works although the coroutine is cancelled or halted, so
+// that clean-up can wait: flush a connection, say goodbye. That lasts for at most grace, counted from the cancellation or from
+// the call, whichever comes later. Then fn is cancelled too, at its current wait. Without a cancellation there is no limit.
 //
-// The result is that of fn. Shield itself does not suspend, and fn may use only the Co that it is given.
+// Coroutines that are first awaited or spawned inside fn are protected, until Shield returns, from what stops the caller. A
+// [Timeout] of one of them alone halts it at once. A Shield inside another one protects for as long as either does.
+//
+// Shield returns what fn returns. Shield itself does not suspend, and fn may use only the Co that it is given.
 func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	c := co.enter("Shield")
 	if fn == nil {
@@ -81,9 +83,9 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	s.handle = &Co{c: c, shield: s}
 	s.ctx.Set(co.inherited())
 	if c.stop != nil && !co.shield.keepsAway(c, c.stop) {
-		c.attempt(1) // or it could go on for ever, from shield to shield
+		c.attempt(1) // otherwise it could go on for ever, from one Shield to the next
 	}
-	if c.isStopping() { // if it is not stopped, it is protected by the Shield in which it was started
+	if c.isStopping() { // stopped, or protected by another Shield from a pending reason
 		s.startGrace(c.run())
 	}
 	c.addCold().shield = s
@@ -91,10 +93,10 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	return fn(s.handle)
 }
 
-// end ends the shield when its function has ended. Those who were started inside are inside the shield around it from now on.
+// end ends the shield when its function has ended. Coroutines that were started inside are from then on inside the shield around it.
 func (s *shield) end() {
 	c, r := s.owner, s.owner.run()
-	if c.isDiscarded() { // nobody is to hear of anything
+	if c.isDiscarded() { // no coroutine may act any more
 		return
 	}
 	c.cold().shield = s.outer
@@ -108,7 +110,7 @@ func (s *shield) end() {
 		why = c.stop
 	}
 	s.handle.stop(why)
-	s.over, s.owner, s.handle = true, nil, nil // those who were started inside keep s, and s is to keep nobody
+	s.over, s.owner, s.handle = true, nil, nil // coroutines that were started inside refer to s, which must not keep others in memory
 	r.notify()
 }
 
@@ -119,7 +121,7 @@ func (s *shield) due(r *run) {
 	r.endWaits()
 }
 
-// close ends the protection. What it has kept away is delivered to its owner and those inside.
+// close ends the protection. It delivers the reasons that s has kept away to the owner and to the coroutines inside.
 func (s *shield) close(r *run) {
 	if !s.open {
 		return
@@ -130,15 +132,15 @@ func (s *shield) close(r *run) {
 	if s.isCovered() {
 		return
 	}
-	if d := s.owner.shield(); d != s.outer { // s is still around what its owner does
+	if d := s.owner.shield(); d != s.outer { // the grace has passed, and the owner is still inside s
 		d.deliverPending(r, s.owner, s)
 	} else {
 		s.members.deliverPending(r)
 	}
 }
 
-// isCovered reports that all that s keeps away from those inside is kept away from them by the Shields around it too. Then nothing is delivered
-// to them when it ends; so a nest of Shields does not look at all of them again and again.
+// isCovered reports whether the Shields around s also keep away, from the coroutines inside, every reason that s does. Then closing s
+// delivers nothing to them, and need not visit them: closing many nested Shields would otherwise visit all of them for each.
 func (s *shield) isCovered() bool {
 	c := s.owner
 	for _, why := range c.pendingReasons() {
@@ -149,7 +151,7 @@ func (s *shield) isCovered() bool {
 	return c.stop == nil || s.outer.keepsFromOthers(c.stop)
 }
 
-// keepsFromOthers reports whether s or a shield around it keeps why away from all those inside that own none of these.
+// keepsFromOthers reports whether s or a shield around it keeps why away from the coroutines inside, owners of Shields excepted.
 func (s *shield) keepsFromOthers(why *reason) bool {
 	for from := why.from.current(); s != nil && s != from; s = s.outer {
 		if s.open && s.owner.knows(why) {
@@ -159,8 +161,8 @@ func (s *shield) keepsFromOthers(why *reason) bool {
 	return false
 }
 
-// deliverPending delivers to those inside the Shields of c, from the outermost, which is from if that is not nil, to s, what these have kept
-// away from them.
+// deliverPending delivers pending reasons to the coroutines inside the Shields of c: from its outermost Shield, or from from if
+// that is not nil, to s.
 func (s *shield) deliverPending(r *run, c *task, from *shield) {
 	if s == nil || s.owner != c {
 		return
@@ -171,7 +173,7 @@ func (s *shield) deliverPending(r *run, c *task, from *shield) {
 	s.members.deliverPending(r)
 }
 
-// deliverPending does that for the members of a ring, and for those in the Shields of each right after it.
+// deliverPending delivers pending reasons to the members of the ring m, and after each member to the coroutines inside its Shields.
 func (m *shielded) deliverPending(r *run) {
 	for i := m.next; i != m; i = i.next {
 		r.deliverPending(i.c)
@@ -179,10 +181,10 @@ func (m *shielded) deliverPending(r *run) {
 	}
 }
 
-// isHandle reports that co is the handle of a Shield.
+// isHandle reports whether co is the Co of a Shield or of WithValues, and not the coroutine's original one.
 func (co *Co) isHandle() bool { return co != &co.c.co }
 
-// retired reports that co was the handle of a Shield and is no longer good.
+// retired reports whether co is no longer valid because its Shield is over.
 func (co *Co) retired() bool {
 	if co.isView() {
 		return co.shield.of.retired()
@@ -190,14 +192,14 @@ func (co *Co) retired() bool {
 	return co.isHandle() && co.shield.over
 }
 
-// startGrace starts the grace period, the first time that there is something to keep away.
+// startGrace starts the grace period, the first time that there is a reason to keep away.
 func (s *shield) startGrace(r *run) {
 	if !s.timer.Set() {
 		r.setTimer(&s.timer, r.inBeside(s.grace), s)
 	}
 }
 
-// left is how long s, or a shield around it, is going to protect its owner from here on.
+// left returns how much longer s, or a shield around it, protects its owner.
 func (s *shield) left(r *run) (left time.Duration) {
 	for ; s != nil; s = s.outer {
 		switch {
@@ -211,7 +213,7 @@ func (s *shield) left(r *run) (left time.Duration) {
 	return left
 }
 
-// keepsAway reports whether s or a shield around it keeps r away from c.
+// keepsAway reports whether s or a shield around it keeps why away from c.
 func (s *shield) keepsAway(c *task, why *reason) bool {
 	for ; s.mayKeep(c, why); s = s.outer {
 		if s.keeps(c, why) {
@@ -221,14 +223,14 @@ func (s *shield) keepsAway(c *task, why *reason) bool {
 	return false
 }
 
-// mayKeep reports whether s, and the shields around it, can keep r away from c. What arose inside a Shield of another coroutine, such as
-// a Timeout there, is not kept away by that.
+// mayKeep reports whether s, or a shield around it, can keep why away from c. If why arose inside s, as a Timeout there does, s does
+// not keep it away from a coroutine that is not its owner.
 func (s *shield) mayKeep(c *task, why *reason) bool {
 	return s != nil && !(s == why.from.current() && s.owner != c)
 }
 
-// keeps reports whether s keeps r away from c. Somebody else's shield does so if r has come to its owner too: who is halted alone, by
-// a Timeout, is not what that shield is there for.
+// keeps reports whether s, without those around it, keeps why away from c. If c is not its owner, s does so only if the owner has been
+// cancelled for why too: s does not protect c from a Timeout of c alone.
 func (s *shield) keeps(c *task, why *reason) bool {
 	return s.open && (s.owner == c || s.owner.knows(why))
 }

@@ -12,9 +12,9 @@ import (
 
 // RunInThread returns a coroutine that runs fn, which may block, in a goroutine of its own. The loop goes on meanwhile.
 //
-// The context that fn is given is done when the coroutine is cancelled or halted, with the reason in [context.Cause];
-// fn should return before long then, for the loop waits until it has. An error of fn, a panic or a [runtime.Goexit] in
-// it, is that of the coroutine. It panics if fn is nil.
+// The context that fn is given is done when the coroutine is cancelled or halted, with the reason in [context.Cause]. Then fn
+// should return soon, for the loop waits until it has. An error of fn, or a panic or [runtime.Goexit] in fn, counts as one of the
+// coroutine. RunInThread panics if fn is nil.
 func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 	if fn == nil {
 		panic("tinyio: RunInThread: the function is nil; a thread needs one to run")
@@ -24,9 +24,9 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 	return c
 }
 
-// inThread calls fn in the goroutine that is c's thread, and hands on how it ended, whichever way that was; or keeps it, if it
-// is a host that hands it on.
-func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), kept bool) {
+// inThread calls fn in the goroutine that is c's thread, and sends its outcome to the loop: a return, a panic or a Goexit. If a host
+// runs the thread, inThread only stores the outcome, and the host sends it with Return.
+func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), hosted bool) {
 	c.c.setLabels()
 	if c.c.base() != nil {
 		defer c.c.loop.Load().shielded.enter(&c.c, (*threadContext)(&c.c.co))()
@@ -40,7 +40,7 @@ func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), kept bool) {
 				failing(&c.c, err)
 			}
 		}
-		if kept {
+		if hosted {
 			c.c.dropName()
 			c.value, c.c.err = v, err
 			return
@@ -53,7 +53,7 @@ func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), kept bool) {
 // A threadPanic is a panic in a thread, as distinct from a PanicError that its function returns.
 type threadPanic struct{ *PanicError }
 
-// A threadContext is the context of a coroutine that has no Co to hand out.
+// A threadContext is the context of a thread. It is that of the coroutine, except that its Value does not give out the Co.
 type threadContext Co
 
 func (t *threadContext) Deadline() (time.Time, bool) { return (*Co)(t).Deadline() }
@@ -61,12 +61,12 @@ func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
 func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
 func (t *threadContext) Value(key any) any           { return (*Co)(t).value(key) }
 
-// WithThreads makes a loop hand the function of each [RunInThread] and [Call] to start, instead of running it in a goroutine itself: for
-// hosts that run threads elsewhere, in a certain order, or not at all, such as tools for tests and for replaying. With functions
-// of [RunInPool], start is called when they have their place in the pool.
+// WithThreads makes a loop pass the function of each [RunInThread] and [Call] to start, instead of running it in a goroutine
+// itself. It is for hosts that run threads elsewhere, in a certain order, or not at all, such as tools for tests and for replaying.
+// For a function of [RunInPool], start is called when the function has a permit of the pool.
 //
-// The function start is called on the loop, in the turn of the coroutine. It must not block, and so must not call Run itself,
-// but have another goroutine do so. The loop waits for the thread until it has come back.
+// The function start is called on the loop, in the turn of the coroutine. It must not block, so another goroutine has to call the
+// thread's Run. The loop waits for the thread until its outcome has come back.
 func WithThreads(start func(t *hook.Thread)) Option {
 	if start == nil {
 		panic("tinyio: WithThreads: the function is nil; leave the option out for a goroutine for each thread")
@@ -74,20 +74,22 @@ func WithThreads(start func(t *hook.Thread)) Option {
 	return func(l *Loop) { l.startThread = start }
 }
 
-// handOver gives t to the host. If that panics the loop stops because of it, and t fails unless it has been begun.
+// handOver passes f to the host as a thread. If the host's function panics, the run stops because of it, and the thread fails unless
+// it has been begun.
 func (r *run) handOver(name string, f hook.Function) {
 	t := hook.NewThread(name, f)
 	r.guard(func() { t.Fail(errors.New("tinyio: the function given to WithThreads has panicked")) }, func() { r.loop.startThread(t) })
 }
 
 // FromCallback returns a coroutine that something outside the loop completes: a channel, another event loop, a library
-// with callbacks. [RunInThread] stands on it.
+// with callbacks.
 //
-// The function start is called on the loop when it is the turn of the coroutine for the first time; it must not block.
-// It sees to it that done is called with the result, from any goroutine, or before it returns. The first call counts
-// and later ones do nothing. The function that start returns, which may be nil, is called on the loop if the coroutine is
-// cancelled or halted before that, at most once, with the reason; it must not block either, and should bring about
-// that done is called soon, for the coroutine does not end before. It panics if start is nil.
+// The function start is called on the loop, in the first turn of the coroutine; it must not block. It arranges that done is called
+// with the result, from any goroutine; start may call it itself. The first call of done counts, and later ones do nothing.
+//
+// The function cancel, which start returns and which may be nil, is called on the loop if the coroutine is cancelled or halted before
+// done is called: at most once, with the reason. It must not block either. It should make done be called soon, for the coroutine
+// does not end before. FromCallback panics if start is nil.
 func FromCallback[T any](start func(done func(T, error)) (cancel func(cause error))) *Coro[T] {
 	if start == nil {
 		panic("tinyio: FromCallback: the start function is nil; without it nothing completes the coroutine")
@@ -95,8 +97,9 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 	return newCallback[T](start, entryOf(start))
 }
 
-// newCallback returns a callback. What begins it is a start function, or the function of a thread: a start function for that could
-// be written, and would cost two more closures. Its coldFields, which it needs anyhow, come with it.
+// newCallback returns a coroutine that is completed from outside. Its begin is the start function of FromCallback or the function of a
+// thread. (A start function that starts the thread would cost two more closures.) The coldFields, which every callback needs,
+// are allocated with it.
 func newCallback[T any](begin any, entry uintptr) *Coro[T] {
 	both := new(struct {
 		coro Coro[T]
@@ -109,25 +112,25 @@ func newCallback[T any](begin any, entry uintptr) *Coro[T] {
 	return c
 }
 
-// A callback is a coroutine's way back from outside the loop.
+// A callback is what a coroutine has that is completed from outside the loop. As a message, it brings the result to the loop.
 //
-// It ends once, by whoever sets called first: done, or a start or cancel function that does not return. That one alone writes
-// the result. If start ends abruptly when done has been called, in another goroutine perhaps and only just, the coroutine
-// waits for that message as always, and then ends as start did: a panic is not lost, and no message is late.
+// It is completed once, by whatever sets called first: done, or a start or cancel function that panics or exits. Only that one writes
+// the result. If start panics or exits when done has been called already, perhaps on another goroutine, the coroutine still waits for
+// the message of done. Then it ends as start did: the panic is not lost, and the message does not come for a finished coroutine.
 type callback struct {
 	message
 	c      *task
-	begin  any  // the start function
-	simple bool // which cannot panic or exit, and so needs no stack of its own
+	begin  any  // the start function, or the function of a thread
+	simple bool // begin is the function of a thread: starting it cannot panic or exit, and needs no stack
 	called atomic.Bool
 	cancel func(cause error)
-	abrupt error // how start ended, if it did not return after done had been called
+	abrupt error // how start or cancel ended, if it panicked or exited after done had been called
 }
 
 // isSimple reports whether c can begin without a stack.
 func (c *task) isSimple() bool { return c.cold() != nil && c.cold().callback.simple }
 
-// A threadOf is the function of a RunInThread in the hands of a host.
+// A threadOf is the function of a RunInThread, for a host: see hook.Function.
 type threadOf[T any] struct {
 	c  *Coro[T]
 	fn func(ctx context.Context) (T, error)
@@ -166,8 +169,8 @@ func (c *Coro[T]) callBegin() {
 	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
 }
 
-// endAbruptly ends a callback whose start function has panicked or exited, unless done was called before. It reports
-// whether the coroutine is to finish now.
+// endAbruptly deals with a start function that has panicked or exited. It reports whether the coroutine finishes now: it does unless
+// done was called before.
 func (b *callback) endAbruptly(how error) bool {
 	if !b.called.CompareAndSwap(false, true) {
 		b.abrupt = how
@@ -177,8 +180,7 @@ func (b *callback) endAbruptly(how error) bool {
 	return true
 }
 
-// comeBackWith is the way back from outside: the done function of a callback. It may be called from any goroutine; the first
-// call counts.
+// comeBackWith is the done function of a callback. It may be called from any goroutine; the first call counts.
 func (c *Coro[T]) comeBackWith(v T, err error) {
 	b := &c.c.cold().callback
 	if b.called.CompareAndSwap(false, true) {
@@ -187,19 +189,19 @@ func (c *Coro[T]) comeBackWith(v T, err error) {
 	}
 }
 
-// arrive makes the coroutine ready: its last turn, in which it finishes.
+// arrive makes the coroutine ready for its last turn, in which it finishes.
 func (b *callback) arrive(r *run) {
 	r.threadBack()
 	r.makeReady(b.c)
 }
 
-// threadBack notes that a thread or callback has come back.
+// threadBack counts that a thread, a call or a callback has come back.
 func (r *run) threadBack() {
 	r.addThreads(-1)
 	r.returned++
 }
 
-// comeBack is the last turn of a callback: its result is there, and nothing is left to run.
+// comeBack is the last turn of a callback. Its result is there, and no function is called.
 func (c *Coro[T]) comeBack() { c.c.endCallback() }
 
 func (c *task) endCallback() {
@@ -207,8 +209,8 @@ func (c *task) endCallback() {
 	if b.abrupt != nil {
 		c.err = b.abrupt
 	}
-	b.cancel = nil                     // what it holds on to is not needed any more
-	if c.err != nil && c.stop != nil { // there is no stack that a method of the error could end, but the loop's
+	b.cancel = nil                     // not needed any more, and may refer to much memory
+	if c.err != nil && c.stop != nil { // in a sandbox, since a method of the error could panic or exit on the loop's stack
 		if f := c.run().inSandbox(func() { c.clean = c.stop.explains(c.err) }); f != nil {
 			c.err = f.how()
 		}
@@ -216,7 +218,8 @@ func (c *task) endCallback() {
 	c.endWith(c.err)
 }
 
-// endWith records that the function of c has ended: with err, or as errExited and a threadPanic say.
+// endWith records how the function of c has ended: errExited stands for a Goexit, a threadPanic for a panic, and any other err, or
+// nil, for a return.
 func (c *task) endWith(err error) {
 	c.err, c.outcome, c.wait = err, returned, onNothing
 	if err == errExited {
@@ -228,8 +231,8 @@ func (c *task) endWith(err error) {
 
 func cancelCallback(r *run, c *task) { c.cold().callback.stop(r, c.stop.cause()) }
 
-// stop passes on to the outside that the coroutine is being stopped. A cancel function that panics or exits ends the coroutine
-// in this way, for it cannot be relied on to bring about that done is called.
+// stop calls the cancel function, because the coroutine is being stopped. If that function panics or exits, the coroutine ends with
+// that panic or exit, for done may never be called.
 func (b *callback) stop(r *run, cause error) {
 	cancel := b.cancel
 	b.cancel = nil

@@ -11,16 +11,17 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// A Frame is a coroutine in a trace, and a line of its code: where it was waiting, or, of the one that failed, its function.
+// A Frame is a coroutine in a trace, with a line of its code: the line at which it was waiting or, for the coroutine that failed, the
+// line at which its function begins.
 type Frame struct {
 	Coro     string // its name: see [Coro.Named]
 	Function string
 	File     string
 	Line     int
-	Awaits   []int // which frames of the trace it waits for; nil outside a trace, and of the one that waits for none
+	Awaits   []int // the indices of the frames in the trace that it waits for; nil if there are none, or outside a trace
 }
 
-// String is the frame in the form of Go's own stack traces, on two lines.
+// String returns the frame in the form of Go's own stack traces, on two lines.
 func (f Frame) String() string {
 	if f.Coro == f.Function {
 		return fmt.Sprintf("%s\n\t%s:%d", f.Coro, f.File, f.Line)
@@ -61,16 +62,16 @@ func writeState(w io.Writer, state []Status) {
 	}
 }
 
-// A probe is filled by a coroutine that is resumed only to tell where it waits. That way a suspension costs nothing for the
-// sake of traces: what it would have had to note down is on its stack all the time.
+// A probe finds out where a coroutine waits: the coroutine is resumed, fills the probe with the callers on its stack, and switches
+// back. So a suspension need not record where it happens, and traces cost nothing until they are wanted.
 type probe struct {
 	callers [64]uintptr
-	limit   int // how many it takes
-	n       int
+	limit   int // how many callers to record
+	n       int // how many have been recorded
 }
 
-// shallow is how many callers are taken at first. To walk a stack takes longer than to switch to it and back, and a coroutine that waits has
-// few functions of this package above the one that is looked for.
+// shallow is how many callers a probe records at first. To walk a stack takes longer than to switch to it and back, and a waiting
+// coroutine has few functions of this package above the function that is looked for.
 const shallow = 8
 
 func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:p.limit]) }
@@ -78,11 +79,11 @@ func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:p.limit]) }
 // nobody is the coroutine whose turn it is while a probe is under way.
 var nobody = new(task)
 
-// where returns the line at which c is: where it waits, or its function, if it has no stack or that cannot be looked at now.
+// where returns the line at which c waits. If c has no stack, or the stack cannot be walked now, it returns the function of c.
 //
-// Whose turn it is is not parked; nor is the coroutine on whose stack the loop runs. If this is its stack, it tells by itself. It is not if c is a
-// callback without a stack, or if something of the user's is called on another one meanwhile: a cancel function in a sandbox, or a run
-// inside c.
+// Two coroutines are not parked and cannot be probed: the running one, and the one on whose stack the loop runs. Their stack is
+// walked directly if where is called on it. But where may be called on another stack meanwhile: in a sandbox, or in a run that c
+// has called.
 func (r *run) where(c *task) Frame {
 	if c.slot == nil {
 		return r.function(c)
@@ -108,7 +109,7 @@ func (r *run) where(c *task) Frame {
 	}
 }
 
-// find finds the line at which c is among the callers that it has put into p, if these are enough for that.
+// find finds the line at which c is among the callers recorded in p. If enough is false, there are not callers enough to tell.
 func (r *run) find(c *task, p *probe) (at Frame, enough bool) {
 	for _, pc := range p.callers[:p.n] {
 		switch l := r.codeLine(pc); l.kind {
@@ -116,7 +117,7 @@ func (r *run) find(c *task, p *probe) (at Frame, enough bool) {
 			if !enough {
 				at, enough = l.Frame, true
 			}
-		case observing: // what is above is the observer, which asks
+		case observing: // the callers before this one belong to the observer, which has called Status
 			enough = false
 		case beginning:
 			return r.orFunction(c, at, enough), true
@@ -125,7 +126,7 @@ func (r *run) find(c *task, p *probe) (at Frame, enough bool) {
 	return r.orFunction(c, at, enough), enough || p.n < p.limit
 }
 
-// orFunction is f for c, or, if nothing was found, its function.
+// orFunction returns f with the name of c; if nothing was found, it returns the function of c.
 func (r *run) orFunction(c *task, f Frame, found bool) Frame {
 	if !found {
 		return r.function(c)
@@ -134,12 +135,12 @@ func (r *run) orFunction(c *task, f Frame, found bool) Frame {
 	return f
 }
 
-// looks is what a run keeps from one look at where coroutines are to the next: to find out which line an address is takes microseconds,
-// and thousands wait at few lines. It has as many as the program has lines, at most.
+// looks is a cache of code lines. To find the line of an address takes microseconds, and thousands of coroutines wait at few lines.
+// Its size is bounded by the number of lines in the program.
 type looks struct {
 	probe     probe
-	lines     map[uintptr]codeLine // by the address to return to
-	functions map[uintptr]Frame    // by the address at which they begin
+	lines     map[uintptr]codeLine // by return address
+	functions map[uintptr]Frame    // by the address of the function
 }
 
 func (r *run) looks() *looks {
@@ -151,7 +152,7 @@ func (r *run) looks() *looks {
 
 // A codeLine is a line of code that calls a function.
 type codeLine struct {
-	Frame // of no coroutine
+	Frame // without the name of a coroutine
 	kind  codeKind
 }
 
@@ -160,11 +161,11 @@ type codeKind uint8
 const (
 	ours codeKind = iota
 	users
-	observing // it calls an observer
-	beginning // it calls the function of a coroutine: no other code of the user's is below it
+	observing // it calls the observer
+	beginning // it calls the function of a coroutine: no code of the coroutine's is below it
 )
 
-// codeLine is the line to which a function with the return address pc returns.
+// codeLine returns the line of the call that returns to pc.
 func (r *run) codeLine(pc uintptr) codeLine {
 	lines := r.looks().lines
 	l, known := lines[pc]
@@ -184,13 +185,13 @@ func (r *run) codeLine(pc uintptr) codeLine {
 	return l
 }
 
-// The names of the functions that call an observer, and the function of a coroutine.
+// The names of the functions that call the observer and the functions of coroutines.
 var (
 	callsObserver = runtime.FuncForPC(entryOf((*run).callObserver)).Name()
 	callsFunction = runtime.FuncForPC(entryOf((*task).execute)).Name()
 )
 
-// function is the function of c.
+// function returns the frame of the function of c, from the cache.
 func (r *run) function(c *task) Frame {
 	f, known := r.looks().functions[c.entry]
 	if !known {
@@ -203,17 +204,17 @@ func (r *run) function(c *task) Frame {
 	return f
 }
 
-// label is the name of c.
+// label returns the name of c, from the cache.
 func (r *run) label(c *task) string { return r.function(c).Coro }
 
-// entryFrame is the function of c.
+// entryFrame returns the frame of the function of c.
 func (c *task) entryFrame() Frame {
 	f := functionAt(c.entry)
 	f.Coro = c.label()
 	return f
 }
 
-// functionAt is the function that begins at entry.
+// functionAt returns a frame for the function that begins at entry.
 func functionAt(entry uintptr) Frame {
 	f := runtime.FuncForPC(entry)
 	if f == nil {
@@ -223,8 +224,8 @@ func functionAt(entry uintptr) Frame {
 	return Frame{Function: f.Name(), File: file, Line: line}
 }
 
-// internalFrame reports whether f is in the code of this package or of package durable, whose functions wait for others too, their tests
-// excepted, or in what runs below them.
+// internalFrame reports whether f is never the line at which a coroutine waits for its user: code of this package, of its internal
+// packages or of package durable (their tests excepted), or of package iter or runtime, which run below them.
 func internalFrame(f runtime.Frame) bool {
 	if rest, ok := strings.CutPrefix(f.File, sourceDir); ok {
 		dir := rest[:strings.LastIndex(rest, "/")+1]
@@ -233,35 +234,36 @@ func internalFrame(f runtime.Frame) bool {
 	return strings.HasPrefix(f.Function, "iter.") || strings.HasPrefix(f.Function, "runtime.")
 }
 
-// sourceDir is the directory of this package, as the compiler noted it down. The name of a function does not tell where it is
-// from: the body of a range over AsCompleted can be named after both its function and AsCompleted.
+// sourceDir is the directory of this package, as the compiler has recorded it. The name of a function does not tell its package:
+// the body of a range over AsCompleted can be named after both its function and AsCompleted.
 var sourceDir = func() string {
 	_, file, _, _ := runtime.Caller(0)
 	return file[:strings.LastIndex(file, "/")+1]
 }()
 
-// chainFrames is how many frames the chains of one crash have in full, all together.
+// chainFrames limits the size of a crash report: once the await chains of one crash have as many frames in total, the chains of further
+// clean-up errors are cut.
 const chainFrames = 10_000
 
-// A chain is what is known of the chains of one crash.
+// A chain is what is known of the await chains of one crash.
 type chain struct {
-	original map[*task]bool // who is in that of the original error
-	frames   int            // in all of them, so far
+	original map[*task]bool // the coroutines in the await chain of the original error
+	frames   int            // how many frames all chains have so far
 }
 
-// trace returns who waits for c in s, directly or not, in an order in which each comes before what it waits for, and c. Of a clean-up
-// error, known is the chain of its crash, and otherwise nil. If that is long, the trace begins where it leaves that of the original
-// error, and is cut.
+// trace returns the await chain of c in s: the coroutines that wait for c, directly or not, each before what it waits for, and c as the
+// last. For a clean-up error, known is the chain of its crash, and otherwise nil. If known has too many frames already, the trace
+// is cut: it begins where it leaves the await chain of the original error.
 func (r *run) trace(c *task, s *scope, known *chain) (trace []Frame, seen map[*task]bool, cut bool) {
 	type visit struct {
 		c    *task
 		next *waiter
-		top  bool // nobody awaits c: who isolates it, if anybody, is to be visited
+		top  bool // nobody awaits c: the owner of its scope is visited next
 	}
 	seen = map[*task]bool{}
 	var path []visit
 	var order []*task
-	awaits := map[*task][]*task{} // what each of them waits for, of those in the trace
+	awaits := map[*task][]*task{} // what each coroutine in the trace waits for, among those in the trace
 	push := func(c, awaited *task) {
 		if awaited != nil {
 			awaits[c] = append(awaits[c], awaited)
@@ -305,7 +307,7 @@ func (r *run) trace(c *task, s *scope, known *chain) (trace []Frame, seen map[*t
 	return trace, seen, cut
 }
 
-// frames are where those in order wait, and for whom of them.
+// frames returns a frame for each coroutine in order, with the indices of those that it waits for.
 func (r *run) frames(order []*task, awaits func(c *task) []*task) []Frame {
 	index := make(map[*task]int, len(order))
 	for i, c := range order {
@@ -325,7 +327,7 @@ func (r *run) frames(order []*task, awaits func(c *task) []*task) []Frame {
 	return trace
 }
 
-// element is which element of a MapInPool c is for, if it is.
+// element returns the index of the element of a MapInPool that c is for, if it is for one.
 func (c *task) element() (index int, ok bool) {
 	w := c.awaiters.head
 	if w == nil || w.c.cold() == nil || !w.c.cold().maps {
@@ -339,13 +341,13 @@ func (c *task) element() (index int, ok bool) {
 	return 0, false
 }
 
-// stuckFrames is how many frames tell where a coroutine is stuck, at most.
+// stuckFrames is the maximum number of frames in the Trace of a TimeoutError.
 const stuckFrames = 100
 
-// stuck returns c and what it waits for, directly or not, in an order in which each comes before what it waits for.
+// stuck returns c and what it waits for, directly or not, each before what it waits for.
 func (r *run) stuck(c *task) []Frame {
 	seen := map[*task]bool{}
-	var order []*task // each behind what it waits for
+	var order []*task // each after what it waits for
 	var visit func(c *task)
 	visit = func(c *task) {
 		if seen[c] || len(seen) == stuckFrames {
@@ -362,10 +364,10 @@ func (r *run) stuck(c *task) []Frame {
 	return r.frames(order, func(c *task) []*task { return slices.Collect(c.targets) })
 }
 
-// stateSize is how many coroutines an error tells the state of, at most.
+// stateSize is the maximum number of coroutines in the State of an error.
 const stateSize = 100
 
-// state tells what the members of s are doing, but for those in the trace of f.
+// state returns what the members of s are doing, without those in the trace of f.
 func (r *run) state(s *scope, f failure) (all []Status) {
 	for c := range s.members {
 		if len(all) == stateSize {
@@ -378,7 +380,7 @@ func (r *run) state(s *scope, f failure) (all []Status) {
 	return all
 }
 
-// describe is the name of c and the place of its function, for messages.
+// describe returns the name of c and the line of its function, for messages.
 func (c *task) describe() string {
 	f := c.entryFrame()
 	return fmt.Sprintf("%s (%s:%d)", f.Coro, f.File, f.Line)

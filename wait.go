@@ -2,8 +2,8 @@ package tinyio
 
 import "github.com/tinyio-go/tinyio/hook"
 
-// What coroutines wait for. All that differs from one kind of wait to another is in its row of the table. To add a kind is to add a
-// constant, a row, and the file with what its users call.
+// What coroutines wait for. All that differs between kinds of waits is in the table waits. To add a kind, add a constant, a row of
+// the table, and a file with the functions that users call: see docs/design/adding-a-wait.md.
 
 // A waitKind is what a coroutine waits for.
 type waitKind uint8
@@ -25,24 +25,24 @@ const (
 	waitKinds
 )
 
-// A waitRow is what is to be known of a kind of wait. The functions are called on the run loop, or on the stack of the coroutine that
-// waits, between two turns.
+// A waitRow describes a kind of wait. Its functions are called between two turns, by the run loop or on the stack of the coroutine
+// that waits.
 type waitRow struct {
 	kind hook.Wait // what errors and tools call it
 
-	// begin makes c wait for what it has asked for, or wakes it if that is there already.
+	// begin makes c wait for what it has asked for, or wakes c if that is there already.
 	begin func(r *run, c *task)
-	// cancel ends the wait of c, which is exposed, or sees to it that it ends before long.
+	// cancel ends the wait of c, which is exposed, or makes it end soon.
 	cancel func(r *run, c *task)
-	// expire ends the wait because its time limit has passed, and reports whether c is ready now. It is nil if there are no limits.
-	expire func(r *run, c *task) (ready bool)
-	// tasks goes through the coroutines that c waits for. It is nil if it waits for none.
+	// expire ends the wait because its time limit has passed, and reports whether c has to be woken. It is nil if the kind has no limit.
+	expire func(r *run, c *task) (wake bool)
+	// tasks returns a cursor over the coroutines that c waits for. It is nil if the kind waits for no coroutines.
 	tasks func(c *task) cursor
-	// line says that c stands in one line of waiters, by the first of its edges.
+	// line says that c stands in one line of waiters, with its waiter c.one[0].
 	line bool
 }
 
-// waits is the table. It is filled in when the program starts, because its functions lead back to it.
+// waits is the table. It is filled in by init, because its functions refer to it.
 var waits [waitKinds]waitRow
 
 func init() {
@@ -70,36 +70,37 @@ func init() {
 
 func (w waitKind) String() string { return waits[w].kind.String() }
 
-// waitsAlready is for a wait that has begun before the turn ended, and for one that ends by itself.
+// waitsAlready does nothing. It is the begin of a wait that has begun before the turn ended, and the cancel of a wait that ends by
+// itself.
 func waitsAlready(*run, *task) {}
 
-// expired is for a wait of which the end of the time limit is what is waited for.
-func expired(*run, *task) (ready bool) { return true }
+// expired is the expire of Sleep, which waits for nothing but the time.
+func expired(*run, *task) (wake bool) { return true }
 
 // lineExpired takes c out of its line: it has not been served in time.
-func lineExpired(_ *run, c *task) (ready bool) {
+func lineExpired(_ *run, c *task) (wake bool) {
 	c.one[0].remove()
 	c.answer = outOfTime
 	return true
 }
 
-// outOfTime is the answer to a wait in a line whose time limit has passed.
+// outOfTime is the answer to a wait in a line when its time limit has passed.
 const outOfTime = 1<<32 - 1
 
 // A waitList is a line of waiters, first come, first served.
 type waitList struct {
 	head   *waiter
-	owner  *task // of a coroutine's awaiters
+	owner  *task // the coroutine whose awaiters they are; nil for other lines
 	length int
 }
 
-// A waiter stands in a line. It is an edge, if the line is the awaiters of a coroutine.
+// A waiter stands in a line for the coroutine c. If the line is the awaiters of a coroutine, the waiter is an edge of the wait graph.
 type waiter struct {
 	c     *task
 	line  *waitList  // nil when it stands in none
-	next  *waiter    // nil of the last one
-	prev  *waiter    // of the first one, the last: so a line, of which each coroutine has one, is a word smaller
-	group *collector // of a coroutine that waits for any of several
+	next  *waiter    // nil for the last one
+	prev  *waiter    // for the first one, the last: every coroutine has a waitList, and this saves a word in each
+	group *collector // if c waits for any of several
 }
 
 // standIn suspends the coroutine until it is granted what those in line wait for.
@@ -108,23 +109,23 @@ func (co *Co) standIn(line *waitList, w waitKind) error {
 	return co.suspend(w)
 }
 
-// maxServed is how many waits of one turn may be served at once (R1). A coroutine that is always served gives the others their turn after so
-// many.
+// maxServed is after how many waits that are served at once a coroutine yields (R1): otherwise one that is always served would keep
+// the others from running.
 var maxServed = 64 // a variable for the sake of tests
 
-// letOthers comes before a wait that is going to be served at once. It gives the others their turn first, if that has happened too often in this
-// one. By then it may be that there is something to wait for.
+// letOthers is called before a wait that can be served at once. If there have been maxServed of these in this turn, it yields first.
+// After that the wait may have to be a real one.
 func (co *Co) letOthers() error {
 	r := co.c.run()
 	if r.served++; r.served < maxServed {
 		return nil
 	}
-	r.served = 0 // if nobody else is ready, Yield begins no other turn
+	r.served = 0 // if nobody else is ready, Yield may return without a new turn, which would set this
 	return co.Yield()
 }
 
-// grant gives the owner of w, which has left its line, what it was waiting for. It stands, also if the owner is stopped
-// before its turn.
+// grant gives the coroutine of w, which has left its line, what it was waiting for. What is granted stands, even if the coroutine
+// is stopped before its turn.
 func (w *waiter) grant(answer uint32) {
 	w.c.answer = answer
 	r := w.c.run()
