@@ -18,9 +18,10 @@ import (
 // maxPending is how many activities, children and others may be under way at once. The service allows 2,000 of each kind. Tests have less.
 var maxPending = 1000
 
-// longTurn is after how long the SDK gets a turn: it takes a goroutine of a workflow that does not give way for a second for one that is
-// stuck, however many short steps that second consists of. What it does then depends on nothing but the history.
-const longTurn = 100 * time.Millisecond
+// stepsPerTurn is after how many steps the SDK gets a turn: it takes a goroutine of a workflow that does not give way for a second for one
+// that is stuck, however many short steps that second consists of. What it does in its turn can have a place among the commands, so it is
+// steps that are counted, and not time.
+const stepsPerTurn = 16
 
 // cancelSignal is the signal that a run is to stop, with the cause. A cancellation of Temporal has none.
 const cancelSignal = "tinyio.cancel"
@@ -38,8 +39,8 @@ type driver struct {
 	halt      any   // why the task has to fail: what is to be thrown
 	gone      bool  // the program has been discarded, or is about to be
 
-	now     time.Time
-	entered time.Time // when the SDK gave control to the driver, by the clock of the machine
+	now   time.Time
+	turns int // how many steps of the loop, since the SDK had a turn
 
 	todo    []func() // calls of the SDK for between two steps, which are no calls below
 	queued  []*call  // calls that are to be made, in order
@@ -86,11 +87,12 @@ func (d *driver) between(p tinyio.Pause) {
 	if d.halt != nil {
 		panic(d.halt)
 	}
+	d.turns++
 	if retried := d.retry(); !d.makeCalls() && !retried {
 		switch {
 		case p.Blocked:
 			d.takeIn(p)
-		case time.Since(d.entered) > longTurn:
+		case d.turns >= stepsPerTurn:
 			turn := 0
 			d.leave(func() bool { turn++; return turn > 1 })
 		}
@@ -101,7 +103,7 @@ func (d *driver) between(p tinyio.Pause) {
 // leave gives control to the SDK until condition holds. It does not return if the workflow is put out of memory.
 func (d *driver) leave(condition func() bool) {
 	_ = workflow.Await(d.ctx, condition) // whose context is never cancelled
-	d.entered = time.Now()
+	d.turns = 0
 }
 
 // makeCalls makes the calls of the SDK that have been asked for. It reports whether the program has heard of something by that.

@@ -257,8 +257,8 @@ func TestStoppedInQueue(t *testing.T) {
 // Many short steps are not taken for a deadlock.
 func TestManyTurns(t *testing.T) {
 	env := environmentWith()
-	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: 400 * time.Millisecond})
-	if n, err := resultOf[int](env, "turns", 30*time.Millisecond); n != 20 || err != nil {
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Second})
+	if n, err := resultOf[int](env, "turns", 30*time.Millisecond); n != 40 || err != nil {
 		t.Errorf("the result is %d, %v", n, err)
 	}
 }

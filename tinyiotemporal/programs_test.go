@@ -241,11 +241,11 @@ func (s *spy) act(co *tinyio.Co, who string) {
 	})
 }
 
-// turns takes n turns of d, in two coroutines, without waiting for anything from outside.
+// turns takes 40 turns of d, in two coroutines, without waiting for anything from outside.
 func turns(co *tinyio.Co, d time.Duration) (int, error) {
 	n := 0
 	turn := func(co *tinyio.Co) error {
-		for range 10 {
+		for range 20 {
 			for began := time.Now(); time.Since(began) < d; {
 			}
 			n++

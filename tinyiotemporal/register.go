@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/durable"
@@ -57,7 +56,6 @@ func run(ctx workflow.Context, o options, p *durable.Program, input json.RawMess
 	inner, _ := workflow.NewDisconnectedContext(ctx)
 	d := &driver{
 		Base: durable.NewBase(info.WorkflowExecution.ID, seed[:]), outer: ctx, ctx: inner, info: info, now: workflow.Now(ctx),
-		entered: time.Now(),
 	}
 	if before != nil {
 		d.SetTaken(before.Taken)
