@@ -508,14 +508,24 @@ func (p *pair) interrupt() {
 		if err := c.Start(); err != nil {
 			p.t.Fatal(err)
 		}
-		for !slices.ContainsFunc(p.rules.made(), func(name string) bool {
-			_, err := os.Stat(filepath.Join(dir, name))
-			return err == nil
-		}) {
-			time.Sleep(time.Millisecond) // there is nothing to wait for: it is another program's file
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			c.Wait()
+		}()
+		for begun := false; !begun; {
+			begun = slices.ContainsFunc(p.rules.made(), func(name string) bool {
+				_, err := os.Stat(filepath.Join(dir, name))
+				return err == nil
+			})
+			select {
+			case <-ended:
+				begun = true
+			case <-time.After(time.Millisecond): // there is nothing else to wait for: it is another program's file
+			}
 		}
 		syscall.Kill(-c.Process.Pid, syscall.SIGINT)
-		c.Wait()
+		<-ended
 		if c.ProcessState.ExitCode() == 0 {
 			p.t.Errorf("%s has gone on when it was interrupted: %s", which.name, &out)
 		}

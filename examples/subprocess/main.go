@@ -65,6 +65,9 @@ func run(ctx context.Context, w io.Writer, commands []string, grace time.Duratio
 func command(line string, grace time.Duration, lines *tinyio.Queue[tinyioexec.Line]) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		err := tinyioexec.Lines(co, exec.Command("sh", "-c", line), grace, lines)
+		if errors.Is(err, exec.ErrWaitDelay) {
+			err = fmt.Errorf("it left something running, which was still holding its output %v later, and was stopped", grace)
+		}
 		if err != nil && co.Err() == nil { // it has not been stopped
 			err = fmt.Errorf("%s: %w", line, err)
 		}

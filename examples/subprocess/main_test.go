@@ -158,6 +158,18 @@ func TestStubbornCommandIsKilled(t *testing.T) {
 	}
 }
 
+// What a command leaves running is stopped after some time, and that is said.
+func TestLeftRunning(t *testing.T) {
+	prepare(t)
+	var out bytes.Buffer
+	const command = "sleep 1000 & echo started"
+	err := run(context.Background(), &out, []string{command}, 50*time.Millisecond)
+	const want = command + ": it left something running, which was still holding its output 50ms later, and was stopped"
+	if err == nil || err.Error() != want || out.String() != "started\n" {
+		t.Errorf("run returns %v, want %s; it shows %q", err, want, out.String())
+	}
+}
+
 // failingWriter is a writer that cannot write.
 type failingWriter struct{ err error }
 
