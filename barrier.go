@@ -28,7 +28,7 @@ func (b *Barrier) Wait(co *Co) (index int, err error) {
 	if err := co.refused(); err != nil {
 		return 0, err
 	}
-	if b.waiters.length+1 == b.n {
+	if int(b.waiters.length)+1 == b.n {
 		for i := uint32(0); b.waiters.length > 0; i++ {
 			b.waiters.pop().grant(i)
 		}

@@ -190,6 +190,7 @@ func (p *permits) serve(limit int) {
 		}
 		p.taken += n
 		w.remove()
+		p.waiters.served++
 		w.grant(granted)
 	}
 }

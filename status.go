@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/tinyio-go/tinyio/internal/publish"
 )
@@ -27,8 +28,10 @@ type Status struct {
 
 	names   []string // of those in For
 	daemon  bool
-	yielded bool  // it is ready because it let the others have their turn
-	stopped error // what its waits end with, if it is being stopped
+	yielded bool    // it is ready because it let the others have their turn
+	stopped error   // what its waits end with, if it is being stopped
+	line    uintptr // for what permits it waits
+	served  int32   // how many waits for these have been served
 }
 
 // String says what the coroutine is doing, and where. Those that it waits for are told by name; in a Status that was not made by this
@@ -80,6 +83,10 @@ func (r *run) status(c *task) Status {
 	}
 	if c.state == waiting {
 		s.On = c.wait.String()
+		if c.wait == onPermit {
+			line := c.one[0].line
+			s.line, s.served = uintptr(unsafe.Pointer(line)), line.served
+		}
 		for t := range c.targets {
 			s.For, s.names = append(s.For, r.id(t)), append(s.names, r.label(t))
 		}

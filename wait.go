@@ -91,7 +91,8 @@ const outOfTime = 1<<32 - 1
 type waitList struct {
 	head   *waiter
 	owner  *task // the coroutine whose awaiters they are; nil for other lines
-	length int
+	length int32
+	served int32 // how many waits for permits have been served: whoever looks in sees by it whether the line moves
 }
 
 // A waiter stands in a line for the coroutine c. If the line is the awaiters of a coroutine, the waiter is an edge of the wait graph.

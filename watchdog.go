@@ -104,6 +104,6 @@ func init() {
 	lookin.Turn = func(loop any) uintptr { return uintptr(unsafe.Pointer(loop.(*Loop).counters.running.Load())) }
 	lookin.More = func(status any) lookin.Rest {
 		s := status.(Status)
-		return lookin.Rest{Daemon: s.daemon, Yielded: s.yielded, Stopped: s.stopped}
+		return lookin.Rest{Daemon: s.daemon, Yielded: s.yielded, Stopped: s.stopped, Permits: s.line, Served: s.served}
 	}
 }

@@ -39,6 +39,7 @@ const (
 	moreCoroutines  = "TIO10"
 	moreReady       = "TIO11"
 	manyThreads     = "TIO12"
+	heldLong        = "TIO13"
 	threadsAreMany  = 1000
 	turnsOfSpinners = 1000 // in spinPause
 	spinPause       = 50 * time.Millisecond
@@ -104,6 +105,11 @@ var lints = []lint{
 		"More than 1,000 threads, calls and callbacks are under way. Each is a goroutine that blocks, perhaps an operating system's thread, a " +
 			"connection or an open file.",
 		"Bound them: with a ThreadPool and RunInPool or MapInPool, or a Semaphore around Call."},
+	{heldLong, "a lock that is held for long",
+		"Somebody waits for a permit of a Lock, a Semaphore or a ThreadPool, and for at least ten seconds nobody has been given one. It is seen at " +
+			"several looks: leave the page open, or ask for it again.",
+		"See who has it and what that waits for: the others in the tree that were started by the same code. Do not hold a lock during a wait that can " +
+			"take long; release it with defer; and give what is done under it a Timeout. If it is a pool whose work takes that long, nothing is wrong but its size."},
 }
 
 // lintOf returns the lint with a number.
@@ -276,6 +282,26 @@ func findSlow(before, after []coroutine) (found []finding) {
 			found = append(found, about(deafThread, &after[i], "has been stopped, and its thread or call has not returned: %v", c.Stopped))
 		default:
 			found = append(found, about(slowCleanup, &after[i], "has been stopped, and still waits for %s: %v", c.On, c.Stopped))
+		}
+	}
+	return found
+}
+
+// findHeld finds permits of which nobody has been given one for long.
+func findHeld(all []coroutine, since map[uintptr]time.Time, now time.Time) (found []finding) {
+	waiters := map[uintptr]int{}
+	for _, c := range all {
+		waiters[c.Permits]++
+	}
+	for i, c := range all {
+		began, first := since[c.Permits]
+		if !first {
+			continue
+		}
+		delete(since, c.Permits) // one finding for all who wait there
+		if waited := now.Sub(began); waited >= growthTime {
+			found = append(found, about(heldLong, &all[i], "waits for a permit%s, and nobody has been given one for %v",
+				others(waiters[c.Permits]), waited.Round(time.Second)))
 		}
 	}
 	return found

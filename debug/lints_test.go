@@ -338,6 +338,43 @@ func TestLintManyThreads(t *testing.T) {
 	inRun(t, main(1001), func(t *testing.T, _ *tinyio.Loop) { wantFindings(t, "TIO12") })
 }
 
+// TIO13: a lock that is held for long, and not one that many wait for and get.
+func TestLintHeldLong(t *testing.T) {
+	main := func(held time.Duration) *tinyio.Coro[tinyio.Void] {
+		var lock tinyio.Lock
+		return do("main", func(co *tinyio.Co) error {
+			for i := range 3 {
+				co.Go(func(co *tinyio.Co) error {
+					for {
+						if err := lock.Acquire(co); err != nil {
+							return err
+						}
+						err := co.Sleep(held)
+						lock.Release()
+						if err != nil {
+							return err
+						}
+					}
+				}).Named(fmt.Sprint("user ", i))
+			}
+			return co.Sleep(time.Hour)
+		})
+	}
+	inRun(t, main(time.Hour), func(t *testing.T, _ *tinyio.Loop) {
+		wantFindings(t)
+		time.Sleep(9 * time.Second)
+		wantFindings(t)
+		time.Sleep(time.Second)
+		wantFindings(t, "TIO13 user 1")
+	})
+	inRun(t, main(9*time.Second), func(t *testing.T, _ *tinyio.Loop) {
+		for range 20 {
+			time.Sleep(3*time.Second + time.Millisecond)
+			wantFindings(t)
+		}
+	})
+}
+
 // Each lint has a page of its own, and one has them all.
 func TestLintsAreExplained(t *testing.T) {
 	for i, l := range debug.Lints() {

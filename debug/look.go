@@ -56,9 +56,10 @@ type coroutine struct {
 // A memory is what is remembered of a run, from one look to the next.
 type memory struct {
 	mu      sync.Mutex
-	samples []sample // the last ones, at least a second apart
-	stack   string   // of a turn that lasted long
-	turns   uint64   // which turn that was
+	samples []sample            // the last ones, at least a second apart
+	permits map[uintptr]permits // that were waited for at the last look
+	stack   string              // of a turn that lasted long
+	turns   uint64              // which turn that was
 	taken   time.Time
 }
 
@@ -66,6 +67,31 @@ type memory struct {
 type sample struct {
 	at          time.Time
 	live, ready int
+}
+
+// permits are those of a semaphore, a lock or a pool.
+type permits struct {
+	since  time.Time // when they were first seen to be waited for, and this:
+	served int32     // how many waits for them had been served
+}
+
+// rememberPermits notes which permits are waited for now, and returns since when nobody has been given one of each.
+func (m *memory) rememberPermits(all []coroutine, now time.Time) map[uintptr]time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	seen, since := map[uintptr]permits{}, map[uintptr]time.Time{}
+	for _, c := range all {
+		if c.Permits == 0 {
+			continue
+		}
+		p, again := m.permits[c.Permits]
+		if !again || p.served != c.Served {
+			p = permits{now, c.Served}
+		}
+		seen[c.Permits], since[c.Permits] = p, p.since
+	}
+	m.permits = seen
+	return since
 }
 
 // samplesKept are enough for the lints.
@@ -124,6 +150,7 @@ func (r *run) look(ctx context.Context) *view {
 		samples := r.memory.remember(v.Stats, v.At)
 		again := func(pause time.Duration) ([]coroutine, tinyio.Stats) { return r.lookAgain(ctx, l, pause) }
 		v.Findings = append(v.Findings, findings(all, v.Stats, samples, again)...)
+		v.Findings = append(v.Findings, findHeld(all, r.memory.rememberPermits(all, v.At), v.At)...)
 		v.Coroutines = tree(all)
 	}
 	v.Rows = len(v.Coroutines)

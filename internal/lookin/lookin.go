@@ -43,9 +43,11 @@ var More func(status any) Rest
 
 // A Rest is what a status does not say.
 type Rest struct {
-	Daemon  bool  // it does not keep the run up
-	Yielded bool  // it is ready because it let the others have their turn
-	Stopped error // what its waits end with, if it is being stopped
+	Daemon  bool    // it does not keep the run up
+	Yielded bool    // it is ready because it let the others have their turn
+	Stopped error   // what its waits end with, if it is being stopped
+	Permits uintptr // which permits it waits for, if it does
+	Served  int32   // how many waits for these have been served so far
 }
 
 // A WhoKey is the key for which the context of a coroutine, or of its thread, has a Who.
