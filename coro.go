@@ -1,6 +1,10 @@
 package tinyio
 
-import "cmp"
+import (
+	"cmp"
+
+	"github.com/tinyio-go/tinyio/internal/lookin"
+)
 
 // Void is the value of a coroutine that has none.
 type Void = struct{}
@@ -36,6 +40,9 @@ func New[T any](fn func(co *Co) (T, error)) *Coro[T] {
 	}
 	c := &Coro[T]{fn: fn}
 	c.c.init(c, entryOf(fn))
+	if lookin.Samples {
+		c.sample()
+	}
 	return c
 }
 
@@ -48,7 +55,23 @@ func Do(fn func(co *Co) error) *Coro[Void] {
 	}
 	c := &Coro[Void]{fn: func(co *Co) (Void, error) { return Void{}, fn(co) }}
 	c.c.init(c, entryOf(fn))
+	if lookin.Samples {
+		c.sample()
+	}
 	return c
+}
+
+// sample has package debug told whether c is ever started, if c is one of those that it samples.
+//
+//go:noinline // or its function literal would have a name of the caller's in stack traces
+func (c *Coro[T]) sample() {
+	if started := lookin.Made(); started != nil {
+		fn := c.fn
+		c.fn = func(co *Co) (T, error) {
+			started()
+			return fn(co)
+		}
+	}
 }
 
 // Named gives c a name for traces and messages and returns c. The default is the name of its function. It must be

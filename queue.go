@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 	"unsafe"
+
+	"github.com/tinyio-go/tinyio/internal/lookin"
 )
 
 // ErrClosed is what the methods of a [Queue] return when it has been closed.
@@ -27,6 +29,7 @@ type Queue[T any] struct {
 	getters  waitList // those that wait for a value
 	putters  waitList // those that wait for room: the queue is full
 	closed   bool
+	shown    *lookin.Queue // for package debug, if that is linked in and the queue may hold many
 }
 
 // NewQueue returns a queue that holds up to capacity values. With a capacity of 0, Put waits until a Get takes the value. Memory
@@ -35,7 +38,11 @@ func NewQueue[T any](capacity int) *Queue[T] {
 	if capacity < 0 {
 		panic("tinyio: NewQueue: the capacity is " + strconv.Itoa(capacity) + "; it must be 0 or more")
 	}
-	return &Queue[T]{capacity: capacity}
+	q := &Queue[T]{capacity: capacity}
+	if lookin.Samples && capacity >= lookin.Many {
+		q.shown = lookin.MadeQueue()
+	}
+	return q
 }
 
 // The answers to a wait for a queue. Any other answer is the key of a value in the slab.
@@ -209,6 +216,9 @@ func (q *Queue[T]) put(v T) bool {
 		return false
 	}
 	q.values.push(v)
+	if q.shown != nil {
+		q.shown.Held.Set(int64(q.values.n))
+	}
 	return true
 }
 
@@ -216,6 +226,9 @@ func (q *Queue[T]) put(v T) bool {
 func (q *Queue[T]) get() (v T, ok bool) {
 	if q.values.n > 0 {
 		v, ok = q.values.pop(), true
+		if q.shown != nil {
+			q.shown.Held.Set(int64(q.values.n))
+		}
 	}
 	w := q.putters.pop()
 	if w == nil {
@@ -233,7 +246,10 @@ func (q *Queue[T]) get() (v T, ok bool) {
 
 func (q *Queue[T]) enter(co *Co, op string) error {
 	q.check(op)
-	co.enter(op)
+	c := co.enter(op)
+	if q.shown != nil {
+		q.shown.Loop.Set(uintptr(unsafe.Pointer(c.loop.Load())))
+	}
 	return co.refused()
 }
 

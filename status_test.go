@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/hook"
@@ -364,11 +365,17 @@ func TestStatusAskedByToolsAndCancelFunctions(t *testing.T) {
 }
 
 // A runListener writes down which runs there are.
-type runListener struct{ log recorder }
+type runListener struct {
+	log         recorder
+	made, begun int // coroutines
+	queue       *lookin.Queue
+}
 
 func (l *runListener) Began(loop any, first string) { l.log.add("%s begins", first) }
 func (l *runListener) Ended(any)                    { l.log.add("it ends") }
 func (l *runListener) Number(any) uint64            { return 0 }
+func (l *runListener) Made() (started func())       { l.made++; return func() { l.begun++ } }
+func (l *runListener) MadeQueue() *lookin.Queue     { l.queue = new(lookin.Queue); return l.queue }
 
 // R32: what package debug stands on: who listens is told of every run, nested ones too, whose turn it is, and what a Status does not say.
 func TestListenerIsToldOfRuns(t *testing.T) {
@@ -383,6 +390,17 @@ func TestListenerIsToldOfRuns(t *testing.T) {
 	_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
 		if lookin.Turn(l) == 0 {
 			t.Error("it is nobody's turn")
+		}
+		tinyio.NewQueue[int](lookin.Many - 1)
+		if listener.queue != nil {
+			t.Error("it is told of a small queue")
+		}
+		q := tinyio.NewQueue[int](lookin.Many)
+		if err := errors.Join(q.Put(co, 1), q.Put(co, 2)); err != nil || listener.queue.Held.Load() != 2 || !q.TryPut(3) {
+			t.Error("a queue has", listener.queue.Held.Load(), err)
+		}
+		if _, err := q.Get(co); err != nil || listener.queue.Held.Load() != 2 || listener.queue.Loop.Load() != uintptr(unsafe.Pointer(l)) {
+			t.Error("a queue has", listener.queue.Held.Load(), err)
 		}
 		yields := tinyio.Do(func(co *tinyio.Co) error { return co.Yield() }).Named("yields")
 		if err := errors.Join(co.SpawnDaemon(yields), succeeds()); err != nil {
@@ -399,6 +417,10 @@ func TestListenerIsToldOfRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	listener.log.want(t, "root begins", "nested begins", "it ends", "it ends")
+	value(0, 1)
+	if listener.made != 4 || listener.begun != 3 {
+		t.Errorf("%d coroutines have been made and %d have begun", listener.made, listener.begun)
+	}
 }
 
 // succeeds runs a loop of its own.

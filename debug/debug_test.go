@@ -332,7 +332,7 @@ func TestBadRequests(t *testing.T) {
 			{"?n=" + strings.Repeat("9", 1000), 400, "n="},
 			{"?n=1&n=2", 400, "n is given 2 times"},
 			{"?what=1", 400, `there is no query "what"; there are debug, format, run, from, n and lint`},
-			{"?lint=TIO99", 404, `there is no lint "TIO99"; there are TIO1 to TIO12`},
+			{"?lint=TIO99", 404, `there is no lint "TIO99"; there are TIO1 to TIO15`},
 			{"?lint=TIO1&format=dot", 400, "not as dot"},
 			{"?%zz", 400, "the query cannot be read"},
 		} {

@@ -23,7 +23,8 @@
 // The page answers while a loop is stuck, in a call or in an endless loop: that loop is shown in red, with the stack of the goroutine
 // whose turn it is. The page can change nothing.
 //
-// What it costs: a program that links it pays for two entries of a map for each run, and for nothing else until somebody asks. To ask
+// What it costs: a program that links it pays for two entries of a map for each run and for one of each queue that may hold 1,000 values, and
+// for a sample of one in 16 of the coroutines that are made: where that is, and whether it starts. It pays for nothing else until somebody asks. To ask
 // has the loop tell what each coroutine does, which takes it a few microseconds for each, between two turns. To ask a loop that is stuck
 // stops the whole program for about 20 µs for each of its goroutines, at most every ten seconds.
 package debug

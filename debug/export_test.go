@@ -25,3 +25,19 @@ func Growth(numbers ...int) (from, to int, ok bool) {
 	}
 	return growth(samples, func(s sample) int { return s.ready })
 }
+
+// ForgetMade forgets which coroutines have been made.
+func ForgetMade() {
+	m := &running.makers
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.places)
+}
+
+// QueuesKnown is how many queues are looked at.
+func QueuesKnown() int {
+	m := &running.queues
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.all)
+}

@@ -40,6 +40,8 @@ const (
 	moreReady       = "TIO11"
 	manyThreads     = "TIO12"
 	heldLong        = "TIO13"
+	neverStarted    = "TIO14"
+	growingQueue    = "TIO15"
 	threadsAreMany  = 1000
 	turnsOfSpinners = 1000 // in spinPause
 	spinPause       = 50 * time.Millisecond
@@ -110,6 +112,17 @@ var lints = []lint{
 			"several looks: leave the page open, or ask for it again.",
 		"See who has it and what that waits for: the others in the tree that were started by the same code. Do not hold a lock during a wait that can " +
 			"take long; release it with defer; and give what is done under it a Timeout. If it is a pool whose work takes that long, nothing is wrong but its size."},
+	{neverStarted, "coroutines that are made and never started",
+		"Coroutines are made at a place in the program, and none of them is ever awaited, gathered, spawned or run: their functions have never begun. " +
+			"It is seen by samples: of one in 16 that are made, at random, it is noted where, and whether it has begun. It is reported when there are eight " +
+			"samples of a place, the first of them ten seconds old, and none has begun. It is shown with the first run, because such a coroutine is of none.",
+		"Await it, or give it to Spawn, Wait or Gather; Go makes one and starts it. If it is only needed sometimes, make it then. Package tinyiovet " +
+			"finds those that are made and dropped at once."},
+	{growingQueue, "a queue that grows",
+		"At each of the last looks, over at least ten seconds, a Queue held more values than before, and now it holds 1,000 at least and twice as many as " +
+			"at first. Only queues with a capacity of 1,000 or more are looked at: others make those wait who put.",
+		"Whoever gets from it does not keep up with those who put. Give it a smaller capacity, so that these wait; get with several coroutines; or put " +
+			"what takes long in RunInPool."},
 }
 
 // lintOf returns the lint with a number.

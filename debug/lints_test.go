@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -373,6 +374,96 @@ func TestLintHeldLong(t *testing.T) {
 			wantFindings(t)
 		}
 	})
+}
+
+// TIO14: coroutines that are made and never started; not those of a place where some are.
+func TestLintNeverStarted(t *testing.T) {
+	debug.ForgetMade()
+	defer debug.ForgetMade()
+	forgets := func() { tinyio.New(func(*tinyio.Co) (int, error) { t.Error("it is started"); return 1, nil }) }
+	inRun(t, do("main", func(co *tinyio.Co) error {
+		for i := range 2000 {
+			forgets()
+			do("seldom", nil2)
+			often := do("often", func(*tinyio.Co) error { return nil })
+			if i%2 == 0 {
+				if err := co.Wait(often, tinyio.New(func(co *tinyio.Co) (int, error) { return 1, nil })); err != nil {
+					return err
+				}
+			}
+			co.Go(func(*tinyio.Co) error { return nil })
+		}
+		return co.Sleep(time.Hour)
+	}), func(t *testing.T, _ *tinyio.Loop) {
+		wantFindings(t)
+		time.Sleep(10 * time.Second)
+		wantFindings(t, "TIO14", "TIO14")
+		_, body := get(t, "?debug=1")
+		if n := strings.Count(body, ", called at "); n != 2 || strings.Count(body, "TIO14 github.com/tinyio-go/tinyio/debug_test.TestLintNeverStarted.func1 at ") != 1 ||
+			strings.Count(body, "TIO14 github.com/tinyio-go/tinyio/debug_test.do at ") != 1 {
+			t.Errorf("the page is %s", body)
+		}
+	})
+}
+
+// TIO15: a queue that grows, and not one that is emptied now and then.
+func TestLintGrowingQueue(t *testing.T) {
+	main := func(gets bool) *tinyio.Coro[tinyio.Void] {
+		return do("main", func(co *tinyio.Co) error {
+			q := tinyio.NewQueue[int](1_000_000)
+			for i := range 1000 {
+				for range 100 {
+					if err := q.Put(co, i); err != nil {
+						return err
+					}
+				}
+				if gets && i%3 == 0 {
+					for range 250 {
+						q.TryGet()
+					}
+				}
+				if err := co.Sleep(time.Second); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	looks := func(t *testing.T) {
+		for range 8 {
+			wantFindings(t)
+			time.Sleep(1100 * time.Millisecond)
+		}
+	}
+	inRun(t, main(false), func(t *testing.T, _ *tinyio.Loop) {
+		looks(t)
+		wantFindings(t)
+		time.Sleep(1200 * time.Millisecond)
+		wantFindings(t, "TIO15")
+		_, body := get(t, "?debug=1")
+		if !strings.Contains(body, "TIO15 the queue of github.com/tinyio-go/tinyio/debug_test.TestLintGrowingQueue.") ||
+			!strings.Contains(body, "lints_test.go") {
+			t.Errorf("the page is %s", body)
+		}
+	})
+	inRun(t, main(true), func(t *testing.T, _ *tinyio.Loop) { looks(t); looks(t) })
+}
+
+// A queue that is gone is forgotten.
+func TestQueueIsForgotten(t *testing.T) {
+	runtime.GC()
+	before := debug.QueuesKnown()
+	for range 100 {
+		tinyio.NewQueue[int](1000)
+	}
+	for range 1000 {
+		if debug.QueuesKnown() <= before {
+			return
+		}
+		runtime.GC()
+		runtime.Gosched()
+	}
+	t.Errorf("%d queues are known, and before there were %d", debug.QueuesKnown(), before)
 }
 
 // Each lint has a page of its own, and one has them all.

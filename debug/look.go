@@ -67,6 +67,7 @@ type memory struct {
 type sample struct {
 	at          time.Time
 	live, ready int
+	held        int // by a queue
 }
 
 // permits are those of a semaphore, a lock or a pool.
@@ -101,13 +102,20 @@ const samplesKept = 60
 func (m *memory) remember(s tinyio.Stats, now time.Time) []sample {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if n := len(m.samples); n == 0 || now.Sub(m.samples[n-1].at) >= time.Second {
-		if n == samplesKept {
-			m.samples = slices.Delete(m.samples, 0, 1)
-		}
-		m.samples = append(m.samples, sample{now, s.Live, s.Ready})
-	}
+	m.samples = addSample(m.samples, sample{at: now, live: s.Live, ready: s.Ready})
 	return slices.Clone(m.samples)
+}
+
+// addSample adds s to samples, if the last one is not too new.
+func addSample(samples []sample, s sample) []sample {
+	n := len(samples)
+	if n > 0 && s.at.Sub(samples[n-1].at) < time.Second {
+		return samples
+	}
+	if n == samplesKept {
+		samples = slices.Delete(samples, 0, 1)
+	}
+	return append(samples, s)
 }
 
 // stackOf returns the stack of the turn that is under way on l, which the loop has had for so many turns.
@@ -150,6 +158,7 @@ func (r *run) look(ctx context.Context) *view {
 		samples := r.memory.remember(v.Stats, v.At)
 		again := func(pause time.Duration) ([]coroutine, tinyio.Stats) { return r.lookAgain(ctx, l, pause) }
 		v.Findings = append(v.Findings, findings(all, v.Stats, samples, again)...)
+		v.Findings = append(v.Findings, running.queues.findGrowing(l, v.At)...)
 		v.Findings = append(v.Findings, findHeld(all, r.memory.rememberPermits(all, v.At), v.At)...)
 		v.Coroutines = tree(all)
 	}
@@ -207,6 +216,9 @@ func lookAll(ctx context.Context, runs []*run) []*view {
 		all.Go(func() { views[i] = r.look(ctx) })
 	}
 	all.Wait()
+	if len(views) > 0 { // what is of no run is with the first
+		views[0].Findings = append(views[0].Findings, running.makers.findNeverStarted(time.Now())...)
+	}
 	return views
 }
 

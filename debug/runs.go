@@ -25,10 +25,17 @@ type register struct {
 	last   uint64 // number that was given
 	runs   map[uint64]*run
 	number map[weak.Pointer[tinyio.Loop]]uint64
+	makers makers
+	queues queues
 }
 
 // running is told by package tinyio of all runs that begin after this package has been linked in.
-var running = &register{runs: map[uint64]*run{}, number: map[weak.Pointer[tinyio.Loop]]uint64{}}
+var running = &register{
+	runs:   map[uint64]*run{},
+	number: map[weak.Pointer[tinyio.Loop]]uint64{},
+	makers: makers{places: map[callers]*maker{}},
+	queues: queues{all: map[weak.Pointer[lookin.Queue]]*queue{}},
+}
 
 func (g *register) Began(loop any, first string) {
 	l := weak.Make(loop.(*tinyio.Loop))

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+
+	"github.com/tinyio-go/tinyio/internal/publish"
 )
 
 // A Listener is told which runs there are. Its methods must not block, and may be called by several goroutines at a time.
@@ -18,19 +20,54 @@ type Listener interface {
 	Began(loop any, first string)
 	// Ended is told that the run has ended.
 	Ended(loop any)
+	// Made is told that a coroutine has been made, and returns what is to be called when it is started, or nil.
+	Made() (started func())
+	// MadeQueue is told that a queue has been made, and returns what it is to be shown in, or nil. It must not keep that.
+	MadeQueue() *Queue
 	// Number returns the number of the run of loop that is under way, 0 if there is none.
 	Number(loop any) uint64
 }
 
 var listener atomic.Pointer[Listener]
 
-// Listen has l told of every run that begins from now on.
-func Listen(l Listener) { listener.Store(&l) }
+// Samples says that somebody listens: then Made is to be called for each coroutine that is made. It is set before main begins.
+var Samples bool
+
+// Listen has l told of every run that begins from now on. It is called before main begins.
+func Listen(l Listener) {
+	listener.Store(&l)
+	Samples = l != nil
+}
+
+// Made is called when a coroutine has been made. If it is to be known whether it is ever started, Made returns what is to be called then.
+func Made() (started func()) {
+	if l := Listening(); l != nil {
+		return l.Made()
+	}
+	return nil
+}
 
 // Listening returns who listens, nil if nobody does.
 func Listening() Listener {
 	if l := listener.Load(); l != nil {
 		return *l
+	}
+	return nil
+}
+
+// A Queue is what is shown of a queue that may hold Many values.
+type Queue struct {
+	Held publish.Count // how many values it holds
+	Loop publish.Word  // the address of the loop whose coroutines have used it last
+}
+
+// Many is how many values are many for a queue.
+const Many = 1000
+
+// MadeQueue is called when a queue has been made that may hold Many values. It returns what it is to be shown in, or nil.
+func MadeQueue() *Queue {
+	if l := Listening(); l != nil {
+		return l.MadeQueue()
 	}
 	return nil
 }
