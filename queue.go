@@ -216,9 +216,6 @@ func (q *Queue[T]) put(v T) bool {
 		return false
 	}
 	q.values.push(v)
-	if q.shown != nil {
-		q.shown.Held.Set(int64(q.values.n))
-	}
 	return true
 }
 
@@ -226,9 +223,6 @@ func (q *Queue[T]) put(v T) bool {
 func (q *Queue[T]) get() (v T, ok bool) {
 	if q.values.n > 0 {
 		v, ok = q.values.pop(), true
-		if q.shown != nil {
-			q.shown.Held.Set(int64(q.values.n))
-		}
 	}
 	w := q.putters.pop()
 	if w == nil {
@@ -245,17 +239,27 @@ func (q *Queue[T]) get() (v T, ok bool) {
 }
 
 func (q *Queue[T]) enter(co *Co, op string) error {
-	q.check(op)
-	c := co.enter(op)
-	if q.shown != nil {
-		q.shown.Loop.Set(uintptr(unsafe.Pointer(c.loop.Load())))
+	if q == nil || q.shown != nil {
+		q.show(co, op)
 	}
+	co.enter(op)
 	return co.refused()
 }
 
 func (q *Queue[T]) check(op string) {
+	if q == nil || q.shown != nil {
+		q.show(nil, op)
+	}
+}
+
+// show shows how many values there are before an operation, and who has asked for it, if that is known; it panics if there is no queue.
+func (q *Queue[T]) show(co *Co, op string) {
 	if q == nil {
 		panic("tinyio: " + op + ": the Queue is nil; make it with NewQueue")
+	}
+	q.shown.Held.Store(int64(q.values.n))
+	if co != nil && co.c != nil {
+		q.shown.Loop.Store(uintptr(unsafe.Pointer(co.c.loop.Load())))
 	}
 }
 

@@ -17,9 +17,11 @@ import (
 // numbers stands for package debug.
 type numbers struct{}
 
-func (numbers) Began(any, string) {}
-func (numbers) Ended(any)         {}
-func (numbers) Number(any) uint64 { return 7 }
+func (numbers) Began(any, string)        {}
+func (numbers) Ended(any)                {}
+func (numbers) Number(any) uint64        { return 7 }
+func (numbers) Made() func()             { return nil }
+func (numbers) MadeQueue() *lookin.Queue { return nil }
 
 // With package debug linked in, a record has the number of the run. That is for the rest of the process, so it is another one.
 func TestRunNumber(t *testing.T) {

@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
-
-	"github.com/tinyio-go/tinyio/internal/publish"
 )
 
 // A Listener is told which runs there are. Its methods must not block, and may be called by several goroutines at a time.
@@ -57,8 +55,8 @@ func Listening() Listener {
 
 // A Queue is what is shown of a queue that may hold Many values.
 type Queue struct {
-	Held publish.Count // how many values it holds
-	Loop publish.Word  // the address of the loop whose coroutines have used it last
+	Held atomic.Int64   // how many values it held before the last operation
+	Loop atomic.Uintptr // the address of the loop whose coroutines have used it last
 }
 
 // Many is how many values are many for a queue.
