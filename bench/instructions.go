@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -54,6 +53,8 @@ type count struct {
 	Ours     float64 `json:"ours"`
 	Peer     string  `json:"peer,omitempty"`
 	Theirs   float64 `json:"theirs,omitempty"`
+
+	our, their spending
 }
 
 func (c count) name() string { return c.Workload + ", " + thousands(c.N) }
@@ -68,9 +69,9 @@ type baseline struct {
 // worse is how much more an operation may take than the baseline has it.
 const worse = 1.03
 
-// runInstructions counts, and compares with the baseline in the file, if there is one, or writes it if update is set. It reports whether no
-// row got worse.
-func runInstructions(match func(string) bool, file string, update bool) (fine bool) {
+// runInstructions counts, and compares with the baseline in the file, if there is one, or writes it if update is set. Where the instructions go is
+// put into its place in the document and drawn into a directory, if these have names. It reports whether no row got worse.
+func runInstructions(match func(string) bool, file string, update bool, document, charts string) (fine bool) {
 	if _, err := exec.LookPath("valgrind"); err != nil {
 		if out, err := exec.Command("apt-get", "install", "-y", "--no-install-recommends", "valgrind").CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "bench: NOT COUNTED: there is no valgrind, and it cannot be installed: %v\n%s", err, out)
@@ -106,6 +107,9 @@ func runInstructions(match func(string) bool, file string, update bool) (fine bo
 		t.add(row...)
 	}
 	t.writeText(os.Stdout)
+	if document != "" {
+		writePart(document, "instructions", writeBreakdown(now.Counts))
+	}
 	switch {
 	case update:
 		check(os.WriteFile(file, append(must(json.MarshalIndent(now, "", "\t")), '\n'), 0o666))
@@ -138,19 +142,22 @@ func minor(version string) string {
 
 // count counts the instructions of one operation, by ours and by the peer.
 func (c counted) count() count {
-	got := count{Workload: c.workload, N: c.n, Peer: c.peer, Ours: c.per(ours)}
+	got := count{Workload: c.workload, N: c.n, Peer: c.peer}
+	got.Ours, got.our = c.per(ours)
 	if c.peer != "" {
-		got.Theirs = c.per(c.peer)
+		got.Theirs, got.their = c.per(c.peer)
 	}
 	return got
 }
 
 // per is the instructions of an operation: what a longer run takes more than a shorter one.
-func (c counted) per(peer string) float64 {
+func (c counted) per(peer string) (all float64, by spending) {
 	w := workloadOf(c.workload)
 	many := 11 * c.few
-	more := c.instructions(peer, many) - c.instructions(peer, c.few)
-	return float64(more) / float64(w.operations(c.n, many)-w.operations(c.n, c.few))
+	operations := w.operations(c.n, many) - w.operations(c.n, c.few)
+	fewer, byFewer := c.instructions(peer, c.few)
+	more, byMore := c.instructions(peer, many)
+	return float64(more-fewer) / float64(operations), spent(byFewer, byMore, operations)
 }
 
 func workloadOf(name string) *workload {
@@ -166,10 +173,13 @@ func workloadOf(name string) *workload {
 
 var refs = regexp.MustCompile(`I\s+refs:\s+([0-9,]+)`)
 
-// instructions is how many a run takes.
-func (c counted) instructions(peer string, reps int) int {
+// instructions is how many a run takes, and by function.
+func (c counted) instructions(peer string, reps int) (all int, by map[string]int) {
+	file := must(os.CreateTemp("", "cachegrind."))
+	defer os.Remove(file.Name())
+	defer file.Close()
 	program := must(os.Executable())
-	cmd := exec.Command("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file="+filepath.Join(os.TempDir(), "cachegrind.%p"),
+	cmd := exec.Command("valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file="+file.Name(),
 		program, "-child", c.workload, peer, strconv.Itoa(c.n), strconv.Itoa(reps))
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off")
 	out, err := cmd.CombinedOutput()
@@ -177,6 +187,5 @@ func (c counted) instructions(peer string, reps int) int {
 	if err != nil || found == nil {
 		fail("valgrind: %v\n%s", err, out)
 	}
-	_ = os.Remove(filepath.Join(os.TempDir(), fmt.Sprintf("cachegrind.%d", cmd.Process.Pid)))
-	return must(strconv.Atoi(strings.ReplaceAll(string(found[1]), ",", "")))
+	return must(strconv.Atoi(strings.ReplaceAll(string(found[1]), ",", ""))), must(byFunction(file))
 }

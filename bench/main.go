@@ -9,6 +9,8 @@
 //	go run ./bench -from bench.json -svg docs/img  the charts again, of figures that are there
 //	go run ./bench -instructions -baseline bench/instructions.json   instructions, which differ less than times
 //	go run ./bench -looking -md docs/performance.md  what it costs to be looked at
+//	go run ./bench -cores -md docs/performance.md    two loops at the same time
+//	go run ./bench -peers -md docs/performance.md -svg docs/img   tokio, Node, trio and asyncio, as far as they are installed
 //	go run ./bench -growth -md docs/performance.md   what grows with coroutines that an operation does not concern
 //
 // All peers run with Go's defaults and the same GOMAXPROCS, do the same work, and are checked for the same result. They
@@ -60,6 +62,8 @@ func main() {
 	grows := flag.Bool("growth", false, "measure instead what each operation costs among coroutines that it does not concern; "+
 		"-md puts that in its place in the file, -run selects operations")
 	looks := flag.Bool("looking", false, "measure instead what it costs to be looked at; -md puts that in its place in the file")
+	others := flag.Bool("peers", false, "measure instead what other runtimes take that are installed; -md puts that in its place in the file, -svg draws it")
+	twoCores := flag.Bool("cores", false, "measure instead two loops at the same time; -md puts that in its place in the file")
 	instructions := flag.Bool("instructions", false, "count instructions instead, with valgrind, beside those of -baseline; fails if a row got worse by 3 %")
 	base := flag.String("baseline", "", "compare instructions with those in this `file`")
 	update := flag.Bool("update", false, "write the instructions to the file of -baseline instead")
@@ -75,13 +79,21 @@ func main() {
 		os.Exit(2)
 	}
 	if *instructions {
-		if !runInstructions(pattern.MatchString, *base, *update) {
+		if !runInstructions(pattern.MatchString, *base, *update, *mdFile, *svgDir) {
 			os.Exit(1)
 		}
 		return
 	}
 	if *grows {
 		runGrowth(newGrowthPlan(*quick), pattern.MatchString, *mdFile)
+		return
+	}
+	if *others {
+		runPeers(*quick, *rounds, pattern.MatchString, *mdFile, *svgDir)
+		return
+	}
+	if *twoCores {
+		runCores(*quick, *rounds, pattern.MatchString, *mdFile)
 		return
 	}
 	if *looks {

@@ -75,18 +75,20 @@ func (w *workload) expected(n, reps int) int {
 type job struct {
 	N, Reps int
 	Elapsed time.Duration
+	Busy    time.Duration      // of all processors, meanwhile
 	Mallocs uint64             // while it was measured, by all goroutines
 	Bytes   uint64             // likewise
 	Values  map[string]float64 // what was measured instead of time, the figure itself as "total"
 
 	began time.Time
+	used  time.Duration // of all processors, when it began
 	stats runtime.MemStats
 	ready func() // instead of reading the statistics, when several jobs are measured as one
 }
 
 // take makes what inner measured the figures of j.
 func (j *job) take(inner *job) {
-	j.Elapsed, j.Mallocs, j.Bytes = inner.Elapsed, inner.Mallocs, inner.Bytes
+	j.Elapsed, j.Busy, j.Mallocs, j.Bytes = inner.Elapsed, inner.Busy, inner.Mallocs, inner.Bytes
 }
 
 // start begins the measured part.
@@ -96,6 +98,7 @@ func (j *job) start() {
 		return
 	}
 	runtime.ReadMemStats(&j.stats)
+	j.used = processorTime()
 	j.began = time.Now()
 }
 
@@ -105,6 +108,7 @@ func (j *job) stop() {
 		return
 	}
 	j.Elapsed = time.Since(j.began)
+	j.Busy = processorTime() - j.used
 	mallocs, bytes := j.stats.Mallocs, j.stats.TotalAlloc
 	runtime.ReadMemStats(&j.stats)
 	j.Mallocs, j.Bytes = j.stats.Mallocs-mallocs, j.stats.TotalAlloc-bytes
