@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -175,9 +174,9 @@ func breakdown(counts []count) *table {
 	return t
 }
 
-func writeBreakdown(counts []count) []byte {
+func writeBreakdown(counts []count, machine string) []byte {
 	var w bytes.Buffer
-	fmt.Fprintf(&w, "%s, %s/%s, GOMAXPROCS=1, GOGC=off; instructions for each operation.\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	fmt.Fprintf(&w, "%s; instructions for each operation.\n\n", machine)
 	breakdown(counts).writeMarkdown(&w)
 	fmt.Fprintln(&w)
 	for _, kind := range kindsOfCode {

@@ -162,12 +162,15 @@ func (r report) drawGrid(file, heading, about string, tiles []tile, legend func(
 		y += highest + gap
 	}
 	body.text(margin, y, "faint", fmt.Sprintf("%s, medians of %d rounds.", r.machine(), r.Rounds))
-	height := y + 20
+	return writeChart(file, heading, "", &body, y+20)
+}
 
+// writeChart writes a chart so high, with the styles that it has besides those of all.
+func writeChart(file, heading, style string, body *drawing, height float64) error {
 	var all drawing
 	fmt.Fprintf(&all, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" role="img">`,
 		chartWidth, height, chartWidth, height)
-	fmt.Fprintf(&all, "\n<title>%s</title>\n<style>%s</style>\n", html.EscapeString(heading), chartStyle)
+	fmt.Fprintf(&all, "\n<title>%s</title>\n<style>%s%s</style>\n", html.EscapeString(heading), chartStyle, style)
 	fmt.Fprintf(&all, "<rect x=\"0.5\" y=\"0.5\" width=\"%.0f\" height=\"%.0f\" rx=\"8\" class=\"page\"/>\n", chartWidth-1, height-1)
 	all.WriteString(body.String())
 	all.WriteString("</svg>\n")

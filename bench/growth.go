@@ -448,26 +448,11 @@ func (g *growth) writeMarkdown(w io.Writer) {
 	}
 }
 
-// The part of a document that is made by this program lies between these lines.
-const (
-	growthBegins = "<!-- Made by `go run ./bench -growth -md`; do not edit. -->"
-	growthEnds   = "<!-- The end of what was made. -->"
-)
-
-// intoDocument returns the document with g in its place.
-func (g *growth) intoDocument(document []byte) ([]byte, error) {
-	before, rest, begins := bytes.Cut(document, []byte(growthBegins))
-	_, after, ends := bytes.Cut(rest, []byte(growthEnds))
-	if !begins || !ends {
-		return nil, fmt.Errorf("the document has no part between the lines %q and %q", growthBegins, growthEnds)
-	}
+// inMarkdown is g as a part of a document.
+func (g *growth) inMarkdown() []byte {
 	var w bytes.Buffer
-	w.Write(before)
-	fmt.Fprintf(&w, "%s\n\n", growthBegins)
 	g.writeMarkdown(&w)
-	fmt.Fprintf(&w, "\n%s", growthEnds)
-	w.Write(after)
-	return w.Bytes(), nil
+	return w.Bytes()
 }
 
 // runGrowth measures what grows, writes it, and puts it into the document if that has a name.
@@ -479,8 +464,7 @@ func runGrowth(p growthPlan, match func(string) bool, document string) {
 	g := p.measure(kindsOfBystanders(), ops)
 	g.writeText(os.Stdout)
 	if document != "" {
-		text := must(os.ReadFile(document))
-		check(os.WriteFile(document, must(g.intoDocument(text)), 0o644))
+		writePart(document, "growth", g.inMarkdown())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -108,7 +109,10 @@ func runInstructions(match func(string) bool, file string, update bool, document
 	}
 	t.writeText(os.Stdout)
 	if document != "" {
-		writePart(document, "instructions", writeBreakdown(now.Counts))
+		writePart(document, "instructions", writeBreakdown(now.Counts, counting(now)))
+	}
+	if charts != "" {
+		check(drawBreakdown(filepath.Join(charts, "instructions.svg"), now.Counts, counting(now)))
 	}
 	switch {
 	case update:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"runtime"
 	"slices"
 	"time"
@@ -183,21 +182,5 @@ func runLooking(rounds int, path string) {
 	}
 	fmt.Fprintf(&w, "\nA `Snapshot` of %s coroutines that wait takes %.1f ms; at most %d ms are wanted.\n", thousands(asked),
 		float64(took.Microseconds())/1000, wanted.Milliseconds())
-	if path == "" {
-		os.Stdout.Write(w.Bytes())
-		return
-	}
-	document := must(os.ReadFile(path))
-	before, rest, begins := bytes.Cut(document, []byte(lookingBegins))
-	_, after, ends := bytes.Cut(rest, []byte(lookingEnds))
-	if !begins || !ends {
-		fail("the document has no part between the lines %q and %q", lookingBegins, lookingEnds)
-	}
-	check(os.WriteFile(path, slices.Concat(before, []byte(lookingBegins+"\n\n"), w.Bytes(), []byte("\n"+lookingEnds), after), 0o666))
+	writePart(path, "looking", w.Bytes())
 }
-
-// The part of a document that is made here lies between these lines.
-const (
-	lookingBegins = "<!-- Made by `go run ./bench -looking -md`; do not edit. -->"
-	lookingEnds   = "<!-- The end of what -looking has made. -->"
-)

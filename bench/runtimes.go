@@ -294,10 +294,16 @@ func (c *comparison) table() *table {
 	return t
 }
 
+// measured is what was measured, and on what.
+func (c *comparison) measured() []string {
+	r := report{Processor: processor(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Cores: cores()}
+	return append([]string{r.machine()}, c.versions...)
+}
+
 // about is a line about the session.
 func (c *comparison) about() string {
-	return strings.Join(append([]string{runtime.Version()}, c.versions...), "; ") + fmt.Sprintf("; %s/%s, %d cores; medians of %d rounds, in which "+
-		"the runtimes took turns. Where the quartiles are further from the median than a tenth, that is told.", runtime.GOOS, runtime.GOARCH, cores(), c.rounds)
+	return strings.Join(c.measured(), "; ") + fmt.Sprintf("; medians of %d rounds, in which "+
+		"the runtimes took turns. Where the quartiles are further from the median than a tenth, that is told.", c.rounds)
 }
 
 func (c *comparison) notes() (notes []string) {
@@ -336,4 +342,7 @@ func runPeers(quick bool, rounds int, match func(string) bool, document, charts 
 	var part bytes.Buffer
 	c.writeMarkdown(&part)
 	writePart(document, "peers", part.Bytes())
+	if charts != "" {
+		check(c.draw(filepath.Join(charts, "runtimes.svg")))
+	}
 }
