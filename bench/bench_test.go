@@ -101,12 +101,18 @@ func chartOf(t *testing.T, r report, name string) string {
 	if err := r.draw(dir); err != nil {
 		t.Fatal(err)
 	}
-	chart, err := os.ReadFile(filepath.Join(dir, name))
+	return wellFormed(t, filepath.Join(dir, name))
+}
+
+// wellFormed returns the chart in the file.
+func wellFormed(t *testing.T, file string) string {
+	t.Helper()
+	chart, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := xml.Unmarshal(chart, new(struct{})); err != nil {
-		t.Errorf("%s is no SVG: %v", name, err)
+		t.Errorf("%s is no SVG: %v", file, err)
 	}
 	return string(chart)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -131,22 +130,6 @@ func (s spending) byKind() map[string]float64 {
 		kinds[kindOf(function)] += n
 	}
 	return kinds
-}
-
-// largest are the functions of a kind that take most, for whoever wants to know.
-func (s spending) largest(kind string, n int) (functions []string) {
-	for function := range s {
-		if kindOf(function) == kind {
-			functions = append(functions, function)
-		}
-	}
-	slices.SortFunc(functions, func(a, b string) int {
-		if s[a] != s[b] {
-			return map[bool]int{true: -1, false: 1}[s[a] > s[b]]
-		}
-		return strings.Compare(a, b)
-	})
-	return functions[:min(n, len(functions))]
 }
 
 // breakdown is the table of where the instructions go, a row for this module and one for the peer.

@@ -45,13 +45,13 @@ func twofolds() []twofold {
 	}
 }
 
-// likeGather is what a gather allocates for each: the coroutine, which is found through pointers, and its closure.
+// What a gather allocates for each: the coroutine, which has pointers in it, and the closure of its function.
 type (
-	likeCoro    struct{ pointers [34]*int }
-	likeClosure struct{ words [2]uintptr }
+	likeCoro    [36]*int
+	likeClosure [2]uintptr
 )
 
-// kept keeps what is allocated from being put on the stack.
+// A kept pair is on the heap, and not on the stack.
 type kept struct {
 	coro    *likeCoro
 	closure *likeClosure
