@@ -145,7 +145,7 @@ func breakdown(counts []count) *table {
 			if of.spending == nil {
 				continue
 			}
-			row := []string{name, of.peer, thousands(int(of.total()))}
+			row := []string{name, of.peer, thousands(int(of.total() + 0.5))}
 			kinds := of.byKind()
 			for _, kind := range kindsOfCode {
 				row = append(row, thousands(int(kinds[kind]+0.5)))
