@@ -43,7 +43,8 @@ type Pause struct {
 // Leaving the range early, even by a panic, cancels every coroutine and waits until all have stopped; the result of the run is
 // then [ErrAbandoned]. A panic in a coroutine, or its Goexit, comes out of the range, after every coroutine has cleaned up.
 //
-// All of the range must happen on one goroutine, which must not lock or unlock its thread meanwhile.
+// All of the range must happen on one goroutine, which must not lock or unlock its thread meanwhile. A host that is called, and so cannot
+// range, takes the steps with [iter.Pull]; its stop function leaves the range.
 func (r *Runtime[T]) Steps() iter.Seq[Pause] { return r.run.steps }
 
 func (r *run) steps(yield func(Pause) bool) {
