@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -26,24 +27,25 @@ var peerPrograms embed.FS
 
 // A foreign is another runtime.
 type foreign struct {
-	name  string
-	needs string // the packages of Debian that bring it
-	find  func(programs string) (command []string, err error)
+	name     string
+	needs    string // the packages of Debian that bring it
+	language string // the directory of its program
+	find     func(dir string) (command []string, err error)
 }
 
 var foreigns = []foreign{
-	{"tokio", "rustc cargo librust-tokio-dev", func(programs string) ([]string, error) { return tokio(programs, 1) }},
-	{"tokio, 2 threads", "rustc cargo librust-tokio-dev", func(programs string) ([]string, error) { return tokio(programs, 2) }},
-	{"Node", "nodejs", func(programs string) ([]string, error) {
+	{"tokio", "rustc cargo librust-tokio-dev", "tokio", func(dir string) ([]string, error) { return tokio(dir, 1) }},
+	{"tokio, 2 threads", "rustc cargo librust-tokio-dev", "tokio", func(dir string) ([]string, error) { return tokio(dir, 2) }},
+	{"Node", "nodejs", "node", func(dir string) ([]string, error) {
 		node, err := exec.LookPath("node")
-		return []string{node, filepath.Join(programs, "node", "main.mjs")}, err
+		return []string{node, filepath.Join(dir, "main.mjs")}, err
 	}},
-	{"trio", "python3-trio", func(programs string) ([]string, error) { return python(programs, "trio") }},
-	{"asyncio", "python3", func(programs string) ([]string, error) { return python(programs, "asyncio") }},
+	{"trio", "python3-trio", "python", func(dir string) ([]string, error) { return python(dir, "trio") }},
+	{"asyncio", "python3", "python", func(dir string) ([]string, error) { return python(dir, "asyncio") }},
 }
 
 // tokio builds its program, unless that has been done, from the sources of crates that Debian installs.
-func tokio(programs string, threads int) (command []string, err error) {
+func tokio(dir string, threads int) (command []string, err error) {
 	cargo := "/usr/bin/cargo" // which goes with the crates
 	if _, err := os.Stat(cargo); err != nil {
 		if cargo, err = exec.LookPath("cargo"); err != nil {
@@ -54,12 +56,11 @@ func tokio(programs string, threads int) (command []string, err error) {
 	if found, _ := filepath.Glob(crates + "/tokio-1.*"); len(found) == 0 {
 		return nil, fmt.Errorf("there is no tokio in %s", crates)
 	}
-	source := filepath.Join(programs, "tokio")
-	program := filepath.Join(source, "target", "release", "peer")
+	program := filepath.Join(dir, "target", "release", "peer")
 	if _, err := os.Stat(program); err != nil {
 		build := exec.Command(cargo, "build", "--release", "--offline", "--config", `source.crates-io.replace-with="installed"`,
 			"--config", fmt.Sprintf("source.installed.directory=%q", crates))
-		build.Dir = source
+		build.Dir = dir
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("cargo: %w\n%s", err, out)
 		}
@@ -68,12 +69,12 @@ func tokio(programs string, threads int) (command []string, err error) {
 }
 
 // python finds an interpreter that has the library, in the version that its program needs.
-func python(programs, library string) (command []string, err error) {
+func python(dir, library string) (command []string, err error) {
 	err = errors.New("there is no python3")
 	for _, name := range []string{"/usr/bin/python3", "python3"} { // the former has Debian's packages
 		check := exec.Command(name, "-c", "import asyncio, "+library+"; asyncio.TaskGroup")
 		if out, failed := check.CombinedOutput(); failed == nil {
-			return []string{name, "-B", filepath.Join(programs, "python", library+"_peer.py")}, nil
+			return []string{name, "-B", filepath.Join(dir, library+"_peer.py")}, nil
 		} else if len(out) > 0 {
 			err = errors.New(lastLine(out))
 		}
@@ -86,18 +87,19 @@ func lastLine(text []byte) string {
 	return lines[len(lines)-1]
 }
 
-// unpackPeers puts the programs into a directory that is the same as long as they are, so that what has been built there is found again.
-func unpackPeers() (dir string, err error) {
+// unpackPeers puts the programs into directories that are the same as long as they are, so that what has been built there is found again. It
+// returns the one with those of a language.
+func unpackPeers(language string) (dir string, err error) {
 	sum := sha256.New()
 	var files []string
-	err = fs.WalkDir(peerPrograms, "peers", func(path string, entry fs.DirEntry, err error) error {
+	err = fs.WalkDir(peerPrograms, path.Join("peers", language), func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := peerPrograms.ReadFile(path)
-		fmt.Fprintf(sum, "%s %d\n%s", path, len(content), content)
-		files = append(files, path)
-		return err
+		content := must(peerPrograms.ReadFile(name))
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(content), content)
+		files = append(files, name)
+		return nil
 	})
 	if err != nil {
 		return "", err
@@ -106,17 +108,17 @@ func unpackPeers() (dir string, err error) {
 	if err != nil {
 		cache = os.TempDir()
 	}
-	dir = filepath.Join(cache, "tinyio-bench", fmt.Sprintf("%x", sum.Sum(nil)[:8]))
-	for _, path := range files {
-		name := filepath.Join(dir, filepath.FromSlash(path))
-		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+	root := filepath.Join(cache, "tinyio-bench", fmt.Sprintf("%x", sum.Sum(nil)[:8]))
+	for _, name := range files {
+		file := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(name, must(peerPrograms.ReadFile(path)), 0o666); err != nil {
+		if err := os.WriteFile(file, must(peerPrograms.ReadFile(name)), 0o666); err != nil {
 			return "", err
 		}
 	}
-	return filepath.Join(dir, "peers"), nil
+	return filepath.Join(root, "peers", language), nil
 }
 
 // A shared is work that the other runtimes do as well.
@@ -173,10 +175,9 @@ type comparison struct {
 // compare measures the work by this module, by goroutines and by the other runtimes that can be found.
 func (p plan) compare(work []shared, others []foreign) *comparison {
 	c := &comparison{rounds: p.rounds, work: work, figures: map[string][]*runtimeFigure{}}
-	programs := must(unpackPeers())
 	commands := map[string][]string{}
 	for _, f := range others {
-		command, err := f.find(programs)
+		command, err := f.find(must(unpackPeers(f.language)))
 		if err == nil {
 			var version string
 			if version, err = askVersion(command); err == nil {

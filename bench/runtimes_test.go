@@ -53,8 +53,8 @@ func TestOtherRuntimes(t *testing.T) {
 func TestComparison(t *testing.T) {
 	script := filepath.Join(t.TempDir(), "peer.sh")
 	check(os.WriteFile(script, []byte("echo 'runtime\tFake 1.0'\nshift\nfor x; do case $x in queue*) echo \"$x\t-\tit has none\";; *) echo \"$x\t1500.5\";; esac; done\n"), 0o666))
-	fake := foreign{name: "Node", find: func(string) ([]string, error) { return []string{"/bin/sh", script}, nil }}
-	none := foreign{name: "trio", needs: "python3-trio", find: func(string) ([]string, error) { return nil, errors.New("there is none") }}
+	fake := foreign{name: "Node", language: "node", find: func(string) ([]string, error) { return []string{"/bin/sh", script}, nil }}
+	none := foreign{name: "trio", language: "python", needs: "python3-trio", find: func(string) ([]string, error) { return nil, errors.New("there is none") }}
 	var log strings.Builder
 	p := plan{rounds: 3, least: time.Microsecond, log: &log}
 	c := p.compare(few(), []foreign{fake, none})
