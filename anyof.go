@@ -148,7 +148,7 @@ func (g *collector) wait(co *Co) error {
 		g.asleep, g.all, c.cold().edges = false, false, nil
 	}()
 	err := co.suspendWidely(onAny)
-	if g.all && g.standing() > 0 {
+	if g.all && g.unfinished() > 0 {
 		_ = co.suspendWidely(onAny) // c was stopped when one of the group had just woken it: it still waits for the others (R9)
 	}
 	return err
@@ -159,7 +159,7 @@ func (r *run) joinAny(c *task) {
 	g := c.collector()
 	switch {
 	case g.all:
-		g.asleep, c.unmet = true, g.standing()
+		g.asleep, c.unmet = true, g.unfinished()
 		return
 	case len(g.ended) > 0:
 		g.begin(c)
@@ -212,8 +212,8 @@ func (g *collector) pending() bool {
 	return g.asleep && !g.all && c.state == waiting
 }
 
-// standing returns how many edges of the group lead to coroutines that have not finished.
-func (g *collector) standing() (n int32) {
+// unfinished returns how many edges of the group lead to coroutines that have not finished.
+func (g *collector) unfinished() (n int32) {
 	for i := range g.edges {
 		if g.edges[i].line != nil {
 			n++
@@ -236,13 +236,13 @@ func (g *collector) leave() {
 // ring everybody would wait for the others, and nobody would get the error. See docs/design/children-first.md.
 func (r *run) keepChildren(stopped []*task) {
 	for _, c := range stopped {
-		if c.exposed() && (c.state == waiting && c.wait == onTask || c.ranges()) {
+		if c.exposed() && (c.state == waiting && c.wait == onTask || c.waitsForAny()) {
 			c.keepStopping()
 		}
 	}
 	rings := rings(stopped)
 	for _, c := range stopped {
-		if !c.ranges() || !c.exposed() || c.collector().all {
+		if !c.waitsForAny() || !c.exposed() || c.collector().all {
 			continue
 		}
 		g := c.collector()
@@ -252,13 +252,13 @@ func (r *run) keepChildren(stopped []*task) {
 			}
 		}
 		if g.all = true; c.state == waiting {
-			c.unmet = g.standing()
+			c.unmet = g.unfinished()
 		}
 		r.closesCycle(c) // for its side effect: it finds no cycle, and makes the levels fit the edges that count now
 	}
 }
 
-// ranges reports whether c waits for any of several, or has been woken by one of them and not had its turn.
-func (c *task) ranges() bool {
+// waitsForAny reports whether c waits for any of several, or has been woken by one of them and not had its turn.
+func (c *task) waitsForAny() bool {
 	return c.wait == onAny && (c.state == waiting || c.state == ready)
 }

@@ -95,7 +95,7 @@ func TestAsCompletedWhileItsBodyWaits(t *testing.T) {
 	log.want(t, "1, <nil> after 1s", "2, <nil> after 10s", "3, <nil> after 10s", "4, <nil> after 10s")
 }
 
-// R8: a coroutine that is cancelled in the body of a range over AsCompleted, and ranges on, is told so at once; the range ends.
+// R8: a coroutine that is cancelled in the body of a range over AsCompleted, and ranges on, gets its error at once, and the range ends.
 func TestAsCompletedOfACancelledCoroutine(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -115,7 +115,7 @@ func TestAsCompletedOfACancelledCoroutine(t *testing.T) {
 	log.want(t, "1: <nil>", "0: tinyio: cancelled because of: boom")
 }
 
-// R3: the range over AsCompleted hears of the failure of one of its coroutines from an earlier run as Await would.
+// R3: the range over AsCompleted yields the failure of one of its coroutines in an earlier run, as Await returns it.
 func TestAsCompletedOfFailedCoroutines(t *testing.T) {
 	noLeaks(t)
 	l := tinyio.NewLoop(tinyio.WithVirtualTime())

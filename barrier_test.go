@@ -29,13 +29,13 @@ func TestBarrierOpensAgainAndForgetsTheTimedOut(t *testing.T) {
 		}
 		return co.Wait(party("a"), party("b"), party("c"), party("d"), party("e"), party("f"))
 	})
-	// The last of two goes on behind those whom it has let in.
+	// The last of two goes on behind those that it has let in.
 	slices.Sort(log.lines)
 	log.want(t, "a 0", "b 1", "c 0", "d 1", "e 0", "f 1")
 }
 
 // What was granted stands: a party that is stopped between the opening of a barrier and its turn has arrived, as the others believe.
-// The next suspension tells it. So it is for the last to arrive.
+// The next suspension returns the error. The same holds for the last to arrive.
 func TestPartyThatIsStoppedAfterTheBarrierHasOpened(t *testing.T) {
 	for name, last := range map[string]bool{"one that waited": false, "the last to arrive": true} {
 		t.Run(name, func(t *testing.T) {

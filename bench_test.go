@@ -360,7 +360,7 @@ func BenchmarkEventPingPong(b *testing.B) {
 }
 
 // BenchmarkSemaphore is acquire, a turn, release: by one, for a semaphore that is free, and by many for a tenth as many
-// permits, of whom an operation is one.
+// permits; an operation is one of them.
 func BenchmarkSemaphore(b *testing.B) {
 	forCounts(b, func(b *testing.B, n int) {
 		s := tinyio.NewSemaphore(max(1, n/10))

@@ -257,7 +257,7 @@ func TestCallOpensAFileInACrash(t *testing.T) {
 	}
 }
 
-// R30: interrupt is called once, however often the caller is told to stop while fn takes its time.
+// R30: interrupt is called once, however many reasons the caller is stopped for while fn runs.
 func TestCallInterruptibleOfACallerThatIsStoppedTwice(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
@@ -276,7 +276,7 @@ func TestCallInterruptibleOfACallerThatIsStoppedTwice(t *testing.T) {
 				return err
 			}
 			defer close(stoppedAgain)
-			defer co.Shield(time.Minute, (*tinyio.Co).Yield) // when everybody has been told
+			defer co.Shield(time.Minute, (*tinyio.Co).Yield) // when everybody has been cancelled
 			return errBoom
 		})
 		if !errors.Is(err, errBoom) || interrupts != 1 {

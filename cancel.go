@@ -57,7 +57,7 @@ func (why *reason) context(x *coContext) *coContext {
 
 // cancel asks c to stop because of why. Its wait goes on until endWaits.
 func (r *run) cancel(c *task, why *reason) {
-	if c.state != done && !c.knows(why) {
+	if c.state != done && !c.isCancelledFor(why) {
 		r.record(c, why)
 		r.expose(c, why)
 	}
@@ -113,7 +113,7 @@ func (r *run) expose(c *task, why *reason) {
 // stopScope cancels the members of s, except those that somebody outside waits for.
 func (r *run) stopScope(s *scope, why *reason) {
 	s.stopping = why
-	if s.owner != nil && (!s.owner.knows(why) || s.owner.exposed()) {
+	if s.owner != nil && (!s.owner.isCancelledFor(why) || s.owner.exposed()) {
 		r.spare(s, why)
 	}
 	for m := s.first; m != nil; m = m.after {
@@ -156,8 +156,8 @@ func (c *task) exposed() bool { return c.stop != nil && !c.shield().keepsAway(c,
 // isStopping reports that c has been cancelled, even if a Shield still keeps the reason away.
 func (c *task) isStopping() bool { return c.stop != nil || len(c.pendingReasons()) > 0 }
 
-// knows reports whether c has been cancelled for why.
-func (c *task) knows(why *reason) bool {
+// isCancelledFor reports whether c has been cancelled for why.
+func (c *task) isCancelledFor(why *reason) bool {
 	return c.stop == why || slices.Contains(c.pendingReasons(), why)
 }
 
@@ -167,7 +167,7 @@ func (c *task) knows(why *reason) bool {
 func (c *task) cleansUpFor() *reason {
 	why := c.stop
 	if pending := c.pendingReasons(); why == nil && len(pending) > 0 {
-		if why = pending[0]; c.scope.owner != nil && c.scope.owner.knows(why) {
+		if why = pending[0]; c.scope.owner != nil && c.scope.owner.isCancelledFor(why) {
 			return nil
 		}
 	}
@@ -185,15 +185,15 @@ func (r *run) endWaits() {
 	}
 	r.ending = true
 	for left, ended := 0, 0; ended < len(r.cancelled); ended++ {
-		first, ranges := left, false
+		first, anyWaits := left, false
 		for ; left < len(r.cancelled); left++ { // which grows meanwhile
 			c := r.cancelled[left]
 			if c.state == waiting && c.exposed() {
 				r.dropWants(c)
 			}
-			ranges = ranges || c.ranges()
+			anyWaits = anyWaits || c.waitsForAny()
 		}
-		if ranges {
+		if anyWaits {
 			r.keepChildren(r.cancelled[first:left])
 		}
 		if c := r.cancelled[ended]; c.state != done && c.exposed() {

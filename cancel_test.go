@@ -93,7 +93,7 @@ func TestCrashLeavesTheFreshOnesUnrun(t *testing.T) {
 	}
 }
 
-// R9, W10: a parent hears of the cancellation when those that it waits for have finished.
+// R9, W10: a parent gets the cancellation when those that it waits for have finished.
 func TestCrashCancelsChildrenFirst(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -126,7 +126,7 @@ func TestCrashCancelsChildrenFirst(t *testing.T) {
 		"top hears: true", "top ends: <nil>")
 }
 
-// R9: a parent that is waiting for a thread, in whatever way, hears of the cancellation after it.
+// R9: a parent that is waiting for a thread, in whatever way, gets the cancellation after the thread.
 func TestParentOutlivesItsThread(t *testing.T) {
 	ways := map[string]func(co *tinyio.Co, c *tinyio.Coro[int]) error{
 		"Await":       wait[int],

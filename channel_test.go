@@ -299,7 +299,7 @@ func hosted(ctx context.Context, l *tinyio.Loop, c *tinyio.Coro[tinyio.Void], id
 }
 
 // The host meets the coroutine and then stops it, in every way, before the loop knows that they have met: what has happened
-// stands, and the coroutine hears of the rest at its next suspension.
+// stands, and the next suspension of the coroutine returns the error.
 func TestChannelCancelledInTheSameStep(t *testing.T) {
 	for _, m := range meetings {
 		ways := map[string]func(t *testing.T){

@@ -407,7 +407,7 @@ func rings(cs []*task) map[*task]int {
 	)
 	enter := func(c *task) {
 		rest := c.waits()
-		if c.ranges() && c.exposed() { // it may be ready, and is going to wait again (see wait in anyof.go)
+		if c.waitsForAny() && c.exposed() { // it may be ready, and is going to wait again (see wait in anyof.go)
 			rest = cursor{edges: c.collector().edges}
 		}
 		n := len(numbers) + 1
@@ -416,7 +416,7 @@ func rings(cs []*task) map[*task]int {
 		path = append(path, visit{c, n, n, rest})
 	}
 	for _, c := range cs {
-		if c.ranges() && numbers[c] == 0 {
+		if c.waitsForAny() && numbers[c] == 0 {
 			enter(c)
 		}
 		for len(path) > 0 {

@@ -11,7 +11,7 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// A crowd is a number of coroutines that do as they are told: they wait for each other, or end. It knows who waits for whom, and
+// A crowd is a number of coroutines that a test commands: they wait for each other, or end. It records who waits for whom, and
 // finds out by exhaustive search who could never go on.
 type crowd struct {
 	random  *rand.Rand
@@ -234,7 +234,7 @@ func ids(ms []*member) (all []int) {
 	return all
 }
 
-// play lets a crowd do things that are made up from seed, and then fails, which stops whoever waits for whom.
+// play lets a crowd do random things made from seed, and then fails, which stops all of them.
 func (w *crowd) play(steps int) error {
 	return virtually(func(co *tinyio.Co) error {
 		for range steps {
@@ -608,7 +608,7 @@ func TestForeignOneInAListLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// A ring is coroutines that say when they hear that they are stopped, and when they have been closed, a second later each.
+// A ring is coroutines that record when their wait ends because they are stopped, and when they have been closed, a second later each.
 type ring struct {
 	recorder
 	coros map[string]*tinyio.Coro[tinyio.Void]

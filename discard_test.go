@@ -157,7 +157,7 @@ func TestDiscardAtEveryStep(t *testing.T) {
 	}
 }
 
-// What comes back from outside after a Discard is dropped, and who waits in Submit is told.
+// What comes back from outside after a Discard is dropped, and Submit returns the error to its caller.
 func TestDiscardDropsWhatComesBack(t *testing.T) {
 	noLeaks(t)
 	var threads []*hook.Thread
@@ -240,7 +240,7 @@ func TestDiscardInAStep(t *testing.T) {
 	}
 }
 
-// An observer is told nothing any more when a run has been discarded.
+// An observer is not called any more when a run has been discarded.
 func TestDiscardIsNotTold(t *testing.T) {
 	noLeaks(t)
 	discarded := false
@@ -265,7 +265,7 @@ func TestDiscardIsNotTold(t *testing.T) {
 	}
 }
 
-// What a loop has not taken in yet when its run is discarded is told so too.
+// What a loop has not taken in yet when its run is discarded gets the error too.
 func TestDiscardTellsWhoIsOnTheWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := tinyio.NewLoop()

@@ -469,7 +469,7 @@ func TestGuideListsAllPages(t *testing.T) {
 	}
 }
 
-// afterThisPage is how a page begins, after what tells that it was made.
+// afterThisPage is how a page begins, after the line that says that it is generated.
 var afterThisPage = regexp.MustCompile(`^(?:<!-- .* -->\n\n)?# .*\n\nAfter this page you (?:can|know) `)
 
 // title is the heading of a document.

@@ -28,7 +28,7 @@ func TestWhatErrorsAreToOthers(t *testing.T) {
 	}
 }
 
-// The texts of the errors say what happened, to whom, and what to do.
+// The texts of the errors say what happened, to which coroutine, and what to do.
 func TestTextsOfErrors(t *testing.T) {
 	for _, c := range []struct {
 		err  error

@@ -136,20 +136,20 @@ type otherLines struct {
 
 // lineOf returns the line of l, and adds one if there is none. It is called only on the loop l.
 func (e *Event) lineOf(l *Loop) *eventLine {
-	if h := e.line.Load(); h != nil && h.loop == l && h.isKept() {
+	if h := e.line.Load(); h != nil && h.loop == l && h.isCurrent() {
 		return h
 	}
 	if o := e.others.Load(); o != nil {
-		if h, ok := o.lines.Load(l); ok && h.(*eventLine).isKept() {
+		if h, ok := o.lines.Load(l); ok && h.(*eventLine).isCurrent() {
 			return h.(*eventLine)
 		}
 	}
 	return e.addLine(l)
 }
 
-// isKept reports whether the event still has h. A line with waiters is always kept: it had not been dropped when they began to wait,
+// isCurrent reports whether the event still has h. A line with waiters is always kept: it had not been dropped when they began to wait,
 // and since then its loop has been running, which keeps drop from dropping it.
-func (h *eventLine) isKept() bool { return h.waiters.head != nil || !h.dropped.Load() }
+func (h *eventLine) isCurrent() bool { return h.waiters.head != nil || !h.dropped.Load() }
 
 // addLine adds a line for l.
 func (e *Event) addLine(l *Loop) *eventLine {

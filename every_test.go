@@ -85,7 +85,7 @@ func TestIteratorsThatSuspendCannotBePulled(t *testing.T) {
 	})
 }
 
-// Finished tells from any goroutine whether a coroutine has finished.
+// Finished reports from any goroutine whether a coroutine has finished.
 func TestFinished(t *testing.T) {
 	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {

@@ -328,7 +328,7 @@ func Example_crash() {
 	// Run: the disk is full true
 }
 
-// Whoever waits for others hears of the cancellation when these have stopped, so what it closes is no longer in use.
+// A coroutine that waits for others is cancelled after these have stopped, so what it closes is no longer in use.
 func Example_childrenFirst() {
 	query := func(name string) *tinyio.Coro[tinyio.Void] {
 		return tinyio.Do(func(co *tinyio.Co) error {
@@ -429,7 +429,7 @@ func ExampleWithErrorGroup_never() {
 	// the disk is full
 }
 
-// An error out of Run tells who waited for whom.
+// An error out of Run has the await chain: which coroutine waited for which.
 func ExampleError() {
 	query := tinyio.Do(func(co *tinyio.Co) error { return errors.New("no such table") }).Named("query")
 	report := tinyio.Do(func(co *tinyio.Co) error {
@@ -453,7 +453,7 @@ func ExampleError() {
 	// in query
 }
 
-// A name tells coroutines of the same function apart.
+// Names distinguish coroutines of the same function.
 func ExampleCoro_Named() {
 	fetch := func(page string) *tinyio.Coro[tinyio.Void] {
 		return tinyio.Do(func(co *tinyio.Co) error {
@@ -850,7 +850,7 @@ func ExampleRunInThread() {
 	// true
 }
 
-// A thread is told to stop through its context, and Run waits until it has.
+// A thread is stopped through its context, and Run waits until it has returned.
 func ExampleRunInThread_cancel() {
 	watch := tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
 		<-ctx.Done() // stands for a call that takes a context
@@ -1384,7 +1384,7 @@ func ExampleSubmit_isolate() {
 	// <nil>
 }
 
-// A process is told to stop when its coroutine is, and killed if it takes too long over that.
+// A process is asked to stop when its coroutine is stopped, and killed if it takes too long.
 func Example_subprocess() {
 	command := func(name string, args ...string) *tinyio.Coro[string] {
 		return tinyio.RunInThread(func(ctx context.Context) (string, error) {
@@ -1512,7 +1512,7 @@ func ExampleLoop_Status() {
 	// lunch: waiting for a timer
 }
 
-// An observer is told of everything that happens on a loop.
+// An observer is called for everything that happens on a loop.
 func ExampleWithObserver() {
 	nap := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Minute) }).Named("nap")
 	main := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(nap) }).Named("main")
@@ -1532,7 +1532,7 @@ func ExampleWithObserver() {
 	// main finished
 }
 
-// A printer prints what it is told.
+// A printer prints what it observes.
 type printer struct{}
 
 func (printer) Observe(n hook.Note) {
@@ -1890,7 +1890,7 @@ func ExampleQueue_GetFor() {
 	// [0 1 2]
 }
 
-// Finished tells whether a coroutine has a result, from any goroutine.
+// Finished reports whether a coroutine has a result, from any goroutine.
 func ExampleCoro_Finished() {
 	main := tinyio.Do(func(co *tinyio.Co) error {
 		nap := co.Go(func(co *tinyio.Co) error { return co.Sleep(time.Second) })

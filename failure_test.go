@@ -122,7 +122,7 @@ func TestCancellationErrorOfOneThatWasNotCancelledIsAFailure(t *testing.T) {
 	}
 }
 
-// R14: a panic crashes the loop the same way, and Run panics with a PanicError that tells all.
+// R14: a panic crashes the loop the same way, and Run panics with a PanicError that has everything in it.
 func TestPanicCancelsEverybodyAndComesOutOfRun(t *testing.T) {
 	noLeaks(t)
 	var log recorder

@@ -151,7 +151,7 @@ type role struct {
 
 func (r *role) mix(v int) { r.value = (r.value*31 + v) % 1000003 }
 
-// stopError is the error of a coroutine that has been told to stop.
+// stopError is the error of a coroutine that is being stopped.
 type stopError struct{ error }
 
 func (e stopError) Unwrap() error { return e.error }
@@ -189,7 +189,7 @@ func (x *player) play(h hand, i int) (int, error) {
 	return r.value, nil
 }
 
-// aftermath is what a coroutine does that has been told to stop.
+// aftermath is what a coroutine does that is being stopped.
 func (x *player) aftermath(h hand, r *role, stop error) error {
 	boom := boomError(fmt.Sprintf("cleanup %d", r.i))
 	n := len(x.p.coros)

@@ -306,7 +306,7 @@ func TestGuestOfARunningLoop(t *testing.T) {
 	}
 }
 
-// R12, R23: the context of a guest that is done between two steps is noticed at the next one, and its Wake tells a blocked host.
+// R12, R23: the context of a guest that is done between two steps is noticed at the next one, and its Wake wakes a blocked host.
 func TestGuestContextIsDone(t *testing.T) {
 	noLeaks(t)
 	ctx, cancel := context.WithCancel(background)

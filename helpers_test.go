@@ -144,7 +144,7 @@ func (r *recorder) want(t *testing.T, lines ...string) {
 	}
 }
 
-// A stopwatch tells how long ago it was started on a loop's clock.
+// A stopwatch measures how long ago it was started on a loop's clock.
 type stopwatch struct{ start time.Time }
 
 func startWatch(co *tinyio.Co) stopwatch { return stopwatch{co.Now()} }

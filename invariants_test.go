@@ -187,11 +187,11 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 		case !g.begun || !g.asleep:
 			return fmt.Errorf("%s waits for any of several and is not told of them", c.label())
 		case g.all:
-			want = g.standing()
+			want = g.unfinished()
 			fallthrough
 		default:
 			if c.unmet != want || want == 0 {
-				return fmt.Errorf("%s waits for %d of %d coroutines", c.label(), c.unmet, g.standing())
+				return fmt.Errorf("%s waits for %d of %d coroutines", c.label(), c.unmet, g.unfinished())
 			}
 		}
 		if !g.all && (g.chosen == nil || g.chosen.line == nil) {

@@ -288,7 +288,7 @@ func TestNoFailureEscapesIsolate(t *testing.T) {
 }
 
 // R19: shared work that was first awaited inside an Isolate carries on, when that is stopped, for somebody outside who waits for it: with its
-// children, and with a helper of which it hears through a queue. The Isolate does not wait for it. All else inside is stopped.
+// children, and with a helper that answers through a queue. The Isolate does not wait for it. All else inside is stopped.
 func TestSharedWorkIsSpared(t *testing.T) {
 	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
 		var log recorder
@@ -673,7 +673,7 @@ func TestIsolatedOneThatIsCancelled(t *testing.T) {
 	log.want(t, "beside begins after 0s", "Cancel: <nil> after 1s", "beside: <nil> after 3s", "Isolate after 3s")
 }
 
-// R19: with one error, co.Err tells a failure inside from the caller's own stop, which is sticky.
+// R19: with one error, co.Err distinguishes a failure inside from the caller's own stop, which is sticky.
 func TestIsolateInARetryLoop(t *testing.T) {
 	noLeaks(t)
 	tries := 0
@@ -715,7 +715,7 @@ func TestIsolateHandsBackAPanic(t *testing.T) {
 	})
 }
 
-// R19: cancelled from outside while crashing inside, Isolate returns the failure inside. The caller hears of its own stop at its next wait.
+// R19: cancelled from outside while crashing inside, Isolate returns the failure inside. The caller's next wait returns its own stop.
 func TestIsolateCancelledFromOutsideWhileCrashingInside(t *testing.T) {
 	noLeaks(t)
 	errInside := errors.New("inside")
@@ -789,7 +789,7 @@ func TestGroupModeOfAnIsolateAndOfANestedRun(t *testing.T) {
 	}, tinyio.WithErrorGroup(tinyio.GroupAlways))
 }
 
-// R10, R19: what goes wrong in clean-up inside an Isolate whose caller is halted is a matter of whoever halted it: of the Timeout; or, if
+// R10, R19: what goes wrong in clean-up inside an Isolate whose caller is halted goes to whoever halted it: to the Timeout; or, if
 // that was the end of a Submit that has not waited, of the run.
 func TestFailureInsideAnIsolateThatIsHalted(t *testing.T) {
 	noLeaks(t)

@@ -127,7 +127,7 @@ func TestNestedRunEndsWithTheOuterContext(t *testing.T) {
 	}
 }
 
-// R6, R12, R13: a nested run hears of the context of the outer one, which stands still meanwhile, also if its own was derived from a Co; but
+// R6, R12, R13: a nested run is stopped by the context of the outer one, which stands still meanwhile, also if its own was derived from a Co; but
 // not as long as a Shield protects it.
 func TestNestedRunInAShield(t *testing.T) {
 	noLeaks(t)
@@ -199,7 +199,7 @@ func TestRunThatCannotBegin(t *testing.T) {
 	}
 }
 
-// R6: when two loops want the same fresh coroutine at the same moment, one of them has it and the other one is told; it runs once.
+// R6: when two loops want the same fresh coroutine at the same moment, one of them gets it and the other gets an error; it runs once.
 func TestTwoLoopsWantTheSameCoroutine(t *testing.T) {
 	noLeaks(t)
 	ways := []func(co *tinyio.Co, c *tinyio.Coro[int]) error{

@@ -68,7 +68,7 @@ func TestSatisfiedWaitsKeepNoMemory(t *testing.T) {
 	})
 }
 
-// Of many coroutines, each of which was started inside the Shield of the one before, only those are kept that live.
+// Of many coroutines, each of which was started inside the Shield of the one before, only live ones stay in memory.
 func TestShieldsThatAreOverKeepNoMemory(t *testing.T) {
 	noLeaks(t)
 	var before uint64

@@ -18,7 +18,7 @@ import (
 // Goexit, threads, traces and real time, of loops inside loops and coroutines of other loops: the fault sweep
 // (sweep_test.go) and the tests of the rules are for these.
 //
-// Where the rules leave an order open, the model settles it: the coroutines that are stopped together hear of it in the order
+// Where the rules leave an order open, the model decides it: the waits of coroutines that are stopped together end in the order
 // in which they were started, those inside an Isolate right after the coroutine that isolates them.
 
 // A model is a loop.
@@ -486,14 +486,14 @@ func (a *actor) reasons() []*stopReason {
 	return a.pending
 }
 
-func (a *actor) knows(r *stopReason) bool { return slices.Contains(a.reasons(), r) }
+func (a *actor) isCancelledFor(r *stopReason) bool { return slices.Contains(a.reasons(), r) }
 
 // cleansUpFor is the reason whose matter it is if something goes wrong in a.
 func (a *actor) cleansUpFor() *stopReason {
 	r := a.stop
 	if r == nil && len(a.pending) > 0 {
 		r = a.pending[0]
-		if a.domain.owner != nil && a.domain.owner.knows(r) {
+		if a.domain.owner != nil && a.domain.owner.isCancelledFor(r) {
 			return nil // the domain is inside the Shield
 		}
 	}
@@ -537,7 +537,7 @@ func (m *model) report(d *domain) error {
 
 // cancel asks a to stop and returns those who were asked.
 func (m *model) cancel(a *actor, r *stopReason) []*actor {
-	if a.state == actorDone || a.knows(r) {
+	if a.state == actorDone || a.isCancelledFor(r) {
 		return nil
 	}
 	if a.stop == nil && !a.base.keepsAway(a, r) {
@@ -553,7 +553,7 @@ func (m *model) cancel(a *actor, r *stopReason) []*actor {
 	return m.expose(a, r)
 }
 
-// expose passes on to those whom a isolates what has come to a.
+// expose passes a reason for which a is stopped on to the domains that a waits for.
 func (m *model) expose(a *actor, r *stopReason) []*actor {
 	cancelled := []*actor{a}
 	if a.state == actorWaiting {
@@ -568,7 +568,7 @@ func (m *model) expose(a *actor, r *stopReason) []*actor {
 // settled when it no longer does.
 func (m *model) stopDomain(d *domain, r *stopReason) (cancelled []*actor) {
 	d.stopping = r
-	if d.owner != nil && (!d.owner.knows(r) || d.owner.exposed()) {
+	if d.owner != nil && (!d.owner.isCancelledFor(r) || d.owner.exposed()) {
 		m.spare(d, r)
 	}
 	for _, a := range slices.Clone(d.members) {
@@ -782,7 +782,7 @@ func (m *model) spare(d *domain, r *stopReason) {
 		}
 	}
 	outside := func(a *actor) bool {
-		return !a.domain.isIn(d) && !a.domain.isStoppedFor(r) && !a.knows(r) && !a.exposed()
+		return !a.domain.isIn(d) && !a.domain.isStoppedFor(r) && !a.isCancelledFor(r) && !a.exposed()
 	}
 	for _, a := range d.all() {
 		if i := slices.IndexFunc(a.watchers, func(w watcher) bool { return outside(w.a) }); i >= 0 {
@@ -890,7 +890,7 @@ func (c *cover) mayKeep(a *actor, r *stopReason) bool {
 
 // keeps reports whether c keeps r away from a: from its owner, and from others what has come to its owner as well.
 func (c *cover) keeps(a *actor, r *stopReason) bool {
-	return c.open && (c.owner == a || c.owner.knows(r))
+	return c.open && (c.owner == a || c.owner.isCancelledFor(r))
 }
 
 // startGrace starts the grace period of c, the first time that there is something to keep away.

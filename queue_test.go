@@ -192,7 +192,7 @@ func scenes() map[string]scene {
 	}
 }
 
-// W3: a value, or room, that was granted to one who is stopped before its turn is not lost. It stands: the coroutine hears of the
+// W3: a value, or room, that was granted to a coroutine that is stopped before its turn is not lost. It stands: the coroutine gets the
 // rest at its next suspension.
 func TestQueueGrantStands(t *testing.T) {
 	// Each way runs waiting, and then in one step grants what it waits for and stops it.

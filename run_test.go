@@ -193,7 +193,7 @@ func TestInterruptionFinishesTheLastCoroutine(t *testing.T) {
 					return err
 				}
 				cancel(errBoom)
-				synctest.Wait() // the loop has been told now, and looks at that after this turn
+				synctest.Wait() // the message is in the inbox now, and the loop takes it in after this turn
 				return nil
 			}), append(opts, tinyio.WithPicker(lastFirst{}))...)
 			if !errors.Is(err, errBoom) {

@@ -243,7 +243,7 @@ func (r *run) spare(s *scope, why *reason) {
 // isOutside reports whether c, which waits for a member of s, keeps that member alive: it is not in s, is not being stopped
 // because of why, and has not been stopped before.
 func (c *task) isOutside(s *scope, why *reason) bool {
-	return !c.scope.isIn(s) && !c.scope.isStoppedFor(why) && !c.knows(why) && !c.exposed()
+	return !c.scope.isIn(s) && !c.scope.isStoppedFor(why) && !c.isCancelledFor(why) && !c.exposed()
 }
 
 // reaches reports whether c waits for t, directly or not.

@@ -154,7 +154,7 @@ func (s *shield) isCovered() bool {
 // keepsFromOthers reports whether s or a shield around it keeps why away from the coroutines inside, owners of Shields excepted.
 func (s *shield) keepsFromOthers(why *reason) bool {
 	for from := why.from.current(); s != nil && s != from; s = s.outer {
-		if s.open && s.owner.knows(why) {
+		if s.open && s.owner.isCancelledFor(why) {
 			return true
 		}
 	}
@@ -232,5 +232,5 @@ func (s *shield) mayKeep(c *task, why *reason) bool {
 // keeps reports whether s, without those around it, keeps why away from c. If c is not its owner, s does so only if the owner has been
 // cancelled for why too: s does not protect c from a Timeout of c alone.
 func (s *shield) keeps(c *task, why *reason) bool {
-	return s.open && (s.owner == c || s.owner.knows(why))
+	return s.open && (s.owner == c || s.owner.isCancelledFor(why))
 }

@@ -274,7 +274,7 @@ func TestStatusHasNumbersAndDeadlines(t *testing.T) {
 	}
 }
 
-// Snapshot is what Status tells, for other goroutines, between two turns (R32).
+// Snapshot is Status for other goroutines, taken between two turns (R32).
 func TestSnapshotFromAnotherGoroutine(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()

@@ -18,7 +18,7 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// Submit and Serve: work from other goroutines is coroutines like any other, and whoever waits in Submit is told what has
+// Submit and Serve: work from other goroutines is coroutines like any other, and the caller of Submit gets what has
 // become of it, in any case. Most of these tests are in a bubble of testing/synctest, whose time is that of the loop; nobody
 // is left there who waits for ever.
 
@@ -917,7 +917,7 @@ type observe func(n hook.Note)
 
 func (o observe) Observe(n hook.Note) { o(n) }
 
-// Runs end while others submit: whoever is refused has not run anything, and everybody is told.
+// Runs end while others submit: what is refused has not run, and every Submit returns.
 func TestSubmitAgainstTheEndOfRuns(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
@@ -982,7 +982,7 @@ func submitAtRandom(t *testing.T, l *tinyio.Loop, random *rand.Rand) {
 	}
 }
 
-// What is submitted during the last turn of a run comes too late, and is told so.
+// What is submitted during the last turn of a run comes too late, and Submit returns an error.
 func TestSubmitDuringTheLastTurn(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l, c := tinyio.NewLoop(), value(0, 7)

@@ -164,7 +164,7 @@ func (s *sweep) thread(name string, make func(func(ctx context.Context) (int, er
 
 func (p *part) running() bool { return p.started > p.ended }
 
-// childrenFirst complains if a coroutine hears of its cancellation before those it waits for have ended.
+// childrenFirst fails the test if the wait of a coroutine is cancelled before those that it waits for have ended.
 func (s *sweep) childrenFirst(err error, ps ...*part) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

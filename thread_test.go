@@ -79,11 +79,11 @@ func TestThreadComesOutWhereItIsAwaited(t *testing.T) {
 	}
 }
 
-// R20, W8: all threads hear of a cancellation at once, with the cause, and the loop waits for them as for anything else.
+// R20, W8: the contexts of all threads end at once in a cancellation, with the cause, and the loop waits for them as for anything else.
 func TestThreadsAreCancelledAllAtOnce(t *testing.T) {
 	noLeaks(t)
 	const n = 20
-	var together sync.WaitGroup // each thread goes on only when all have heard
+	var together sync.WaitGroup // each thread goes on only when the contexts of all have ended
 	together.Add(n)
 	err := virtually(func(co *tinyio.Co) error {
 		var cs []tinyio.Awaitable

@@ -259,7 +259,7 @@ func TestTimeoutErrorSaysEverything(t *testing.T) {
 	})
 }
 
-// R18: what halted coroutines hear is the timeout without the errors of clean-up, which are for the caller alone, and whoever waited for a
+// R18: halted coroutines get the timeout without the clean-up errors, which are for the caller alone, and whoever waited for a
 // part of it as well hears of it as a value.
 func TestTimeoutErrorInside(t *testing.T) {
 	noLeaks(t)

@@ -291,7 +291,7 @@ func TestErrorTellsTheState(t *testing.T) {
 	}
 }
 
-// R12: the end of the context of the run tells what everybody was doing; so does a panic.
+// R12: the error for the end of the context of the run has what all coroutines were doing; so has a panic.
 func TestInterruptionAndPanicTellTheState(t *testing.T) {
 	noLeaks(t)
 	sleeps := func() *tinyio.Coro[tinyio.Void] {
@@ -352,7 +352,7 @@ func TestStateIsOfTheDomainAndBounded(t *testing.T) {
 	}
 }
 
-// R16: whoever awaits a coroutine that failed in another domain is told its chain.
+// R16: an await of a coroutine that failed in another domain returns its chain.
 func TestAwaitTellsTheChainOfAnotherDomain(t *testing.T) {
 	noLeaks(t)
 	fails := failer(time.Second, errBoom).Named("fails")

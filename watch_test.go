@@ -15,7 +15,7 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// A noteTaker writes down what it is told.
+// A noteTaker records what it observes.
 type noteTaker struct{ lines []string }
 
 func (r *noteTaker) Observe(n hook.Note) {
@@ -32,7 +32,7 @@ func (r *noteTaker) Observe(n hook.Note) {
 	r.lines = append(r.lines, line)
 }
 
-// TestObserverIsToldEverything compares all that an observer is told of a small program.
+// TestObserverIsToldEverything compares all that an observer sees of a small program.
 func TestObserverIsToldEverything(t *testing.T) {
 	noLeaks(t)
 	var e tinyio.Event
@@ -309,7 +309,7 @@ func (e *ends) Observe(n hook.Note) {
 	}
 }
 
-// An observer is told of each end whether it was a success, a clean stop, the failure or an error in clean-up, with the time.
+// An observer sees of each end whether it was a success, a clean stop, the failure or an error in clean-up, with the time.
 func TestObserverIsToldHowOneEnded(t *testing.T) {
 	noLeaks(t)
 	finishes := tinyio.Do(func(co *tinyio.Co) error { _ = co.Sleep(time.Hour); return nil }).Named("finishes")
@@ -641,7 +641,7 @@ func TestObserverIsToldWhenTheWorkIsDone(t *testing.T) {
 	}
 }
 
-// An observerFunc is a function that is told everything.
+// An observerFunc is a function as an observer.
 type observerFunc func(n hook.Note)
 
 func (f observerFunc) Observe(n hook.Note) { f(n) }

@@ -14,7 +14,7 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// A kennel keeps what a watchdog is told.
+// A kennel records the reports of a watchdog.
 type kennel struct{ told []hook.Stuck }
 
 func (k *kennel) tell(s hook.Stuck) { k.told = append(k.told, s) }
@@ -40,7 +40,7 @@ func fromStart(d time.Duration) time.Time { return time.Time{}.Add(d) }
 //go:noinline
 func blocks(d time.Duration) { time.Sleep(d) }
 
-// A watchdog is told of each turn that lasts too long, once, at the time at which it does, with the stack of that goroutine.
+// A watchdog reports each turn that lasts too long, once, when it has lasted for the limit, with the stack of its goroutine.
 func TestWatchdogIsToldOfLongTurns(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var k kennel
@@ -126,7 +126,7 @@ func TestWatchdogIsNotToldOfThoseWhoWait(t *testing.T) {
 	})
 }
 
-// Of a run that fails, panics or exits, and of one that ends while the watchdog is told, no goroutine is left; the run waits for it.
+// Of a run that fails, panics or exits, and of one that ends while the watchdog reports, no goroutine is left; the run waits for it.
 func TestWatchdogEndsWithTheRun(t *testing.T) {
 	ends := map[string]func() error{
 		"error":  func() error { return errBoom },
@@ -200,7 +200,7 @@ func TestWatchdogInGuestMode(t *testing.T) {
 	})
 }
 
-// Whoever is told may ask the loop; what only the loop can answer is answered when the turn is over.
+// The report function may ask the loop; what only the loop can answer is answered when the turn is over.
 func TestWatchdogMayAskTheLoop(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var l *tinyio.Loop

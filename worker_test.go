@@ -47,7 +47,7 @@ func TestWorkersOfABurstEnd(t *testing.T) {
 	})
 }
 
-// ignorer is a coroutine that ignores its cancellation until it is unwound. It tells begun how many calls it is in when it begins.
+// ignorer is a coroutine that ignores its cancellation until it is unwound. It records in begun how many calls deep it is when it begins.
 func ignorer(begun func(depth int)) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		var callers [256]uintptr
