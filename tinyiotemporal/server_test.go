@@ -21,6 +21,7 @@ import (
 // onServer is the engine whose runs are in a namespace of their own, for each directory.
 var onServer = enginetest.Config{
 	Open: func(dir string) (enginetest.Engine, error) { return connect(temporalserver.Namespace(dir), nil) },
+	Pace: 200 * time.Millisecond,
 }
 
 func TestMain(m *testing.M) { enginetest.Main(m, onServer) }
@@ -69,10 +70,12 @@ func mustConnect(t *testing.T, now map[string]string, opts ...Option) *connectio
 	return c
 }
 
-// The suite of the engines passes on a real server, with workers that are killed.
+// The suite of the engines passes on a real server, with workers and the server being killed.
 func TestServer(t *testing.T) {
-	temporalserver.Start(t)
-	enginetest.Test(t, onServer)
+	s := temporalserver.Start(t)
+	c := onServer
+	c.Disturb = s.Restart
+	enginetest.Test(t, c)
 }
 
 // Updates, queries and signals reach a run, also from Temporal's own client, before and after it continues as new.

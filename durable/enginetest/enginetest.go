@@ -12,6 +12,7 @@ package enginetest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,6 +47,9 @@ type Config struct {
 	// Steps returns the steps of a run of which the engine has a record, in the order in which they were recorded. It may be nil if there is no way
 	// to know.
 	Steps func(e Engine, id string) ([]Step, error)
+	// Pace is how much longer, at random, the engine is open each time before it is closed and opened again: 10 ms if it is 0. It is to be more if the
+	// programs take longer than some hundred milliseconds.
+	Pace time.Duration
 	// Volatile says that nothing is left of an engine that was closed: then it is not opened again, and no process is killed.
 	Volatile bool
 	// Disturb does to the engine what it survives besides: it kills a server and starts it again, for example. The suite calls it while the
@@ -274,7 +278,7 @@ func (c Config) testOpenedAgain(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		closed := make(chan struct{})
-		closer := time.AfterFunc(time.Duration(rand.IntN(10*(round+1)))*time.Millisecond, func() {
+		closer := time.AfterFunc(rand.N(time.Duration(round+1)*cmp.Or(c.Pace, 10*time.Millisecond)), func() {
 			defer close(closed)
 			cancel()
 			if err := e.Close(); err != nil {

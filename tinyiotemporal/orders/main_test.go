@@ -37,6 +37,7 @@ func TestOrders(t *testing.T) {
 // The service does what it has promised while the server is killed too.
 func TestServerKilled(t *testing.T) {
 	s := temporalserver.Start(t)
+	restarts := 0
 	over, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -46,11 +47,15 @@ func TestServerKilled(t *testing.T) {
 				return
 			case <-time.After(time.Second + rand.N(2*time.Second)):
 			}
-			s.Kill()
-			s.Begin()
+			if err := s.Restart(); err != nil {
+				t.Error(err)
+				return
+			}
+			restarts++
 		}
 	}()
 	t.Run("KilledUnderLoad", func(t *testing.T) { shoptest.TestKilledUnderLoad(t) })
 	close(over)
 	<-stopped
+	t.Logf("the server was killed %d times", restarts)
 }

@@ -34,7 +34,6 @@ const patience = time.Minute
 
 // A Server is one for development, in a process of its own, which keeps everything in a file.
 type Server struct {
-	t    testing.TB
 	port int
 	file string
 	cmd  *exec.Cmd
@@ -51,9 +50,11 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, port: l.Addr().(*net.TCPAddr).Port, file: filepath.Join(t.TempDir(), "temporal.db")}
+	s := &Server{port: l.Addr().(*net.TCPAddr).Port, file: filepath.Join(t.TempDir(), "temporal.db")}
 	l.Close()
-	s.Begin()
+	if err := s.Begin(); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(s.Kill)
 	t.Setenv(address, s.Address())
 	return s
@@ -63,26 +64,31 @@ func Start(t testing.TB) *Server {
 func (s *Server) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
 
 // Begin starts the server again, after Kill, and waits until it answers.
-func (s *Server) Begin() {
-	s.t.Helper()
+func (s *Server) Begin() error {
 	s.cmd = exec.Command(os.Getenv(cli), "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", strconv.Itoa(s.port),
 		"--db-filename", s.file, "--log-level", "error")
 	s.log.Reset()
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		c, err := client.Dial(client.Options{HostPort: s.Address(), Logger: Quiet()})
 		if err == nil {
 			c.Close()
-			return
+			return nil
 		}
 		if time.Since(began) > patience {
 			s.Kill()
-			s.t.Fatalf("the server does not answer: %v\n%s", err, s.log.String())
+			return fmt.Errorf("the server does not answer: %w\n%s", err, s.log.String())
 		}
 	}
+}
+
+// Restart kills the server and starts it again.
+func (s *Server) Restart() error {
+	s.Kill()
+	return s.Begin()
 }
 
 // Kill ends the server as a loss of power does.
