@@ -127,7 +127,7 @@ func appendRest(b []byte, f frame) ([]byte, error) {
 	case kindStart:
 		r.Value, r.Seed = nil, nil
 		return appendFrame(b, f.run, f.number, r)
-	case kindEnd:
+	case kindEnd, kindForget: // which has come since
 		return append(b, f.raw...), nil
 	}
 	return b, nil

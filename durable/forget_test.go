@@ -359,3 +359,39 @@ func TestForgetOnAFullDisk(t *testing.T) {
 		}
 	})
 }
+
+// A run that is forgotten while the journal is compacted stays forgotten.
+func TestForgetDuringCompaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		disk := newDisk(dir)
+		j := open(t, dir, durable.WithFiles(disk), durable.CompactByHand())
+		start[int](t, j, "test.steps", "ended", 1)
+		want(t, j, "ended", 0)
+		gate := make(chan struct{})
+		disk.set(func(d *faultyDisk) { d.gate = gate })
+		errs := make(chan error, 3)
+		for _, f := range []func() error{
+			func() error {
+				_, err := durable.Start[int, int](context.Background(), j, "test.steps", "other", 1)
+				return err
+			},
+			j.Compact,
+			func() error { return j.Forget(context.Background(), "ended") },
+		} {
+			go func() { errs <- f() }()
+			synctest.Wait() // until it is held up, by the first write
+		}
+		close(gate)
+		for range cap(errs) {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		wantIDs(t, j, "other")
+		closeJournal(t, j)
+		j = open(t, dir)
+		wantIDs(t, j, "other")
+		recoverAll(t, j)
+	})
+}

@@ -110,6 +110,7 @@ type faultyDisk struct {
 	sync     error // what Sync fails with
 	truncate error
 	remove   error
+	gate     chan struct{} // writes wait until it is closed
 }
 
 func newDisk(dir string) *faultyDisk { return &faultyDisk{Files: durable.Directory(dir), space: -1} }
@@ -146,6 +147,11 @@ type faultyFile struct {
 
 func (f *faultyFile) WriteAt(b []byte, at int64) (int, error) {
 	f.d.mu.Lock()
+	if gate := f.d.gate; gate != nil {
+		f.d.mu.Unlock()
+		<-gate
+		f.d.mu.Lock()
+	}
 	defer f.d.mu.Unlock()
 	if f.d.space >= 0 {
 		if f.d.space < len(b) {
