@@ -29,6 +29,7 @@ type system interface {
 
 // work is what all runs do.
 type work struct {
+	begun  chan struct{} // closed when all runs have been started: before that no step ends
 	taken  atomic.Int64
 	over   atomic.Bool
 	asleep atomic.Int64
@@ -36,6 +37,7 @@ type work struct {
 
 // step is the step: it tells whether it is the last one of its run.
 func (w *work) step() bool {
+	<-w.begun
 	w.taken.Add(1)
 	return w.over.Load()
 }
@@ -60,6 +62,7 @@ var measures = map[string]func(*bench, context.Context) (float64, error){
 func (b *bench) measure() (figure, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*patience)
 	defer cancel()
+	b.work.begun = make(chan struct{})
 	v, err := measures[b.job.Measure](b, ctx)
 	if b.system != nil {
 		err = errors.Join(err, b.close(ctx))
@@ -121,6 +124,7 @@ func (b *bench) steps(ctx context.Context) (perSecond float64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	close(b.work.begun)
 	if err := until(&b.work.taken, 2*b.job.Runs); err != nil { // what comes with the start is over
 		return 0, err
 	}
@@ -141,6 +145,7 @@ func (b *bench) sleepers(ctx context.Context) error {
 	if _, err := b.startAll(ctx, b.job.Plan.Crowd, b.job.Plan.Steps); err != nil {
 		return err
 	}
+	close(b.work.begun)
 	return until(&b.work.asleep, b.job.Plan.Crowd)
 }
 
