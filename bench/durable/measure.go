@@ -30,6 +30,7 @@ type system interface {
 // work is what all runs do.
 type work struct {
 	begun  chan struct{} // closed when all runs have been started: before that no step ends
+	begin  func()        // closes it
 	taken  atomic.Int64
 	over   atomic.Bool
 	asleep atomic.Int64
@@ -62,8 +63,10 @@ var measures = map[string]func(*bench, context.Context) (float64, error){
 func (b *bench) measure() (figure, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*patience)
 	defer cancel()
-	b.work.begun = make(chan struct{})
+	begun := make(chan struct{})
+	b.work.begun, b.work.begin = begun, sync.OnceFunc(func() { close(begun) })
 	v, err := measures[b.job.Measure](b, ctx)
+	b.work.begin() // if something has failed
 	if b.system != nil {
 		err = errors.Join(err, b.close(ctx))
 	}
@@ -124,7 +127,7 @@ func (b *bench) steps(ctx context.Context) (perSecond float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	close(b.work.begun)
+	b.work.begin()
 	if err := until(&b.work.taken, 2*b.job.Runs); err != nil { // what comes with the start is over
 		return 0, err
 	}
@@ -145,7 +148,7 @@ func (b *bench) sleepers(ctx context.Context) error {
 	if _, err := b.startAll(ctx, b.job.Plan.Crowd, b.job.Plan.Steps); err != nil {
 		return err
 	}
-	close(b.work.begun)
+	b.work.begin()
 	return until(&b.work.asleep, b.job.Plan.Crowd)
 }
 
