@@ -395,3 +395,31 @@ func TestForgetDuringCompaction(t *testing.T) {
 		recoverAll(t, j)
 	})
 }
+
+// A run of which compaction has left the start and the end, and damage only the start, does not begin anew without its input.
+func TestLossOfTheEndIsDamage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		j := open(t, dir)
+		start[int](t, j, "test.steps", "one", 1)
+		want(t, j, "one", 0)
+		if err := j.Compact(); err != nil {
+			t.Fatal(err)
+		}
+		closeJournal(t, j)
+		file := segments(t, dir)[0]
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		const header = 20
+		if err := os.Truncate(file, int64(bytes.Index(data, []byte(`{"k":"end"`))-header)); err != nil {
+			t.Fatal(err)
+		}
+		j = open(t, dir)
+		var d *durable.DamageError
+		if err := j.Recover(t.Context()); !errors.As(err, &d) || d.Run != "one" || !d.Missing {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}

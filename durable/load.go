@@ -141,8 +141,8 @@ func (j *Journal) settle() {
 			j.garbage += e.bytes
 			return j.forgets(e)
 		}
-		if !e.complete && e.damage == nil {
-			e.damage = &DamageError{File: j.dir, Missing: true}
+		if !e.complete || len(e.input) == 0 { // of one that had ended compaction has left none
+			e.suffer(DamageError{File: j.dir, Missing: true})
 		}
 		if e.id == "" {
 			e.id = fmt.Sprintf("number %d of the journal", e.number)
