@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/internal/lookin"
 )
 
 // An Engine keeps the runs of programs. The [Journal] is one; an adapter for a workflow service is another. Users call [Start], [Signal] and
@@ -128,8 +129,14 @@ func hostOf(co *tinyio.Co, op string) Host {
 	if !ok {
 		panic("durable: " + op + ": the coroutine is not part of a durable run; start its program with durable.Start")
 	}
+	if who, ok := co.Value(lookin.WhoKey{}).(lookin.Who); ok && who.Loop != co.Value(loopKey{}) {
+		panic("durable: " + op + ": the coroutine is on a loop of its own, inside a durable run, and nothing there is recorded; await it in the program instead")
+	}
 	return h
 }
+
+// A loopKey is the key of the loop on which a program runs.
+type loopKey struct{}
 
 var programs struct {
 	sync.RWMutex
@@ -187,7 +194,7 @@ func (p *Program) Name() string { return p.name }
 
 // Start begins an execution of p on l, in a context with a host: see [WithHost].
 func (p *Program) Start(ctx context.Context, l *tinyio.Loop, input json.RawMessage) (Execution, error) {
-	return p.start(ctx, l, input)
+	return p.start(context.WithValue(ctx, loopKey{}, l), l, input)
 }
 
 // An execution is an Execution of a program with a result of type Out.

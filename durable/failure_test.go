@@ -169,3 +169,38 @@ func TestOutsideOfARun(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A loop inside a program, or inside a step, is no part of the run: whoever takes it for one is told, before anything has happened.
+func TestALoopInsideOfARun(t *testing.T) {
+	took := false
+	bodies := map[string]func(co *tinyio.Co) (string, error){
+		"Step": func(co *tinyio.Co) (string, error) {
+			return durable.Step(co, "inner", func(context.Context) (string, error) { took = true; return "", nil })
+		},
+		"Receive": func(co *tinyio.Co) (string, error) { return durable.Receive[string](co, "word") },
+		"Random":  func(co *tinyio.Co) (string, error) { return durable.NewUUID(co), nil },
+		"Child": func(co *tinyio.Co) (string, error) {
+			return durable.Child[string, string](co, "test.parent", "", "x").Await(co)
+		},
+	}
+	for name, body := range bodies {
+		for _, inStep := range []bool{false, true} {
+			retried = func(co *tinyio.Co) (string, error) {
+				if inStep {
+					return tinyio.Call(co, func(ctx context.Context) (string, error) { return tinyio.Run(ctx, tinyio.New(body)) })
+				}
+				return tinyio.Run(co, tinyio.New(body))
+			}
+			j := open(t, t.TempDir())
+			_, err := start[string](t, j, "test.retried", "one", struct{}{}).Result(t.Context())
+			var p *tinyio.PanicError
+			if !errors.As(err, &p) || !strings.HasPrefix(fmt.Sprint(p.Value), "durable: "+name+": the coroutine is on a loop of its own") {
+				t.Errorf("%s, in a step %v: the error is %v", name, inStep, err)
+			}
+			closeJournal(t, j)
+		}
+	}
+	if took {
+		t.Error("a step was taken")
+	}
+}
