@@ -259,12 +259,10 @@ func (e *Engine) AwaitRun(ctx context.Context, id string, patient bool) (json.Ra
 		case patient:
 			continue
 		}
-		stopped, err := e.stopped(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if i, ok := stopped[id]; ok {
-			return nil, i.why()
+		if stopped, err := e.stopped(ctx); err == nil { // if that is not known, it can be waited for all the same
+			if i, ok := stopped[id]; ok {
+				return nil, i.why()
+			}
 		}
 	}
 }

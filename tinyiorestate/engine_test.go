@@ -93,6 +93,8 @@ func configFor(dir string) (tinyiorestate.Config, error) {
 		Admin:   "http://admin",
 		HTTP:    restateserver.Client(),
 		Listen:  address,
+
+		Patience: time.Minute, // the server is killed, on a machine that may be busy
 	}, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/tinyio-go/tinyio/examples/orders/shop"
 	"github.com/tinyio-go/tinyio/examples/orders/shop/shoptest"
@@ -21,6 +22,7 @@ var tested = shop.Command{
 		c := config
 		c.Service = fmt.Sprintf("orders%x", h.Sum64())
 		c.Ingress, c.Admin, c.HTTP = "http://ingress", "http://admin", restateserver.Client()
+		c.Patience = time.Minute // on a machine that may be busy
 		if c.Listen, err = restateserver.Address(o.Data); err != nil {
 			return nil, err
 		}
