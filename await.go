@@ -126,76 +126,48 @@ func (co *Co) joined(err error) error {
 	return cmp.Or(err, failed)
 }
 
-// joinAll makes c wait for the coroutines to which its edges lead.
-func (r *run) joinAll(c *task) {
-	// Most wait for one that is fresh. What join comes to then is little: nobody who is fresh can be part of a cycle.
-	w := &c.one[0]
-	line := w.line
-	if line == nil || line.owner.state != fresh || r.asked.halt != nil || c.waitsForSeveral() {
-		r.join(c)
-		return
-	}
-	t := line.owner
-	t.level = c.level
-	t.wanted++
-	c.unmet, c.droppedWants = 1, false
-	line.push(w)
-	r.start(t, c)
-}
-
-// join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened.
+// join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened. Nobody who is fresh
+// can be part of a cycle.
 func (r *run) join(c *task) {
 	edges := c.edges()
-	fit := true
 	for i := range edges {
-		if t := edges[i].to(); t != nil && !fits(c, t) {
-			fit = false
+		if t := edges[i].to(); t != nil && t.state != fresh && !fits(c, t) {
+			if err := r.refusal(c); err != nil {
+				unbind(edges)
+				c.err = err
+				r.wake(c)
+				return
+			}
 			break
-		}
-	}
-	if !fit {
-		if err := r.refusal(c); err != nil {
-			unbind(edges)
-			c.err = err
-			r.wake(c)
-			return
 		}
 	}
 	c.unmet, c.droppedWants = 0, false
 	for i := range edges {
-		r.joinOne(c, &edges[i])
+		w := &edges[i]
+		line := w.line
+		if line == nil {
+			continue
+		}
+		t := line.owner
+		switch t.state {
+		case fresh:
+			t.level = c.level
+			r.start(t, c)
+		case done:
+			w.line = nil
+			continue
+		default:
+			t.level = max(t.level, c.level)
+		}
+		t.wanted++
+		c.unmet++
+		line.push(w)
 	}
 	switch why := r.asked.halt; {
 	case c.unmet == 0:
 		r.wake(c)
 	case why != nil:
 		r.haltJoined(c, why)
-	}
-}
-
-// joinOne makes c wait for the coroutine to which w leads.
-func (r *run) joinOne(c *task, w *waiter) {
-	line := w.line
-	w.line = nil
-	if line == nil || line.owner.state == done {
-		return
-	}
-	t := line.owner
-	t.level = max(t.level, c.level) // it was zero if t is fresh
-	r.startFor(c, t)
-	t.wanted++
-	c.unmet++
-	line.push(w)
-}
-
-// resolve deals for the owner of w, which has left its line, with that the coroutine there has finished.
-func (r *run) resolve(w *waiter, t *task) {
-	c := w.c
-	if w.group != nil && !w.group.note(t) {
-		return
-	}
-	if c.unmet--; c.unmet == 0 {
-		r.wake(c)
 	}
 }
 

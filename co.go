@@ -111,7 +111,8 @@ func (co *Co) suspend(w waitKind) error {
 
 // suspendWidely is suspend for a wait that takes more than a small stack to begin.
 func (co *Co) suspendWidely(w waitKind) error {
-	co.c.run().asked.large = true
+	asked := &co.c.run().asked
+	asked.rare, asked.large = true, true
 	return co.suspend(w)
 }
 
@@ -169,7 +170,7 @@ func (co *Co) Sleep(d time.Duration) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	c.run().askFor(d)
+	c.limit(d)
 	return co.suspend(onTimer)
 }
 
@@ -205,7 +206,7 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 			}
 		}
 	}
-	r.asked.fresh, r.asked.daemons = cs, daemons
+	r.asked.rare, r.asked.fresh, r.asked.daemons = true, cs, daemons
 	co.hand(r)
 	return co.suspend(onSpawn)
 }
@@ -236,8 +237,9 @@ func (co *Co) launch(op string, t *task) {
 		return
 	}
 	co.hand(r)
+	r.takeIn() // what has come before
 	r.want(c, t)
-	r.asked.inherit = nil
+	r.asked = request{}
 	r.notify()
 }
 

@@ -96,7 +96,7 @@ func (co *Co) inherited() *coContext {
 // record: they then inherit from the coroutine itself.
 func (co *Co) hand(r *run) {
 	if co.isHandle() {
-		r.asked.inherit = co.inherited()
+		r.asked.rare, r.asked.inherit = true, co.inherited()
 	}
 }
 

@@ -118,7 +118,7 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 	}
 	r := c.run()
 	if limited {
-		r.askFor(d)
+		c.limit(d)
 	}
 	r.asked.eventLine = e.lineOf(r.loop)
 	if err := co.suspend(onEvent); err != nil {
@@ -195,6 +195,7 @@ func (h *eventLine) drop() bool {
 // joinEvent makes c wait for the event that it has asked for, unless that is set.
 func (r *run) joinEvent(c *task) {
 	h := r.asked.eventLine
+	r.asked.eventLine = nil
 	c.answer = h.event.changes.Load()
 	if c.answer&1 == 0 {
 		h.waiters.push(&c.one[0])

@@ -82,10 +82,6 @@ func (r *run) takeIn() {
 
 // receive calls the receivers of what is in the inbox.
 func (r *run) receive() {
-	if r.taking {
-		return // a receiver has made a coroutine ready; what comes now comes after the rest
-	}
-	r.taking = true
 	var first *message
 	for m := r.loop.inbox.head.Swap(nil); m != nil; {
 		m.next, m, first = first, m.next, m
@@ -96,7 +92,6 @@ func (r *run) receive() {
 		m.to.arrive(r)
 		m = next
 	}
-	r.taking = false
 }
 
 // shut closes the inbox at the end of a run, when all coroutines have finished. If there is something in it that starts others, the run

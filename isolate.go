@@ -71,7 +71,8 @@ func (r *run) enclose(c *task) {
 func (r *run) begin(s *scope, c, starter *task) {
 	s.main = c
 	c.wanted++ // by the owner of s, or by the run
-	r.startIn(c, s, starter)
+	r.enrol(c, s, starter)
+	r.makeReady(c)
 }
 
 // scopeEnded is called when s has become empty. It wakes the owner of s if that waits for no other scope.

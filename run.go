@@ -23,8 +23,8 @@ import (
 //  2. One goroutine of a loop runs at a time, that of the coroutine whose turn it is or, when it is nobody's, the one that runs
 //     the loop; the others are parked (turn.go). It alone touches the loop's state. What goroutines from outside have to
 //     say goes through the inbox, which is the only thing they touch.
-//  3. The ready queue is in the order in which its coroutines became ready, wherever that came from: whoever appends
-//     to it takes in the inbox first (makeReady).
+//  3. The ready queue is in the order in which its coroutines became ready, wherever that came from: before the first is appended to it
+//     in a turn, or at its end, the inbox is taken in.
 //  4. A coroutine that waits for coroutines has an edge to each of them. The edges that count (cycle.go) make no cycle, and none
 //     of them leads to a lower level.
 //  5. Wanted counts who needs a coroutine to go on: each edge to it whose owner is not itself being stopped, and one
@@ -52,7 +52,6 @@ type run struct {
 	deferred  ring[deferred] // for between two turns
 	wide      int            // how many edges those have who wait for several
 	threads   int            // callbacks and calls that have started and have not come back
-	taking    bool           // what is in the inbox is being taken in
 	served    int            // how many waits of this turn have been served at once
 
 	timers    timers.Heap[timed]
@@ -306,9 +305,6 @@ func (r *run) turns(inline *task) (done bool) {
 			continue
 		}
 		r.beginTurn(c)
-		if r.watch != nil {
-			r.note(hook.Resumed, c, nil)
-		}
 		if c != inline {
 			r.resume(c, at)
 		}
@@ -430,8 +426,7 @@ func (r *run) quiet() bool {
 // coroutine, because only one coroutine at a time can ask; what it asks for is then done on the loop's own stack, so
 // that the coroutines' stacks stay small.
 type request struct {
-	until     int64 // a limit to the wait, on the loop's clock
-	limited   bool
+	rare      bool // there is more to it than a line
 	large     bool // to begin the wait takes more than a small stack, and so is left to the run loop
 	fresh     []Awaitable
 	daemons   bool
@@ -461,28 +456,16 @@ func (r *run) settle(c *task) {
 		if r.watch != nil {
 			r.note(hook.Suspended, c, nil)
 		}
-		if r.asked.limited {
-			r.setTimer(&c.timer, r.asked.until, c)
-		}
 		waits[c.wait].begin(r, c)
-		r.asked = request{}
+		if r.asked.rare {
+			r.asked = request{}
+		}
 	}
-}
-
-// askFor makes d the limit of the wait that the running coroutine is about to ask for. It reads the clock on its stack, where that may exit.
-func (r *run) askFor(d time.Duration) {
-	until := r.in(d)
-	r.asked.until, r.asked.limited = until, true
 }
 
 // makeReady puts c at the back of the ready queue.
 func (r *run) makeReady(c *task) {
-	r.takeIn()
 	r.loop.counters.ready.Add(1)
-	if r.watch != nil {
-		r.showReady(c)
-		return
-	}
 	c.state = ready
 	r.ready.push(c)
 }
@@ -492,18 +475,16 @@ func (r *run) wake(c *task) {
 	if c.timer.Set() {
 		r.unset(&c.timer)
 	}
+	if r.watch != nil {
+		r.noteWoken(c)
+	}
 	r.makeReady(c)
 }
 
 // start makes c, which is fresh, ready for its first turn, on behalf of starter: in its scope, and in the Shield that it is in.
 func (r *run) start(c, starter *task) {
 	c.daemon = c.daemon || starter.daemon
-	r.startIn(c, starter.scope, starter)
-}
-
-// startIn is start in another scope.
-func (r *run) startIn(c *task, s *scope, starter *task) {
-	r.enrol(c, s, starter)
+	r.enrol(c, starter.scope, starter)
 	r.makeReady(c)
 }
 
@@ -512,6 +493,7 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 	if s.owner != nil {
 		c.level = max(c.level, s.owner.level)
 	}
+	c.side = nowhere // it is no longer merely bound
 	s.add(c)
 	r.live++
 	r.countStarted()
@@ -528,7 +510,7 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 	default:
 		c.ctx.Set(starter.ctx.Load().inherited)
 	}
-	if starter.stop != nil || starter.cold() != nil {
+	if starter.stop != nil || starter.shield() != nil {
 		r.inheritStops(c, starter)
 	}
 }
@@ -550,7 +532,6 @@ func (r *run) inheritStops(c, starter *task) {
 // startFor starts t for c, if it is fresh.
 func (r *run) startFor(c, t *task) {
 	if t.state == fresh {
-		t.side = nowhere // it is no longer merely bound
 		r.start(t, c)
 	}
 }
@@ -595,19 +576,10 @@ func (r *run) spawn(c *task) {
 func (r *run) finish(c *task) {
 	s, f, why := c.scope, (*failure)(nil), (*reason)(nil)
 	if c.outcome != returned || c.err != nil {
-		if f, why = c.failure(), c.cleansUpFor(); f != nil {
-			r.findChain(f, c, why)
-		}
+		f, why = r.failureOf(c)
 	}
 	r.countFinished(c, f != nil)
 	c.state = done
-	switch {
-	case c.outcome != returned || c.err == nil:
-	case c.stop != nil && c.stop.crash == nil:
-		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it
-	case f != nil && why == nil: // who awaits it from another domain, or later, gets the chain
-		c.err = &Error{Err: c.err, Trace: f.trace, cut: f.cut}
-	}
 	c.finished.Store(true)
 	c.loop.Set(noLoop)
 	if r.watch != nil {
@@ -626,7 +598,11 @@ func (r *run) finish(c *task) {
 		c.release()
 	}
 	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {
-		r.resolve(w, c)
+		if d := w.c; w.group == nil || w.group.note(c) {
+			if d.unmet--; d.unmet == 0 {
+				r.wake(d)
+			}
+		}
 	}
 	if f != nil {
 		r.deal(c, *f, why)
@@ -635,6 +611,22 @@ func (r *run) finish(c *task) {
 	if s.live == s.daemons {
 		r.lost(s)
 	}
+}
+
+// failureOf is what went wrong in c, which has ended otherwise than with a value, and whose matter that is, if not that of its domain. What c
+// returns to those who await it is settled then.
+func (r *run) failureOf(c *task) (f *failure, why *reason) {
+	if f, why = c.failure(), c.cleansUpFor(); f != nil {
+		r.findChain(f, c, why)
+	}
+	switch {
+	case c.outcome != returned || c.err == nil:
+	case c.stop != nil && c.stop.crash == nil:
+		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it
+	case f != nil && why == nil: // who awaits it from another domain, or later, gets the chain
+		c.err = &Error{Err: c.err, Trace: f.trace, cut: f.cut}
+	}
+	return f, why
 }
 
 // release drops what c, which has finished, does not need for its result.

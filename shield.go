@@ -99,6 +99,7 @@ func (s *shield) end() {
 	if c.isDiscarded() { // no coroutine may act any more
 		return
 	}
+	r.takeIn() // what has come before what this wakes
 	c.cold().shield = s.outer
 	s.close(r)
 	r.endWaits()

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/publish"
 )
 
@@ -215,17 +216,24 @@ func (l *Loop) Running() (name string, since time.Time, ok bool) {
 // beginTurn makes it the turn of c.
 func (r *run) beginTurn(c *task) {
 	k := &r.loop.counters
-	k.ready.Add(-1)
-	if k.asked.Load() != nil {
-		k.noteTime()
+	if r.watch != nil || k.asked.Load() != nil {
+		r.noteTurn(c)
 	}
+	k.ready.Add(-1)
 	k.turns.Add(1)
 	k.running.Set(c)
 	r.running, c.state, r.served = c, running, 0
 }
 
-// noteTime records when the turn that is about to begin does.
-func (k *counters) noteTime() { k.since.Set(int64(time.Since(*k.asked.Load()))) }
+// noteTurn takes down that the turn of c is about to begin, and when.
+func (r *run) noteTurn(c *task) {
+	if r.watch != nil {
+		r.note(hook.Resumed, c, nil)
+	}
+	if k := &r.loop.counters; k.asked.Load() != nil {
+		k.since.Set(int64(time.Since(*k.asked.Load())))
+	}
+}
 
 // countStarted counts one more that has been started.
 func (r *run) countStarted() {

@@ -221,7 +221,7 @@ func (s *submission) do(r *run) {
 	if r.watch != nil {
 		r.note(hook.Suspended, c, nil)
 	}
-	r.joinAll(c)
+	r.join(c)
 }
 
 // admit reports why l does not take s.

@@ -166,36 +166,33 @@ func (c *task) init(b body, entry uintptr) {
 	c.one[0].c, c.awaiters.owner = c, c
 }
 
-// execute calls the function, on w, and records how it ended.
+// execute calls the function of c, on w, and takes down how it ended if it returns.
 func (c *task) execute(w *worker) {
 	c.g.Set(w.id)
 	c.setLabels()
 	c.outcome = exited // unless it comes to say otherwise
-	defer c.caught()
 	if w.run.watched {
 		w.run.notify()
 	}
 	err := c.body.call(&c.co)
+	c.dropName()
 	if c.state != running { // a callback, which waits without a stack from here on
 		c.outcome = pending
 		return
 	}
-	// While this still counts as an exit: a method of the error may call runtime.Goexit.
-	c.clean = err != nil && c.stop != nil && c.stop.explains(err)
-	c.err, c.outcome, c.wait = err, returned, onNothing
+	if err != nil {
+		// While this still counts as an exit: a method of the error may call runtime.Goexit.
+		c.clean = c.stop != nil && c.stop.explains(err)
+		c.err = err
+	}
+	c.outcome, c.wait = returned, onNothing
 }
 
-// caught finds out how the function ended if it did not return.
-func (c *task) caught() {
-	c.dropName()
-	if c.outcome != exited {
-		return
-	}
+// endedEarly takes down that the function of c has panicked with p or, if that is nil, has called [runtime.Goexit]. It is called where
+// that unwinds the stack, on which there is still what led to it.
+func (c *task) endedEarly(p any) {
 	how := errExited
-	if p := recover(); p != nil {
-		if c.run().running != c { // it has ended its turn: the loop itself has panicked
-			crashProgram(p)
-		}
+	if p != nil {
 		how = threadPanic{newPanicError(p, debug.Stack())}
 		failing(c, how)
 	}

@@ -192,7 +192,7 @@ func (c *Coro[T]) comeBackWith(v T, err error) {
 // arrive makes the coroutine ready for its last turn, in which it finishes.
 func (b *callback) arrive(r *run) {
 	r.threadBack()
-	r.makeReady(b.c)
+	r.wake(b.c)
 }
 
 // threadBack counts that a thread, a call or a callback has come back.

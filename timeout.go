@@ -20,9 +20,9 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 		return zero, err
 	}
 	r := caller.run()
-	r.askFor(d)
+	until := caller.limit(d)
 	if c.c.state == fresh {
-		r.asked.inherit = co.inherited().withDeadline(r.epoch.Add(time.Duration(r.asked.until)))
+		r.asked.inherit = co.inherited().withDeadline(r.at(until))
 	}
 	caller.addCold().limit = d
 	stop := co.suspendWidely(onTask)
@@ -60,10 +60,18 @@ func (co *Co) halted(stop error) (errs []error) {
 	return errs
 }
 
+// limit makes d the limit of the wait that c is about to begin, and returns the time when it ends. It reads the clock, which may exit.
+func (c *task) limit(d time.Duration) (until int64) {
+	r := c.run()
+	until = r.in(d)
+	r.setTimer(&c.timer, until, c)
+	return until
+}
+
 // due ends the wait of c because its time has come.
 func (c *task) due(r *run) {
 	if waits[c.wait].expire(r, c) {
-		r.makeReady(c)
+		r.wake(c)
 	}
 }
 

@@ -1,9 +1,6 @@
 package tinyio
 
-import (
-	"github.com/tinyio-go/tinyio/hook"
-	"github.com/tinyio-go/tinyio/internal/stack"
-)
+import "github.com/tinyio-go/tinyio/internal/stack"
 
 // How control passes from one goroutine to another. Coroutines run on workers; the loop runs on the goroutine of Run, or of the
 // host, the driver, or on that of a coroutine that waits (see runInline). At any time one of them runs and all others are parked, each in some
@@ -65,7 +62,6 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 // worker of the caller, if that is free, and otherwise an idle one.
 func (r *run) ahead(w *worker) *task {
 	r.letIn()
-	r.takeIn()
 	n := r.ready.head
 	if n == nil || n.state != ready || r.deferred.n > 0 {
 		return nil
@@ -86,9 +82,6 @@ func (r *run) ahead(w *worker) *task {
 	}
 	r.ready.pop()
 	r.beginTurn(n)
-	if r.watch != nil {
-		r.note(hook.Resumed, n, nil)
-	}
 	return n
 }
 

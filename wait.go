@@ -56,7 +56,7 @@ func init() {
 		onTurn:    {kind: hook.Turn, begin: (*run).makeReady},
 		onSpawn:   {kind: hook.Turn, begin: (*run).spawn},
 		onTimer:   {kind: hook.Timer, begin: waitsAlready, cancel: wake, expire: expired},
-		onTask:    {kind: hook.Coroutine, begin: (*run).joinAll, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: edgeTasks},
+		onTask:    {kind: hook.Coroutine, begin: (*run).join, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: edgeTasks},
 		onAny:     {kind: hook.AnyCoroutine, begin: (*run).joinAny, cancel: (*run).waitForStopping, tasks: edgeTasks},
 		onScopes:  {kind: hook.Domain, begin: (*run).enclose, cancel: waitsAlready, tasks: memberTasks},
 		onEvent:   {kind: hook.Event, begin: (*run).joinEvent, cancel: leave, expire: lineExpired, line: true},
@@ -130,6 +130,7 @@ func (co *Co) letOthers() error {
 func (w *waiter) grant(answer uint32) {
 	w.c.answer = answer
 	r := w.c.run()
+	r.takeIn() // what has come before
 	r.wake(w.c)
 	r.notify()
 }

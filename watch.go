@@ -133,16 +133,10 @@ func (r *run) noteFinished(c *task, f *failure, why *reason) {
 	}
 }
 
-// showReady is the rest of makeReady for a run that is watched. It notes that c has been woken, if c has waited for something.
-func (r *run) showReady(c *task) {
-	if c.state == waiting && c.wait > onSpawn {
+// noteWoken notes that c has been woken, if c has waited for something.
+func (r *run) noteWoken(c *task) {
+	if c.wait > onSpawn {
 		r.note(hook.Woken, c, nil)
-	}
-	c.state = ready
-	if r.hasPicker() {
-		r.watch.crowd.add(c, r.id(c))
-	} else {
-		r.ready.push(c)
 	}
 }
 
@@ -180,7 +174,8 @@ func (r *run) caughtObserver() {
 	}
 }
 
-// A crowd is a ready queue from the middle of which coroutines are taken: as slices, so that the picker can be shown it as it is.
+// A crowd is the ready coroutines among which a picker chooses: as slices, so that it can be shown it as it is. Those that have become ready
+// since the last choice are still in the ready queue.
 type crowd struct {
 	tasks []*task
 	ids   []ID
@@ -188,7 +183,7 @@ type crowd struct {
 	stale bool // some of the tasks have been stopped before their first turn
 }
 
-// hasPicker reports that the ready queue is the crowd.
+// hasPicker reports that a picker chooses who is next.
 func (r *run) hasPicker() bool { return r.watch != nil && r.watch.picker != nil }
 
 // add puts c, whose number is id, at the end.
@@ -237,6 +232,11 @@ func (r *run) choose() *task {
 	q := &r.watch.crowd
 	if q.stale {
 		q.sift()
+	}
+	for c := r.ready.pop(); c != nil; c = r.ready.pop() {
+		if c.state == ready {
+			q.add(c, r.id(c))
+		}
 	}
 	switch len(q.tasks) {
 	case 0:

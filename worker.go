@@ -7,13 +7,12 @@ import (
 // A worker is a goroutine on which coroutines run, one after another. Making one costs as much as starting a goroutine, so
 // one whose coroutine has finished is worth keeping for the next.
 type worker struct {
-	home  stack.Slot  // in which it is parked at first
-	at    *stack.Slot // in which it is parked, when it is idle
-	run   *run
-	task  *task   // nil when it is idle
-	id    uintptr // of its goroutine
-	begun bool    // the task has
-	quit  bool    // it is to end
+	home stack.Slot  // in which it is parked at first
+	at   *stack.Slot // in which it is parked, when it is idle
+	run  *run
+	task *task   // nil when it is idle
+	id   uintptr // of its goroutine
+	quit bool    // it is to end
 }
 
 // spareWorkers is how many idle workers a loop keeps for new coroutines. Beyond that a burst of coroutines gives its
@@ -40,49 +39,61 @@ func (r *run) hireIdler() *worker {
 }
 
 // give makes c the task of w. It begins when somebody goes on with c.
-func (w *worker) give(c *task) {
-	w.task, w.begun = c, false
-	c.slot, c.outcome = w.at, pending
-}
+func (w *worker) give(c *task) { w.task, c.slot = c, w.at }
 
 // Work is what the goroutine of w does.
 func (w *worker) Work() {
-	defer w.ended()
+	defer w.exit()
 	w.id = stack.ID()
+	for !w.quit {
+		w.serve()
+	}
+}
+
+// serve runs one coroutine after another, until w is to end, or a panic has to be dealt with.
+func (w *worker) serve() {
+	defer w.survive()
 	for !w.quit {
 		c := w.task
 		if c == nil {
 			w.run.switchToTurn(&w.at)
 			continue
 		}
-		if !w.begun {
-			w.begun = true
+		if c.outcome == notBegun {
 			c.execute(w)
 		}
-		c.slot, w.task, w.begun = nil, nil, false
+		c.slot, w.task = nil, nil
 		if p := w.run.lastTurn(c, w); p != nil {
 			p.Switch()
 		}
 	}
 }
 
-// ended deals with what ends Work early: a coroutine has called [runtime.Goexit], or the loop itself has panicked.
-func (w *worker) ended() {
-	if p := recover(); p != nil {
+// survive deals with what has ended serve early: the function of a coroutine has panicked, or called [runtime.Goexit]; or the loop itself
+// has panicked, on its stack or on that of w.
+func (w *worker) survive() {
+	p := recover()
+	c := w.task
+	called := c != nil && c.outcome == exited
+	if p != nil && (!called || w.run.running != c) {
 		crashProgram(p)
 	}
-	if !w.quit {
-		w.exit()
+	if called {
+		c.dropName()
+		c.endedEarly(p)
 	}
 }
 
-// exit ends the last turn of the task of w, which has called [runtime.Goexit]. Nothing stops that, so the goroutine ends, and w with
+// exit ends the last turn of the task of w if that has called [runtime.Goexit]. Nothing stops that, so the goroutine ends, and w with
 // it. To go on working in this deferred function would cost a stack that is deeper each time.
 //
 // The end of a goroutine resumes whoever is parked in the slot that it began in, and a Goexit would go on there if that one has
 // parked by Next. So somebody else has to be parked there by then: see relief.
 func (w *worker) exit() {
 	r, c := w.run, w.task
+	if c == nil {
+		return
+	}
 	c.slot, w.task, w.quit = nil, nil, true
 	r.running, r.unsettled = nil, c
 	r.forgetGoroutine()
