@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
@@ -97,7 +98,20 @@ func (co *Co) suspend(w waitKind) error {
 	c := co.c
 	r := c.run()
 	c.wait = w
-	if p := r.endTurn(c); p != nil {
+	r.running = nil
+	r.catchUp()
+	if c.state == running { // a call has begun to wait before
+		c.state = waiting
+		if r.watch != nil {
+			r.note(hook.Suspended, c, nil)
+		}
+	}
+	if r.asked.large {
+		r.unsettled = c
+	} else {
+		r.beginWait(c)
+	}
+	if p := r.handOn(c); p != nil {
 		p.Switch()
 		for r.running != c {
 			r.switchToTurn(&c.slot)
@@ -149,7 +163,13 @@ func (co *Co) yield() error {
 		return nil
 	}
 	c.wait = onTurn
-	if p := r.endTurn(c); p != nil {
+	r.running = nil
+	r.catchUp()
+	if r.watch != nil {
+		r.note(hook.Suspended, c, nil)
+	}
+	r.makeReady(c)
+	if p := r.handOn(c); p != nil {
 		p.Switch()
 		for r.running != c {
 			r.switchToTurn(&c.slot)

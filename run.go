@@ -117,6 +117,7 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 		return r
 	}
 	stopped := r.attach(ctx, c)
+	r.ready.init()
 	r.root = new(scope)
 	r.begin(r.root, c, nil)
 	if stopped != nil {
@@ -304,6 +305,9 @@ func (r *run) turns(inline *task) (done bool) {
 			r.idle()
 			continue
 		}
+		if r.isFollowed() {
+			r.announce(c)
+		}
 		r.beginTurn(c)
 		if c != inline {
 			r.resume(c, at)
@@ -345,12 +349,15 @@ func (r *run) resume(c *task, at **stack.Slot) {
 	case c.slot != nil:
 	case c.outcome != notBegun:
 		c.body.comeBack()
-		r.running, r.unsettled = nil, c
+		r.running = nil
+		r.catchUp()
+		r.unsettled = c
 		return
 	case c.isSimple():
 		c.outcome = pending
 		c.body.call(&c.co)
-		r.running, r.unsettled = nil, c
+		r.running = nil
+		r.catchUp()
 		return
 	default:
 		r.hire().give(c)
@@ -366,7 +373,7 @@ func (r *run) finishTurn() {
 	r.loop.counters.running.Set(nil)
 	if c := r.unsettled; c != nil {
 		r.unsettled = nil
-		r.settle(c)
+		r.beginWait(c)
 	}
 	r.endStep()
 }
@@ -436,30 +443,24 @@ type request struct {
 	line      *waitList
 }
 
-// settle deals with how c, whose turn has ended, stopped: it begins to wait, or has finished.
-func (r *run) settle(c *task) {
-	r.takeIn()
-	if r.deferred.n > 0 {
-		r.startPosted()
+// catchUp takes in what has come from outside during a turn, and starts what has been posted: all that comes before what the coroutine does
+// now that ends its turn.
+func (r *run) catchUp() {
+	if r.deferred.n > 0 || r.loop.inbox.head.Load() != nil {
+		r.hear()
 	}
-	switch {
-	case c.state != running: // it waits already, or is on its way back
-	case c.wait == onNothing:
-		r.finish(c)
-	case c.wait == onTurn: // what it comes to then
-		if r.watch != nil {
-			r.note(hook.Suspended, c, nil)
-		}
-		r.makeReady(c)
-	default:
-		c.state = waiting
-		if r.watch != nil {
-			r.note(hook.Suspended, c, nil)
-		}
-		waits[c.wait].begin(r, c)
-		if r.asked.rare {
-			r.asked = request{}
-		}
+}
+
+func (r *run) hear() {
+	r.takeIn()
+	r.startPosted()
+}
+
+// beginWait makes c wait for what it has asked for; or c has finished.
+func (r *run) beginWait(c *task) {
+	waits[c.wait].begin(r, c)
+	if r.asked.rare {
+		r.asked = request{}
 	}
 }
 
@@ -648,24 +649,25 @@ func (a *coldFields) release() {
 
 // A queue is the ready coroutines, first in, first out, linked through their next fields: appending allocates nothing
 // and a long queue leaves nothing behind.
-type queue struct{ head, tail *task }
+type queue struct {
+	head *task
+	end  **task // the link behind the last one
+}
+
+func (q *queue) init() { q.end = &q.head }
 
 func (q *queue) push(c *task) {
-	if q.head == nil {
-		q.head = c
-	} else {
-		q.tail.next = c
-	}
-	q.tail = c
+	*q.end = c
+	q.end = &c.next
 }
 
 func (q *queue) pop() *task {
 	c := q.head
 	if c != nil {
-		q.head, c.next = c.next, nil
-		if q.head == nil {
-			q.tail = nil
+		if q.head = c.next; q.head == nil {
+			q.end = &q.head
 		}
+		c.next = nil
 	}
 	return c
 }

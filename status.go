@@ -216,17 +216,14 @@ func (l *Loop) Running() (name string, since time.Time, ok bool) {
 // beginTurn makes it the turn of c.
 func (r *run) beginTurn(c *task) {
 	k := &r.loop.counters
-	if r.watch != nil || k.asked.Load() != nil {
-		r.noteTurn(c)
-	}
 	k.ready.Add(-1)
 	k.turns.Add(1)
 	k.running.Set(c)
 	r.running, c.state, r.served = c, running, 0
 }
 
-// noteTurn takes down that the turn of c is about to begin, and when.
-func (r *run) noteTurn(c *task) {
+// announce takes down that the turn of c is about to begin, and when, for those who watch.
+func (r *run) announce(c *task) {
 	if r.watch != nil {
 		r.note(hook.Resumed, c, nil)
 	}
@@ -234,6 +231,9 @@ func (r *run) noteTurn(c *task) {
 		k.since.Set(int64(time.Since(*k.asked.Load())))
 	}
 }
+
+// isFollowed reports that somebody wants to know when turns begin.
+func (r *run) isFollowed() bool { return r.watch != nil || r.loop.counters.asked.Load() != nil }
 
 // countStarted counts one more that has been started.
 func (r *run) countStarted() {

@@ -10,21 +10,14 @@ import "github.com/tinyio-go/tinyio/internal/stack"
 // is not their turn switches to whose it is. That happens when a worker ends, for it sets whoever is parked in the slot that it
 // began in going; and when a probe wants to know where a coroutine waits.
 
-// endTurn ends the turn of c, which waits for something. It returns the slot to switch through: the next runner is parked there, and c will
-// park there; or nil if it is c's turn again. What takes more than a small stack to deal with is left to the loop where it runs.
-func (r *run) endTurn(c *task) *stack.Slot {
-	r.running = nil
-	if r.stepwise || r.asked.large {
-		r.unsettled = c
-	} else {
-		r.settle(c)
-		r.endStep()
-		if n := r.ahead(nil); n == c {
-			return nil
-		} else if n != nil {
-			c.slot = n.slot
-			return c.slot
-		}
+// handOn lets the next runner go on after c, which waits. It returns the slot to switch through: that one is parked there, and c will park
+// there; or nil if it is c's turn again.
+func (r *run) handOn(c *task) *stack.Slot {
+	if n := r.ahead(nil); n == c {
+		return nil
+	} else if n != nil {
+		c.slot = n.slot
+		return c.slot
 	}
 	if !r.apart && (r.inline == nil || r.inline == c) {
 		r.runInline(c)
@@ -34,21 +27,23 @@ func (r *run) endTurn(c *task) *stack.Slot {
 	return c.slot
 }
 
-// lastTurn ends the last turn of c, and does the same for w, its worker. A failure is left to the loop where it runs, because who
-// waited has to be found out then.
+// lastTurn ends the last turn of c, and lets the next runner go on after w, its worker, as handOn does. A failure is left to the loop where it
+// runs, because who waited has to be found out then.
 func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	r.running = nil
+	r.catchUp()
 	if c == r.inline {
 		r.inline = nil
 	}
-	if failed := c.state == running && (c.outcome != returned || c.err != nil); r.stepwise || failed {
+	switch {
+	case c.state != running: // a callback, which waits without a stack
+	case c.outcome == returned && c.err == nil:
+		r.finish(c)
+	default:
 		r.unsettled = c
-	} else {
-		r.settle(c)
-		r.endStep()
-		if n := r.ahead(w); n != nil && n == w.task {
-			return nil
-		}
+	}
+	if n := r.ahead(w); n != nil && n == w.task {
+		return nil
 	}
 	if r.retire(w); w.quit {
 		return nil
@@ -61,9 +56,13 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 // go on with it directly. That is one switch instead of two: a third of the cost of a turn. If it has not begun, it gets w, the
 // worker of the caller, if that is free, and otherwise an idle one.
 func (r *run) ahead(w *worker) *task {
+	if r.unsettled != nil {
+		return nil
+	}
+	r.endStep()
 	r.letIn()
 	n := r.ready.head
-	if n == nil || n.state != ready || r.deferred.n > 0 {
+	if n == nil || n.state != ready || r.deferred.n > 0 || r.stepwise {
 		return nil
 	}
 	if r.timers.Len() > 0 {
@@ -81,6 +80,9 @@ func (r *run) ahead(w *worker) *task {
 		w.give(n)
 	}
 	r.ready.pop()
+	if r.isFollowed() {
+		r.announce(n)
+	}
 	r.beginTurn(n)
 	return n
 }

@@ -33,8 +33,8 @@ func (r *run) hire() *worker {
 // hireIdler is hire when some are idle.
 func (r *run) hireIdler() *worker {
 	n := len(r.idlers) - 1
-	w := r.idlers[n]
-	r.idlers[n], r.idlers = nil, r.idlers[:n]
+	w := r.idlers[n] // where it stays until it is overwritten: there are few
+	r.idlers = r.idlers[:n]
 	return w
 }
 
@@ -95,7 +95,10 @@ func (w *worker) exit() {
 		return
 	}
 	c.slot, w.task, w.quit = nil, nil, true
-	r.running, r.unsettled = nil, c
+	r.running = nil
+	if r.catchUp(); c.state == running { // otherwise it is a callback, which waits without a stack
+		r.unsettled = c
+	}
 	r.forgetGoroutine()
 	if c == r.inline {
 		r.inline = nil
