@@ -38,12 +38,15 @@ func edgesTo[A Awaitable](c *task, op string, cs []A) ([]waiter, error) {
 		case t == nil || t.body == nil:
 			unbind(edges)
 			return nil, c.check(op, nil)
+		case t.loop.Load() == nil && t.loop.CompareAndSwap(nil, l):
+			t.side = bound
 		case t.finished.Load():
 			continue
-		}
-		if err := t.bind(l); err != nil {
+		case t.loop.Load() == l:
+			l.run.asked.rare, l.run.asked.met = true, true
+		default:
 			unbind(edges)
-			return nil, err
+			return nil, foreign(t)
 		}
 		w.line = &t.awaiters
 	}
@@ -66,14 +69,17 @@ func (c *task) edgeTo(op string, t *task) error {
 		return c.check(op, nil)
 	}
 	l := c.loop.Load()
-	switch of := t.loop.Load(); {
-	case of == l || of == nil && t.loop.CompareAndSwap(nil, l):
-		c.one[0].line = &t.awaiters
+	switch {
+	case t.loop.Load() == nil && t.loop.CompareAndSwap(nil, l):
+	case t.loop.Load() == l:
+		l.run.asked.rare, l.run.asked.met = true, true
 	case t.finished.Load():
 		c.one[0].line = nil
+		return nil
 	default:
 		return foreign(t)
 	}
+	c.one[0].line = &t.awaiters
 	return nil
 }
 
@@ -130,15 +136,12 @@ func (co *Co) joined(err error) error {
 // can be part of a cycle.
 func (r *run) join(c *task) {
 	edges := c.edges()
-	for i := range edges {
-		if t := edges[i].to(); t != nil && t.state != fresh && !fits(c, t) {
-			if err := r.refusal(c); err != nil {
-				unbind(edges)
-				c.err = err
-				r.wake(c)
-				return
-			}
-			break
+	if r.asked.met && !allFit(c, edges) {
+		if err := r.refusal(c); err != nil {
+			unbind(edges)
+			c.err = err
+			r.wake(c)
+			return
 		}
 	}
 	c.unmet, c.droppedWants = 0, false
@@ -152,7 +155,8 @@ func (r *run) join(c *task) {
 		switch t.state {
 		case fresh:
 			t.level = c.level
-			r.start(t, c)
+			t.daemon = t.daemon || c.daemon
+			r.start(t, c.scope, c)
 		case done:
 			w.line = nil
 			continue
@@ -169,6 +173,16 @@ func (r *run) join(c *task) {
 	case why != nil:
 		r.haltJoined(c, why)
 	}
+}
+
+// allFit reports that none of edges, of c, makes a cycle, for a simple reason.
+func allFit(c *task, edges []waiter) bool {
+	for i := range edges {
+		if t := edges[i].to(); t != nil && !fits(c, t) {
+			return false
+		}
+	}
+	return true
 }
 
 // edgeTasks goes through the coroutines to which edges of c lead.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"sync"
 
 	"github.com/tinyio-go/tinyio/hook"
@@ -155,7 +156,7 @@ func (k *call[T]) call() {
 			failing(k.co.c, k.err)
 		}
 	}()
-	k.co.c.setLabelsOf(k.co.inherited())
+	pprof.SetGoroutineLabels(k.co.c.labels(k.co.inherited()))
 	if k.shielded {
 		defer k.co.c.loop.Load().shielded.enter(k.co.c, (*threadContext)(k.co))()
 	}

@@ -70,9 +70,8 @@ func (r *run) enclose(c *task) {
 // begin starts c as the first coroutine of s, on behalf of starter, if there is one.
 func (r *run) begin(s *scope, c, starter *task) {
 	s.main = c
-	c.wanted++ // by the owner of s, or by the run
-	r.enrol(c, s, starter)
-	r.makeReady(c)
+	c.wanted++ // by whoever waits for s
+	r.start(c, s, starter)
 }
 
 // scopeEnded is called when s has become empty. It wakes the owner of s if that waits for no other scope.

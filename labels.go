@@ -23,17 +23,17 @@ func WithLabels() Option {
 // nameLabel is the key of the label that is a name.
 const nameLabel = "tinyio"
 
-// setLabels gives the calling goroutine the labels of c, whose code it is about to run. With setLabelsOf, there is no other place that
-// decides which labels a coroutine has.
-func (c *task) setLabels() { c.setLabelsOf(c.ctx.Load()) }
-
-// setLabelsOf is setLabels for what c calls with another context.
-func (c *task) setLabelsOf(x *coContext) {
-	labels := x.labels
+// labels are the profiler labels of what c calls with the context x, to be set on its goroutine before. There is no other place that decides
+// which labels a coroutine has.
+func (c *task) labels(x *coContext) context.Context {
 	if c.loop.Load().named {
-		labels = pprof.WithLabels(labels, pprof.Labels(nameLabel, c.label()))
+		return c.withName(x.labels)
 	}
-	pprof.SetGoroutineLabels(labels)
+	return x.labels
+}
+
+func (c *task) withName(labels context.Context) context.Context {
+	return pprof.WithLabels(labels, pprof.Labels(nameLabel, c.label()))
 }
 
 // dropName takes the name of c off the calling goroutine, which others may use when the code of c has ended.

@@ -435,6 +435,7 @@ func (r *run) quiet() bool {
 type request struct {
 	rare      bool // there is more to it than a line
 	large     bool // to begin the wait takes more than a small stack, and so is left to the run loop
+	met       bool // some of those who are waited for may have been started
 	fresh     []Awaitable
 	daemons   bool
 	inherit   *coContext // what those inherit who are started for it, if it is not what the coroutine itself has
@@ -482,15 +483,9 @@ func (r *run) wake(c *task) {
 	r.makeReady(c)
 }
 
-// start makes c, which is fresh, ready for its first turn, on behalf of starter: in its scope, and in the Shield that it is in.
-func (r *run) start(c, starter *task) {
-	c.daemon = c.daemon || starter.daemon
-	r.enrol(c, starter.scope, starter)
-	r.makeReady(c)
-}
-
-// enrol makes c a live member of s. It inherits from starter, if there is one, the values of its context, a Shield, and what that keeps away.
-func (r *run) enrol(c *task, s *scope, starter *task) {
+// start makes c a live member of s, and ready for its first turn; but a submission waits already. From starter, if there is one, c inherits the
+// values of its context, a Shield, and what that keeps away.
+func (r *run) start(c *task, s *scope, starter *task) {
 	if s.owner != nil {
 		c.level = max(c.level, s.owner.level)
 	}
@@ -505,13 +500,15 @@ func (r *run) enrol(c *task, s *scope, starter *task) {
 	switch {
 	case starter == nil:
 		c.ctx.Set(r.values)
-		return
 	case r.asked.inherit != nil:
 		c.ctx.Set(r.asked.inherit)
 	default:
 		c.ctx.Set(starter.ctx.Load().inherited)
 	}
-	if starter.stop != nil || starter.shield() != nil {
+	if c.state == fresh {
+		r.makeReady(c)
+	}
+	if starter != nil && (starter.stop != nil || starter.shield() != nil) {
 		r.inheritStops(c, starter)
 	}
 }
@@ -533,7 +530,8 @@ func (r *run) inheritStops(c, starter *task) {
 // startFor starts t for c, if it is fresh.
 func (r *run) startFor(c, t *task) {
 	if t.state == fresh {
-		r.start(t, c)
+		t.daemon = t.daemon || c.daemon
+		r.start(t, c.scope, c)
 	}
 }
 

@@ -157,9 +157,8 @@ func (p *posting) do(r *run) {
 			t.refuse(why.err)
 		case t.state == fresh:
 			t.side = nowhere
-			r.enrol(t, r.root, nil)
+			r.start(t, r.root, nil)
 			r.protect(t, p.starter)
-			r.makeReady(t)
 		case t.daemon && t.state != done:
 			t.daemon = false
 			t.scope.daemons--
@@ -213,15 +212,16 @@ func (s *submission) do(r *run) {
 		return
 	}
 	c.loop.Set(r.loop)
-	r.enrol(c, r.root, nil)
+	c.state, c.wait, c.outcome = waiting, onTask, pending
+	r.start(c, r.root, nil)
 	r.protect(c, s.starter)
 	c.ctx.Set(r.values.submitted(s.ctx))
 	c.one[0].line = &s.target.awaiters
-	c.state, c.wait, c.outcome = waiting, onTask, pending
 	if r.watch != nil {
 		r.note(hook.Suspended, c, nil)
 	}
-	r.join(c)
+	r.asked.rare, r.asked.met = true, true
+	r.beginWait(c)
 }
 
 // admit reports why l does not take s.

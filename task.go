@@ -3,6 +3,7 @@ package tinyio
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -169,13 +170,15 @@ func (c *task) init(b body, entry uintptr) {
 // execute calls the function of c, on w, and takes down how it ended if it returns.
 func (c *task) execute(w *worker) {
 	c.g.Set(w.id)
-	c.setLabels()
+	pprof.SetGoroutineLabels(c.labels(c.ctx.Load()))
 	c.outcome = exited // unless it comes to say otherwise
 	if w.run.watched {
 		w.run.notify()
 	}
 	err := c.body.call(&c.co)
-	c.dropName()
+	if w.run.loop.named {
+		c.dropName()
+	}
 	if c.state != running { // a callback, which waits without a stack from here on
 		c.outcome = pending
 		return
@@ -241,9 +244,6 @@ func (c *task) edges() []waiter {
 	}
 	return c.one[:]
 }
-
-// waitsForSeveral reports that c waits for coroutines and has edges to several of them.
-func (c *task) waitsForSeveral() bool { return c.cold() != nil && c.cold().edges != nil }
 
 // entryOf is the address of the code of fn, which must be a function: what reflect's Pointer says of it, in a tenth of the time. A function
 // value points to a closure, and that begins with the address.

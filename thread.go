@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,7 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 // inThread calls fn in the goroutine that is c's thread, and sends its outcome to the loop: a return, a panic or a Goexit. If a host
 // runs the thread, inThread only stores the outcome, and the host sends it with Return.
 func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), hosted bool) {
-	c.c.setLabels()
+	pprof.SetGoroutineLabels(c.c.labels(c.c.ctx.Load()))
 	if c.c.base() != nil {
 		defer c.c.loop.Load().shielded.enter(&c.c, (*threadContext)(&c.c.co))()
 	}

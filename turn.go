@@ -42,13 +42,18 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	default:
 		r.unsettled = c
 	}
-	if n := r.ahead(w); n != nil && n == w.task {
+	n := r.ahead(w)
+	if n != nil && n == w.task {
 		return nil
 	}
 	if r.retire(w); w.quit {
 		return nil
 	}
-	w.at = r.turnSlot()
+	if n == nil {
+		w.at = r.turnSlot()
+	} else {
+		w.at = n.slot
+	}
 	return w.at
 }
 
