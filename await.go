@@ -19,7 +19,7 @@ func (c *task) check(op string, a Awaitable) error {
 	if t == nil || t.body == nil {
 		panic("tinyio: " + op + ": a coroutine is nil or zero, in " + c.describe() + "; make it with New before it is awaited")
 	}
-	if l := t.loop.Load(); l != nil && l != c.loop.Load() && !t.finished.Load() {
+	if l := t.loop.Load(); l != nil && l != c.loop.Load() && !t.hasFinished() {
 		return foreign(t)
 	}
 	return nil
@@ -38,9 +38,9 @@ func edgesTo[A Awaitable](c *task, op string, cs []A) ([]waiter, error) {
 		case t == nil || t.body == nil:
 			unbind(edges)
 			return nil, c.check(op, nil)
-		case t.loop.Load() == nil && t.loop.CompareAndSwap(nil, l):
+		case t.isClaimedBy(l):
 			t.side = bound
-		case t.finished.Load():
+		case t.hasFinished():
 			continue
 		case t.loop.Load() == l:
 			l.run.asked.rare, l.run.asked.met = true, true
@@ -68,19 +68,26 @@ func (c *task) edgeTo(op string, t *task) error {
 	if t == nil || t.body == nil {
 		return c.check(op, nil)
 	}
+	c.one[0].line = &t.awaiters
+	if l := c.loop.Load(); t.isClaimedBy(l) {
+		return nil
+	}
+	return c.edgeToMet(t)
+}
+
+// edgeToMet is edgeTo for one that belongs to a loop already.
+func (c *task) edgeToMet(t *task) error {
 	l := c.loop.Load()
 	switch {
-	case t.loop.Load() == nil && t.loop.CompareAndSwap(nil, l):
 	case t.loop.Load() == l:
 		l.run.asked.rare, l.run.asked.met = true, true
-	case t.finished.Load():
+		return nil
+	case t.hasFinished():
 		c.one[0].line = nil
 		return nil
-	default:
-		return foreign(t)
 	}
-	c.one[0].line = &t.awaiters
-	return nil
+	c.one[0].line = nil
+	return foreign(t)
 }
 
 // await waits until t has finished.
@@ -90,7 +97,7 @@ func (co *Co) await(op string, t *task) error {
 		return err
 	}
 	r := c.run()
-	if t != nil && t.finished.Load() { // a turn is all that there is to wait for
+	if t != nil && t.hasFinished() { // a turn is all that there is to wait for
 		if r.quiet() {
 			return nil
 		}

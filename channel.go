@@ -72,7 +72,7 @@ func operate[T any](co *Co, name string, operation func(ctx context.Context) (T,
 	t := RunInThread(operation).Named(name)
 	t.c.entry = co.c.entry
 	v, err := t.Await(co)
-	if t.c.finished.Load() && t.c.err == nil {
+	if t.c.hasFinished() && t.c.err == nil {
 		return t.value, nil
 	}
 	return v, err

@@ -25,12 +25,14 @@ type Co struct {
 // enter checks that co is in the right hands.
 func (co *Co) enter(op string) *task {
 	g := stack.ID() // first, as what is in registers then is not kept in them
-	if co != nil {
-		if c := co.c; c != nil && c.g.Load() == g && c.state == running && co.shield == nil {
-			return c
-		}
+	if co == nil || co.c == nil {
+		return co.check(op)
 	}
-	return co.check(op)
+	c := co.c
+	if c.g.Load() != g || c.state != running || co.shield != nil {
+		return co.check(op)
+	}
+	return c
 }
 
 // isCaller reports whether c, which has begun, runs on the calling goroutine. It may be called from any goroutine.
@@ -40,7 +42,7 @@ func (c *task) isCaller() bool {
 		_, onLoop := calledFrom(1)
 		return onLoop
 	}
-	return c.g.Load() == g && !c.finished.Load()
+	return c.g.Load() == g && !c.hasFinished()
 }
 
 // check is enter for any co, also one that is not the coroutine's own.
@@ -217,7 +219,7 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 		}
 	}
 	for i, a := range cs {
-		if t := a.awaitable(); !t.finished.Load() {
+		if t := a.awaitable(); !t.hasFinished() {
 			if err := t.bind(r.loop); err != nil {
 				for _, a := range cs[:i] {
 					a.awaitable().unbind()
@@ -251,7 +253,7 @@ func Go[T any](co *Co, fn func(co *Co) (T, error)) *Coro[T] {
 func (co *Co) launch(op string, t *task) {
 	c := co.enter(op)
 	r := c.run()
-	t.loop.Set(r.loop)
+	t.isClaimedBy(r.loop)
 	if err := co.refused(); err != nil {
 		t.refuse(err)
 		return
@@ -267,7 +269,7 @@ func (co *Co) launch(op string, t *task) {
 func (t *task) refuse(err error) {
 	t.outcome, t.err, t.clean, t.state = returned, err, true, done
 	t.body.skip()
-	t.finished.Store(true)
+	t.phase.Store(finished)
 	t.loop.Set(noLoop)
 }
 

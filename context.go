@@ -125,7 +125,7 @@ func (co *Co) context() context.Context {
 		mine.cancel(nil)
 		return p.Load().own
 	}
-	if co.c.finished.Load() {
+	if co.c.hasFinished() {
 		mine.cancel(nil) // finish may have looked for a context before this one was there
 	}
 	return mine.own

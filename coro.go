@@ -115,7 +115,7 @@ func (c *Coro[T]) Await(co *Co) (T, error) {
 
 // result is what an interrupted wait for c returns: err, and the value beside it if c has finished all the same.
 func (c *Coro[T]) result(err error) (v T, _ error) {
-	if c.c.finished.Load() && c.c.err == nil {
+	if c.c.hasFinished() && c.c.err == nil {
 		v = c.value
 	}
 	return v, err
@@ -127,7 +127,7 @@ func (c *Coro[T]) Value() T {
 	switch {
 	case c == nil || c.c.body == nil:
 		panic("tinyio: Value: the coroutine is nil or zero; make it with New")
-	case !c.c.finished.Load():
+	case !c.c.hasFinished():
 		panic("tinyio: Value: coroutine " + c.c.describe() + " has not finished; await it first")
 	case c.c.err != nil:
 		panic("tinyio: Value: coroutine " + c.c.describe() + " has no value, it failed: " + c.c.err.Error() +
@@ -141,7 +141,7 @@ func (c *Coro[T]) Finished() bool {
 	if c == nil || c.c.body == nil {
 		panic("tinyio: Finished: the coroutine is nil or zero; make it with New")
 	}
-	return c.c.finished.Load()
+	return c.c.hasFinished()
 }
 
 // Awaitables returns cs for [Co.Wait], [Co.Spawn] or [WaitAny].
@@ -183,7 +183,7 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 	err = co.awaitAll(edges)
 	values := make([]T, len(cs))
 	for i, t := range cs {
-		if !t.c.finished.Load() {
+		if !t.c.hasFinished() {
 			return nil, err
 		}
 		if t.c.err != nil {

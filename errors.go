@@ -271,7 +271,7 @@ type foreignError struct {
 // foreign returns the error for a wait for c, which belongs to another loop and had not finished when the caller looked. It may
 // have finished since.
 func foreign(c *task) error {
-	discarded := c.loop.Load() == noLoop && !c.finished.Load()
+	discarded := c.loop.Load() == noLoop && !c.hasFinished()
 	return &foreignError{c.describe(), discarded}
 }
 

@@ -79,7 +79,7 @@ func (c *task) failed() *failure {
 // pastError returns the error with which c finished, for a caller that did not wait for c at that time; nil if c has a value or has
 // not finished.
 func (c *task) pastError() error {
-	if !c.finished.Load() || c.err == nil {
+	if !c.hasFinished() || c.err == nil {
 		return nil
 	}
 	if _, traced := c.err.(*Error); traced || c.outcome == panicked {

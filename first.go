@@ -32,7 +32,7 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 			tries[i] = c
 		} else { // it has been started, or is listed before
 			tries[i] = awaiting(c)
-			tries[i].c.loop.Set(r.loop)
+			tries[i].c.isClaimedBy(r.loop)
 		}
 		scopes[i] = scope{owner: caller, main: &tries[i].c}
 		tries[i].c.scope = &scopes[i]
@@ -88,7 +88,7 @@ func (r *run) settleRace(s *scope) {
 func awaiting[T any](c *Coro[T]) *Coro[T] {
 	w := New(func(co *Co) (T, error) {
 		v, err := c.Await(co)
-		if c.c.finished.Load() {
+		if c.c.hasFinished() {
 			err = c.c.err
 		}
 		return v, err

@@ -24,7 +24,7 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 		return zero, err
 	}
 	r := caller.run()
-	if !c.c.finished.Load() {
+	if !c.c.hasFinished() {
 		if err := c.c.claim(r.loop); err != nil {
 			return zero, err
 		}

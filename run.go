@@ -101,7 +101,7 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 	stack.Enter()
 	defer stack.Leave()
 	r := &run{loop: l}
-	if c.finished.Load() {
+	if c.hasFinished() {
 		r.ended, r.err = true, c.pastError()
 		r.panics, _ = c.err.(*PanicError)
 		return r
@@ -174,7 +174,9 @@ func (r *run) giveBack(c *task) {
 	if r.reopened {
 		r.shut()
 	}
-	c.loop.CompareAndSwap(l, nil)
+	if c.loop.Load() == l {
+		c.unclaim()
+	}
 	l.run = nil
 	l.active.Store(false)
 }
@@ -579,7 +581,7 @@ func (r *run) finish(c *task) {
 	}
 	r.countFinished(c, f != nil)
 	c.state = done
-	c.finished.Store(true)
+	c.phase.Store(finished)
 	c.loop.Set(noLoop)
 	if r.watch != nil {
 		r.noteFinished(c, f, why)

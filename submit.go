@@ -53,7 +53,7 @@ func (l *Loop) Serve(ctx context.Context) error {
 // There, await the coroutine; or, to wait for another loop, call Submit in [RunInThread].
 func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 	err := submit(ctx, l, c.awaitable())
-	if c.c.finished.Load() && c.c.err == nil {
+	if c.c.hasFinished() && c.c.err == nil {
 		return c.value, nil
 	}
 	var zero T
@@ -62,7 +62,7 @@ func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 
 func submit(ctx context.Context, l *Loop, t *task) error {
 	checkRun(ctx, l, t, "Submit")
-	if t.finished.Load() {
+	if t.hasFinished() {
 		return t.pastError()
 	}
 	caller, onLoop := calledFrom(3)
@@ -112,7 +112,7 @@ func (l *Loop) Post(cs ...Awaitable) error {
 		if t == nil || t.body == nil {
 			panic("tinyio: Post: a coroutine is nil or zero; make it with New")
 		}
-		if of := t.loop.Load(); of != nil && of != l && !t.finished.Load() {
+		if of := t.loop.Load(); of != nil && of != l && !t.hasFinished() {
 			return foreign(t)
 		}
 	}
@@ -145,7 +145,7 @@ func (p *posting) do(r *run) {
 	}
 	for _, a := range p.cs {
 		t := a.awaitable()
-		if t.finished.Load() {
+		if t.hasFinished() {
 			continue
 		}
 		if err := t.claim(r.loop); err != nil {
@@ -211,7 +211,7 @@ func (s *submission) do(r *run) {
 		s.end(err)
 		return
 	}
-	c.loop.Set(r.loop)
+	c.isClaimedBy(r.loop)
 	c.state, c.wait, c.outcome = waiting, onTask, pending
 	r.start(c, r.root, nil)
 	r.protect(c, s.starter)
@@ -233,7 +233,7 @@ func (s *submission) admit(r *run) error {
 		return ErrNotRunning
 	case r.root.crash != nil && !s.starter.isProtected():
 		return r.root.crash.err
-	case s.target.finished.Load():
+	case s.target.hasFinished():
 		return nil
 	}
 	return s.target.claim(r.loop)

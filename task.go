@@ -59,7 +59,7 @@ type task struct {
 	next         *task                 // in the ready queue
 	slot         *stack.Slot           // where its goroutine is parked, while its function runs
 	g            publish.Word          // its goroutine
-	loop         publish.Pointer[Loop] // set by whoever has it; claimed from nil by CompareAndSwap
+	loop         publish.Pointer[Loop] // set by the loop that has claimed it
 	state        state
 	wait         waitKind
 	outcome      outcome
@@ -70,7 +70,7 @@ type task struct {
 	clean        bool // it was stopped, and its error says only that
 
 	stop        *reason // what it is stopped for, nil if it is not
-	finished    atomic.Bool
+	phase       atomic.Uint32 // unclaimed, claimed, finished: all that other loops may know
 	timer       timers.Timer
 	unmet       int32  // how many coroutines, or scopes, it still waits for before it wakes
 	wanted      int32  // how many need it to go on: see the invariants in run.go
@@ -213,9 +213,34 @@ func (c *task) endedEarly(p any) {
 // run is the run that c belongs to: of the loop that it is on, the current one or the last.
 func (c *task) run() *run { return c.loop.Load().run }
 
+// The phases of a coroutine. A loop claims one before it starts it.
+const (
+	unclaimed = iota
+	claimed
+	finished
+)
+
+// hasFinished may be called from any goroutine.
+func (c *task) hasFinished() bool { return c.phase.Load() == finished }
+
+// isClaimedBy makes c belong to l if it has belonged to no loop, and reports whether it has done so.
+func (c *task) isClaimedBy(l *Loop) bool {
+	if !c.phase.CompareAndSwap(unclaimed, claimed) {
+		return false
+	}
+	c.loop.Set(l)
+	return true
+}
+
+// unclaim takes isClaimedBy back.
+func (c *task) unclaim() {
+	c.loop.Set(nil)
+	c.phase.Store(unclaimed)
+}
+
 // claim makes c belong to l, unless it belongs to another loop.
 func (c *task) claim(l *Loop) error {
-	if c.loop.CompareAndSwap(nil, l) || c.loop.Load() == l {
+	if c.isClaimedBy(l) || c.loop.Load() == l {
 		return nil
 	}
 	return foreign(c)
@@ -223,7 +248,7 @@ func (c *task) claim(l *Loop) error {
 
 // bind is claim for one of several coroutines. Until it is started, unbind undoes it.
 func (c *task) bind(l *Loop) error {
-	if c.loop.CompareAndSwap(nil, l) {
+	if c.isClaimedBy(l) {
 		c.side = bound
 		return nil
 	}
@@ -233,7 +258,7 @@ func (c *task) bind(l *Loop) error {
 func (c *task) unbind() {
 	if c.side == bound {
 		c.side = nowhere
-		c.loop.Set(nil)
+		c.unclaim()
 	}
 }
 

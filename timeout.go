@@ -31,7 +31,7 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	switch {
 	case err == nil:
 		return c.value, c.c.err
-	case c.c.finished.Load() && c.c.err == nil:
+	case c.c.hasFinished() && c.c.err == nil:
 		return c.value, stop
 	}
 	if t, ok := err.(*TimeoutError); ok && len(cleanups) > 0 {
