@@ -39,8 +39,7 @@ func (co *Co) enter(op string) *task {
 func (c *task) isCaller() bool {
 	g := stack.ID()
 	if g == 0 { // goroutines cannot be told apart here; a thread is at least not on a loop
-		_, onLoop := calledFrom(1)
-		return onLoop
+		return isOnLoop()
 	}
 	return c.g.Load() == g && !c.hasFinished()
 }

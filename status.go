@@ -109,7 +109,7 @@ func (l *Loop) Snapshot(ctx context.Context) ([]Status, error) {
 	case l == nil || l.clock == nil:
 		panic("tinyio: Snapshot: the Loop is nil or zero; make one with NewLoop")
 	}
-	if _, onLoop := calledFrom(2); onLoop {
+	if isOnLoop() {
 		return nil, errors.New("tinyio: Snapshot: it was called from inside a loop, which would be blocked; use Status there, or, " +
 			"for another loop, call Snapshot in RunInThread")
 	}

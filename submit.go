@@ -51,6 +51,8 @@ func (l *Loop) Serve(ctx context.Context) error {
 // started in a [Co.Shield], or whose [Call] was made in one, which protects c too then; and if Submit is called where it would block a
 // loop: in a coroutine, an observer, the range over [Runtime.Steps].
 // There, await the coroutine; or, to wait for another loop, call Submit in [RunInThread].
+//
+//go:noinline // see stack.Caller
 func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 	err := submit(ctx, l, c.awaitable())
 	if c.c.hasFinished() && c.c.err == nil {
@@ -60,20 +62,20 @@ func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 	return zero, err
 }
 
+//go:noinline
 func submit(ctx context.Context, l *Loop, t *task) error {
 	checkRun(ctx, l, t, "Submit")
 	if t.hasFinished() {
 		return t.pastError()
 	}
-	caller, onLoop := calledFrom(3)
-	if onLoop {
+	if isOnLoop() {
 		return errors.New("tinyio: Submit: coroutine " + t.describe() + " was submitted from inside a loop, which would be " +
 			"blocked; await the coroutine instead, or, if it is for another loop, call Submit in RunInThread")
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	s := newSubmission(t, caller)
+	s := newSubmission(t, stack.Caller())
 	s.ctx = ctx
 	if l.stopping.Load() != nil {
 		s.starter = l.shielded.current()
@@ -348,33 +350,30 @@ func (r *run) protect(c, starter *task) {
 	r.record(c, r.root.crash)
 }
 
-// calledFrom returns the place from which the function so many calls further up the stack was called, and whether that was on a
-// loop, which stands still meanwhile. On a goroutine of a loop, the loop's own functions are looked for on the stack.
-func calledFrom(up int) (place uintptr, onLoop bool) {
+// isOnLoop reports whether the calling goroutine is one of a loop, which stands still meanwhile. On one that may be, the loop's own functions
+// are looked for on the stack.
+func isOnLoop() bool {
 	if !stack.MayBeLoop() {
-		var caller [1]uintptr
-		runtime.Callers(up+1, caller[:])
-		return caller[0] - 1, false
+		return false
 	}
 	var usual [64]uintptr
 	pcs := usual[:]
-	n := runtime.Callers(up+1, pcs)
+	n := runtime.Callers(1, pcs)
 	for n == len(pcs) {
 		pcs = make([]uintptr, 2*n)
-		n = runtime.Callers(up+1, pcs)
+		n = runtime.Callers(1, pcs)
 	}
-	for _, pc := range pcs[:n] {
+	return slices.ContainsFunc(pcs[:n], func(pc uintptr) bool {
 		f := runtime.FuncForPC(pc - 1)
-		onLoop = onLoop || f != nil && slices.Contains(loopFunctions, f.Entry())
-	}
-	return pcs[0] - 1, onLoop
+		return f != nil && slices.Contains(loopFunctions, f.Entry())
+	})
 }
 
 // loopFunctions are the functions of this package that call others while a loop stands still: the loop itself, and what runs
 // on the stacks of coroutines.
 var loopFunctions []uintptr
 
-func init() { // because begin leads to calledFrom
+func init() { // because begin leads to isOnLoop
 	loopFunctions = []uintptr{
 		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*sandbox).Work),
 	}

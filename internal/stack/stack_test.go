@@ -155,3 +155,29 @@ func TestLoopsAreCounted(t *testing.T) {
 		}
 	}
 }
+
+//go:noinline
+func outermost() (place, known uintptr) { return inner(1) }
+
+//go:noinline
+func inner(n int) (place, known uintptr) {
+	var pcs [1]uintptr
+	runtime.Callers(3, pcs[:]) // of outermost
+	return Caller(), pcs[0] - uintptr(n)
+}
+
+// Caller tells what runtime.Callers tells, also when the stack has been moved.
+func TestCaller(t *testing.T) {
+	if place, known := outermost(); place != known || place == 0 {
+		t.Errorf("got %x, want %x", place, known)
+	}
+	var p Slot
+	p.Init(work(func() {
+		var grow [1 << 16]byte
+		grow[ID()%7] = 1
+		if place, known := outermost(); place != known || place == uintptr(grow[8]) {
+			t.Errorf("on a worker: got %x, want %x", place, known)
+		}
+	}))
+	p.Switch()
+}
