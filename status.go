@@ -222,7 +222,7 @@ func (r *run) beginTurn(c *task) {
 	r.running, c.state, r.served = c, running, 0
 }
 
-// announce takes down that the turn of c is about to begin, and when, for those who watch.
+// announce records that the turn of c is about to begin, and when, for those who watch.
 func (r *run) announce(c *task) {
 	if r.watch != nil {
 		r.note(hook.Resumed, c, nil)

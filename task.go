@@ -167,7 +167,7 @@ func (c *task) init(b body, entry uintptr) {
 	c.one[0].c, c.awaiters.owner = c, c
 }
 
-// execute calls the function of c, on w, and takes down how it ended if it returns.
+// execute calls the function of c, on w, and records how it ended if it returns.
 func (c *task) execute(w *worker) {
 	c.g.Set(w.id)
 	pprof.SetGoroutineLabels(c.labels(c.ctx.Load()))
@@ -191,7 +191,7 @@ func (c *task) execute(w *worker) {
 	c.outcome, c.wait = returned, onNothing
 }
 
-// endedEarly takes down that the function of c has panicked with p or, if that is nil, has called [runtime.Goexit]. It is called where
+// endedEarly records that the function of c has panicked with p or, if that is nil, has called [runtime.Goexit]. It is called where
 // that unwinds the stack, on which there is still what led to it.
 func (c *task) endedEarly(p any) {
 	how := errExited
