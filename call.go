@@ -1,7 +1,6 @@
 package tinyio
 
 import (
-	"cmp"
 	"context"
 	"runtime"
 	"runtime/debug"
@@ -88,7 +87,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	}
 	if r.loop.startThread == nil {
 		k.begun = true
-		go k.run()
+		go k.call(true)
 	} else {
 		k.handOver(r)
 	}
@@ -96,14 +95,23 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	if k.interrupt != nil {
 		c.cold().call = nil
 	}
-	how := cmp.Or(k.abrupt, k.err)
+	if k.abrupt != nil {
+		endAs(k.abrupt)
+	}
+	if k.err != nil {
+		endAs(k.err)
+	}
+	return k.value, k.err
+}
+
+// endAs ends the function that calls it as how says, unless that is an error like any other.
+func endAs(how error) {
 	if p, ok := how.(threadPanic); ok {
 		panic(p.PanicError)
 	}
 	if how == errExited {
 		runtime.Goexit()
 	}
-	return k.value, k.err
 }
 
 // handOver gives k to a host. If that exits, so does the caller, here.
@@ -122,9 +130,15 @@ func (k *call[T]) handOver(r *run) {
 type callOf[T any] struct{ k *call[T] }
 
 func (h *callOf[T]) Context() context.Context { return (*threadContext)(h.k.co) }
-func (h *callOf[T]) Run()                     { h.k.call(); h.k.co.c.dropName() }
 func (h *callOf[T]) Result() (any, *error)    { return &h.k.value, &h.k.err }
 func (h *callOf[T]) Return()                  { h.k.comeBack() }
+
+func (h *callOf[T]) Run() {
+	if h.k.interrupt == nil || h.k.begin() {
+		h.k.call(false)
+		h.k.co.c.dropName()
+	}
+}
 
 // name is that of the function, or of the coroutine if that consists of it, as in a pool.
 func (k *call[T]) name() string {
@@ -134,26 +148,19 @@ func (k *call[T]) name() string {
 	return runtime.FuncForPC(k.entry).Name()
 }
 
-// run is the goroutine.
-func (k *call[T]) run() {
-	defer k.comeBack()
-	k.call()
-}
-
-// call calls fn and keeps how that ended.
-func (k *call[T]) call() {
-	if k.interrupt != nil && !k.begin() {
-		return
-	}
+// call calls fn and keeps how that ended. In a goroutine of its own, it then comes back.
+func (k *call[T]) call(comesBack bool) {
 	returned := false
 	k.err = errExited
 	defer func() {
-		if returned {
-			return
+		if !returned {
+			if p := recover(); p != nil {
+				k.err = threadPanic{newPanicError(p, debug.Stack())}
+				failing(k.co.c, k.err)
+			}
 		}
-		if p := recover(); p != nil {
-			k.err = threadPanic{newPanicError(p, debug.Stack())}
-			failing(k.co.c, k.err)
+		if comesBack {
+			k.comeBack()
 		}
 	}()
 	pprof.SetGoroutineLabels(k.co.c.labels(k.co.inherited()))
@@ -164,7 +171,7 @@ func (k *call[T]) call() {
 	returned = true
 }
 
-// begin reports whether fn is to run: whether it was not interrupted before.
+// begin reports whether fn is to run, which a host begins: whether it was not interrupted before.
 func (k *call[T]) begin() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

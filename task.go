@@ -69,7 +69,7 @@ type task struct {
 	side         side // where a search for cycles has met it
 	clean        bool // it was stopped, and its error says only that
 
-	stop        *reason // what it is stopped for, nil if it is not
+	stop        *reason       // what it is stopped for, nil if it is not
 	phase       atomic.Uint32 // unclaimed, claimed, finished: all that other loops may know
 	timer       timers.Timer
 	unmet       int32  // how many coroutines, or scopes, it still waits for before it wakes
