@@ -70,7 +70,7 @@ func (r *run) enclose(c *task) {
 // begin starts c as the first coroutine of s, on behalf of starter, if there is one.
 func (r *run) begin(s *scope, c, starter *task) {
 	s.main = c
-	c.wanted++ // by whoever waits for s
+	c.wanted++ // by the owner of s, or by the run
 	r.start(c, s, starter)
 }
 
