@@ -162,7 +162,9 @@ func (r *run) join(c *task) {
 		switch t.state {
 		case fresh:
 			t.level = c.level
-			t.daemon = t.daemon || c.daemon
+			if c.daemon {
+				t.daemon = true
+			}
 			r.start(t, c.scope, c)
 		case done:
 			w.line = nil

@@ -499,19 +499,20 @@ func (r *run) start(c *task, s *scope, starter *task) {
 		r.id(c) // in the order in which they are started, whenever somebody asks
 		r.note(hook.Started, c, nil)
 	}
-	switch {
-	case starter == nil:
+	if starter == nil {
 		c.ctx.Set(r.values)
-	case r.asked.inherit != nil:
-		c.ctx.Set(r.asked.inherit)
-	default:
-		c.ctx.Set(starter.ctx.Load().inherited)
+	} else {
+		x := r.asked.inherit
+		if x == nil {
+			x = starter.ctx.Load().inherited
+		}
+		c.ctx.Set(x)
+		if starter.stop != nil || starter.shield() != nil {
+			r.inheritStops(c, starter)
+		}
 	}
 	if c.state == fresh {
 		r.makeReady(c)
-	}
-	if starter != nil && (starter.stop != nil || starter.shield() != nil) {
-		r.inheritStops(c, starter)
 	}
 }
 
@@ -532,7 +533,9 @@ func (r *run) inheritStops(c, starter *task) {
 // startFor starts t for c, if it is fresh.
 func (r *run) startFor(c, t *task) {
 	if t.state == fresh {
-		t.daemon = t.daemon || c.daemon
+		if c.daemon {
+			t.daemon = true
+		}
 		r.start(t, c.scope, c)
 	}
 }
@@ -582,7 +585,6 @@ func (r *run) finish(c *task) {
 	r.countFinished(c, f != nil)
 	c.state = done
 	c.phase.Store(finished)
-	c.loop.Set(noLoop)
 	if r.watch != nil {
 		r.noteFinished(c, f, why)
 		r.watch.crowd.stale = true // c may be in it
@@ -592,6 +594,7 @@ func (r *run) finish(c *task) {
 	}
 	r.live--
 	s.remove(c)
+	c.loop.Set(noLoop)
 	if c.stop != nil && c.stop.crash != nil {
 		c.stop.stopped++
 	}
