@@ -77,17 +77,31 @@ func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
-	edges, err := edgesTo(c, op, cs)
-	if err != nil {
+	g := newCollector(op, len(cs))
+	if err := edgesTo(g.edges, c, op, cs); err != nil {
 		return nil, err
 	}
-	g := &collector{op: op, edges: edges}
 	for i, a := range cs {
-		if edges[i].group = g; edges[i].line == nil {
+		if g.edges[i].group = g; g.edges[i].line == nil {
 			g.ended = append(g.ended, a.awaitable())
 		}
 	}
 	return g, nil
+}
+
+// newCollector returns a collector for n coroutines. For a few, all that it needs is one allocation.
+func newCollector(op string, n int) *collector {
+	const small = 4
+	if n > small {
+		return &collector{op: op, edges: make([]waiter, n)}
+	}
+	few := new(struct {
+		collector
+		edges [small]waiter
+		ended [small]*task
+	})
+	few.collector = collector{op: op, edges: few.edges[:n], ended: few.ended[:0]}
+	return &few.collector
 }
 
 // begin spawns those of the group that are fresh, and joins the awaiters of all that have not finished.
@@ -124,6 +138,9 @@ func (g *collector) next(co *Co) (*task, error) {
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
+	if g.begun && len(g.ended) > 0 && c.run().quiet() { // as in Yield
+		return g.take(), nil
+	}
 	err := g.wait(co)
 	failed := c.err
 	c.err = nil
@@ -133,9 +150,14 @@ func (g *collector) next(co *Co) (*task, error) {
 	if len(g.ended) == 0 {
 		return nil, err
 	}
+	return g.take(), err
+}
+
+// take takes the first of those that have ended.
+func (g *collector) take() *task {
 	t := g.ended[0]
 	g.ended[0], g.ended = nil, g.ended[1:]
-	return t, err
+	return t
 }
 
 // wait waits until another coroutine of the group has finished. If the owner is stopped, it waits until those of the group that

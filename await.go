@@ -25,10 +25,10 @@ func (c *task) check(op string, a Awaitable) error {
 	return nil
 }
 
-// edgesTo returns edges from c to cs, as edgeTo makes them. If it fails, it leaves no trace.
-func edgesTo[A Awaitable](c *task, op string, cs []A) ([]waiter, error) {
+// edgesTo makes edges lead from c to cs, as edgeTo does. There are as many. If it fails, it leaves no trace.
+func edgesTo[A Awaitable](edges []waiter, c *task, op string, cs []A) error {
 	l := c.loop.Load()
-	edges := make([]waiter, len(cs))
+	edges = edges[:len(cs)]
 	for i, a := range cs {
 		w, t := &edges[i], (*task)(nil)
 		if w.c = c; any(a) != nil { // target would look up the type each time
@@ -37,7 +37,7 @@ func edgesTo[A Awaitable](c *task, op string, cs []A) ([]waiter, error) {
 		switch {
 		case t == nil || t.body == nil:
 			unbind(edges)
-			return nil, c.check(op, nil)
+			return c.check(op, nil)
 		case t.isClaimedBy(l):
 			t.side = bound
 		case t.hasFinished():
@@ -46,11 +46,11 @@ func edgesTo[A Awaitable](c *task, op string, cs []A) ([]waiter, error) {
 			l.run.asked.rare, l.run.asked.met = true, true
 		default:
 			unbind(edges)
-			return nil, foreign(t)
+			return foreign(t)
 		}
 		w.line = &t.awaiters
 	}
-	return edges, nil
+	return nil
 }
 
 // unbind makes edges lead nowhere, and those fresh coroutines free for any loop again that are not because of edges.

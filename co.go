@@ -279,8 +279,8 @@ func (co *Co) Wait(cs ...Awaitable) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	edges, err := edgesTo(c, "Wait", cs)
-	if err != nil {
+	edges := make([]waiter, len(cs))
+	if err := edgesTo(edges, c, "Wait", cs); err != nil {
 		return err
 	}
 	if err := co.awaitAll(edges); err != nil {

@@ -176,11 +176,11 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 	if err := co.refused(); err != nil {
 		return nil, err
 	}
-	edges, err := edgesTo(c, "Gather", cs)
-	if err != nil {
+	edges := make([]waiter, len(cs))
+	if err := edgesTo(edges, c, "Gather", cs); err != nil {
 		return nil, err
 	}
-	err = co.awaitAll(edges)
+	err := co.awaitAll(edges)
 	values := make([]T, len(cs))
 	for i, t := range cs {
 		if !t.c.hasFinished() {

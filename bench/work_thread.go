@@ -49,6 +49,14 @@ func threads() []workload {
 			},
 		},
 		{
+			name: "wait any", op: "start one that returns a number, and wait for that or another one, which waits",
+			counts: []int{1}, quick: 1, reps: 1_000,
+			peers: []peer{
+				{name: ours, run: anyOurs},
+				{name: goroutines, run: anyGoroutines},
+			},
+		},
+		{
 			name: "set from outside", op: "a signal from another goroutine to one that waits, and one back",
 			counts: []int{1}, quick: 1,
 			peers: []peer{
@@ -115,6 +123,40 @@ func firstGoroutines(j *job) int {
 			cancel()
 			g.Wait()
 		}
+		return sum
+	})
+}
+
+func anyOurs(j *job) int {
+	return crowd(j, func(co *tinyio.Co) (sum int) {
+		var never tinyio.Event
+		waiting := co.Go(never.Wait)
+		for i := range j.Reps {
+			c := tinyio.New(func(*tinyio.Co) (int, error) { return one(i), nil })
+			if must(tinyio.WaitAny(co, waiting, c)) == 1 {
+				sum += c.Value()
+			}
+		}
+		check(waiting.Cancel(co, nil))
+		return sum
+	})
+}
+
+func anyGoroutines(j *job) int {
+	return goCrowd(j, func() (sum int) {
+		waiting, never := make(chan struct{}), make(chan struct{})
+		go func() { <-never; close(waiting) }()
+		for i := range j.Reps {
+			c := make(chan int)
+			go func() { c <- one(i) }()
+			select {
+			case <-waiting:
+			case v := <-c:
+				sum += v
+			}
+		}
+		close(never)
+		<-waiting
 		return sum
 	})
 }
