@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/unicode"
+
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/hook"
 )
@@ -731,6 +734,38 @@ func TestFragmentsOfMarkdownInAnyCase(t *testing.T) {
 	slices.Sort(broken)
 	if status != exitBroken || !slices.Equal(broken, want) {
 		t.Errorf("status %d; these are broken: %q, want %q\n%s%s", status, broken, want, stdout.String(), stderr.String())
+	}
+}
+
+// A Markdown page is read in the encoding that it begins with a mark of, and the mark is no part of its first heading.
+func TestMarkdownWithByteOrderMark(t *testing.T) {
+	checkGoroutines(t)
+	const text = "# \u00c9t\u00e9\n[good](#\u00e9t\u00e9) [no](#no)\n"
+	dir := t.TempDir()
+	for name, encoding := range map[string]encoding.Encoding{
+		"none.md":     unicode.UTF8,
+		"utf-8.md":    unicode.UTF8BOM,
+		"utf-16be.md": unicode.UTF16(unicode.BigEndian, unicode.UseBOM),
+		"utf-16le.md": unicode.UTF16(unicode.LittleEndian, unicode.UseBOM),
+	} {
+		content, err := encoding.NewEncoder().String(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stdout, stderr strings.Builder
+	status := run(t.Context(), []string{dir}, &stdout, &stderr)
+	var want strings.Builder
+	for _, name := range []string{"none.md", "utf-16be.md", "utf-16le.md", "utf-8.md"} {
+		fmt.Fprintf(&want, "%s#no: no element of the page has the id \"no\"\n\tlinked from %s\n", name, name)
+	}
+	want.WriteString("8 links on 4 pages, 4 targets broken\n")
+	got := strings.ReplaceAll(stdout.String(), dir+string(filepath.Separator), "")
+	if status != exitBroken || got != want.String() {
+		t.Errorf("status %d, the program wrote\n%s%s\nwant\n%s", status, got, stderr.String(), want.String())
 	}
 }
 

@@ -16,6 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+
 	"github.com/tinyio-go/tinyio/examples/linkcheck/markdown"
 )
 
@@ -212,7 +215,8 @@ func (s *fileServer) serveFile(w http.ResponseWriter, r *http.Request, name stri
 		http.ServeContent(w, r, name, info.ModTime(), f.(io.ReadSeeker)) // an *os.File, because root.FS opens those
 		return
 	}
-	source, err := io.ReadAll(f)
+	// A text may begin with a mark that tells in which encoding it is, which is then no part of it.
+	source, err := io.ReadAll(transform.NewReader(f, unicode.BOMOverride(transform.Nop)))
 	if err != nil {
 		s.fail(w, err)
 		return

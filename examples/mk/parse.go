@@ -99,6 +99,7 @@ type line struct {
 
 // lines splits the source, and joins what a backslash continues.
 func (p *parser) lines(source string) (all []line) {
+	source = strings.TrimPrefix(source, "\ufeff") // with which some editors mark UTF-8
 	physical := strings.Split(strings.ReplaceAll(source, "\r\n", "\n"), "\n")
 	for i := 0; i < len(physical); i++ {
 		l := line{physical[i], i + 1}

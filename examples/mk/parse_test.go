@@ -10,7 +10,7 @@ import (
 // Variables, continued lines, comments, and what is special in commands.
 func TestParse(t *testing.T) {
 	f, err := parse("mkfile", strings.Join([]string{
-		"# a comment",
+		"\ufeff# a comment", // in a file that begins with a mark of its encoding
 		"CC = cc # another",
 		"FLAGS := -O2 \\",
 		"   \t-Wall   \\",
