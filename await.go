@@ -2,10 +2,10 @@ package tinyio
 
 import "cmp"
 
-// How coroutines wait for coroutines. One that waits has an edge to each that it waits for: a waiter among the awaiters of that one. Edges
-// are prepared on its own stack, and joined when it has suspended.
+// How coroutines wait for coroutines. A coroutine that waits has an edge to each that it waits for, its target: a waiter among the
+// awaiters of the target. The call prepares the edges, and join puts them among the awaiters when the coroutine has suspended.
 
-// target is the coroutine of a, nil if there is none.
+// target returns the coroutine of a, nil if there is none.
 func target(a Awaitable) *task {
 	if a == nil {
 		return nil
@@ -38,7 +38,7 @@ func edgesTo[A Awaitable](edges []waiter, c *task, op string, cs []A) error {
 		case t == nil || t.body == nil:
 			unbind(edges)
 			return c.check(op, nil)
-		case t.isClaimedBy(l):
+		case t.tryClaim(l):
 			t.side = bound
 		case t.hasFinished():
 			continue
@@ -53,7 +53,7 @@ func edgesTo[A Awaitable](edges []waiter, c *task, op string, cs []A) error {
 	return nil
 }
 
-// unbind makes edges lead nowhere, and those fresh coroutines free for any loop again that are not because of edges.
+// unbind undoes edgesTo: the edges lead nowhere, and coroutines that were bound because of them are free for any loop again.
 func unbind(edges []waiter) {
 	for i := range edges {
 		if t := edges[i].to(); t != nil {
@@ -63,13 +63,13 @@ func unbind(edges []waiter) {
 	}
 }
 
-// edgeTo makes the one edge of c lead to t, to be joined when c suspends. An edge to one that has finished is left out.
+// edgeTo makes the one edge of c lead to t, to be joined when c suspends. If t has finished, the edge leads nowhere.
 func (c *task) edgeTo(op string, t *task) error {
 	if t == nil || t.body == nil {
 		return c.check(op, nil)
 	}
 	c.one[0].line = &t.awaiters
-	if l := c.loop.Load(); t.isClaimedBy(l) {
+	if l := c.loop.Load(); t.tryClaim(l) {
 		return nil
 	}
 	return c.edgeToMet(t)
@@ -128,7 +128,8 @@ func (co *Co) awaitAll(edges []waiter) error {
 	return err
 }
 
-// joined is how a wait for coroutines has ended, err being how the suspension has.
+// joined returns the error of a wait for coroutines whose suspension has returned err: that, or the error with which the wait itself has
+// failed.
 func (co *Co) joined(err error) error {
 	c := co.c
 	if c.err == nil {
@@ -139,8 +140,8 @@ func (co *Co) joined(err error) error {
 	return cmp.Or(err, failed)
 }
 
-// join makes c, which waits, wait for the coroutines to which its edges lead; or refuses that, and nothing has happened. Nobody who is fresh
-// can be part of a cycle.
+// join makes c wait for the coroutines to which its edges lead, or refuses the wait and undoes what edgesTo has done. It looks for cycles
+// only if some of the coroutines may have been started before: a fresh one can be part of no cycle.
 func (r *run) join(c *task) {
 	edges := c.edges()
 	if r.asked.met && !allFit(c, edges) {
@@ -184,7 +185,7 @@ func (r *run) join(c *task) {
 	}
 }
 
-// allFit reports that none of edges, of c, makes a cycle, for a simple reason.
+// allFit reports whether fits is true for all edges of c.
 func allFit(c *task, edges []waiter) bool {
 	for i := range edges {
 		if t := edges[i].to(); t != nil && !fits(c, t) {
@@ -194,5 +195,5 @@ func allFit(c *task, edges []waiter) bool {
 	return true
 }
 
-// edgeTasks goes through the coroutines to which edges of c lead.
+// edgeTasks returns a cursor over the coroutines to which edges of c lead.
 func edgeTasks(c *task) cursor { return cursor{edges: c.edges()} }

@@ -10,15 +10,15 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// Call calls fn, which may block, in a goroutine, and returns exactly what fn returns, its error too, as any function call does. Others have
-// their turns meanwhile, and an error crashes nobody.
+// Call calls fn, which may block, in a goroutine of its own, waits for it, and returns exactly what fn returns. Other coroutines
+// have their turns meanwhile. As in any function call, an error of fn is only returned: it crashes nobody by itself.
 //
-// When the caller is stopped meanwhile, the context given to fn is done, with the reason in [context.Cause]. Call waits for fn and still
-// returns what that returns, so a connection that has been opened after all can be closed; the next wait tells of the stop. If the
-// caller is stopped already, and not in a [Co.Shield], Call returns that error and fn does not run. A panic of fn, or a
-// [runtime.Goexit], happens at Call: as a [*PanicError] that has the stack of fn.
+// If the caller is stopped meanwhile, the context given to fn is done, with the reason in [context.Cause]. Call still waits for fn
+// and returns what fn returns, so that a connection that fn has opened all the same can be closed. The next wait of the caller returns
+// the error of the stop. If the caller is stopped already, and not in a [Co.Shield], Call returns that error and fn does not run.
+// If fn panics, Call panics with a [*PanicError] that has the stack of fn. If fn calls [runtime.Goexit], so does Call.
 //
-// [RunInThread] is for what goes on beside the caller, or is wanted more than once.
+// [RunInThread] is for what runs at the same time as the caller, or is wanted more than once.
 func Call[T any](co *Co, fn func(ctx context.Context) (T, error)) (T, error) {
 	if fn == nil {
 		panic("tinyio: Call: the function is nil; there is nothing to call")
@@ -27,7 +27,7 @@ func Call[T any](co *Co, fn func(ctx context.Context) (T, error)) (T, error) {
 	return k.make(co, "Call")
 }
 
-// Call is the function [Call] for one without a value.
+// Call is the function [Call] for a fn without a value.
 func (co *Co) Call(fn func(ctx context.Context) error) error {
 	if fn == nil {
 		panic("tinyio: Call: the function is nil; there is nothing to call")
@@ -37,9 +37,9 @@ func (co *Co) Call(fn func(ctx context.Context) error) error {
 	return err
 }
 
-// CallInterruptible is [Call] for what takes no context. When the caller is stopped while fn runs, interrupt is called, once and on the loop, so
-// it must not block; it should make fn return, as closing a connection does. It has returned before CallInterruptible does, and it is
-// never called when fn has returned.
+// CallInterruptible is [Call] for a fn that takes no context. If the caller is stopped while fn runs, interrupt is called, once. It
+// should make fn return, as closing a connection does. It is called on the loop, so it must not block. It returns before
+// CallInterruptible does, and is never called when fn has returned.
 func CallInterruptible[T any](co *Co, interrupt func(), fn func() (T, error)) (T, error) {
 	if interrupt == nil || fn == nil {
 		panic("tinyio: CallInterruptible: interrupt or the function is nil; use Call for what cannot be interrupted")
@@ -50,8 +50,9 @@ func CallInterruptible[T any](co *Co, interrupt func(), fn func() (T, error)) (T
 
 // A call is a function that runs in a goroutine while a coroutine waits for it.
 //
-// States: made; running; returned, when the outcome is there and nothing interrupts it any more; taken in, when its message has arrived. One that
-// can be interrupted goes from each to the next with mu held, and is interrupted with mu held: if it has not begun, it does not.
+// Its states are: made, begun, returned, and arrived, when its message has. If it can be interrupted, begun and returned are set, and
+// interrupt is called, with mu held. A call that is interrupted before it has begun does not begin, and one that has returned is not
+// interrupted.
 type call[T any] struct {
 	message
 	co        *Co
@@ -62,11 +63,11 @@ type call[T any] struct {
 	begun     bool // its goroutine has been started, or a host runs it
 	returned  bool
 	shielded  bool // the caller is in a Shield
-	stopped   bool // it has been interrupted: once, though the caller may be stopped again
+	stopped   bool // it has been interrupted, and is not interrupted again
 	value     T
-	err       error // errExited or a threadPanic, if fn has not returned
-	abrupt    error // the same, if interrupt has not
-	left      bool  // the caller is gone
+	err       error // of fn; errExited or a threadPanic if fn has exited or panicked
+	abrupt    error // errExited or a threadPanic if interrupt has exited or panicked
+	left      bool  // the caller does not wait any more
 }
 
 // make calls k.fn on behalf of co.
@@ -91,7 +92,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	} else {
 		k.handOver(r)
 	}
-	_ = co.suspend(onCall) // what fn returns stands, whatever comes now
+	_ = co.suspend(onCall) // what fn returns stands, even if the coroutine is stopped
 	if k.interrupt != nil {
 		c.cold().call = nil
 	}
@@ -104,7 +105,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	return k.value, k.err
 }
 
-// endAs ends the function that calls it as how says, unless that is an error like any other.
+// endAs panics if how is a threadPanic, and exits if it is errExited.
 func endAs(how error) {
 	if p, ok := how.(threadPanic); ok {
 		panic(p.PanicError)
@@ -114,7 +115,7 @@ func endAs(how error) {
 	}
 }
 
-// handOver gives k to a host. If that exits, so does the caller, here.
+// handOver passes k to a host. If the host's function exits, that unwinds the caller, which then no longer waits for k.
 func (k *call[T]) handOver(r *run) {
 	c, exits := k.co.c, true
 	defer func() {
@@ -126,7 +127,7 @@ func (k *call[T]) handOver(r *run) {
 	exits = false
 }
 
-// A callOf is the function of a call in the hands of a host.
+// A callOf is the function of a call, for a host: see hook.Function.
 type callOf[T any] struct{ k *call[T] }
 
 func (h *callOf[T]) Context() context.Context { return (*threadContext)(h.k.co) }
@@ -140,7 +141,7 @@ func (h *callOf[T]) Run() {
 	}
 }
 
-// name is that of the function, or of the coroutine if that consists of it, as in a pool.
+// name returns the name of the function; that of the coroutine if the function is all that it does, as in a pool.
 func (k *call[T]) name() string {
 	if c := k.co.c; c.entry == k.entry {
 		return c.label()
@@ -148,7 +149,7 @@ func (k *call[T]) name() string {
 	return runtime.FuncForPC(k.entry).Name()
 }
 
-// call calls fn and keeps how that ended. In a goroutine of its own, it then comes back.
+// call calls fn and stores how it ended. If comesBack is true, it then posts the message to the loop.
 func (k *call[T]) call(comesBack bool) {
 	returned := false
 	k.err = errExited
@@ -171,7 +172,7 @@ func (k *call[T]) call(comesBack bool) {
 	returned = true
 }
 
-// begin reports whether fn is to run, which a host begins: whether it was not interrupted before.
+// begin sets begun for a host that is about to call fn, and reports whether it may: it may not if the call was interrupted before.
 func (k *call[T]) begin() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -179,7 +180,7 @@ func (k *call[T]) begin() bool {
 	return !k.stopped
 }
 
-// comeBack brings the outcome to the loop. From then on nothing interrupts it.
+// comeBack sets returned and posts the message to the loop.
 func (k *call[T]) comeBack() {
 	if k.interrupt != nil {
 		k.mu.Lock()
@@ -197,7 +198,7 @@ func (k *call[T]) arrive(r *run) {
 	}
 }
 
-// stop interrupts fn, because the caller is being stopped. A panic or a Goexit of interrupt happens at the call.
+// stop interrupts fn, because the caller is being stopped. If interrupt panics or exits, make does so in the caller.
 func (k *call[T]) stop(r *run) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -214,7 +215,7 @@ func (k *call[T]) stop(r *run) {
 	}
 }
 
-// interruptCall interrupts what c calls, if it can be. The end of it all is that the function returns.
+// interruptCall interrupts the call that c waits for, if it can be interrupted. The wait ends when the function returns.
 func interruptCall(r *run, c *task) {
 	if a := c.cold(); a != nil && a.call != nil {
 		a.call.stop(r)

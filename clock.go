@@ -11,7 +11,7 @@ import (
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
-// WithClock makes a loop go by another clock, such as that of the simulation, or the game, which it is part of.
+// WithClock makes a loop use another clock, such as that of the simulation or the game that it is part of.
 func WithClock(c hook.Clock) Option {
 	if c == nil {
 		panic("tinyio: WithClock: the clock is nil; leave the option out for the real one")
@@ -28,25 +28,25 @@ func WithClock(c hook.Clock) Option {
 // WithVirtualTime makes a loop skip idle time: whenever no coroutine is ready its clock jumps to the next deadline. The
 // clock starts at midnight UTC on 2000-01-01. Tests of hours take milliseconds, and the same ones each time.
 //
-// Threads run in real time. While one is running the clock does not jump, unless none of them comes back for as long as
-// [ThreadPatience], in real time: it may be blocked until something happens on the loop. If nobody is ready, no timer is
-// set and no thread is running, the run fails with a [*DeadlockError]; that another goroutine could still set an
-// [Event] does not count. In guest mode the loop waits for nothing, not for threads either: see [Pause].
+// Threads run in real time. While a thread is running, the clock does not jump. But if no thread returns for [ThreadPatience], in
+// real time, it jumps all the same: the threads may be blocked until something happens on the loop. If no coroutine is ready, no
+// timer is set and no thread is running, the run fails with a [*DeadlockError], even if another goroutine could still set an
+// [Event]. In guest mode the loop waits for nothing, and not for threads either: see [Pause].
 func WithVirtualTime() Option {
 	return func(l *Loop) {
 		l.clock, l.clockKind = &virtualClock{now: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)}, virtualTime
 	}
 }
 
-// ThreadPatience is how long, in real time, virtual time stands still for threads of which none comes back.
+// ThreadPatience is how long, in real time, virtual time stands still while no running thread returns.
 const ThreadPatience = 20 * time.Millisecond
 
-// The realClock is the machine's.
+// The realClock is the clock of the machine.
 type realClock struct{}
 
 func (realClock) Now() time.Time { return time.Now() }
 
-// A patientClock is a clock that only tells the time: it waits in real time.
+// A patientClock adds Idle to a clock that has none: it waits in real time.
 type patientClock struct {
 	hook.Clock
 	timer *time.Timer
@@ -74,17 +74,17 @@ func (c *patientClock) Idle(p hook.Pause) bool {
 	return true
 }
 
-// The virtualClock jumps.
+// The virtualClock jumps to the next deadline when the loop is idle.
 type virtualClock struct {
 	now    time.Time
-	waited bool // for the threads that are running, in vain
-	pause  hook.Pause
+	waited bool       // the last wait for threads has reached ThreadPatience
+	pause  hook.Pause // of that wait
 }
 
 func (c *virtualClock) Now() time.Time { return c.now }
 
 func (c *virtualClock) Idle(p hook.Pause) bool {
-	// Whoever is left has its time again when another one has come back, or has been started.
+	// When a thread has come back or a new one has been started since, the clock waits for ThreadPatience again.
 	waited := c.waited && p.Returned == c.pause.Returned && p.Threads <= c.pause.Threads
 	switch {
 	case p.Deadline.IsZero() && p.Threads > 0:
@@ -113,7 +113,7 @@ func (c *virtualClock) Skip(p hook.Pause) bool {
 	return true
 }
 
-// A clockKind is whose clock a run goes by: the machine's can be read more quickly, and one that is given may panic.
+// A clockKind says which clock a run uses: that of the machine can be read more quickly, and one given by the user may panic.
 type clockKind uint8
 
 const (
@@ -122,16 +122,16 @@ const (
 	givenTime
 )
 
-// setClock makes r go by c.
+// setClock makes c the clock of r.
 func (r *run) setClock(c hook.Clock, kind clockKind) {
 	r.clock, r.kind = c, kind
 	var ok bool
 	if r.idler, ok = c.(hook.Idler); !ok {
-		r.idler = &patientClock{Clock: c} // one for each run, for it may be inside another testing/synctest bubble
+		r.idler = &patientClock{Clock: c} // one for each run, since each may be in a testing/synctest bubble of its own
 	}
 }
 
-// setTimer sets t to fire at a time that in has returned.
+// setTimer sets t to fire at when, which is a time that in has returned.
 func (r *run) setTimer(t *timers.Timer, when int64, what timed) {
 	if r.timers.Len() == 0 {
 		r.turnsLeft = 0 // look at the clock before the next turn
@@ -140,7 +140,7 @@ func (r *run) setTimer(t *timers.Timer, when int64, what timed) {
 	r.countTimers()
 }
 
-// unset takes t out of the timers, if it is set.
+// unset removes t from the timers, if it is set.
 func (r *run) unset(t *timers.Timer) {
 	if t.Set() {
 		r.timers.Remove(t)
@@ -148,10 +148,10 @@ func (r *run) unset(t *timers.Timer) {
 	}
 }
 
-// in is the time d from now. It calls the clock where that may exit.
+// in returns the time d from now. It reads the clock, which may exit: see guard for where that is allowed.
 func (r *run) in(d time.Duration) int64 { return r.after(r.now(), d) }
 
-// inBeside is in for the middle of the loop's own work.
+// inBeside is in for calls while the loop's work is half done: it reads the clock in a sandbox.
 func (r *run) inBeside(d time.Duration) int64 {
 	if r.kind != givenTime {
 		return r.in(d)
@@ -164,7 +164,7 @@ func (r *run) inBeside(d time.Duration) int64 {
 	return r.after(now, d)
 }
 
-// after is the time d after now.
+// after returns the time d after now.
 func (r *run) after(now int64, d time.Duration) int64 {
 	if d <= 0 {
 		r.turnsLeft = 0 // look at the clock before the next turn
@@ -176,7 +176,7 @@ func (r *run) after(now int64, d time.Duration) int64 {
 	return math.MaxInt64
 }
 
-// now is the time on the loop's clock, in nanoseconds since its epoch.
+// now returns the time on the loop's clock, in nanoseconds since the epoch of the run.
 func (r *run) now() int64 {
 	if r.kind == realTime {
 		return int64(time.Since(r.epoch)) // in half the time of time.Now
@@ -187,24 +187,24 @@ func (r *run) now() int64 {
 	return int64(r.clock.Now().Sub(r.epoch))
 }
 
-// given is now on a clock that the user has given.
+// given is now for a clock that the user has given.
 func (r *run) given() (now int64) {
 	now = r.read
 	r.guard(r.dropClock, func() { now = int64(r.clock.Now().Sub(r.epoch)) })
 	return now
 }
 
-// dropClock goes on without the clock, which has panicked.
+// dropClock replaces the clock, which has panicked or exited, with the real one.
 func (r *run) dropClock() { r.setClock(realClock{}, realTime) }
 
-// What a timer is for.
+// A timed is what a timer is for: due is called when the timer fires.
 type timed interface{ due(r *run) }
 
 // fireTimers fires the timers that are due.
 //
-// Reading the real clock costs half as much as a turn, so a loop with timers set reads it every few turns only: as few as take
-// about readEvery together, going by the last ones, and at most maxPeriod. If turns suddenly take long, a timer can be
-// late by maxPeriod of them, once. A loop without timers reads no clock at all.
+// Reading the real clock costs half as much as a turn. So a loop with timers reads it only every few turns: as many as take about
+// readEvery together, judging by the last ones, and at most maxPeriod. If turns suddenly take long, a timer can be late by maxPeriod
+// of them, once. A loop without timers reads no clock at all.
 func (r *run) fireTimers() {
 	if r.timers.Len() == 0 {
 		return
@@ -237,13 +237,13 @@ func (r *run) fireDue() {
 	}
 }
 
-// Where Go has one thread and cannot interrupt a goroutine, one that never blocks keeps all others from running, and timers and
-// contexts from ending: a loop that is busy would. Everywhere else Go sees to that itself, also with one processor.
+// On wasm, Go has one thread and cannot preempt a goroutine. A goroutine that never blocks, such as a busy loop, then keeps all others
+// from running, and timers and contexts from ending. Everywhere else Go's scheduler preempts it, even with one processor.
 const mustLetIn = runtime.GOARCH == "wasm"
 
-// A pace tells a loop how many turns it may take before it lets in Go's scheduler, where it has to. That takes as long as 25 turns of
-// one that yields alone, so it is done about every letInEvery, going by the last time, and at least every maxPace turns. If
-// turns suddenly take long, others can wait for maxPace of them, once.
+// A pace says after how many turns a loop calls Go's scheduler, where it has to. A call takes as long as 25 turns of a coroutine that
+// yields alone, so it is made about every letInEvery, judging by the last time, and at least every maxPace turns. If turns suddenly
+// take long, other goroutines can wait for maxPace of them, once.
 type pace struct {
 	turns, period int
 	last          time.Time
@@ -254,7 +254,7 @@ const (
 	maxPace    = 1024
 )
 
-// letIn lets other goroutines run, if it is time for that. It is called between two turns, before the inbox is looked at.
+// letIn lets other goroutines run, if it is time for that. It is called between two turns, before the inbox is read.
 func (r *run) letIn() {
 	if mustLetIn {
 		if r.pace.turns--; r.pace.turns <= 0 {
@@ -290,7 +290,7 @@ func (r *run) idle() {
 	r.turnsLeft = 0
 }
 
-// wait has the clock wait, and reports whether anything can still happen.
+// wait makes the clock wait, and reports whether anything can still happen.
 func (r *run) wait() (possible bool) {
 	if r.kind != givenTime {
 		return r.idler.Idle(r.pauseForClock())
@@ -300,12 +300,12 @@ func (r *run) wait() (possible bool) {
 	return possible
 }
 
-// pauseForClock is what r, in which nobody is ready, waits for.
+// pauseForClock returns what r waits for when no coroutine is ready.
 func (r *run) pauseForClock() hook.Pause {
 	return hook.Pause{Deadline: r.deadline(), Wake: r.loop.inbox.self.wake, Threads: r.threads, Returned: r.returned}
 }
 
-// deadline is that of the next timer, the zero time if none is set.
+// deadline returns the deadline of the next timer; the zero time if none is set.
 func (r *run) deadline() time.Time {
 	if r.timers.Len() == 0 {
 		return time.Time{}
@@ -313,5 +313,5 @@ func (r *run) deadline() time.Time {
 	return r.at(r.timers.Next())
 }
 
-// at is a time of the run on its clock.
+// at returns the time on the clock for when, a time of the run.
 func (r *run) at(when int64) time.Time { return r.epoch.Add(time.Duration(when)) }

@@ -8,23 +8,23 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// A Co is the running coroutine, handed to its function: what it waits through. Its methods that wait, and the
-// functions of this package that take a Co, suspend the coroutine and let others run; each of them returns an error if
-// the coroutine is cancelled or halted (a [*CancelledError], a [*TimeoutError]), and that error again, at once, every
-// time from then on, except inside [Co.Shield]. Return it: a coroutine that asks to suspend a hundred times more is
+// A Co is the handle of the running coroutine. A coroutine's function is given its Co and waits through it. The methods that
+// wait, and the functions of this package that take a Co, suspend the coroutine and let others run. If the coroutine is
+// cancelled or halted, they return an error (a [*CancelledError], a [*TimeoutError]), and they return it again, at once, every
+// time from then on, except inside [Co.Shield]. Return this error: a coroutine that asks to suspend a hundred times more is
 // unwound as if it had called [runtime.Goexit], and reported.
 //
-// A Co is also a [context.Context], for libraries that take one: done when the coroutine is cancelled or halted, or has
-// finished, with the reason in [context.Cause]. The methods of a context may be called from any goroutine. All others are
-// for the coroutine's own function alone: from another goroutine or coroutine, or when it has finished, they panic.
+// A Co is also a [context.Context], for libraries that take one. It is done when the coroutine is cancelled or halted, or has
+// finished, and [context.Cause] returns the reason. The methods of a context may be called from any goroutine. All other methods
+// are for the coroutine's own function: they panic on another goroutine, in another coroutine, or when the coroutine has finished.
 type Co struct {
 	c      *task
-	shield *shield // inside which this handle is good
+	shield *shield // the Shield that has made this Co; in the coroutine's original one, the Shield in which it was started
 }
 
-// enter checks that co is in the right hands.
+// enter checks that co is used by its own coroutine, in its turn. It returns the coroutine, or panics.
 func (co *Co) enter(op string) *task {
-	g := stack.ID() // first, as what is in registers then is not kept in them
+	g := stack.ID() // first, because the call would spill values that are in registers
 	if co == nil || co.c == nil {
 		return co.check(op)
 	}
@@ -44,7 +44,7 @@ func (c *task) isCaller() bool {
 	return c.g.Load() == g && !c.hasFinished()
 }
 
-// check is enter for any co, also one that is not the coroutine's own.
+// check is enter for every co, including the Co of a Shield or of WithValues.
 func (co *Co) check(op string) *task {
 	if co == nil {
 		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
@@ -60,15 +60,15 @@ func (co *Co) check(op string) *task {
 		"each function must use the Co that it was given, on the goroutine that called it, until it returns")
 }
 
-// How much a stopped coroutine may try to go on before it is unwound: ask to suspend a hundred times, or let the grace of
-// a shield run out as often, or call Shield ten thousand times. Clean-up that ignores an error or two dozen is let go;
-// a loop that retries for ever is not.
+// How much a stopped coroutine may try to go on before it is unwound (R11): it may ask to suspend a hundred times, or let the grace
+// of a hundred Shields pass, or call Shield ten thousand times. Clean-up that ignores a few errors is within these limits; a loop that
+// retries for ever is not.
 const (
 	attemptsAllowed = 100
 	shieldsAllowed  = 10_000
 )
 
-// refused returns the error of a coroutine that is being stopped and has no shield to wait behind.
+// refused returns the error with which a wait is refused because the coroutine is being stopped; nil if it may wait.
 func (co *Co) refused() error {
 	c := co.c
 	if c.stop == nil {
@@ -85,8 +85,8 @@ func (co *Co) refusal() error {
 	return err
 }
 
-// attempt counts how often c, which is stopped, tries to go on all the same, and in the end unwinds it. Goexit cannot be
-// recovered from, runs the deferred functions, and does not return.
+// attempt counts that c, which is stopped, tries to go on, and unwinds it after too many attempts. It uses Goexit, because that runs
+// the deferred functions and cannot be recovered from.
 func (c *task) attempt(weight int) {
 	a := c.addCold()
 	if a.attempts += weight; a.attempts > shieldsAllowed {
@@ -94,7 +94,7 @@ func (c *task) attempt(weight int) {
 	}
 }
 
-// suspend leaves the coroutine until it is its turn again.
+// suspend makes the coroutine wait and returns when it is its turn again.
 func (co *Co) suspend(w waitKind) error {
 	c := co.c
 	r := c.run()
@@ -124,14 +124,14 @@ func (co *Co) suspend(w waitKind) error {
 	return co.outcome()
 }
 
-// suspendWidely is suspend for a wait that takes more than a small stack to begin.
+// suspendWidely is suspend for a wait whose begin would make a small stack grow: the run loop calls it.
 func (co *Co) suspendWidely(w waitKind) error {
 	asked := &co.c.run().asked
 	asked.rare, asked.large = true, true
 	return co.suspend(w)
 }
 
-// outcome is how a wait has ended: well, or because the coroutine is being stopped.
+// outcome returns the error of a wait that has ended: nil unless the coroutine is being stopped.
 func (co *Co) outcome() error {
 	if co.c.stop == nil {
 		return nil
@@ -139,7 +139,7 @@ func (co *Co) outcome() error {
 	return co.ended()
 }
 
-// ended is the outcome for a coroutine that is stopped.
+// ended is outcome for a coroutine that is being stopped.
 func (co *Co) ended() error {
 	c := co.c
 	c.exitIfDiscarded()
@@ -152,8 +152,8 @@ func (co *Co) ended() error {
 // Yield lets every other coroutine that is ready have its turn.
 func (co *Co) Yield() error { return co.yield() }
 
-// yield is Yield and suspend in one, while Yield goes into the code of who calls it: that is two calls fewer around a switch, and a
-// tenth of the time of a turn.
+// yield is Yield, with the code of suspend in it, and Yield can be inlined: two calls fewer around a switch save a tenth of the time
+// of a turn.
 func (co *Co) yield() error {
 	c := co.enter("Yield")
 	if err := co.refused(); err != nil {
@@ -195,15 +195,14 @@ func (co *Co) Sleep(d time.Duration) error {
 	return co.suspend(onTimer)
 }
 
-// Spawn starts cs, in that order, without waiting for them: they go to the back of the queue and the caller behind
-// them. Those that have started already are left as they are, except that from now on they carry on even if whoever
-// awaits them is halted (see [Timeout]). [Run] waits for spawned coroutines, and an error in one crashes the loop like
-// any other.
+// Spawn starts cs, in that order, without waiting for them: they go to the back of the ready queue and the caller behind
+// them. Those that have started already are left as they are, except that from now on they carry on even if all that await
+// them are halted (see [Timeout]). [Run] waits for spawned coroutines, and an error in one crashes the loop like any other.
 func (co *Co) Spawn(cs ...Awaitable) error { return co.spawn("Spawn", cs, false) }
 
-// SpawnDaemon is [Co.Spawn] for coroutines that are there for others, such as a heartbeat. A daemon, and what only daemons have
-// started, does not keep its domain up: when nothing else is left in that, the daemons are stopped, children first, and the run, or
-// the [Isolate], ends as it would have without them. An error of a daemon crashes the domain like any other.
+// SpawnDaemon is [Co.Spawn] for coroutines that only serve others, such as a heartbeat. A daemon does not keep its run, or its
+// [Isolate], going, and what only daemons have started is a daemon too. When only daemons are left, they are stopped, children first,
+// and the run or the Isolate ends as it would have without them. An error of a daemon crashes the domain like any other.
 func (co *Co) SpawnDaemon(cs ...Awaitable) error { return co.spawn("SpawnDaemon", cs, true) }
 
 func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
@@ -232,9 +231,9 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 	return co.suspend(onSpawn)
 }
 
-// Go makes a coroutine of fn and starts it, as [Co.Spawn] would, without suspending: the caller goes on, and the new
-// coroutine has its turn when those that are ready have had theirs. If the caller is being stopped, fn never runs: the coroutine has
-// finished, with the caller's error, when Go returns.
+// Go makes a coroutine of fn and spawns it, as [Co.Spawn] would, without suspending: the caller goes on, and the new coroutine
+// goes to the back of the ready queue. If the caller is being stopped, fn never runs: when Go returns, the coroutine has
+// finished, with the caller's error.
 func (co *Co) Go(fn func(co *Co) error) *Coro[Void] {
 	c := Do(fn)
 	co.launch("Go", &c.c)
@@ -252,7 +251,7 @@ func Go[T any](co *Co, fn func(co *Co) (T, error)) *Coro[T] {
 func (co *Co) launch(op string, t *task) {
 	c := co.enter(op)
 	r := c.run()
-	t.isClaimedBy(r.loop)
+	t.tryClaim(r.loop)
 	if err := co.refused(); err != nil {
 		t.refuse(err)
 		return
@@ -264,7 +263,7 @@ func (co *Co) launch(op string, t *task) {
 	r.notify()
 }
 
-// refuse ends t, which is fresh and is never going to run.
+// refuse finishes t, which is fresh and is never going to run, with err.
 func (t *task) refuse(err error) {
 	t.outcome, t.err, t.clean, t.state = returned, err, true, done
 	t.body.skip()
@@ -272,8 +271,8 @@ func (t *task) refuse(err error) {
 	t.loop.Set(noLoop)
 }
 
-// Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. Their values are then to be
-// had from [Coro.Value].
+// Wait is [Gather] for coroutines of different types: it waits until all of cs have finished. After that, [Coro.Value] returns
+// their values.
 func (co *Co) Wait(cs ...Awaitable) error {
 	c := co.enter("Wait")
 	if err := co.refused(); err != nil {

@@ -10,8 +10,8 @@ import (
 type Void = struct{}
 
 // A Coro is a coroutine: a function that can wait without blocking others, as a value. It runs once, on the first loop
-// on which it is awaited, gathered, spawned or run, and keeps its result; whoever awaits it, as often and as late as
-// they like, gets that. Make one with [New], [Do], [RunInThread] or [FromCallback].
+// on which it is awaited, gathered, spawned or run, and keeps its result. Everybody who awaits it, however often and however
+// late, gets this result. Make one with [New], [Do], [RunInThread] or [FromCallback].
 //
 // A Coro that nobody wants never runs, and costs nothing but its memory.
 type Coro[T any] struct {
@@ -32,8 +32,8 @@ func (c *Coro[T]) awaitable() *task {
 
 // New returns a coroutine that runs fn. An error that fn returns crashes the loop, see [Run].
 //
-// fn is given its [Co], through which it waits; the handle is good for that function and those that it calls, on the
-// same goroutine, until fn returns. It panics if fn is nil.
+// fn is given its [Co], through which it waits. The Co is valid for fn and the functions that it calls, on the same goroutine,
+// until fn returns. New panics if fn is nil.
 func New[T any](fn func(co *Co) (T, error)) *Coro[T] {
 	if fn == nil {
 		panic("tinyio: New: the function is nil; a coroutine needs one to run")
@@ -48,7 +48,7 @@ func New[T any](fn func(co *Co) (T, error)) *Coro[T] {
 
 // Do is [New] for a function without a value.
 //
-//go:noinline // or the function literal would have a name of the caller's in stack traces, as if it were code of theirs
+//go:noinline // otherwise the function literal is named after the caller in stack traces, as if it were the caller's code
 func Do(fn func(co *Co) error) *Coro[Void] {
 	if fn == nil {
 		panic("tinyio: Do: the function is nil; a coroutine needs one to run")
@@ -74,8 +74,8 @@ func (c *Coro[T]) sample() {
 	}
 }
 
-// Named gives c a name for traces and messages and returns c. The default is the name of its function. It must be
-// called before the first turn of c: where it is made, or on what [Co.Go] returns.
+// Named gives c a name for traces and messages and returns c. The default is the name of its function. Named must be
+// called before the first turn of c: where c is made, or on what [Co.Go] returns.
 func (c *Coro[T]) Named(name string) *Coro[T] {
 	if c == nil || c.c.body == nil {
 		panic("tinyio: Named: the coroutine is nil or zero; make it with New")
@@ -87,7 +87,7 @@ func (c *Coro[T]) Named(name string) *Coro[T] {
 	return c
 }
 
-// isYetToBegin reports that c has had no turn: it is fresh, has just been started, or was refused when it was.
+// isYetToBegin reports whether c has had no turn: it is fresh, waits for its first turn, or was refused when it should start.
 func (c *task) isYetToBegin() bool {
 	switch c.state {
 	case fresh:
@@ -98,14 +98,16 @@ func (c *task) isYetToBegin() bool {
 	return c.state == done && c.clean && c.g.Load() == 0
 }
 
-// Await waits until c has finished and returns its result. A fresh coroutine is started: it goes to the back of the queue
-// of ready coroutines. Await always suspends, for a turn if c has finished already.
+// Await waits until c has finished and returns its result. A fresh coroutine is started: it goes to the back of the ready
+// queue. Await always suspends, for a turn if c has finished already.
 //
-// The error is, most of the time, that of the coroutine that awaits: it has been cancelled or halted meanwhile. For an error
-// of c cancels everybody in its crash domain, so that hardly anybody is left to be told. Those who are get it as an
-// [*Error] with the chain of c, for [errors.Is] and [errors.As]: who awaits a coroutine that failed in an earlier run, or inside an [Isolate], or from inside a [Co.Shield]. If c waits
-// for the caller, directly or not, Await returns a [*CycleError] instead of waiting. A coroutine that belongs to another
-// loop can be awaited once it has finished; before that, awaiting it is an error.
+// An error of Await is mostly that of the caller, which has been cancelled or halted meanwhile: an error of c cancels all
+// coroutines of its crash domain, including its awaiters. An awaiter that is not cancelled gets the error of c, as an [*Error]
+// with its await chain, for [errors.Is] and [errors.As]. That is so if c failed in an earlier run or inside an [Isolate], or if
+// Await is called inside a [Co.Shield].
+//
+// If c waits for the caller, directly or not, Await returns a [*CycleError] instead of waiting. A coroutine that belongs to
+// another loop can be awaited once it has finished; before that, Await returns an error.
 func (c *Coro[T]) Await(co *Co) (T, error) {
 	if err := co.await("Await", c.awaitable()); err != nil {
 		return c.result(err)
@@ -113,7 +115,7 @@ func (c *Coro[T]) Await(co *Co) (T, error) {
 	return c.value, c.c.err
 }
 
-// result is what an interrupted wait for c returns: err, and the value beside it if c has finished all the same.
+// result returns what an interrupted wait for c returns: err, and with it the value if c has finished all the same.
 func (c *Coro[T]) result(err error) (v T, _ error) {
 	if c.c.hasFinished() && c.c.err == nil {
 		v = c.value
@@ -121,8 +123,8 @@ func (c *Coro[T]) result(err error) (v T, _ error) {
 	return v, err
 }
 
-// Value returns the value of a coroutine that has finished, which is what [Co.Wait] is followed by. It panics if c has
-// not finished, or has finished with an error. It may be called from any goroutine.
+// Value returns the value of a finished coroutine, for instance after [Co.Wait]. It panics if c has not finished, or has finished
+// with an error. It may be called from any goroutine.
 func (c *Coro[T]) Value() T {
 	switch {
 	case c == nil || c.c.body == nil:
@@ -153,24 +155,24 @@ func Awaitables[T any](cs []*Coro[T]) []Awaitable {
 	return as
 }
 
-// call runs the function of c to its end, or, of a callback, its start.
+// call calls the function of c. For a callback it only begins it.
 func (c *Coro[T]) call(co *Co) (err error) {
 	fn := c.fn
 	if fn == nil {
 		c.callBegin()
 		return nil
 	}
-	c.fn = nil // what it holds on to is not needed once it has returned
+	c.fn = nil // so that c does not keep what the function refers to in memory
 	c.value, err = fn(co)
 	return err
 }
 
-// skip lets go of the function, which is not going to be called.
+// skip drops the function, which is not going to be called.
 func (c *Coro[T]) skip() { c.fn = nil }
 
 // Gather waits until all of cs have finished and returns their values, in the order of cs. Fresh ones are started, in that
-// order. One may be listed twice; with none, Gather is a [Co.Yield]. The error is one of those of [Coro.Await]: of
-// several coroutines that had failed before, that of the first listed.
+// order. One may be listed twice; with none, Gather is a [Co.Yield]. Its errors are those of [Coro.Await]; if several of cs had
+// failed before, the error is that of the one listed first.
 func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 	c := co.enter("Gather")
 	if err := co.refused(); err != nil {

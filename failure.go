@@ -222,7 +222,7 @@ func (s *scope) adopt(orphans []failure, more int) {
 		return
 	}
 	if more > 0 {
-		orphans = append(orphans, failure{err: fmt.Errorf("tinyio: %d more clean-up errors of coroutines whose Submit had returned before", more)})
+		orphans = append(orphans, failure{err: fmt.Errorf("tinyio: %d more clean-up errors of coroutines whose Submit had returned", more)})
 	}
 	if s.crash == nil {
 		s.crash = &reason{original: orphans[0]}

@@ -32,7 +32,7 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 			tries[i] = c
 		} else { // it has been started, or is listed before
 			tries[i] = awaiting(c)
-			tries[i].c.isClaimedBy(r.loop)
+			tries[i].c.tryClaim(r.loop)
 		}
 		scopes[i] = scope{owner: caller, main: &tries[i].c}
 		tries[i].c.scope = &scopes[i]

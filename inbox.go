@@ -2,22 +2,22 @@ package tinyio
 
 import "sync/atomic"
 
-// An inbox takes what comes from other goroutines, in the order in which it comes, without a lock: a stack of messages that
-// the loop takes away whole and turns round. Messages are part of what they are about, so posting allocates nothing.
+// An inbox holds messages from other goroutines, in the order in which they are posted, without a lock. It is a stack: the loop takes all
+// messages at once and reverses their order. A message is embedded in what it is about, so posting allocates nothing.
 //
-// The inbox is open from the beginning: what comes before the first run waits for that. Between two runs it is closed. A message
-// is either taken in, by the run during which it was posted or the first one, or post reports to its sender that it was not.
+// The inbox is open from the beginning: messages that come before the first run wait for it. Between two runs it is closed. So either
+// a run takes a message in, or post reports to the sender that it was refused.
 type inbox struct {
 	head    atomic.Pointer[message]
 	sleeper atomic.Pointer[sleeper] // the loop, when it is idle
 	self    *sleeper
 }
 
-// A sleeper is how a loop is woken during one run. Each run has its own: a channel made inside a testing/synctest bubble must
-// not be used outside it.
+// A sleeper wakes a loop that is idle. Each run has its own, since a channel made inside a testing/synctest bubble must not be used
+// outside it.
 type sleeper struct{ wake chan struct{} }
 
-// A message is an entry of an inbox, for one thing at a time.
+// A message is an entry of an inbox. It must not be posted again before it has arrived.
 type message struct {
 	next *message
 	to   receiver
@@ -34,8 +34,7 @@ func (b *inbox) isClosed() bool { return b.head.Load() == closed }
 
 func (b *inbox) empty() bool { return b.head.Load() == nil }
 
-// post may be called from any goroutine. The message must not be in an inbox already. It reports whether the inbox has taken
-// it.
+// post puts m into the inbox and reports whether the inbox was open. It may be called from any goroutine.
 func (b *inbox) post(m *message) bool {
 	for {
 		head := b.head.Load()
@@ -50,7 +49,7 @@ func (b *inbox) post(m *message) bool {
 	if s := b.sleeper.Load(); s != nil && b.sleeper.CompareAndSwap(s, nil) {
 		select {
 		case s.wake <- struct{}{}:
-		default: // it has been woken and does not know yet
+		default: // it has been woken already, and has not received that yet
 		}
 	}
 	return true
@@ -94,8 +93,8 @@ func (r *run) receive() {
 	}
 }
 
-// shut closes the inbox at the end of a run, when all coroutines have finished. If there is something in it that starts others, the run
-// goes on, and shut returns false.
+// shut closes the inbox at the end of a run, when all coroutines have finished. If a message in it starts another coroutine, the run goes
+// on, and shut returns false.
 func (r *run) shut() bool {
 	for r.live == 0 {
 		r.takeIn()

@@ -5,26 +5,26 @@ import (
 	"runtime/pprof"
 )
 
-// Profiler labels (R29). A goroutine keeps the labels that it was given, and hands them on to those that it starts. Workers run
-// one coroutine after another, and are started by whoever needs one: so the labels are set anew wherever code of a coroutine begins.
-// It costs 4 ns without labels and 11 with some. They are not read back, for which Go has no function; so they are those of the
-// context given to the run, and not those of the goroutine that called Run.
+// Profiler labels (R29). A goroutine has the labels that were set on it, and passes them on to goroutines that it starts. A worker runs
+// one coroutine after another, and any coroutine may have caused its start. So the labels are set anew wherever code of a coroutine
+// begins. That costs 4 ns without labels and 11 ns with some. The labels are those of the context given to the run, and not those of
+// the goroutine that called Run, because Go has no function to read the labels of a goroutine.
 
-// WithLabels has every coroutine carry its name (see [Coro.Named]) as the profiler label "tinyio", and so its threads and calls, and the
-// goroutines that it starts. Then CPU profiles and goroutine profiles say which coroutine it was; so do Go's own stack traces, for instance
-// after SIGQUIT, with GODEBUG=tracebacklabels=1.
+// WithLabels gives every coroutine its name (see [Coro.Named]) as the profiler label "tinyio", also on its threads and calls and on the
+// goroutines that it starts. CPU profiles and goroutine profiles then show which coroutine it was. So do Go's own stack traces, for
+// instance after SIGQUIT, with GODEBUG=tracebacklabels=1.
 //
-// What the loop does itself it does on the stack of a coroutine, and counts for that. To set a name takes some 300 ns for each
-// coroutine; without the option, nothing.
+// The loop itself runs on the stack of a coroutine, and profiles count it as that coroutine. To set a name takes some 300 ns for
+// each coroutine; without the option it costs nothing.
 func WithLabels() Option {
 	return func(l *Loop) { l.named = true }
 }
 
-// nameLabel is the key of the label that is a name.
+// nameLabel is the key of the label whose value is the name of the coroutine.
 const nameLabel = "tinyio"
 
-// labels are the profiler labels of what c calls with the context x, to be set on its goroutine before. There is no other place that decides
-// which labels a coroutine has.
+// labels returns the profiler labels for code of c that runs with the context x. The caller sets them on the goroutine. Nothing else
+// decides which labels a coroutine has.
 func (c *task) labels(x *coContext) context.Context {
 	if c.loop.Load().named {
 		return c.withName(x.labels)
@@ -36,14 +36,14 @@ func (c *task) withName(labels context.Context) context.Context {
 	return pprof.WithLabels(labels, pprof.Labels(nameLabel, c.label()))
 }
 
-// dropName takes the name of c off the calling goroutine, which others may use when the code of c has ended.
+// dropName removes the name of c from the calling goroutine when the code of c has ended: others may use that goroutine.
 func (c *task) dropName() {
 	if c.loop.Load().named {
 		pprof.SetGoroutineLabels(c.ctx.Load().labels)
 	}
 }
 
-// labelsOf returns a context that has the profiler labels of ctx and nothing else, in which they are found at once.
+// labelsOf returns a context with the profiler labels of ctx and nothing else, so that they are looked up quickly.
 func labelsOf(ctx context.Context) context.Context {
 	var pairs []string
 	pprof.ForLabels(ctx, func(key, value string) bool {

@@ -17,82 +17,81 @@ import (
 
 // The invariants of a loop. checkInvariants tests those that can be tested, after every step, in the tests.
 //
-//  1. A coroutine is in exactly one state (see the diagram in task.go), and where that says: a ready one
-//     is in the ready queue, a waiting one in what it waits for, a running one on its stack. It goes through the
-//     states in order, settles once and keeps its result.
-//  2. One goroutine of a loop runs at a time, that of the coroutine whose turn it is or, when it is nobody's, the one that runs
-//     the loop; the others are parked (turn.go). It alone touches the loop's state. What goroutines from outside have to
-//     say goes through the inbox, which is the only thing they touch.
-//  3. The ready queue is in the order in which its coroutines became ready, wherever that came from: before the first is appended to it
-//     in a turn, or at its end, the inbox is taken in.
+//  1. A coroutine is in exactly one state (see the diagram in task.go), and in the list that belongs to it: a ready one
+//     is in the ready queue, a waiting one in the lines of what it waits for. It finishes once, and its result stays with it.
+//  2. One goroutine of a loop runs at a time: that of the running coroutine or, between two turns, the one that runs the loop.
+//     The others are parked (turn.go). Only the running one touches the loop's state. Goroutines from outside touch only the
+//     inbox.
+//  3. The ready queue is in the order in which its coroutines became ready, for reasons inside and outside the loop alike. So the
+//     inbox is taken in before a turn first appends to the ready queue, and at the end of the turn.
 //  4. A coroutine that waits for coroutines has an edge to each of them. The edges that count (cycle.go) make no cycle, and none
 //     of them leads to a lower level.
-//  5. Wanted counts who needs a coroutine to go on: each edge to it whose owner is not itself being stopped, and one
-//     for a coroutine that was spawned or is the first of its scope. Whoever is wanted is not halted.
+//  5. The field wanted of a coroutine counts the edges to it whose owners are not being stopped, and one more if it was spawned or
+//     is the first of its scope. A Timeout never halts a coroutine that is wanted.
 //  6. A coroutine is stopped in one way, whatever the reason (cancel.go): it is given the reason, and its wait ends, or goes on for as
 //     long as it waits for others that are being stopped.
 //  7. With the same inputs (inbox, clock and picks), the interleaving is the same: nothing here ranges over a map or
 //     depends on an address.
 
-// A run is one call of Run, RunOn or Start, from the first coroutine to the last, and all that dies with it.
+// A run is the state of one call of Run, RunOn, Serve or Start, from the first coroutine to the last.
 type run struct {
 	loop      *Loop
 	ready     queue
-	running   *task  // whose turn it is; nil when it is the loop's
-	unsettled *task  // whose turn has ended, if that is to be dealt with where the run loop runs
-	inline    *task  // the run loop runs on its stack while it waits; see runInline
-	inlined   bool   // it does so now
+	running   *task  // the running coroutine; nil between two turns
+	unsettled *task  // its turn has ended, and the run loop still has to begin its wait or finish it
+	inline    *task  // while it waits, the run loop runs on its stack: see runInline
+	inlined   bool   // the run loop runs there now
 	live      int    // coroutines that have been started and have not finished, in all scopes
 	root      *scope // of all of them
 	ctx       context.Context
 	values    *coContext // what the first coroutine inherits
-	cancelled []*task    // to stop: a work list, empty between steps
-	ending    bool       // their waits are being ended
+	cancelled []*task    // the work list of endWaits, empty between steps
+	ending    bool       // endWaits is running
 	asked     request
-	deferred  ring[deferred] // for between two turns
-	wide      int            // how many edges those have who wait for several
-	threads   int            // callbacks and calls that have started and have not come back
-	served    int            // how many waits of this turn have been served at once
+	deferred  ring[deferred] // to be done between two turns
+	wide      int            // how many edges there are of coroutines that wait for several
+	threads   int            // threads, calls and callbacks that have started and have not come back
+	served    int            // how many waits of this turn have been served at once: see letOthers
 
 	timers    timers.Heap[timed]
 	clock     hook.Clock
 	idler     hook.Idler
 	returned  int // threads, calls and callbacks that have come back
 	kind      clockKind
-	epoch     time.Time // what the run counts its nanoseconds from
+	epoch     time.Time // when the run began; its times are nanoseconds since then
 	turnsLeft int       // until the clock is read again, see fireTimers
 	period    int       // how many turns lie between two readings
 	read      int64     // the last reading
 	pace      pace
 
 	idlers    []*worker
-	driver    *stack.Slot // where the goroutine is parked that drives the run
+	driver    *stack.Slot // where the goroutine that drives the run is parked
 	sandbox   *sandbox
-	sandboxed int    // calls in a sandbox that are under way
-	probe     *probe // that is under way
+	sandboxed int    // how many calls in a sandbox are going on
+	probe     *probe // nil unless a coroutine is resumed to fill it
 	looked    *looks
 	hosted    bool // a host takes the steps
-	stepwise  bool // every turn goes through the run loop: for a host, or a picker
-	counted   bool // a Yield is a turn also of whoever is ready alone
-	watched   bool // every turn counts, also one of whoever is ready alone: for a host, a picker, or an observer
-	seen      bool // the end of every step is seen: if it is watched, and in the tests of this package
-	apart     bool // the run loop runs on no coroutine's stack: what it calls there of the user's may exit
+	stepwise  bool // every turn goes through the run loop: for a host or a picker, or if switches are not direct
+	counted   bool // a Yield is always a turn, even if no other coroutine is ready: if watched, or for a watchdog
+	watched   bool // there is a host, a picker or an observer
+	seen      bool // showStep is called after every step: if watched, and in the tests of this package
+	apart     bool // the run loop runs on no coroutine's stack, because a tool that it calls may exit
 	watch     *watch
 
 	detach   func()    // detaches the run from its context
 	reopened bool      // the loop had run before
 	unwatch  func()    // stops the watchdog; nil if there is none
-	orphans  []failure // clean-up errors of what was submitted by a goroutine that has not waited; the first hundred
-	lostMore int       // how many there were besides
+	orphans  []failure // clean-up errors of coroutines whose Submit had returned before; the first hundred
+	lostMore int       // how many more of these there were
 	exiting  bool      // Run is going to call runtime.Goexit
 
 	above, below walk // the searches for a cycle; empty between steps
 
-	err    error // why it could not start
+	err    error // why it could not begin
 	ended  bool
-	result error
-	panics *PanicError
-	exits  bool
+	result error       // what Run returns, if the run has failed
+	panics *PanicError // what Run panics with, if it does
+	exits  bool        // Run calls runtime.Goexit
 }
 
 // begin starts a run of l with c as its first coroutine.
@@ -129,8 +128,8 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 	return r
 }
 
-// attach connects r with its clock, its context and the inbox. It returns the failure that the context is done, if it is. If the context or
-// the clock panics, being code of the user's, the loop is as it was.
+// attach connects r to its clock, its context and the inbox. If the context is done already, it returns the failure that says so. The
+// context and the clock are code of the user's: if one panics, attach leaves the loop as it was.
 func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	r.detach = func() {}
 	attached := false
@@ -149,7 +148,7 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	r.setHosted(false)
 	r.ctx, r.values = ctx, inheritable(ctx)
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
-	r.reopened = l.inbox.head.CompareAndSwap(closed, nil) // before its first run it is open: what has come waits in it
+	r.reopened = l.inbox.head.CompareAndSwap(closed, nil) // before the first run the inbox is open already
 	if ctx.Err() != nil {
 		f := interrupted(ctx)
 		stopped = &f
@@ -166,7 +165,7 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	return stopped
 }
 
-// giveBack makes it so that r has not begun.
+// giveBack undoes what begin and attach have done for r.
 func (r *run) giveBack(c *task) {
 	l := r.loop
 	r.ended = true
@@ -181,7 +180,7 @@ func (r *run) giveBack(c *task) {
 	l.active.Store(false)
 }
 
-// drive takes steps until the run has ended, and goes on as that asks for.
+// drive takes steps until the run has ended, and then panics or exits if the run has to.
 func (r *run) drive() {
 	stack.Enter()
 	defer stack.Leave()
@@ -190,8 +189,8 @@ func (r *run) drive() {
 	r.goOn()
 }
 
-// complete takes steps until the run has ended, also if a tool calls [runtime.Goexit] meanwhile: then it does so in a deferred function,
-// and the Goexit goes on when that is done.
+// complete takes steps until the run has ended. If a tool calls [runtime.Goexit] meanwhile, which unwinds this stack, the steps go on in a
+// deferred function, and the Goexit after that.
 func (r *run) complete() {
 	defer r.completeAllTheSame()
 	for !r.over() {
@@ -214,7 +213,7 @@ func (r *run) completeAllTheSame() {
 	}
 }
 
-// goOn does in the goroutine of the run what a panic or a Goexit asks for, once everything has stopped.
+// goOn panics or calls Goexit in the goroutine that called Run, if a coroutine has. All coroutines have stopped by then.
 func (r *run) goOn() {
 	if r.panics != nil {
 		panic(r.panics)
@@ -224,7 +223,7 @@ func (r *run) goOn() {
 	}
 }
 
-// over reports whether everything has finished, and if so ends the run.
+// over reports whether all coroutines have finished, and if so ends the run.
 func (r *run) over() bool {
 	if r.ended {
 		return true
@@ -239,7 +238,7 @@ func (r *run) over() bool {
 	return true
 }
 
-// end ends the run, in which nothing is left, with its result.
+// end ends the run with its result. No coroutine is left in it.
 func (r *run) end(result error) {
 	r.ended = true
 	r.detach()
@@ -247,7 +246,7 @@ func (r *run) end(result error) {
 	r.panics, _ = r.result.(*PanicError)
 	r.dismiss()
 	r.endSandbox()
-	for r.ready.pop() != nil { // which was stopped before its first turn
+	for r.ready.pop() != nil { // coroutines that were stopped before their first turn are still in the queue
 	}
 	if r.watch != nil {
 		r.watch.reset()
@@ -266,7 +265,7 @@ func (r *run) end(result error) {
 	l.active.Store(false)
 }
 
-// settleLast does what is left when nobody is live any more: what goes wrong in it is the run's affair, as everything before.
+// settleLast calls the observer and does what is deferred when no coroutine is live any more: a failure in that is still one of the run.
 func (r *run) settleLast() {
 	for r.live == 0 {
 		r.notify()
@@ -277,9 +276,9 @@ func (r *run) settleLast() {
 	}
 }
 
-// turns is the run loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, let it go
-// on, and deal with how it stopped; when nobody is ready, wait. It returns when everything has finished, when it is the turn
-// of inline, on whose stack it runs then, and for a host after each turn.
+// turns is the run loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, resume it, and
+// deal with the end of its turn; when no coroutine is ready, wait. If inline is not nil, the loop runs on its stack. It returns when
+// all coroutines have finished, when it is the turn of inline, and for a host after each turn.
 func (r *run) turns(inline *task) (done bool) {
 	defer func() {
 		if p := recover(); p != nil { // otherwise a tool may have called runtime.Goexit: see complete
@@ -299,7 +298,7 @@ func (r *run) turns(inline *task) (done bool) {
 		c := r.pick()
 		switch {
 		case c != nil:
-		case r.live == 0: // what was done before this turn has finished the last coroutine
+		case r.live == 0: // what was done above has finished the last coroutine
 			continue
 		case r.hosted:
 			return true
@@ -314,10 +313,10 @@ func (r *run) turns(inline *task) (done bool) {
 		if c != inline {
 			r.resume(c, at)
 		}
-		if r.running != nil { // inline
+		if r.running != nil { // it is the turn of inline
 			return true
 		}
-		r.finishTurn() // c, or whoever ran last: see ahead
+		r.finishTurn() // of c, or of the last of those that ran after it: see ahead
 		if r.hosted {
 			r.notify()
 			return true
@@ -326,8 +325,8 @@ func (r *run) turns(inline *task) (done bool) {
 	return true
 }
 
-// pick takes the next coroutine out of the ready queue. One that was stopped before its first turn has finished while it
-// stood there, and is passed over.
+// pick takes the next coroutine out of the ready queue. It passes over those that were stopped before their first turn: they have
+// finished.
 func (r *run) pick() *task {
 	c := r.next()
 	for c != nil && c.state != ready {
@@ -336,7 +335,7 @@ func (r *run) pick() *task {
 	return c
 }
 
-// next takes the next one out of the ready queue, or the one that the picker wants.
+// next takes the first coroutine out of the ready queue, or the one that the picker chooses.
 func (r *run) next() *task {
 	if r.hasPicker() {
 		return r.choose()
@@ -344,8 +343,8 @@ func (r *run) next() *task {
 	return r.ready.pop()
 }
 
-// resume lets c go on until it is the loop's turn again, or that of the coroutine on whose stack the loop runs. The loop is parked in *at meanwhile. A callback needs no
-// goroutine for its first turn and its last.
+// resume lets c go on and returns when it is the loop's turn again, or that of the coroutine on whose stack the loop runs. The loop is
+// parked in *at meanwhile. The last turn of a callback, and the first turn of a thread, need no goroutine.
 func (r *run) resume(c *task, at **stack.Slot) {
 	switch {
 	case c.slot != nil:
@@ -370,7 +369,7 @@ func (r *run) resume(c *task, at **stack.Slot) {
 	}
 }
 
-// finishTurn deals with how the coroutine stopped that ran last, unless that has been done on its own stack.
+// finishTurn deals with the end of the last turn, unless that has been done on the coroutine's own stack.
 func (r *run) finishTurn() {
 	r.loop.counters.running.Set(nil)
 	if c := r.unsettled; c != nil {
@@ -380,7 +379,7 @@ func (r *run) finishTurn() {
 	r.endStep()
 }
 
-// endStep is the end of a step, for those who watch.
+// endStep is called at the end of each step.
 func (r *run) endStep() {
 	if r.seen {
 		r.showStep()
@@ -399,16 +398,16 @@ func (r *run) showStep() {
 // stepped is called after every step, in the tests of this package.
 var stepped func(*run)
 
-// crashProgram ends the program, because the loop itself has panicked with p: what it would do from here on could not be trusted. What panics
-// in a clock, a picker or an observer does not get this far: see guard.
+// crashProgram ends the program, because the loop itself has panicked with p, and its state cannot be trusted any more. A panic in a
+// clock, a picker or an observer does not get here: see guard.
 func crashProgram(p any) {
 	err := fmt.Errorf("tinyio: internal error: %v; please report this\n\n%s", p, debug.Stack())
 	go panic(err) // where nobody recovers from it
 	select {}
 }
 
-// A deferred is what has come up during a turn and can be done only between two: a failure that no coroutine can return, or what
-// another goroutine wants of the loop.
+// A deferred is something that comes up during a turn and can be done only between two turns: a failure that no coroutine can return,
+// or the request of another goroutine.
 type deferred interface{ do(r *run) }
 
 func (r *run) runDeferred() {
@@ -417,8 +416,9 @@ func (r *run) runDeferred() {
 	}
 }
 
-// quiet reports that a turn of the running coroutine would come back to it at once: nobody else is ready, nothing has
-// come from outside, and it is not yet time to look at the clock. Hosts, observers and a watchdog are to see every turn.
+// quiet reports whether the running coroutine would have the next turn, so that a Yield can return at once: no other coroutine is
+// ready, nothing has come from outside, and it is not yet time to read the clock. A host, an observer and a watchdog have to see
+// every turn, so with one of them it is false.
 func (r *run) quiet() bool {
 	r.letIn()
 	if r.ready.head != nil || !r.loop.inbox.empty() || r.counted {
@@ -431,35 +431,34 @@ func (r *run) quiet() bool {
 	return r.turnsLeft > 0
 }
 
-// A request is what a coroutine that suspends asks of its loop. It is put into the loop's one request, not onto the
-// coroutine, because only one coroutine at a time can ask; what it asks for is then done on the loop's own stack, so
-// that the coroutines' stacks stay small.
+// A request is what the running coroutine asks for when it suspends: the arguments of waitRow.begin. A run has one, since only one
+// coroutine runs at a time, and this saves memory in each coroutine.
 type request struct {
-	rare      bool // there is more to it than a line
-	large     bool // to begin the wait takes more than a small stack, and so is left to the run loop
-	met       bool // some of those who are waited for may have been started
-	fresh     []Awaitable
-	daemons   bool
-	inherit   *coContext // what those inherit who are started for it, if it is not what the coroutine itself has
-	halt      *reason    // that is to stop the coroutine to which the edge leads
+	rare      bool        // a field other than line is set, so the request has to be cleared
+	large     bool        // begin would make a small stack grow, so the run loop calls it
+	met       bool        // some of the coroutines to wait for may have been started before
+	fresh     []Awaitable // of Spawn: what to start
+	daemons   bool        // of Spawn: as daemons
+	inherit   *coContext  // what coroutines inherit that are started for the request; nil if they inherit from the asking one
+	halt      *reason     // of Cancel: the reason for which the target is to stop
 	eventLine *eventLine
 	line      *waitList
 }
 
-// catchUp takes in what has come from outside during a turn, and starts what has been posted: all that comes before what the coroutine does
-// now that ends its turn.
+// catchUp takes in what has come from outside during a turn, and starts what has been posted. It is called at the end of a turn,
+// before the coroutine begins to wait or finishes: what came first also becomes ready first.
 func (r *run) catchUp() {
 	if r.deferred.n > 0 || r.loop.inbox.head.Load() != nil {
-		r.hear()
+		r.takeInAndStart()
 	}
 }
 
-func (r *run) hear() {
+func (r *run) takeInAndStart() {
 	r.takeIn()
 	r.startPosted()
 }
 
-// beginWait makes c wait for what it has asked for; or c has finished.
+// beginWait makes c wait for what it has asked for, or finishes it (onNothing).
 func (r *run) beginWait(c *task) {
 	waits[c.wait].begin(r, c)
 	if r.asked.rare {
@@ -474,7 +473,7 @@ func (r *run) makeReady(c *task) {
 	r.ready.push(c)
 }
 
-// wake makes a waiting coroutine ready; it has left what it was waiting for.
+// wake makes a waiting coroutine ready. It must have left the lines in which it stood.
 func (r *run) wake(c *task) {
 	if c.timer.Set() {
 		r.unset(&c.timer)
@@ -485,8 +484,8 @@ func (r *run) wake(c *task) {
 	r.makeReady(c)
 }
 
-// start makes c a live member of s, and ready for its first turn; but a submission waits already. From starter, if there is one, c inherits the
-// values of its context, a Shield, and what that keeps away.
+// start makes c a live member of s, and ready for its first turn. (A submission has no turn, and waits already.) If there is a starter,
+// c inherits the values of its context, the Shield that it is in, and the reasons for which it is cancelled.
 func (r *run) start(c *task, s *scope, starter *task) {
 	if s.owner != nil {
 		c.level = max(c.level, s.owner.level)
@@ -540,7 +539,7 @@ func (r *run) startFor(c, t *task) {
 	}
 }
 
-// want starts t, if it is fresh, for nobody in particular: the loop itself wants it.
+// want spawns t for c: it starts t if that is fresh, and makes t wanted for its own sake.
 func (r *run) want(c, t *task) {
 	if t.state == fresh {
 		if k := c.kin(); k != nil {
@@ -559,7 +558,7 @@ func (c *task) markSpawned() {
 	}
 }
 
-// spawn starts those that c has asked for and that are fresh, and puts c behind them.
+// spawn spawns the coroutines that c has asked for, and puts c behind them in the ready queue.
 func (r *run) spawn(c *task) {
 	daemons := r.asked.daemons
 	for _, a := range r.asked.fresh {
@@ -576,7 +575,7 @@ func (r *run) spawn(c *task) {
 	r.makeReady(c)
 }
 
-// finish settles c and wakes those who wait for it.
+// finish makes c done and wakes those that wait for it.
 func (r *run) finish(c *task) {
 	s, f, why := c.scope, (*failure)(nil), (*reason)(nil)
 	if c.outcome != returned || c.err != nil {
@@ -617,8 +616,8 @@ func (r *run) finish(c *task) {
 	}
 }
 
-// failureOf is what went wrong in c, which has ended otherwise than with a value, and whose matter that is, if not that of its domain. What c
-// returns to those who await it is settled then.
+// failureOf returns what went wrong in c, whose function has ended in another way than with a value, and the reason that collects it;
+// nil if it is a failure of the domain. It also sets the error that awaits of c return.
 func (r *run) failureOf(c *task) (f *failure, why *reason) {
 	if f, why = c.failure(), c.cleansUpFor(); f != nil {
 		r.findChain(f, c, why)
@@ -633,7 +632,7 @@ func (r *run) failureOf(c *task) (f *failure, why *reason) {
 	return f, why
 }
 
-// release drops what c, which has finished, does not need for its result.
+// release drops what c, which has finished, does not need for its result, so that c does not keep it in memory.
 func (c *task) release() {
 	c.stop = nil
 	if a := c.cold(); a != nil {

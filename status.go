@@ -14,9 +14,9 @@ import (
 	"github.com/tinyio-go/tinyio/internal/publish"
 )
 
-// Looking in. On the loop there is Status, and a Snapshot has the loop call it. While a turn lasts the loop can be asked nothing: so
-// what Stats and Running tell is published as it changes, by plain stores (see package publish). Those cost a nanosecond a turn,
-// and have to be made at all times: who wants to know what a loop is stuck in asks when it is stuck.
+// How to see what a loop is doing. Status is for the loop itself, and Snapshot makes the loop call it between two turns. During a turn
+// the loop cannot answer. So what Stats and Running return is published whenever it changes, by plain stores (see package publish).
+// These cost a nanosecond a turn, and are always made: a loop that is stuck cannot begin to publish when somebody asks.
 
 // A Status is what a live coroutine is doing.
 type Status struct {
@@ -35,8 +35,8 @@ type Status struct {
 	served  int32   // how many waits for these have been served
 }
 
-// String says what the coroutine is doing, and where. Those that it waits for are told by name; in a Status that was not made by this
-// package, by number.
+// String says what the coroutine is doing, and where. It gives the names of the coroutines in For; if the Status was not made by this
+// package, their numbers.
 func (s Status) String() string {
 	what := s.State
 	if s.On != "" {
@@ -55,9 +55,9 @@ func (s Status) String() string {
 	return fmt.Sprintf("%s: %s at %s:%d", s.Coro, what, s.File, s.Line)
 }
 
-// Status tells what every live coroutine is doing, in the order in which they were started, those inside an [Isolate] after the
-// coroutine that isolates them. It may be called by a host between two steps, and by the loop's running coroutine; others have
-// [Loop.Snapshot]. It is for people who want to see, and not fast.
+// Status returns what every live coroutine is doing, in the order in which they were started, those inside an [Isolate] after the
+// coroutine that isolates them. A host may call it between two steps, and so may the loop's running coroutine; other goroutines use
+// [Loop.Snapshot]. It is slow: use it for diagnosis.
 func (l *Loop) Status() (all []Status) {
 	r := l.run
 	if r == nil || r.ended {
@@ -73,7 +73,7 @@ func (l *Loop) Status() (all []Status) {
 	return all
 }
 
-// status tells what c is doing.
+// status returns what c is doing.
 func (r *run) status(c *task) Status {
 	s := Status{Frame: r.where(c), ID: r.id(c), State: c.state.String(), daemon: c.daemon, yielded: c.state == ready && c.wait == onTurn}
 	if i, ok := c.element(); ok {
@@ -98,10 +98,10 @@ func (r *run) status(c *task) Status {
 	return s
 }
 
-// Snapshot is [Loop.Status] for other goroutines: it has the loop answer between two turns. It may be called at any time, and
-// blocks until the loop gets to it, or a host takes the next step; when ctx is done, it returns [context.Cause] of ctx. If the
-// loop is not running, that is [ErrNotRunning]. In a coroutine, an observer or the range over [Runtime.Steps] it would block a loop
-// and is an error.
+// Snapshot is [Loop.Status] for other goroutines: the loop answers between two turns. It may be called at any time, and blocks
+// until the loop answers or, in guest mode, the host takes the next step. When ctx is done, it returns [context.Cause] of ctx. If
+// the loop is not running, it returns [ErrNotRunning]. In a coroutine, an observer or the range over [Runtime.Steps] it would block
+// the loop, and returns an error.
 func (l *Loop) Snapshot(ctx context.Context) ([]Status, error) {
 	switch {
 	case ctx == nil:
@@ -136,7 +136,7 @@ type snapshot struct {
 	all   []Status
 	err   error
 	taken chan struct{}
-	gone  atomic.Bool // whoever asked: a loop that was stuck does not answer all who gave up
+	gone  atomic.Bool // the caller has given up: the loop need not answer
 }
 
 func (s *snapshot) arrive(r *run) { r.deferred.push(s) }
@@ -192,11 +192,12 @@ func (l *Loop) Stats() Stats {
 	}
 }
 
-// Running tells whose turn it is on l, and since when; ok is false if it is nobody's: the loop waits, or does not run. It may be called
-// from any goroutine at any time, and answers at once, also while a coroutine blocks the loop: that is what it is for.
+// Running returns the name of the running coroutine of l, and since when its turn lasts. If no coroutine is running, because the loop
+// waits or does not run, ok is false. Running may be called from any goroutine at any time, and returns at once, even while a coroutine
+// blocks the loop: that is what it is for.
 //
-// Since is in real time. A loop takes the time of its turns only from the first call of Running in the run on: for a turn that had begun
-// before, since is the time of that call. From then on, to the end of the run, each turn costs a look at the clock.
+// The time is real time. A loop records the time of its turns only after the first call of Running in a run: for the turn of that call,
+// since is the time of the call. From then on, to the end of the run, each turn reads the clock.
 func (l *Loop) Running() (name string, since time.Time, ok bool) {
 	k := &l.counters
 	asked := k.asked.Load()
@@ -205,7 +206,7 @@ func (l *Loop) Running() (name string, since time.Time, ok bool) {
 		asked = &now
 		k.asked.CompareAndSwap(nil, asked)
 	}
-	// The time is written before the coroutine is: whoever sees a coroutine never sees the time of a turn before its own.
+	// The loop writes the time before the coroutine, so a coroutine is never seen with the time of an earlier turn.
 	c := k.running.Load()
 	if c == nil {
 		return "", time.Time{}, false
@@ -222,7 +223,7 @@ func (r *run) beginTurn(c *task) {
 	r.running, c.state, r.served = c, running, 0
 }
 
-// announce records that the turn of c is about to begin, and when, for those who watch.
+// announce records that the turn of c is about to begin, for the observer, and when, for Running.
 func (r *run) announce(c *task) {
 	if r.watch != nil {
 		r.note(hook.Resumed, c, nil)
@@ -232,7 +233,7 @@ func (r *run) announce(c *task) {
 	}
 }
 
-// isFollowed reports that somebody wants to know when turns begin.
+// isFollowed reports whether announce has to be called before each turn.
 func (r *run) isFollowed() bool { return r.watch != nil || r.loop.counters.asked.Load() != nil }
 
 // countStarted counts one more that has been started.
@@ -242,7 +243,7 @@ func (r *run) countStarted() {
 	k.live.Add(1)
 }
 
-// countFinished counts that c, which is ready or running, has finished.
+// countFinished counts that c has finished.
 func (r *run) countFinished(c *task, failed bool) {
 	k := &r.loop.counters
 	if c.state == ready {
@@ -255,7 +256,7 @@ func (r *run) countFinished(c *task, failed bool) {
 	k.finished.Add(1)
 }
 
-// addThreads counts n more threads.
+// addThreads adds n to the number of threads, calls and callbacks.
 func (r *run) addThreads(n int) {
 	r.threads += n
 	r.loop.counters.threads.Set(int64(r.threads))
@@ -264,7 +265,7 @@ func (r *run) addThreads(n int) {
 // countTimers publishes how many timers are set.
 func (r *run) countTimers() { r.loop.counters.timers.Set(int64(r.timers.Len())) }
 
-// reset is the counters of a loop that does not run.
+// reset sets the counters to those of a loop that does not run.
 func (k *counters) reset() {
 	k.live.Set(0)
 	k.ready.Set(0)

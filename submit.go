@@ -16,12 +16,12 @@ import (
 var ErrNotRunning = errors.New("tinyio: the loop is not running; run it, or let it Serve, for as long as " +
 	"coroutines are submitted to it")
 
-// Serve runs l, for what is given to it by [Submit], until ctx is done or a coroutine fails. Then it stops every coroutine
-// and returns what [Run] would: an error that is [context.Cause] of ctx, or the failure; never nil. Like Run it returns when
-// all have stopped; it panics, or calls [runtime.Goexit], if a coroutine has; and if the loop is running already, that is an
-// error.
+// Serve runs l, for coroutines that come by [Submit] and [Loop.Post], until ctx is done or a coroutine fails. Then it stops every
+// coroutine, waits until all have stopped, and returns what [Run] would: an error that is [context.Cause] of ctx, or the failure;
+// never nil. Like Run, it panics, or calls [runtime.Goexit], if a coroutine has, and returns an error at once if the loop is running
+// already.
 //
-// What is submitted before waits until Serve has begun.
+// What is submitted before the first run of the loop waits until that has begun.
 func (l *Loop) Serve(ctx context.Context) error {
 	up := FromCallback(func(done func(Void, error)) (cancel func(error)) {
 		return func(cause error) { done(Void{}, cause) }
@@ -35,22 +35,24 @@ func (l *Loop) Serve(ctx context.Context) error {
 // called from any goroutine, and blocks that until c has finished. It returns the value of c, or its error. The coroutines
 // that one goroutine submits begin in the order in which it submits them.
 //
-// On the loop, c belongs with those that were spawned from the first coroutine: the run goes on until c has finished; a
-// failure of c crashes the loop, and Submit returns it too, as an [*Error]. (So let a server submit coroutines that [Isolate]
+// On the loop, c belongs to the run's own domain, as if the first coroutine had spawned it: the run goes on until c has finished, and a
+// failure of c crashes the loop. Submit then returns the failure too, as an [*Error]. (So a server submits coroutines that [Isolate]
 // what may fail.) If the loop crashes for another reason, the error is the [*CancelledError] of c.
 //
-// When ctx is done, Submit returns [context.Cause] of ctx at once, even if the loop is stuck. When the loop gets to it, it halts c, as a
-// [Timeout] would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. The values, the profiler
-// labels and the deadline of ctx are those of c's [Co], if it is started by this. As c may still be on its way to its end when
-// Submit returns, whatever it uses of the caller's has to be good beyond that. What goes wrong in its clean-up then comes out of the run, the
-// first hundred such errors and the number of the others.
+// When ctx is done, Submit returns [context.Cause] of ctx at once, even if the loop is stuck. The loop then halts c, as a [Timeout]
+// would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. As c may still be running when Submit
+// returns, what it uses of the caller's must stay valid. Its clean-up errors then come out of the run: the first hundred such errors,
+// and the number of the others. If Submit starts c, the [Co] of c has the values, the profiler labels and the deadline of ctx.
 //
-// Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to
-// another loop. If l has never been run, Submit waits until it is, or until ctx is done. It returns an error at once, and c does not run,
-// if the run has ended, [ErrNotRunning]; if it is being stopped, its [*CancelledError], unless the caller is a thread whose coroutine was
-// started in a [Co.Shield], or whose [Call] was made in one, which protects c too then; and if Submit is called where it would block a
-// loop: in a coroutine, an observer, the range over [Runtime.Steps].
-// There, await the coroutine; or, to wait for another loop, call Submit in [RunInThread].
+// Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to another
+// loop. If l has never been run, Submit waits until it is, or until ctx is done. In these cases it returns an error at once, and c does
+// not run:
+//
+//   - The run has ended: [ErrNotRunning].
+//   - The run is being stopped: its [*CancelledError]. But a thread whose coroutine was started in a [Co.Shield], or whose [Call] was
+//     made in one, may still submit; the Shield protects c too.
+//   - Submit is called where it would block a loop: in a coroutine, an observer, or the range over [Runtime.Steps]. There, await the
+//     coroutine; or, to wait for another loop, call Submit in [RunInThread].
 //
 //go:noinline // see stack.Caller
 func Submit[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
@@ -87,8 +89,7 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 	case <-s.ended:
 		return s.err
 	case <-ctx.Done():
-		// The loop may be stuck, and may even wait, through what was submitted, for the caller to return: so nobody waits for it
-		// here.
+		// Do not wait for the loop here: it may be stuck, and what was submitted may even wait for the caller to return.
 		w := &withdrawal{of: s, cause: context.Cause(ctx)}
 		w.to = w
 		s.gone.Store(true)
@@ -97,14 +98,15 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 	}
 }
 
-// Post starts cs on l, in that order, without waiting for them: as [Co.Spawn] would, if the first coroutine of the run called it. So it is
-// from wherever Post is called, which may be any goroutine, a coroutine or a host: what a coroutine posts inside an [Isolate] belongs to the
-// run, and not to that domain. The coroutines that one goroutine posts and submits begin in the order in which it does so. They
-// begin when the turn has ended, and the run goes on until they have finished.
+// Post starts cs on l, in that order, without waiting for them, as if the first coroutine of the run called [Co.Spawn]. Any goroutine
+// may call it, and so may a coroutine and a host: what a coroutine inside an [Isolate] posts belongs to the run, and not to that
+// domain. The coroutines start when the current turn has ended, and the run goes on until they have finished. Those that one goroutine
+// posts and submits begin in the order in which it does so.
 //
-// If l has never been run, they wait until it is. If its run has ended, Post returns [ErrNotRunning]; if it is being stopped, and the caller
-// is not a thread of shielded code (see [Submit]), its [*CancelledError]; if one of cs belongs to another loop, that error: then none of them is started. What was posted just before
-// the run is stopped never runs, like any other coroutine that is stopped before its first turn.
+// If l has never been run, they wait until it is. If its run has ended, Post returns [ErrNotRunning]. If its run is being stopped, Post
+// returns its [*CancelledError], unless the caller is a thread of shielded code (see [Submit]). If one of cs belongs to another loop,
+// Post returns an error. With an error, none of them is started. What was posted just before the run is stopped never runs, like any
+// other coroutine that is stopped before its first turn.
 func (l *Loop) Post(cs ...Awaitable) error {
 	if l == nil || l.clock == nil {
 		panic("tinyio: Post: the Loop is nil or zero; make one with NewLoop")
@@ -140,7 +142,7 @@ type posting struct {
 
 func (p *posting) arrive(r *run) { r.deferred.push(p) }
 
-// do starts them. One that another loop has taken meanwhile is a failure of the run, since nobody else could be told.
+// do starts the coroutines. If another loop has claimed one meanwhile, that is a failure of the run, since Post has returned.
 func (p *posting) do(r *run) {
 	if r.ended { // it could not begin
 		return
@@ -203,7 +205,7 @@ func (s *submission) skip() { s.end(ErrAbandoned) }
 
 func (s *submission) arrive(r *run) { r.deferred.push(s) }
 
-// run begins to wait for the target.
+// do makes the submission wait for the target.
 func (s *submission) do(r *run) {
 	c := &s.c
 	if s.gone.Load() { // before the loop got to it: its target stays free
@@ -213,7 +215,7 @@ func (s *submission) do(r *run) {
 		s.end(err)
 		return
 	}
-	c.isClaimedBy(r.loop)
+	c.tryClaim(r.loop)
 	c.state, c.wait, c.outcome = waiting, onTask, pending
 	r.start(c, r.root, nil)
 	r.protect(c, s.starter)
@@ -226,7 +228,7 @@ func (s *submission) do(r *run) {
 	r.beginWait(c)
 }
 
-// admit reports why l does not take s.
+// admit claims the target for the loop. It returns an error if the loop refuses s.
 func (s *submission) admit(r *run) error {
 	switch {
 	case r.isDiscarded():
@@ -252,7 +254,7 @@ func (s *submission) comeBack() {
 	s.end(s.verdict())
 }
 
-// verdict is why the target has no value.
+// verdict returns the error of Submit: why the target has no value.
 func (s *submission) verdict() error {
 	c, t := &s.c, s.target
 	switch finished := t.state == done; {
@@ -271,7 +273,7 @@ func (s *submission) verdict() error {
 	return c.stop.err
 }
 
-// end lets the goroutine go on.
+// end makes Submit return err.
 func (s *submission) end(err error) {
 	s.err = err
 	close(s.ended)
@@ -286,15 +288,15 @@ type withdrawal struct {
 
 func (w *withdrawal) arrive(r *run) { r.deferred.push(w) }
 
-// run halts the submission, and with it the target, unless others want that.
+// do halts the submission, and with it the target, unless others want the target.
 func (w *withdrawal) do(r *run) {
 	if c := &w.of.c; c.state == waiting {
 		r.halt(c, &reason{err: &CancelledError{Cause: w.cause}, target: c})
 	}
 }
 
-// startPosted starts what has been posted, before anything else is done that has been deferred: what a coroutine posts and then awaits
-// belongs to the run all the same.
+// startPosted starts what has been posted, as far as nothing else was deferred before. It runs before the coroutine's wait begins: what a
+// coroutine posts and then awaits belongs to the run, and not to the domain of the coroutine.
 func (r *run) startPosted() {
 	for r.deferred.n > 0 {
 		p, ok := r.deferred.front().(*posting)
@@ -306,11 +308,11 @@ func (r *run) startPosted() {
 	}
 }
 
-// shieldedThreads are the threads of a loop whose coroutines are in a Shield: the coroutine by the goroutine. While a run is being
-// stopped, they alone may submit and post, and what they start is in the Shield too.
+// shieldedThreads maps the goroutines of threads to their coroutines, if these are in a Shield. While a run is being stopped, only these
+// threads may submit and post, and what they start is in the Shield too.
 type shieldedThreads struct{ coroutines sync.Map }
 
-// enter notes that the calling goroutine is a thread of c, which is in a Shield. The caller leaves in the end.
+// enter records that the calling goroutine is a thread of c, which is in a Shield, until leave is called.
 func (s *shieldedThreads) enter(c *task, ctx *threadContext) (leave func()) {
 	g := stack.ID()
 	if g == 0 { // goroutines cannot be told apart here
@@ -326,7 +328,7 @@ type shieldedThread struct {
 	ctx *threadContext
 }
 
-// current is the coroutine of the calling thread, if that is in a Shield which has not been stopped; nil otherwise.
+// current returns the coroutine of the calling thread if that is recorded and has not been stopped; nil otherwise.
 func (s *shieldedThreads) current() *task {
 	if t, ok := s.coroutines.Load(stack.ID()); ok && t.(shieldedThread).ctx.Err() == nil {
 		return t.(shieldedThread).c
@@ -334,7 +336,7 @@ func (s *shieldedThreads) current() *task {
 	return nil
 }
 
-// isProtected reports that c, if there is one, goes on although its run is being stopped.
+// isProtected reports whether c may go on although its run is being stopped. It is false if c is nil.
 func (c *task) isProtected() bool {
 	return c != nil && c.state != done && c.shield() != nil && !c.exposed()
 }
@@ -350,8 +352,8 @@ func (r *run) protect(c, starter *task) {
 	r.record(c, r.root.crash)
 }
 
-// isOnLoop reports whether the calling goroutine is one of a loop, which stands still meanwhile. On one that may be, the loop's own functions
-// are looked for on the stack.
+// isOnLoop reports whether the calling goroutine belongs to a loop, which it would block. It looks for the loop's own functions on the
+// stack, but only on goroutines that may belong to a loop.
 func isOnLoop() bool {
 	if !stack.MayBeLoop() {
 		return false

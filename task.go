@@ -15,16 +15,18 @@ import (
 
 // The states of a coroutine, and the functions that lead from one to the next:
 //
-//	        start            resume
-//	fresh --------> ready ----------> running --.
-//	                  ^  ^               |      |
-//	                  |  '---makeReady---+      |
-//	                  |                block    | finish
-//	                wake                 |      |
-//	                  |                  v      v
-//	                  '-------------- waiting  done
+//	        start          beginTurn
+//	fresh --------> ready -----------> running --.
+//	                  ^  ^                |      |
+//	                  |  '-----yield------+      |
+//	                  |                suspend   | finish
+//	                wake                  |      |
+//	                  |                   v      v
+//	                  '--------------- waiting  done
 //
-// A coroutine that is stopped before its first turn goes from ready to done (neverRun).
+// These are the exceptions. A coroutine that is stopped before its first turn goes from ready to done (endWait). One that cannot be
+// started goes from fresh to done (refuse). A callback goes from running to waiting by callBegin, and a call by call.make. A
+// submission goes from fresh to waiting. When a run is discarded, every coroutine goes to done (discard).
 type state uint8
 
 const (
@@ -44,7 +46,7 @@ type outcome uint8
 
 const (
 	notBegun outcome = iota
-	pending          // it is running, or waits, or has come back as a callback
+	pending          // it is a callback or a submission that has begun and not ended
 	returned         // with err, perhaps nil
 	panicked         // err is the *PanicError
 	exited           // by runtime.Goexit
@@ -52,8 +54,8 @@ const (
 
 // A task is the part of a [Coro] that does not depend on the type of its value.
 //
-// A turn goes through thousands of these, so what it needs of each, down to began, lies in one cache line, and what few
-// coroutines need at all is in its coldFields.
+// Thousands of tasks may have their turns one after another. So the fields that a turn needs, down to stop, fit in one cache line,
+// and what few coroutines need is in coldFields.
 type task struct {
 	co           Co
 	next         *task                 // in the ready queue
@@ -64,25 +66,25 @@ type task struct {
 	wait         waitKind
 	outcome      outcome
 	droppedWants bool // it no longer wants those that it waits for: see cancel.go
-	spawned      bool // it is wanted for its own sake: it was spawned
-	daemon       bool // it does not keep its scope up
-	side         side // where a search for cycles has met it
+	spawned      bool // it was spawned, and so is wanted for its own sake
+	daemon       bool // it does not keep its scope going
+	side         side // where a search for cycles has found it
 	clean        bool // it was stopped, and its error says only that
 
-	stop        *reason       // what it is stopped for, nil if it is not
+	stop        *reason       // why it is being stopped; nil if it is not
 	phase       atomic.Uint32 // unclaimed, claimed, finished: all that other loops may know
 	timer       timers.Timer
 	unmet       int32  // how many coroutines, or scopes, it still waits for before it wakes
-	wanted      int32  // how many need it to go on: see the invariants in run.go
-	level       int32  // not lower than that of whoever waits for it: see cycle.go
-	answer      uint32 // what came of a wait; see who wakes it
+	wanted      int32  // how many want it to go on: see the invariants in run.go
+	level       int32  // not lower than the levels of those that wait for it: see cycle.go
+	answer      uint32 // how a wait in a line has ended; each kind of wait has its own answers
 	number      ID     // from 1, if it has one: see run.id
 	scope       *scope
 	before      *task // in the list of its scope
 	after       *task
 	awaiters    waitList
 	one         [1]waiter // its edge, when it waits for one coroutine or stands in one line
-	err         error     // its result; while it waits, what the wait is going to fail with
+	err         error     // its result; before that, the error with which its current wait fails
 	body        body
 	entry       uintptr                    // the address of its function
 	ctx         publish.Pointer[coContext] // set when it starts, and swapped from then on
@@ -95,21 +97,21 @@ type coldFields struct {
 	edges    []waiter      // when it waits for several coroutines
 	inner    *scope        // when it isolates
 	race     *race         // when it races
-	halting  *reason       // when it stops another one
+	halting  *reason       // when it stops another one, in Timeout or Cancel
 	limit    time.Duration // of a Timeout
 	weight   int           // how many permits it waits for, if that is more than one
 	pending  []*reason     // reasons besides stop: Shields keep them away, or they came later
 	shield   *shield       // the innermost that it is in
-	inside   shielded      // its entry in the ring of those who were started in the same Shield
-	kin      *kinship      // its own, if it has spawned others inside a scope
-	starter  *kinship      // of who has spawned it there
+	inside   shielded      // its entry in the ring of those that were started in the same Shield
+	kin      *kinship      // its own, if it has spawned others inside an Isolate or a First
+	starter  *kinship      // that of the coroutine that has spawned it there
 	callback callback
-	call     interruptible // that it waits for
+	call     interruptible // the call that it waits for
 	maps     bool          // it is a MapInPool: its edges are to the elements
-	attempts int           // to suspend, since it was stopped
+	attempts int           // how much it has tried to go on since it was stopped: see attempt
 }
 
-// addCold returns the coldFields of c, which it gets if it has none.
+// addCold returns the coldFields of c, and makes them if c has none.
 func (c *task) addCold() *coldFields {
 	if c.cold() == nil {
 		c.coldPointer.Store(new(coldFields))
@@ -120,7 +122,7 @@ func (c *task) addCold() *coldFields {
 // cold returns the coldFields of c, nil if it has none. Another loop may read the name in them.
 func (c *task) cold() *coldFields { return c.coldPointer.Load() }
 
-// shield is the innermost Shield that c is in, and base the one in which it was started.
+// shield returns the innermost Shield that c is in.
 func (c *task) shield() *shield {
 	if c.cold() == nil {
 		return nil
@@ -128,7 +130,7 @@ func (c *task) shield() *shield {
 	return c.cold().shield
 }
 
-// starter is the kinship of who has spawned c.
+// starter returns the kinship of the coroutine that has spawned c.
 func (c *task) starter() *kinship {
 	if c.cold() == nil {
 		return nil
@@ -136,9 +138,10 @@ func (c *task) starter() *kinship {
 	return c.cold().starter
 }
 
+// base returns the Shield in which c was started.
 func (c *task) base() *shield { return c.co.shield }
 
-// pendingReasons are the reasons to stop c besides the one that it is stopped for.
+// pendingReasons returns the reasons for which c has been cancelled, except the one for which it is being stopped.
 func (c *task) pendingReasons() []*reason {
 	if c.cold() == nil {
 		return nil
@@ -146,7 +149,7 @@ func (c *task) pendingReasons() []*reason {
 	return c.cold().pending
 }
 
-// attempts counts how often c has tried to go on, since it was stopped.
+// attempts returns how much c has tried to go on since it was stopped: see attempt.
 func (c *task) attempts() int {
 	if c.cold() == nil {
 		return 0
@@ -158,8 +161,8 @@ func (c *task) attempts() int {
 type body interface {
 	Awaitable
 	call(co *Co) error
-	comeBack() // the last turn of what waits without a stack
-	skip()     // it is not going to be called
+	comeBack() // is the last turn of a coroutine that waits without a stack
+	skip()     // is called instead of call, and drops the function
 }
 
 func (c *task) init(b body, entry uintptr) {
@@ -171,7 +174,7 @@ func (c *task) init(b body, entry uintptr) {
 func (c *task) execute(w *worker) {
 	c.g.Set(w.id)
 	pprof.SetGoroutineLabels(c.labels(c.ctx.Load()))
-	c.outcome = exited // unless it comes to say otherwise
+	c.outcome = exited // if the function does not return, this stays
 	if w.run.watched {
 		w.run.notify()
 	}
@@ -184,15 +187,15 @@ func (c *task) execute(w *worker) {
 		return
 	}
 	if err != nil {
-		// While this still counts as an exit: a method of the error may call runtime.Goexit.
+		// The outcome is still exited here, because a method of the error may call runtime.Goexit.
 		c.clean = c.stop != nil && c.stop.explains(err)
 		c.err = err
 	}
 	c.outcome, c.wait = returned, onNothing
 }
 
-// endedEarly records that the function of c has panicked with p or, if that is nil, has called [runtime.Goexit]. It is called where
-// that unwinds the stack, on which there is still what led to it.
+// endedEarly records that the function of c has panicked with p or, if p is nil, has called [runtime.Goexit]. It is called while the
+// panic unwinds the stack, so that the stack still shows where the panic happened.
 func (c *task) endedEarly(p any) {
 	how := errExited
 	if p != nil {
@@ -203,14 +206,14 @@ func (c *task) endedEarly(p any) {
 		c.outcome = pending
 		return
 	}
-	if c.state == ready { // it has come back already: it stays in the queue, and is passed over there
+	if c.state == ready { // done has been called: c is in the ready queue, where pick is going to pass over it
 		c.run().loop.counters.ready.Add(-1)
 	}
 	c.state = running
 	c.endWith(how)
 }
 
-// run is the run that c belongs to: of the loop that it is on, the current one or the last.
+// run returns the current run of the loop to which c belongs.
 func (c *task) run() *run { return c.loop.Load().run }
 
 // The phases of a coroutine. A loop claims one before it starts it.
@@ -223,8 +226,8 @@ const (
 // hasFinished may be called from any goroutine.
 func (c *task) hasFinished() bool { return c.phase.Load() == finished }
 
-// isClaimedBy makes c belong to l if it has belonged to no loop, and reports whether it has done so.
-func (c *task) isClaimedBy(l *Loop) bool {
+// tryClaim makes c belong to l if it belongs to no loop yet, and reports whether it did.
+func (c *task) tryClaim(l *Loop) bool {
 	if !c.phase.CompareAndSwap(unclaimed, claimed) {
 		return false
 	}
@@ -232,7 +235,7 @@ func (c *task) isClaimedBy(l *Loop) bool {
 	return true
 }
 
-// unclaim takes isClaimedBy back.
+// unclaim undoes tryClaim.
 func (c *task) unclaim() {
 	c.loop.Set(nil)
 	c.phase.Store(unclaimed)
@@ -240,15 +243,15 @@ func (c *task) unclaim() {
 
 // claim makes c belong to l, unless it belongs to another loop.
 func (c *task) claim(l *Loop) error {
-	if c.isClaimedBy(l) || c.loop.Load() == l {
+	if c.tryClaim(l) || c.loop.Load() == l {
 		return nil
 	}
 	return foreign(c)
 }
 
-// bind is claim for one of several coroutines. Until it is started, unbind undoes it.
+// bind is claim for one of several coroutines that a call is going to start. If the call fails before it starts c, unbind undoes it.
 func (c *task) bind(l *Loop) error {
-	if c.isClaimedBy(l) {
+	if c.tryClaim(l) {
 		c.side = bound
 		return nil
 	}
@@ -262,7 +265,7 @@ func (c *task) unbind() {
 	}
 }
 
-// edges are the waiters of c.
+// edges returns the waiters of c.
 func (c *task) edges() []waiter {
 	if c.cold() != nil && c.cold().edges != nil {
 		return c.cold().edges
@@ -270,11 +273,11 @@ func (c *task) edges() []waiter {
 	return c.one[:]
 }
 
-// entryOf is the address of the code of fn, which must be a function: what reflect's Pointer says of it, in a tenth of the time. A function
-// value points to a closure, and that begins with the address.
+// entryOf returns the address of the code of fn, which must be a function. It is what reflect's Value.Pointer returns, in a tenth of
+// the time: a function value points to a closure, which begins with that address.
 func entryOf[F any](fn F) uintptr { return **(**uintptr)(unsafe.Pointer(&fn)) }
 
-// label is the name of c.
+// label returns the name of c for messages: the one that it was given, or that of its function.
 func (c *task) label() string {
 	if name := c.name(); name != "" {
 		return name
@@ -285,7 +288,7 @@ func (c *task) label() string {
 	return unnamed
 }
 
-// name is the name that c was given, if it was.
+// name returns the name that c was given; "" if it was given none.
 func (c *task) name() string {
 	if c.cold() == nil {
 		return ""

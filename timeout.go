@@ -2,14 +2,13 @@ package tinyio
 
 import "time"
 
-// Timeout is [Coro.Await] for at most d. When that has passed and c has not finished, c is halted: its current wait ends with
-// a [*TimeoutError], and every later one, so that it can clean up. Timeout returns when c has stopped: with c's value, if c
-// finished with a nil error all the same, and otherwise with a [*TimeoutError], which says where c was stuck and wraps what went
-// wrong in clean-up. Neither crashes anything. If d is not positive, a fresh c never runs.
+// Timeout is [Coro.Await] for at most d. If c has not finished by then, c is halted: its current wait and every later one return a
+// [*TimeoutError], so that it can clean up. Timeout returns when c has stopped. If c has finished with a nil error all the same,
+// Timeout returns its value, and otherwise a [*TimeoutError], which says where c was stuck and wraps the clean-up errors. Neither
+// crashes anything. If d is not positive, a fresh c never runs.
 //
-// With c, the coroutines are halted that only c was waiting for, and so on, and they first; those that anybody else
-// waits for, or that were spawned, carry on. If somebody else waits for c itself, or it was spawned, Timeout
-// gives up waiting and c carries on.
+// The coroutines that only c was waiting for are halted with it, and so on, children first. Those that others wait for, or that
+// were spawned, carry on. If others wait for c itself, or c was spawned, Timeout gives up waiting and c carries on.
 func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	var zero T
 	caller := co.enter("Timeout")
@@ -41,8 +40,8 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	return zero, err
 }
 
-// halted returns what went wrong in those that the coroutine has just halted. If it is itself being stopped, that is a matter of
-// whoever brought that about.
+// halted returns the clean-up errors of the coroutines that the caller has just halted. If the caller is itself being stopped, with the
+// error stop, they go to the reason for that instead (R10).
 func (co *Co) halted(stop error) (errs []error) {
 	c := co.c
 	if c.cold() == nil || c.cold().halting == nil {
@@ -68,7 +67,7 @@ func (c *task) limit(d time.Duration) (until int64) {
 	return until
 }
 
-// due ends the wait of c because its time has come.
+// due ends the wait of c because its time limit has passed.
 func (c *task) due(r *run) {
 	if waits[c.wait].expire(r, c) {
 		r.wake(c)
@@ -90,7 +89,7 @@ func (r *run) giveUp(c *task) (ready bool) {
 		r.halt(t, c.cold().halting)
 	}
 	if t.state == done {
-		return false // it had not begun, and c has been woken
+		return false // t had not begun and has finished at once, which has woken c
 	}
 	if t.wanted == 0 || t.isStopping() {
 		return false

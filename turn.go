@@ -2,16 +2,16 @@ package tinyio
 
 import "github.com/tinyio-go/tinyio/internal/stack"
 
-// How control passes from one goroutine to another. Coroutines run on workers; the loop runs on the goroutine of Run, or of the
-// host, the driver, or on that of a coroutine that waits (see runInline). At any time one of them runs and all others are parked, each in some
-// slot: see package stack. To switch to somebody is to park in the slot in which they are parked.
+// How control passes from one goroutine to another. Coroutines run on workers. The loop runs on the driver, which is the goroutine of
+// Run or of the host, or on the goroutine of a coroutine that waits (see runInline). At any time one of these goroutines runs and all
+// others are parked, each in some slot: see package stack. To switch to a goroutine is to park in the slot in which it is parked.
 //
-// Loop.running says whose turn it is: a coroutine's, or, when it is nil, the loop's. Whoever goes on and finds that it
-// is not their turn switches to whose it is. That happens when a worker ends, for it sets whoever is parked in the slot that it
-// began in going; and when a probe wants to know where a coroutine waits.
+// The field running of the run says whose turn it is: that of a coroutine or, when it is nil, the loop's. A goroutine that is resumed
+// when it is not its turn switches to the one whose turn it is. That happens when a worker ends, since this resumes the goroutine that
+// is parked in the slot in which the worker began, and when a probe finds out where a coroutine waits.
 
-// handOn lets the next runner go on after c, which waits. It returns the slot to switch through: that one is parked there, and c will park
-// there; or nil if it is c's turn again.
+// handOn chooses the goroutine that goes on after c, which waits. It returns the slot in which that goroutine is parked, and in which c
+// is going to park; nil if it is the turn of c again.
 func (r *run) handOn(c *task) *stack.Slot {
 	if n := r.ahead(nil); n == c {
 		return nil
@@ -27,8 +27,8 @@ func (r *run) handOn(c *task) *stack.Slot {
 	return c.slot
 }
 
-// lastTurn ends the last turn of c, and lets the next runner go on after w, its worker, as handOn does. A failure is left to the loop where it
-// runs, because who waited has to be found out then.
+// lastTurn ends the last turn of c and chooses the goroutine that goes on after its worker w, as handOn does. If c has failed, the run
+// loop finishes it, because to find the await chain takes more than a small stack.
 func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	r.running = nil
 	r.catchUp()
@@ -57,9 +57,9 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	return w.at
 }
 
-// ahead makes the next ready coroutine the running one, if there is nothing for the loop to do before, so that the caller can
-// go on with it directly. That is one switch instead of two: a third of the cost of a turn. If it has not begun, it gets w, the
-// worker of the caller, if that is free, and otherwise an idle one.
+// ahead makes the next ready coroutine the running one and returns it, so that the caller can switch to it directly; nil if the loop
+// has something to do before. That is one switch instead of two, and saves a third of the cost of a turn. If the coroutine has not begun,
+// it gets the worker w of the caller, which is free, or an idle one if w is nil.
 func (r *run) ahead(w *worker) *task {
 	if r.unsettled != nil {
 		return nil
@@ -92,9 +92,9 @@ func (r *run) ahead(w *worker) *task {
 	return n
 }
 
-// runInline is how a coroutine waits when there is something else for the loop to do than to let another one go on, and no other
-// coroutine waits like this: it stays on its stack and runs the loop there until it is its turn. In most programs that is the
-// first coroutine. It spares the two switches by which others leave and come back.
+// runInline runs the loop on the stack of c, which waits, until it is the turn of c. One coroutine of a run at a time waits like this: the
+// first for which the loop has work to do before the next turn. In most programs that is the first coroutine. It saves the two switches
+// with which other coroutines leave their stack and come back.
 func (r *run) runInline(c *task) {
 	r.inline, r.inlined = c, true
 	r.finishTurn()
@@ -103,8 +103,8 @@ func (r *run) runInline(c *task) {
 	r.inlined = false
 }
 
-// switchTo switches to whoever is parked in p, and notes in at that the caller is parked there. If switches are not direct, the worker
-// there may end by a Goexit.
+// switchTo switches to the goroutine that is parked in p, and records in *at that the caller is parked there. If switches are not direct,
+// the worker there may end by a Goexit.
 func (r *run) switchTo(at **stack.Slot, p *stack.Slot) {
 	*at = p
 	if stack.Direct {
@@ -114,8 +114,8 @@ func (r *run) switchTo(at **stack.Slot, p *stack.Slot) {
 	}
 }
 
-// switchToTurn switches to whose turn it is. The caller, whose turn it is not, was parked in *at. If a probe has resumed it, the probe is
-// given where it was.
+// switchToTurn switches to the goroutine whose turn it is. The caller was parked in *at and has been resumed when it was not its turn. If
+// that was for a probe, it fills the probe and switches back.
 func (r *run) switchToTurn(at **stack.Slot) {
 	if r.probe != nil {
 		r.probe.take()
@@ -125,7 +125,7 @@ func (r *run) switchToTurn(at **stack.Slot) {
 	r.switchTo(at, r.turnSlot())
 }
 
-// turnSlot is the slot in which whose turn it is is parked.
+// turnSlot returns the slot in which the goroutine is parked whose turn it is.
 func (r *run) turnSlot() *stack.Slot {
 	switch {
 	case r.running != nil:

@@ -8,8 +8,8 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// What tools see: a picker decides what is left open about the order of turns, an observer is told what happens. Both work from
-// outside the package, with the types of package hook. Without them a loop pays one comparison a turn.
+// What tools see. A picker chooses which ready coroutine is next, and an observer is called for what happens. Both are written outside
+// this package, with the types of package hook. Without them a turn costs one more comparison.
 
 // An ID is the number of a coroutine on its loop: coroutines are numbered from 0, in the order in which the loop meets them.
 type ID = hook.ID
@@ -22,7 +22,7 @@ func WithPicker(p hook.Picker) Option {
 	return func(l *Loop) { l.watched().picker = p }
 }
 
-// WithObserver makes a loop tell o what happens.
+// WithObserver makes a loop call o for everything that happens on it.
 func WithObserver(o hook.Observer) Option {
 	if o == nil {
 		panic("tinyio: WithObserver: the observer is nil; leave the option out")
@@ -32,21 +32,20 @@ func WithObserver(o hook.Observer) Option {
 
 // A watch is the picker and the observer of a loop.
 //
-// The observer is told in plain calls, wherever control happens to be: on the stack of the run loop, or of the coroutine whose turn it
-// is. A Goexit in it unwinds that stack, so there are only certain places where it may be called (see notify), between the
-// parts of the work of the loop. What happens within these parts is noted (note) and told at the end of it, before any
-// other code of the user's runs.
+// The observer is called on the stack of the run loop or of the running coroutine. A Goexit in it unwinds that stack, so it must not be
+// called while the loop's work is half done. What happens then is recorded (note), and the observer gets it when that part of the
+// work is done (notify), before any other code of the user's runs.
 type watch struct {
 	picker   hook.Picker
 	observer hook.Observer
-	turn     ID      // whose turn it is, or was last
-	notes    []note  // that the observer has not been told of
-	details  details // of the note that it is being told
-	silent   bool    // it must not be told now
-	crowd    crowd   // the ready coroutines, while there is a picker
+	turn     ID      // the running coroutine, or the one that ran last
+	notes    []note  // what the observer has not got yet
+	details  details // of the note with which the observer is being called
+	silent   bool    // the observer must not be called now
+	crowd    crowd   // the ready coroutines, if there is a picker
 }
 
-// A note is what an observer is going to be told in a [hook.Note].
+// A note is what an observer gets as a [hook.Note].
 type note struct {
 	c    *task
 	err  error
@@ -86,7 +85,7 @@ func (l *Loop) watched() *watch {
 	return l.watch
 }
 
-// reset is the end of a run: nothing of it is kept.
+// reset is called at the end of a run. It drops all references to it.
 func (w *watch) reset() {
 	w.notes, w.details, w.crowd, w.turn = nil, details{}, crowd{}, hook.Nobody
 }
@@ -100,7 +99,7 @@ func (r *run) id(c *task) ID {
 	return c.number - 1
 }
 
-// note notes for the observer of r what has happened to c.
+// note records for the observer what has happened to c.
 func (r *run) note(what hook.What, c *task, err error) {
 	w := r.watch
 	if what == hook.Resumed {
@@ -115,7 +114,7 @@ func (r *run) note(what hook.What, c *task, err error) {
 	}
 }
 
-// noteFinished notes that c has finished, with a failure or without; of how it stopped hears whoever brought about why.
+// noteFinished records that c has finished, with the failure f or, if f is nil, without one. If why is not nil, it collects f.
 func (r *run) noteFinished(c *task, f *failure, why *reason) {
 	r.note(hook.Finished, c, c.err)
 	w := r.watch
@@ -133,15 +132,15 @@ func (r *run) noteFinished(c *task, f *failure, why *reason) {
 	}
 }
 
-// noteWoken notes that c has been woken, if c has waited for something.
+// noteWoken records that c has been woken, unless it has only yielded or spawned.
 func (r *run) noteWoken(c *task) {
 	if c.wait > onSpawn {
 		r.note(hook.Woken, c, nil)
 	}
 }
 
-// notify tells the observer what has been noted, if r is watched. It is called where no part of the loop's work is half done: in the run
-// loop, in the run of a coroutine at the beginning of its turn and at the end of what it does without suspending.
+// notify calls the observer for what has been recorded, if there is one. It is called only where no work of the loop is half done: in
+// the run loop and, on the stack of a coroutine, at the beginning of its turn and at the end of calls that do not suspend.
 func (r *run) notify() {
 	if w := r.watch; w != nil && len(w.notes) > 0 && !w.silent {
 		r.callObserver()
@@ -165,8 +164,8 @@ func (r *run) callObserver() {
 	}
 }
 
-// caughtObserver goes on without the observer, if it has panicked or exited. It is deferred by callObserver: see guard, which does the same
-// for calls that are less frequent.
+// caughtObserver drops the observer if it has panicked or exited. It is deferred by callObserver, and does what guard does for tools that
+// are called less often.
 func (r *run) caughtObserver() {
 	if w := r.watch; w.silent {
 		w.observer, w.notes, w.details, w.silent = nil, nil, details{}, false
@@ -174,13 +173,13 @@ func (r *run) caughtObserver() {
 	}
 }
 
-// A crowd is the ready coroutines among which a picker chooses: as slices, so that it can be shown it as it is. Those that have become ready
-// since the last choice are still in the ready queue.
+// A crowd is the ready coroutines among which a picker chooses, with their numbers in a slice as the picker gets them. Coroutines that
+// have become ready since the last choice are still in the ready queue.
 type crowd struct {
 	tasks []*task
 	ids   []ID
 	shown []ID // a copy of the ids, for the picker
-	stale bool // some of the tasks have been stopped before their first turn
+	stale bool // some of the tasks may have been stopped before their first turn
 }
 
 // hasPicker reports that a picker chooses who is next.
@@ -194,7 +193,7 @@ func (r *run) nobodyReady() bool {
 	return r.ready.head == nil && (r.watch == nil || len(r.watch.crowd.tasks) == 0)
 }
 
-// remove takes number i out of the crowd. It moves those on the shorter side.
+// remove takes the coroutine at index i out of the crowd. It moves the entries on the shorter side.
 func (q *crowd) remove(i int) *task {
 	c, last := q.tasks[i], len(q.tasks)-1
 	if i < last/2 {
@@ -214,7 +213,7 @@ func (q *crowd) remove(i int) *task {
 	return c
 }
 
-// sift leaves out those that have been stopped before their first turn.
+// sift removes the coroutines that have been stopped before their first turn.
 func (q *crowd) sift() {
 	n := 0
 	for i, c := range q.tasks {
@@ -258,7 +257,7 @@ func (r *run) choose() *task {
 	return q.remove(chosen)
 }
 
-// dropPicker goes on without the picker, which has panicked, or chosen nobody.
+// dropPicker drops the picker, which has panicked or returned a wrong index.
 func (r *run) dropPicker() {
 	w := r.watch
 	w.picker = nil

@@ -4,19 +4,19 @@ import (
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
-// A worker is a goroutine on which coroutines run, one after another. Making one costs as much as starting a goroutine, so
-// one whose coroutine has finished is worth keeping for the next.
+// A worker is a goroutine on which coroutines run, one after another. When a coroutine has finished, its worker is used for the next
+// one, since making a worker costs as much as starting a goroutine.
 type worker struct {
 	home stack.Slot  // in which it is parked at first
 	at   *stack.Slot // in which it is parked, when it is idle
 	run  *run
 	task *task   // nil when it is idle
 	id   uintptr // of its goroutine
-	quit bool    // it is to end
+	quit bool    // it has to end
 }
 
-// spareWorkers is how many idle workers a loop keeps for new coroutines. Beyond that a burst of coroutines gives its
-// memory back.
+// spareWorkers is how many idle workers a run keeps for new coroutines. More than that end, so that the memory of a burst of
+// coroutines is freed.
 var spareWorkers = 1024 // a variable for the sake of tests
 
 // hire returns an idle worker.
@@ -30,15 +30,15 @@ func (r *run) hire() *worker {
 	return w
 }
 
-// hireIdler is hire when some are idle.
+// hireIdler returns an idle worker. There must be one.
 func (r *run) hireIdler() *worker {
 	n := len(r.idlers) - 1
-	w := r.idlers[n] // where it stays until it is overwritten: there are few
+	w := r.idlers[n] // the slice still refers to it until it is overwritten: few workers, little memory
 	r.idlers = r.idlers[:n]
 	return w
 }
 
-// give makes c the task of w. It begins when somebody goes on with c.
+// give makes c the task of w. The next switch to c begins it.
 func (w *worker) give(c *task) { w.task, c.slot = c, w.at }
 
 // Work is what the goroutine of w does.
@@ -50,7 +50,7 @@ func (w *worker) Work() {
 	}
 }
 
-// serve runs one coroutine after another, until w is to end, or a panic has to be dealt with.
+// serve runs one coroutine after another, until w has to end, or a coroutine panics or exits.
 func (w *worker) serve() {
 	defer w.survive()
 	for !w.quit {
@@ -113,8 +113,8 @@ func (w *worker) exit() {
 	r.running = nil
 }
 
-// A relief is a goroutine that stands in for the one that is parked in at, which thereby parks where the relief began. When it is
-// resumed it ends, and resumes that one.
+// A relief is a goroutine that takes the position of the goroutine parked in at: that one then parks in the slot in which the relief
+// began. When the relief is resumed, it ends, which resumes that goroutine.
 type relief struct {
 	home stack.Slot
 	at   *stack.Slot
@@ -122,7 +122,7 @@ type relief struct {
 
 func (r *relief) Work() { r.at.Switch() }
 
-// retire makes w idle, or makes it end if there are idle ones enough.
+// retire makes w idle, or makes it end if there are enough idle workers.
 func (r *run) retire(w *worker) {
 	if len(r.idlers) < spareWorkers {
 		r.idlers = append(r.idlers, w)
@@ -132,8 +132,8 @@ func (r *run) retire(w *worker) {
 	}
 }
 
-// forgetGoroutine is for a goroutine of the loop that is about to end: another one, of somebody else's, may get its ID. If it is nobody's turn
-// yet, that would pass for the coroutine that ran last: see runOfCaller.
+// forgetGoroutine is called when a goroutine of the loop is about to end. A goroutine from outside may get its ID, and, if no coroutine is
+// running, would be taken for the coroutine that ran last: see runOfCaller.
 func (r *run) forgetGoroutine() {
 	if r.running == nil {
 		r.loop.counters.running.Set(nil)
