@@ -28,7 +28,7 @@ func (r *run) handOn(c *task) *stack.Slot {
 }
 
 // lastTurn ends the last turn of c and chooses the goroutine that goes on after its worker w, as handOn does. If c has failed, the run
-// loop finishes it, because to find the await chain takes more than a small stack.
+// loop finishes it, since the await chain has to be found then.
 func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	r.running = nil
 	r.catchUp()
