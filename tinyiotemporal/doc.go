@@ -11,7 +11,7 @@
 // What a program does is what it does on any engine of package durable:
 //
 //   - The functions of a durable.Step, a Call, a RunInThread or a pool are local activities: they run in the worker that drives the program,
-//     each once for each time that it is handed over, and what they return is in the history. What takes long, has to run elsewhere, or is
+//     and what they return is in the history when the task of the workflow has ended; see [WithRecordedSteps]. What takes long, has to run elsewhere, or is
 //     to be tried again by the service, is an [Activity].
 //   - A signal of Temporal is what durable.Receive receives, whoever has sent it.
 //   - A durable.Child is a child workflow, and durable.Version is GetVersion.

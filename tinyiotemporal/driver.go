@@ -49,6 +49,9 @@ type driver struct {
 	updates []*update
 	failed  []*step // that are to be tried again
 
+	recorded bool     // steps are held back until they are
+	held     []func() // gives the program what has been held back
+
 	timer     workflow.Future
 	timerAt   time.Time
 	stopTimer func()

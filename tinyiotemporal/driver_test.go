@@ -2,6 +2,7 @@ package tinyiotemporal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,11 +14,11 @@ import (
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/durable"
 	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 )
 
@@ -254,12 +255,56 @@ func TestStoppedInQueue(t *testing.T) {
 	}
 }
 
-// Many short steps are not taken for a deadlock.
-func TestManyTurns(t *testing.T) {
-	env := environmentWith()
-	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: time.Second})
-	if n, err := resultOf[int](env, "turns", 30*time.Millisecond); n != 40 || err != nil {
-		t.Errorf("the result is %d, %v", n, err)
+// A counting registry counts how often the SDK has its turn beside the program.
+type counting struct {
+	Registry
+	turns int
+}
+
+func (r *counting) RegisterWorkflowWithOptions(w any, o workflow.RegisterOptions) {
+	f := w.(func(workflow.Context, json.RawMessage, *rest) (json.RawMessage, error))
+	r.Registry.RegisterWorkflowWithOptions(func(ctx workflow.Context, input json.RawMessage, rest *rest) (json.RawMessage, error) {
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			_ = workflow.Await(ctx, func() bool { r.turns++; return false })
+		})
+		return f(ctx, input, rest)
+	}, o)
+}
+
+// A program that takes many turns without waiting gives way now and then, or the SDK would take it for one that is stuck.
+func TestGivesWay(t *testing.T) {
+	for n, want := range map[int]int{0: 0, stepsPerTurn / 2: 1, 50 * stepsPerTurn: 100} {
+		env := bareEnvironment()
+		c := &counting{Registry: env}
+		Register(c)
+		if taken, err := resultOf[int](env, "turns", n); taken != 2*n || err != nil {
+			t.Errorf("the result is %d, %v, want %d", taken, err, 2*n)
+		}
+		if want += 2; c.turns != want { // it has one at the beginning and one at the end
+			t.Errorf("in %d turns the SDK has %d, want %d", 2*n, c.turns, want)
+		}
+	}
+}
+
+// With recorded steps, a timer stands between a step and what the program does with it.
+func TestRecordedSteps(t *testing.T) {
+	for _, test := range []struct {
+		opts []Option
+		want string
+	}{
+		{nil, "[step step]"},
+		{[]Option{WithRecordedSteps()}, "[step timer step timer]"},
+	} {
+		env := environmentWith(test.opts...)
+		var log []string
+		env.SetOnLocalActivityCompletedListener(func(*activity.Info, converter.EncodedValue, error) { log = append(log, "step") })
+		env.SetOnTimerFiredListener(func(string) { log = append(log, "timer") })
+		if got, err := resultOf[string](env, "steps", "second"); got != "12" || err != nil {
+			t.Errorf("the result is %q, %v", got, err)
+		}
+		if got := fmt.Sprint(log); got != test.want {
+			t.Errorf("what happens is %s, want %s", got, test.want)
+		}
 	}
 }
 

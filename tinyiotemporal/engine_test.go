@@ -21,14 +21,21 @@ import (
 // TestEngineOfTheSuite has the programs of enginetest run in the environment that the SDK has for tests. TestServer, which needs a server,
 // is the rest of it.
 func TestEngineOfTheSuite(t *testing.T) {
-	enginetest.Test(t, enginetest.Config{
-		Open:     func(string) (enginetest.Engine, error) { return &environments{runs: map[string]*environment{}}, nil },
-		Volatile: true,
-	})
+	for name, opts := range map[string][]Option{"Steps": nil, "RecordedSteps": {WithRecordedSteps()}} {
+		t.Run(name, func(t *testing.T) {
+			enginetest.Test(t, enginetest.Config{
+				Open: func(string) (enginetest.Engine, error) {
+					return &environments{opts: opts, runs: map[string]*environment{}}, nil
+				},
+				Volatile: true,
+			})
+		})
+	}
 }
 
 // environments is an engine of which each run has an environment of the SDK's test suite.
 type environments struct {
+	opts  []Option
 	mu    sync.Mutex
 	runs  map[string]*environment
 	order []*environment
@@ -42,12 +49,18 @@ type environment struct {
 }
 
 func newEnvironment(opts ...Option) *testsuite.TestWorkflowEnvironment {
+	env := bareEnvironment()
+	Register(env, opts...)
+	return env
+}
+
+// bareEnvironment returns an environment without programs.
+func bareEnvironment() *testsuite.TestWorkflowEnvironment {
 	var s testsuite.WorkflowTestSuite
 	s.SetLogger(temporalserver.Quiet())
 	env := s.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	env.SetWorkflowRunTimeout(0) // or it is over in an instant, if a run waits for nothing but what comes from outside
-	Register(env, opts...)
 	return env
 }
 
@@ -63,7 +76,7 @@ func (e *environments) StartRun(ctx context.Context, program, id string, input j
 		}
 		return nil
 	}
-	r := &environment{newEnvironment(), id, program, make(chan struct{})}
+	r := &environment{newEnvironment(e.opts...), id, program, make(chan struct{})}
 	r.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: "q"})
 	started := make(chan struct{})
 	r.RegisterDelayedCallback(func() { close(started) }, 1)

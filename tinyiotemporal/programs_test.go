@@ -241,21 +241,20 @@ func (s *spy) act(co *tinyio.Co, who string) {
 	})
 }
 
-// turns takes 40 turns of d, in two coroutines, without waiting for anything from outside.
-func turns(co *tinyio.Co, d time.Duration) (int, error) {
-	n := 0
+// turns takes n turns in each of two coroutines, without waiting for anything from outside.
+func turns(co *tinyio.Co, n int) (int, error) {
+	taken := 0
 	turn := func(co *tinyio.Co) error {
-		for range 20 {
-			for began := time.Now(); time.Since(began) < d; {
-			}
-			n++
+		for range n {
+			taken++
 			if err := co.Yield(); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	return n, co.Wait(tinyio.Do(turn), tinyio.Do(turn))
+	err := co.Wait(tinyio.Do(turn), tinyio.Do(turn))
+	return taken, err
 }
 
 // fails in the way that it is told to.

@@ -21,12 +21,23 @@ type Registry interface {
 // An Option sets how the programs of a worker run.
 type Option func(*options)
 
-type options struct{ base context.Context }
+type options struct {
+	base     context.Context
+	recorded bool
+}
 
 // WithContext gives the programs the values of ctx: it is the way to what they need and cannot be recorded, such as a connection to a
 // database. Of ctx nothing else counts.
 func WithContext(ctx context.Context) Option {
 	return func(o *options) { o.base = context.WithoutCancel(ctx) }
+}
+
+// WithRecordedSteps has the programs hear of what a step has come to only when that is recorded, as on a journal. Without it a worker that is
+// lost takes all that it knew since the last task of the workflow with it: then those steps are taken again. It costs each step, or those that end
+// at about the same time, a task and a timer: some tens of milliseconds, and five events. A program must not gain or lose the option while it
+// has runs.
+func WithRecordedSteps() Option {
+	return func(o *options) { o.recorded = true }
 }
 
 // Register makes all programs known to r that have been given to durable.Register, each as the workflow of its name. The input of the
@@ -56,6 +67,7 @@ func run(ctx workflow.Context, o options, p *durable.Program, input json.RawMess
 	inner, _ := workflow.NewDisconnectedContext(ctx)
 	d := &driver{
 		Base: durable.NewBase(info.WorkflowExecution.ID, seed[:]), outer: ctx, ctx: inner, info: info, now: workflow.Now(ctx),
+		recorded: o.recorded,
 	}
 	if before != nil {
 		d.SetTaken(before.Taken)

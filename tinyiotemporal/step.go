@@ -62,12 +62,10 @@ func (d *driver) callOf(s *step) *call {
 			case err != nil:
 				panic(fmt.Errorf("tinyiotemporal: step %d, %q, of run %q cannot be recorded: %w", s.Number, s.Name, d.ID(), err))
 			case a.Outcome != nil:
-				ended, err := s.Give(a.Outcome, d.loop.Status)
-				if err != nil {
-					panic(err)
-				}
-				if !ended {
-					d.failed = append(d.failed, d.step(s.Pending))
+				if d.recorded {
+					d.hold(func() { d.give(s, a.Outcome) })
+				} else {
+					d.give(s, a.Outcome)
 				}
 				return
 			default:
@@ -76,6 +74,34 @@ func (d *driver) callOf(s *step) *call {
 			d.queued = append([]*call{d.callOf(s)}, d.queued...)
 		},
 	}
+}
+
+// give gives the program what a step has come to, or has it tried again.
+func (d *driver) give(s *step, outcome json.RawMessage) {
+	ended, err := s.Give(outcome, d.loop.Status)
+	if err != nil {
+		panic(err)
+	}
+	if !ended {
+		d.failed = append(d.failed, d.step(s.Pending))
+	}
+}
+
+// hold calls give when what is in the task now has been recorded: a timer begins with the end of the task, and is heard of in the next one.
+func (d *driver) hold(give func()) {
+	if d.held = append(d.held, give); len(d.held) > 1 {
+		return
+	}
+	d.queued = append(d.queued, &call{
+		start: func() workflow.Future { return workflow.NewTimer(d.ctx, time.Millisecond) },
+		take: func(workflow.Future) {
+			held := d.held
+			d.held = nil
+			for _, give := range held {
+				give()
+			}
+		},
+	})
 }
 
 // retry has the steps tried again for which it is time, and ends those whose coroutines have been stopped. It reports whether there was one.
