@@ -198,6 +198,10 @@ func (l *Loop) Stats() Stats {
 //
 // The time is real time. A loop records the time of its turns only after the first call of Running in a run: for the turn of that call,
 // since is the time of the call. From then on, to the end of the run, each turn reads the clock.
+//
+// A Yield with nobody else ready may begin no new turn: a coroutine that yields alone has been running since it was last resumed. Running
+// does not tell how long the longest turn took, because to know that, each turn would have to read the clock twice. An observer can measure
+// it, and WithWatchdog reports turns that take too long.
 func (l *Loop) Running() (name string, since time.Time, ok bool) {
 	k := &l.counters
 	asked := k.asked.Load()

@@ -146,6 +146,20 @@ func snapshot(n int) (took time.Duration) {
 	return took
 }
 
+// fresh measures a coroutine that is made, awaited and has finished, in nanoseconds.
+func fresh(options ...tinyio.Option) (figure float64) {
+	const n = 20_000
+	runLoop(func(co *tinyio.Co) (sum int, err error) {
+		began := time.Now()
+		for i := range n {
+			sum += must(tinyio.New(func(*tinyio.Co) (int, error) { return i, nil }).Await(co))
+		}
+		figure = float64(time.Since(began).Nanoseconds()) / n
+		return sum, nil
+	}, options...)
+	return figure
+}
+
 // runLooking measures what it costs to be looked at and writes it to the standard output, or into its place in a document.
 func runLooking(rounds int, path string) {
 	crowds := []int{2, 100_000}
@@ -154,7 +168,7 @@ func runLooking(rounds int, path string) {
 	for i := range figures {
 		figures[i] = slices.Repeat([]float64{1e18}, len(crowds))
 	}
-	took := time.Hour
+	took, plain, labelled := time.Hour, 1e18, 1e18
 	for round := range rounds {
 		for k, n := range crowds {
 			for way := range waysToLook {
@@ -163,6 +177,7 @@ func runLooking(rounds int, path string) {
 			}
 		}
 		took = min(took, snapshot(asked))
+		plain, labelled = min(plain, fresh()), min(labelled, fresh(tinyio.WithLabels()))
 	}
 	var w bytes.Buffer
 	fmt.Fprintf(&w, "%s, %s/%s, %d cores; each figure is the least of %d rounds, in which the ways took turns.\n\n", runtime.Version(), runtime.GOOS,
@@ -182,5 +197,6 @@ func runLooking(rounds int, path string) {
 	}
 	fmt.Fprintf(&w, "\nA `Snapshot` of %s coroutines that wait takes %.1f ms; at most %d ms are wanted.\n", thousands(asked),
 		float64(took.Microseconds())/1000, wanted.Milliseconds())
+	fmt.Fprintf(&w, "\nA coroutine that is made, awaited and has finished takes %.0f ns, and with `WithLabels` %.0f ns.\n", plain, labelled)
 	writePart(path, "looking", w.Bytes())
 }
