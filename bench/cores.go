@@ -41,7 +41,7 @@ func twofolds() []twofold {
 		{"the same, bare `iter.Pull`", 1, workloadOf("await fresh"), pull},
 		{"start 1,000, get their results, each", 1_000, workloadOf("gather"), ours},
 		{"no more than the allocations of that", 1_000, allocations, ours},
-		{"one fails and all clean up, each of 1,000", 1_000, &crashes, ours},
+		{"start 1,000, one fails, all clean up, each", 1_000, &crashes, ours},
 	}
 }
 
@@ -68,7 +68,7 @@ func allocateAlike(j *job) int {
 	})
 }
 
-// crashAgain is the workload of crashes, as often as the job says. What is measured contains the start of what crashes.
+// crashAgain is the workload of crashes, as often as the job says, with the start of what crashes.
 func crashAgain(j *job) int {
 	return repeat(j, func() int { return crashOurs(&job{N: j.N, Reps: 1, ready: func() {}}) })
 }
