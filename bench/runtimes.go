@@ -61,6 +61,9 @@ func tokio(dir string, threads int) (command []string, err error) {
 		build := exec.Command(cargo, "build", "--release", "--offline", "--config", `source.crates-io.replace-with="installed"`,
 			"--config", fmt.Sprintf("source.installed.directory=%q", crates))
 		build.Dir = dir
+		if rustc := filepath.Join(filepath.Dir(cargo), "rustc"); exec.Command(rustc, "--version").Run() == nil {
+			build.Env = append(os.Environ(), "RUSTC="+rustc) // and not another one that is found first
+		}
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("cargo: %w\n%s", err, out)
 		}
@@ -190,7 +193,7 @@ func (p plan) compare(work []shared, others []foreign) *comparison {
 			}
 		}
 		fmt.Fprintf(p.log, "NOT MEASURED: %s: %v\n", f.name, err)
-		c.missing = append(c.missing, fmt.Sprintf("%s was not measured: it was not installed. Debian has it in %s.", f.name, f.needs))
+		c.missing = append(c.missing, fmt.Sprintf("%s was not measured: it cannot be run here. Debian has it in %s.", f.name, f.needs))
 	}
 	c.names = append([]string{ours, goroutines}, c.names...)
 	for _, name := range c.names {

@@ -41,7 +41,7 @@ type batch struct {
 	permits   *tinyio.Semaphore
 	downloads []*download
 	counts    [stopped + 1]int // how many are in each state
-	cleanup   []string         // what was cleaned up, in order
+	cleanup   []string         // what was cleaned up when it was stopped, in order, or could not be
 }
 
 // grace is how long clean-up may take.
@@ -97,9 +97,8 @@ func (b *batch) transfer(co *tinyio.Co, d *download) error {
 	if t == nil {
 		return err
 	}
-	finished := false
 	defer func() {
-		if !finished {
+		if !t.whole {
 			b.tidy(co, "removed "+filepath.Join(partials, d.name), t.discard)
 		}
 	}()
@@ -115,7 +114,6 @@ func (b *batch) transfer(co *tinyio.Co, d *download) error {
 		}).Await(co)
 		d.got += n
 		if end && err == nil {
-			finished = true
 			return b.call(co, t.finish)
 		}
 	}
@@ -146,12 +144,15 @@ func (b *batch) call(co *tinyio.Co, fn func() error) error {
 	return err
 }
 
-// tidy is call for clean-up: it waits although co is being stopped, and takes down what was done.
+// tidy is call for clean-up: it waits although co is being stopped. If co is being stopped, because its own work has failed or for any other reason, that is taken down.
 func (b *batch) tidy(co *tinyio.Co, what string, fn func() error) {
-	if err := co.Shield(grace, func(co *tinyio.Co) error { return b.call(co, fn) }); err != nil {
-		what = fmt.Sprintf("not %s: %v", what, err)
+	err := co.Shield(grace, func(co *tinyio.Co) error { return b.call(co, fn) })
+	switch {
+	case err != nil:
+		b.cleanup = append(b.cleanup, fmt.Sprintf("not %s: %v", what, err))
+	case co.Err() != nil:
+		b.cleanup = append(b.cleanup, what)
 	}
-	b.cleanup = append(b.cleanup, what)
 }
 
 // set puts d into a state.

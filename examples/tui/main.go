@@ -117,13 +117,13 @@ func (b *batch) report(ctx context.Context, err error, stdout, stderr io.Writer)
 	}
 	switch {
 	case ctx.Err() != nil && (err == nil || errors.Is(err, context.Cause(ctx))):
-		for _, what := range b.cleanup {
-			fmt.Fprintln(stdout, what)
-		}
 		status = interrupted
 	case err != nil:
 		fmt.Fprintf(stderr, "tui: %+v\n", err)
 		status = broken
+	}
+	for _, what := range b.cleanup {
+		fmt.Fprintln(stdout, what)
 	}
 	g := b.guest
 	fmt.Fprintf(stdout, "%s, in %d turns and %d updates, with at most %d turns in one\n", b.summary(), g.turns, g.updates, g.most)

@@ -226,15 +226,20 @@ func inDirectory(t *testing.T, dir string) (names []string) {
 	return names
 }
 
+// A file that cannot be had, and one that cannot be put in its place, are told, and nothing of them is left.
 func TestDownloads(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
-	urls := files(t, 12, 12, 5)
-	x := runOnTerminal(t, 100, 20, append([]string{"-d", dir, "-p", "3"}, urls...)...)
-	got := x.ends(someFailed)
-	if want := urls[5] + ": the server says 404 Not Found"; len(got) != 2 || got[0] != want {
-		t.Errorf("the output is %q, want %q and a summary", got, want)
+	if err := os.MkdirAll(filepath.Join(dir, "7", "full"), 0o777); err != nil {
+		t.Fatal(err)
 	}
-	if text, _, _, _ := summary(t, got[len(got)-1]); text != "11 of 12 downloaded, 1 failed" {
+	urls := files(t, 12, 12, 5)
+	x := runOnTerminal(t, 300, 20, append([]string{"-d", dir, "-p", "3"}, urls...)...)
+	got := x.ends(someFailed)
+	if want := urls[5] + ": the server says 404 Not Found"; len(got) != 4 || got[0] != want || !strings.HasPrefix(got[1], urls[7]+": rename ") ||
+		got[2] != "removed .downloading/7" {
+		t.Fatalf("the output is %q, want %q, why 7 has failed, that it was removed, and a summary", got, want)
+	}
+	if text, _, _, _ := summary(t, got[3]); text != "10 of 12 downloaded, 2 failed" {
 		t.Errorf("the summary is %q", text)
 	}
 	if got, want := inDirectory(t, dir), strings.Fields("0 1 10 11 2 3 4 6 7 8 9"); !slices.Equal(got, want) {

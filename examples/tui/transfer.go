@@ -16,6 +16,8 @@ type transfer struct {
 	part *os.File // what has come so far
 	path string   // of the whole file
 	size int64    // -1 if it is not known
+
+	whole bool // it has its name
 }
 
 // chunk is how much is read in one command.
@@ -40,7 +42,7 @@ func begin(ctx context.Context, client *http.Client, url, dir, name string) (*tr
 		response.Body.Close()
 		return nil, err
 	}
-	return &transfer{response.Body, part, filepath.Join(dir, name), response.ContentLength}, nil
+	return &transfer{body: response.Body, part: part, path: filepath.Join(dir, name), size: response.ContentLength}, nil
 }
 
 // more copies a chunk. The error is io.EOF when everything has come.
@@ -48,12 +50,19 @@ func (t *transfer) more() (int64, error) { return io.CopyN(t.part, t.body, chunk
 
 // finish gives the file its name.
 func (t *transfer) finish() error {
-	return errors.Join(t.body.Close(), t.part.Close(), os.Rename(t.part.Name(), t.path))
+	if err := errors.Join(t.body.Close(), t.part.Close()); err != nil {
+		return err
+	}
+	err := os.Rename(t.part.Name(), t.path)
+	t.whole = err == nil
+	return err
 }
 
 // discard removes what has come.
 func (t *transfer) discard() error {
-	return errors.Join(t.body.Close(), t.part.Close(), os.Remove(t.part.Name()))
+	t.body.Close()
+	t.part.Close()
+	return os.Remove(t.part.Name())
 }
 
 // partials is the directory with the partial files. It keeps another run out, too.

@@ -20,7 +20,7 @@ fn main() {
         n => Builder::new_multi_thread().worker_threads(n).enable_time().build(),
     }
     .unwrap();
-    println!("runtime\ttokio {}", env!("TOKIO_VERSION"));
+    println!("runtime\t{}", env!("VERSIONS"));
     for arg in &args[2..] {
         let (name, n) = arg.split_once(':').unwrap();
         let n: usize = n.parse().unwrap();
