@@ -2,7 +2,6 @@
 //! multi_thread runtime, which is its default.
 
 use std::future::Future;
-use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,7 +44,7 @@ type Run = (Duration, usize);
 /// Repeats the work until it has taken that long, and returns the nanoseconds of an operation. A tenth of the time is for warming up.
 fn measure<W, F>(runtime: &Runtime, least: Duration, work: W) -> f64
 where
-    W: Fn() -> F + Send + 'static,
+    W: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Run> + Send + 'static,
 {
     let task = async move {
@@ -69,7 +68,8 @@ const REPS: usize = 1_000;
 
 /// A number that the compiler does not know.
 fn one(i: usize) -> usize {
-    black_box(i) - i + 1
+    // A volatile read, and not std::hint::black_box, which Debian's compiler does not have yet.
+    unsafe { std::ptr::read_volatile(&i) - i + 1 }
 }
 
 /// yield_now goes to the back of the queue. The tasks are there before the time begins, and all take their first turn when it does.
