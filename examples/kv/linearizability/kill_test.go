@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -95,7 +96,7 @@ func (x *trial) generation(n int) error {
 	var watched error
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	all.Go(func() { watched = x.watch(ctx, p.url, 0) })
+	all.Go(func() { watched = x.watch(ctx, p.url, math.MaxUint64) })
 
 	time.Sleep(time.Duration(20+random.IntN(500)) * time.Millisecond) // nobody waits for this: it is when the end comes
 	var ended error
@@ -109,6 +110,9 @@ func (x *trial) generation(n int) error {
 	all.Wait()
 	for _, operations := range unknown {
 		for _, o := range operations { // what has not been made by now never will be
+			if o.Call > gone { // nobody has heard of the request
+				continue
+			}
 			r := o.Output.(response)
 			r.later = gone
 			o.Output, o.Return = r, gone
@@ -254,6 +258,9 @@ func (x *trial) finish() error {
 	x.add(porcupine.Operation{Call: q.earlier, Input: q, Return: r.later, Output: r})
 	if err == nil {
 		err = x.watch(context.Background(), p.url, r.version)
+	}
+	if err == nil && uint64(len(x.told)) != r.version {
+		err = fmt.Errorf("of %d changes the watcher was told of %d", r.version, len(x.told))
 	}
 	return errors.Join(err, p.terminate())
 }

@@ -23,45 +23,56 @@ type change struct {
 	Deleted bool
 }
 
-// watch takes down what a watcher is told, from where it was cut off before, until it is cut off again or has been told of the version
-// last. It keeps everything that came whole.
+// watch takes down what a watcher is told, from where it was cut off before, until the server is gone or it has been told of the version
+// last. When it is cut off, because it is slow, it comes back.
 func (x *trial) watch(ctx context.Context, url string, last uint64) error {
+	for uint64(len(x.told)) < last {
+		again, err := x.watchOnce(ctx, url, last)
+		if err != nil || !again {
+			return err
+		}
+	}
+	return nil
+}
+
+// watchOnce is watch until it is cut off. It keeps everything that came whole.
+func (x *trial) watchOnce(ctx context.Context, url string, last uint64) (again bool, err error) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/watch", nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	req.Header.Set("Last-Event-ID", fmt.Sprint(len(x.told)))
 	res, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return nil // the server is gone
+		return false, nil // the server is gone
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusServiceUnavailable {
-		return nil
+		return false, nil
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("the answer to a watch from %d is %v", len(x.told), res.Status)
+		return false, fmt.Errorf("the answer to a watch from %d is %v", len(x.told), res.Status)
 	}
-	for events := newEvents(res.Body); last == 0 || uint64(len(x.told)) < last; {
+	for events := newEvents(res.Body); uint64(len(x.told)) < last; {
 		id, data, err := events.next()
 		if err != nil {
-			return nil
+			return true, nil
 		}
 		if data == "" {
 			continue
 		}
 		var c change
 		if err := json.Unmarshal([]byte(data), &c); err != nil {
-			return fmt.Errorf("the watcher was told %q: %w", data, err)
+			return false, fmt.Errorf("the watcher was told %q: %w", data, err)
 		}
 		if id != fmt.Sprint(c.Version) || c.Version != uint64(len(x.told))+1 {
-			return fmt.Errorf("after version %d the watcher was told of %d, as the event %s", len(x.told), c.Version, id)
+			return false, fmt.Errorf("after version %d the watcher was told of %d, as the event %s", len(x.told), c.Version, id)
 		}
 		x.told = append(x.told, c)
 	}
-	return nil
+	return false, nil
 }
 
 // compare returns an error if a watcher was told something else than the clients were: each change is a write that was answered with its
