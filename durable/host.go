@@ -228,9 +228,9 @@ func (p *Pending) drop() {
 func (p *Pending) outcome() outcome {
 	o := outcome{Name: p.Name}
 	if p.stopped != nil {
-		o.Err = p.base.encode(p.stopped)
-		if o.Err.Cause > 0 {
-			o.Err.Stop, o.Err.Cause = o.Err.Cause, 0 // it ends as any other wait does
+		o.Err = p.base.encode(p.stopped) // it ends as any other wait does
+		if o.Err.Stop, o.Err.Cause = o.Err.Stop+o.Err.Cause, 0; o.Err.Stop == 0 {
+			o.Err = p.base.encode(&tinyio.CancelledError{Cause: p.stopped})
 		}
 		return o
 	}

@@ -19,7 +19,7 @@ type Retry struct {
 	Attempts int              // at most; 0 is as many as it takes
 	Wait     time.Duration    // before the second attempt; then twice as long each time
 	MaxWait  time.Duration    // at most; 0 is no limit
-	If       func(error) bool // reports whether another attempt makes sense; nil is always. It sees the error as it is recorded, and must not block
+	If       func(error) bool // reports whether another attempt makes sense; nil is always. It is given the error as it is recorded, on any goroutine, and must not block
 }
 
 func (r Retry) setStep(o *stepOptions) {

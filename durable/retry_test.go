@@ -274,6 +274,49 @@ func TestStopEndsRetries(t *testing.T) {
 	}
 }
 
+// However many are stopped at once, each stops cleanly.
+func TestStopOfManyRetries(t *testing.T) {
+	retried = func(co *tinyio.Co) (string, error) {
+		retrying := withRetry(co, durable.Retry{Wait: time.Hour})
+		var cs []*tinyio.Coro[int]
+		for i := range 200 {
+			fails := tinyio.Do(func(co *tinyio.Co) error {
+				if err := co.Sleep(10 * time.Second); err != nil {
+					return err
+				}
+				return fmt.Errorf("number %d", i)
+			})
+			cs = append(cs, tinyio.New(func(co *tinyio.Co) (int, error) {
+				_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(thread("f"), fails) }))
+				var group *tinyio.ErrorGroup
+				if err == nil || err.Error() != fmt.Sprint("number ", i) || errors.As(err, &group) {
+					return 0, fmt.Errorf("not stopped cleanly: %w", err)
+				}
+				return 1, nil
+			}))
+		}
+		if _, err := tinyio.Gather(retrying, cs...); err != nil {
+			return "", err
+		}
+		return "stopped", co.Sleep(time.Minute)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlaw(-1)
+		dir := t.TempDir()
+		j := open(t, dir)
+		start[string](t, j, "test.retried", "one", struct{}{})
+		time.Sleep(time.Minute)
+		closeJournal(t, j)
+		j = open(t, dir)
+		recoverAll(t, j)
+		want(t, j, "one", "stopped")
+		if n := len(f.calls["f"]); n != 200 {
+			t.Errorf("the function was called %d times", n)
+		}
+		checkHistory(t, j, "one")
+	})
+}
+
 // A run that is cancelled cleans up, with retries in its Shield.
 func TestRetriesInAShield(t *testing.T) {
 	retried = func(co *tinyio.Co) (_ string, err error) {

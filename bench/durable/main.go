@@ -3,7 +3,7 @@
 //
 //	cd bench/durable
 //	GOWORK=off go run . -quick                        a minute, with few runs
-//	GOWORK=off go run . -md ../../docs/durable.md      all of it, into its place in the document
+//	GOWORK=off go run . -md ../../docs/durable.md      all of it, in about an hour, into its place in the document
 //
 // Temporal is measured if there is a command temporal, on the path or given with -temporal. Each figure is of a process of its own, with a
 // directory of its own, in the directory for temporary files: that has to be on the disk that is meant. Peers take turns, round by round.
