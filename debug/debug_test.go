@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -552,4 +553,58 @@ func TestTenThousandCoroutines(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+}
+
+// The page may be asked for while runs begin, nest, fail and end, and make queues and coroutines: each answer makes sense.
+func TestAskedWhileRunsComeAndGo(t *testing.T) {
+	noLeaks(t)
+	defer debug.ForgetMade()
+	over := make(chan tinyio.Void)
+	var runners sync.WaitGroup
+	for i := range 4 {
+		runners.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				default:
+				}
+				func() {
+					defer func() { _ = recover() }() // of what one of the programs panics with
+					tinyio.Run(context.Background(), tinyio.Do(func(co *tinyio.Co) error {
+						q, lock := tinyio.NewQueue[int](5000), new(tinyio.Lock)
+						for range 10 {
+							tinyio.New(func(*tinyio.Co) (int, error) { return 1, nil })
+							co.Go(func(co *tinyio.Co) error { return errors.Join(q.Put(co, 1), lock.Acquire(co), co.Sleep(1)) })
+						}
+						if err := co.Sleep(time.Millisecond); err != nil {
+							return err
+						}
+						switch i {
+						case 0:
+							panic("one panics")
+						case 1:
+							return errors.New("one fails")
+						case 2:
+							_, err := tinyio.Run(co, tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Millisecond) }))
+							return errors.Join(err, errors.New("so that those in line end"))
+						}
+						_, err := tinyio.Timeout(co, tinyio.Do(new(tinyio.Event).Wait), time.Millisecond)
+						return err
+					}))
+				}()
+			}
+		})
+	}
+	for i := range 20 {
+		query := []string{"", "?debug=1", "?format=json", "?format=dot", "?n=1&from=0"}[i%5]
+		if code, body := get(t, query); code != http.StatusOK || body == "" {
+			t.Errorf("%q is answered with %d, %q", query, code, body)
+		}
+		if code, body := get(t, fmt.Sprint("?run=", i+1)); code != http.StatusOK && code != http.StatusNotFound {
+			t.Errorf("a run is answered with %d, %q", code, body)
+		}
+	}
+	close(over)
+	runners.Wait()
 }
