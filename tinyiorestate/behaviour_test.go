@@ -67,12 +67,13 @@ type shop struct {
 	dir   string
 	place *place
 	*tinyiorestate.Engine
+	configure []func(*tinyiorestate.Config)
 }
 
-func openShop(t *testing.T) *shop {
+func openShop(t *testing.T, configure ...func(*tinyiorestate.Config)) *shop {
 	t.Helper()
 	restateserver.Need(t)
-	s := &shop{t: t, dir: t.TempDir(), place: &place{hold: make(chan struct{})}}
+	s := &shop{t: t, dir: t.TempDir(), place: &place{hold: make(chan struct{})}, configure: configure}
 	before := runtime.NumGoroutine()
 	s.open()
 	t.Cleanup(func() {
@@ -94,6 +95,9 @@ func (s *shop) open() {
 		s.t.Fatal(err)
 	}
 	c.Context = context.WithValue(context.Background(), placeKey{}, s.place)
+	for _, f := range s.configure {
+		f(&c)
+	}
 	if s.Engine, err = tinyiorestate.Open(c); err == nil {
 		err = s.Register(s.t.Context())
 	}
@@ -137,6 +141,13 @@ func (s *shop) signal(id, name string, v any) {
 	s.t.Helper()
 	if err := durable.Signal(s.t.Context(), s, id, name, v); err != nil {
 		s.t.Fatal(err)
+	}
+}
+
+func (s *shop) signalUnknown(id string) {
+	s.t.Helper()
+	if err := durable.Signal(s.t.Context(), s, id, "go on", 1); !errors.Is(err, durable.ErrUnknown) {
+		s.t.Errorf("a signal to a run that is forgotten is %v", err)
 	}
 }
 
@@ -346,6 +357,28 @@ func TestClosedWithoutActing(t *testing.T) {
 	s.open()
 	s.want(r, "held")
 	s.wantNotes("holds", "holds", "cleaned up")
+}
+
+// A step that takes too long is given up, and taken again.
+func TestStepTimeout(t *testing.T) {
+	s := openShop(t, func(c *tinyiorestate.Config) { c.StepTimeout = 100 * time.Millisecond })
+	r := s.start("holds", "h")
+	s.until("it is taken again", func() bool { return len(s.place.noted()) > 1 })
+	close(s.place.hold)
+	s.want(r, "held")
+}
+
+// The server forgets a run some time after its end. Then the same id is another run.
+func TestRetention(t *testing.T) {
+	s := openShop(t, func(c *tinyiorestate.Config) { c.Retention = 100 * time.Millisecond })
+	s.want(s.start("else", "r"), "fine")
+	s.until("it is forgotten", func() bool {
+		_, err := durable.Find[string](s, "r").Result(t.Context())
+		return errors.Is(err, durable.ErrUnknown)
+	})
+	s.signalUnknown("r")
+	close(s.place.hold)
+	s.want(s.start("holds", "r"), "held")
 }
 
 // When a run waits for long the server lets go of it: its program is unwound, and nothing of it acts. It goes on when something comes.

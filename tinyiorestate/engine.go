@@ -40,9 +40,11 @@ type Config struct {
 	Identity []string
 	// Context has the values that programs find with co.Value. Nothing else of it counts.
 	Context context.Context
-	// Retention is how long the server remembers a run that has ended. 0 is its default, a day.
+	// Retention is how long the server remembers a run that has ended. 0 is its default, a day. The server is told when URL is registered
+	// for the first time.
 	Retention time.Duration
-	// StepTimeout is how long a step may take: one that takes longer is taken again. 0 is the default of the server, some ten minutes.
+	// StepTimeout is how long a step may take, at least: one that takes longer is given up and taken again. 0 is the default of the server, some ten
+	// minutes. The server is told when URL is registered for the first time.
 	StepTimeout time.Duration
 	// Patience is how long a call goes on trying when the server does not answer: 10 seconds if it is 0. A call also ends with its context.
 	Patience time.Duration
