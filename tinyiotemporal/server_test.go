@@ -2,6 +2,7 @@ package tinyiotemporal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -44,13 +45,41 @@ func connect(namespace string, now map[string]string, opts ...Option) (*connecti
 	for _, a := range activities {
 		w.RegisterActivity(a)
 	}
-	if err := w.Start(); err != nil {
+	if err := temporalserver.Insist(context.Background(), w.Start); err != nil {
 		c.Close()
 		return nil, err
 	}
 	return &connection{NewEngine(c, "q", WithStart(func(_, _ string, o *client.StartWorkflowOptions) {
 		o.WorkflowTaskTimeout = time.Second // so that the task of a worker that was killed goes to another one soon
 	})), c, w}, nil
+}
+
+// What follows is asked of the server again if it does not answer.
+
+func (c *connection) StartRun(ctx context.Context, program, id string, input json.RawMessage) error {
+	return temporalserver.Insist(ctx, func() error { return c.Engine.StartRun(ctx, program, id, input) })
+}
+
+func (c *connection) SignalRun(ctx context.Context, id, name string, value json.RawMessage) error {
+	return temporalserver.Insist(ctx, func() error { return c.Engine.SignalRun(ctx, id, name, value) })
+}
+
+func (c *connection) CancelRun(ctx context.Context, id string, cause error) error {
+	return temporalserver.Insist(ctx, func() error { return c.Engine.CancelRun(ctx, id, cause) })
+}
+
+func (c *connection) AwaitRun(ctx context.Context, id string, patient bool) (out json.RawMessage, err error) {
+	var ended *durable.RunError // which is an answer, also if it is a timeout
+	err = temporalserver.Insist(ctx, func() (err error) {
+		if out, err = c.Engine.AwaitRun(ctx, id, patient); errors.As(err, &ended) {
+			return nil
+		}
+		return err
+	})
+	if ended != nil {
+		return nil, ended
+	}
+	return out, err
 }
 
 func (c *connection) Recover(context.Context) error { return nil } // the server lets runs go on as soon as there is a worker

@@ -16,14 +16,18 @@ import (
 // tested is the command for the server of the test, where each directory has a namespace of its own.
 var tested = shop.Command{
 	Flags: command.Flags,
-	Open: func(_ context.Context, o shop.Options) (shop.Engine, error) {
-		c, err := temporalserver.Dial(client.Options{Namespace: temporalserver.Namespace(o.Data)})
-		if err != nil {
-			return nil, err
-		}
-		return open(c, o, tinyiotemporal.WithStart(func(_, _ string, o *client.StartWorkflowOptions) {
-			o.WorkflowTaskTimeout = time.Second // so that the task of a worker that was killed goes to another one soon
-		}))
+	Open: func(ctx context.Context, o shop.Options) (e shop.Engine, err error) {
+		err = temporalserver.Insist(ctx, func() error {
+			c, err := temporalserver.Dial(client.Options{Namespace: temporalserver.Namespace(o.Data)})
+			if err != nil {
+				return err
+			}
+			e, err = open(c, o, tinyiotemporal.WithStart(func(_, _ string, o *client.StartWorkflowOptions) {
+				o.WorkflowTaskTimeout = time.Second // so that the task of a worker that was killed goes to another one soon
+			}))
+			return err
+		})
+		return e, err
 	},
 }
 

@@ -127,6 +127,22 @@ func Dial(o client.Options) (client.Client, error) {
 	}
 }
 
+// Insist calls f again for as long as the server does not answer it, because it was killed or the machine is busy, or does not know in all its parts
+// that there is a namespace.
+func Insist(ctx context.Context, f func() error) error {
+	for began := time.Now(); ; {
+		err := f()
+		var late *serviceerror.DeadlineExceeded
+		var gone *serviceerror.Unavailable
+		var unknown *serviceerror.NamespaceNotFound
+		silent := errors.Is(err, context.DeadlineExceeded) || errors.As(err, &late) || errors.As(err, &gone) || errors.As(err, &unknown)
+		if !silent || ctx.Err() != nil || time.Since(began) > patience {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 // usable registers a namespace, unless it is there, and returns an error if it cannot be used yet.
 func usable(ctx context.Context, c client.Client, namespace string) error {
 	_, err := c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
