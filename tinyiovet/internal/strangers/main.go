@@ -23,9 +23,9 @@ import (
 var programs = [][2]string{
 	{"github.com/junegunn/fzf", "v0.65.2"},
 	{"github.com/nats-io/nats-server/v2", "v2.15.3"},
-	{"github.com/caddyserver/caddy/v2", "v2.11.9"},
-	{"github.com/gohugoio/hugo", "v0.169.0"},
-	{"github.com/prometheus/prometheus", "v0.316.0"},
+	{"filippo.io/age", "v1.3.2"},
+	{"github.com/rakyll/hey", "v0.1.5"},
+	{"github.com/tsenart/vegeta/v12", "v12.13.0"},
 }
 
 // The part of a document that is made here lies between these lines.
