@@ -49,7 +49,8 @@ const tick = 100 * time.Microsecond
 // [Journal]; and a panic of a thread as a [*tinyio.PanicError]. Record takes the options WithClock, WithThreads and WithObserver for itself.
 func Record(file string) tinyio.Option {
 	return func(l *tinyio.Loop) {
-		r := &recorder{loop: l, now: time.Now(), bell: make(chan struct{}, 1)}
+		r := &recorder{loop: l, began: time.Now(), bell: make(chan struct{}, 1)}
+		r.now = r.time()
 		f, err := os.Create(file)
 		if err != nil {
 			r.fail(fmt.Errorf("durable: Record: %w", err))
@@ -67,6 +68,7 @@ func Record(file string) tinyio.Option {
 type recorder struct {
 	loop    *tinyio.Loop
 	file    *os.File
+	began   time.Time
 	now     time.Time
 	turn    uint64
 	threads int
@@ -102,6 +104,10 @@ func (r *recorder) write(e *event) {
 	}
 }
 
+// time returns the time as a player has it: without a reading of the monotonic clock, which is not recorded, and from which the time of day
+// may differ by what the process was held up between the two.
+func (r *recorder) time() time.Time { return r.began.Round(0).Add(time.Since(r.began)) }
+
 // Now is the time of the latest point.
 func (r *recorder) Now() time.Time { return r.now }
 
@@ -109,7 +115,7 @@ func (r *recorder) Now() time.Time { return r.now }
 func (r *recorder) Idle(p hook.Pause) bool {
 	var due <-chan time.Time
 	if !p.Deadline.IsZero() {
-		timer := time.NewTimer(time.Until(p.Deadline))
+		timer := time.NewTimer(p.Deadline.Sub(r.time()))
 		defer timer.Stop()
 		due = timer.C
 	}
@@ -122,7 +128,7 @@ func (r *recorder) Idle(p hook.Pause) bool {
 			outside = true
 		}
 	}
-	if now := time.Now(); now.After(r.now) {
+	if now := r.time(); now.After(r.now) {
 		r.now = now
 	}
 	r.write(&event{Turn: r.turn, Idle: true, At: r.now.UnixNano(), Outside: outside})
@@ -161,7 +167,7 @@ func (r *recorder) Observe(n hook.Note) {
 	switch n.What {
 	case hook.Resumed:
 		r.turn++
-		if now := time.Now(); now.Sub(r.now) >= tick {
+		if now := r.time(); now.Sub(r.now) >= tick {
 			r.now = now
 			r.write(&event{Turn: r.turn, At: now.UnixNano()})
 		}
