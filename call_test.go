@@ -54,7 +54,7 @@ func TestCallOfACallerThatIsStopped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			noLeaks(t)
 			var log recorder
-			err := virtually(func(co *tinyio.Co) error {
+			_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error { // in real time, or the grace could pass while the goroutine waits for a processor
 				caller := tinyio.Do(func(co *tinyio.Co) error {
 					call := func(co *tinyio.Co) error {
 						release := make(chan bool)
@@ -79,7 +79,7 @@ func TestCallOfACallerThatIsStopped(t *testing.T) {
 					return call(co)
 				})
 				return co.Wait(caller, tinyio.Do(func(*tinyio.Co) error { return errBoom }))
-			})
+			}))
 			if !errors.Is(err, errBoom) {
 				t.Errorf("Run returns %v", err)
 			}
