@@ -46,6 +46,11 @@ func (x *coContext) withDeadline(at time.Time) *coContext {
 	if !x.deadline.IsZero() && !at.Before(x.deadline) {
 		return x.inherited
 	}
+	return x.during(at)
+}
+
+// during returns an inherited coContext like x, with the deadline at, whatever that of x is.
+func (x *coContext) during(at time.Time) *coContext {
 	y := &coContext{run: x.run, values: x.values, labels: x.labels, deadline: at}
 	y.inherited = y
 	return y
@@ -148,7 +153,7 @@ func (co *Co) end() {
 }
 
 // Deadline returns the earliest of the deadlines of the contexts given to [Run] and [Submit], and of every [Timeout] in which the
-// coroutine was started.
+// coroutine was started; in a [Co.Shield] that a cancelled coroutine has begun, the end of the grace period.
 func (co *Co) Deadline() (deadline time.Time, ok bool) {
 	deadline = co.ctx().Load().deadline
 	return deadline, !deadline.IsZero()

@@ -124,6 +124,43 @@ func TestDeadlineIsTheEarliest(t *testing.T) {
 	})
 }
 
+// R13, R29: in the Shield of a coroutine that has been stopped, the deadline is the end of the grace period, also for what is started there.
+func TestDeadlineInAShield(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		start := co.Now()
+		note := func(co *tinyio.Co, what string) {
+			at, ok := co.Deadline()
+			log.add("%s: %v, %v, done: %v", what, at.Sub(start), ok, co.Err() != nil)
+		}
+		c := tinyio.Do(func(co *tinyio.Co) error {
+			return co.Shield(time.Minute, func(co *tinyio.Co) error {
+				note(co, "before the stop")
+				stop := co.Sleep(2 * time.Second) // it is stopped meanwhile
+				note(co, "after the stop")
+				return errors.Join(stop, co.Shield(3*time.Second, func(co *tinyio.Co) error {
+					note(co, "in a shorter one")
+					return nil
+				}), co.Shield(time.Hour, func(co *tinyio.Co) error {
+					note(co, "in a longer one")
+					_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error { note(co, "in a Timeout"); return nil }), time.Second)
+					return errors.Join(err, co.Wait(tinyio.Do(func(co *tinyio.Co) error { note(co, "started there"); return nil })))
+				}))
+			})
+		})
+		_, err := tinyio.Timeout(co, c, time.Second)
+		return err
+	})
+	log.want(t,
+		"before the stop: 1s, true, done: false",
+		"after the stop: 1s, true, done: false",
+		"in a shorter one: 1m1s, true, done: false",
+		"in a longer one: 1h0m2s, true, done: false",
+		"in a Timeout: 3s, true, done: false",
+		"started there: 1h0m2s, true, done: false")
+}
+
 // R29: what is submitted has the values and the deadline of the context of Submit.
 func TestValuesOfASubmission(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

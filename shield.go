@@ -81,13 +81,16 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	s := &shield{owner: c, outer: c.shield().current(), open: true, grace: grace}
 	s.members.next, s.members.prev = &s.members, &s.members
 	s.handle = &Co{c: c, shield: s}
-	s.ctx.Set(co.inherited())
+	x := co.inherited()
 	if c.stop != nil && !co.shield.keepsAway(c, c.stop) {
 		c.attempt(1) // otherwise it could go on for ever, from one Shield to the next
 	}
 	if c.isStopping() { // stopped, or protected by another Shield from a pending reason
-		s.startGrace(c.run())
+		r := c.run()
+		s.startGrace(r)
+		x = x.during(r.at(s.graceEnd(r)))
 	}
+	s.ctx.Set(x)
 	c.addCold().shield = s
 	defer s.end()
 	return fn(s.handle)
@@ -198,6 +201,16 @@ func (s *shield) startGrace(r *run) {
 	if !s.timer.Set() {
 		r.setTimer(&s.timer, r.inBeside(s.grace), s)
 	}
+}
+
+// graceEnd returns when the grace periods have passed that have begun, of s and the shields around it.
+func (s *shield) graceEnd(r *run) (end int64) {
+	for ; s != nil; s = s.outer {
+		if s.open && s.timer.Set() {
+			end = max(end, r.timers.When(&s.timer))
+		}
+	}
+	return end
 }
 
 // left returns how much longer s, or a shield around it, protects its owner.
