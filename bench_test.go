@@ -540,3 +540,35 @@ func BenchmarkRun(b *testing.B) {
 		}
 	}
 }
+
+// What a turn costs in which a picker picks the first of many.
+func BenchmarkPicker(b *testing.B) {
+	for _, n := range []int{2, 1_000, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			left := b.N
+			_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+				cs := make([]tinyio.Awaitable, n)
+				for i := range cs {
+					cs[i] = tinyio.Do(func(co *tinyio.Co) error {
+						for left > 0 {
+							left--
+							if err := co.Yield(); err != nil {
+								return err
+							}
+						}
+						return nil
+					})
+				}
+				return co.Wait(cs...)
+			}), tinyio.WithPicker(firstPicker{}))
+			if err != nil {
+				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// A firstPicker picks as a loop does without a picker.
+type firstPicker struct{}
+
+func (firstPicker) Pick([]tinyio.ID) int { return 0 }

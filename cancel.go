@@ -231,6 +231,7 @@ func (r *run) endWait(c *task) {
 	case c.state == ready && c.outcome == notBegun:
 		c.outcome, c.err, c.clean, c.wait = returned, c.stop.err, true, onNothing
 		c.body.skip()
+		r.leaveQueue()
 		r.finish(c)
 		return
 	case c.state != waiting:

@@ -586,7 +586,6 @@ func (r *run) finish(c *task) {
 	c.phase.Store(finished)
 	if r.watch != nil {
 		r.noteFinished(c, f, why)
-		r.watch.crowd.stale = true // c may be in it
 	}
 	if x := c.ctx.Load(); x.own != nil {
 		x.cancel(nil)

@@ -206,7 +206,8 @@ func (c *task) endedEarly(p any) {
 		c.outcome = pending
 		return
 	}
-	if c.state == ready { // done has been called: c is in the ready queue, where pick is going to pass over it
+	if c.state == ready { // done has been called
+		c.run().leaveQueue()
 		c.run().loop.counters.ready.Add(-1)
 	}
 	c.state = running

@@ -178,8 +178,7 @@ func (r *run) caughtObserver() {
 type crowd struct {
 	tasks []*task
 	ids   []ID
-	shown []ID // a copy of the ids, for the picker
-	stale bool // some of the tasks may have been stopped before their first turn
+	stale bool // some of the tasks have finished: see leaveQueue
 }
 
 // hasPicker reports that a picker chooses who is next.
@@ -187,6 +186,14 @@ func (r *run) hasPicker() bool { return r.watch != nil && r.watch.picker != nil 
 
 // add puts c, whose number is id, at the end.
 func (q *crowd) add(c *task, id ID) { q.tasks, q.ids = append(q.tasks, c), append(q.ids, id) }
+
+// leaveQueue is called when a coroutine finishes while it is in the ready queue. It stays there, and is passed over: by pick, or by sift if there
+// is a picker.
+func (r *run) leaveQueue() {
+	if r.watch != nil {
+		r.watch.crowd.stale = true
+	}
+}
 
 // nobodyReady reports that the ready queue is empty.
 func (r *run) nobodyReady() bool {
@@ -208,7 +215,7 @@ func (q *crowd) remove(i int) *task {
 		q.tasks, q.ids = q.tasks[:last], q.ids[:last]
 	}
 	if n := cap(q.tasks); n > 1024 && last < n/4 {
-		q.tasks, q.ids, q.shown = slices.Clone(q.tasks), slices.Clone(q.ids), nil
+		q.tasks, q.ids = slices.Clone(q.tasks), slices.Clone(q.ids)
 	}
 	return c
 }
@@ -243,10 +250,9 @@ func (r *run) choose() *task {
 	case 1:
 		return q.remove(0)
 	}
-	q.shown = append(q.shown[:0], q.ids...)
-	chosen := 0
+	ids, chosen := slices.Clip(q.ids), 0 // not a copy, which would take time in proportion to them
 	r.guard(r.dropPicker, func() {
-		chosen = r.watch.picker.Pick(q.shown)
+		chosen = r.watch.picker.Pick(ids)
 		if chosen < 0 || chosen >= len(q.tasks) {
 			panic("tinyio: the Picker chose a coroutine that is not there; it must return an index of the slice it is given")
 		}
