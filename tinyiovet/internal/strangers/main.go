@@ -120,7 +120,7 @@ func vet(tool, dir, module, version string) (c counted, err error) {
 			c.lines += bytes.Count(text, []byte("\n"))
 		}
 	}
-	out, err = run(dir, "vet", "-vettool="+tool, "./...")
+	_, err = run(dir, "vet", "-vettool="+tool, "./...")
 	if err == nil {
 		return c, nil
 	}
