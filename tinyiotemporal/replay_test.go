@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ func leavesNothing(t *testing.T) {
 type changed struct {
 	Registry
 	now    map[string]string // the name of the program that takes the place of another one
+	mu     sync.Mutex        // a worker has several under way
 	result json.RawMessage
 	err    error
 }
@@ -45,8 +47,11 @@ type changed struct {
 func (r *changed) RegisterWorkflowWithOptions(w any, o workflow.RegisterOptions) {
 	f := w.(func(workflow.Context, json.RawMessage, *rest) (json.RawMessage, error))
 	w = func(ctx workflow.Context, input json.RawMessage, rest *rest) (json.RawMessage, error) {
-		r.result, r.err = f(ctx, input, rest)
-		return r.result, r.err
+		result, err := f(ctx, input, rest)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.result, r.err = result, err
+		return result, err
 	}
 	name := o.Name
 	if r.now[name] == "" {
