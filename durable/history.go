@@ -15,14 +15,9 @@ import (
 // Export writes the history of a run, a record in a line, as JSON: to look into it, or for [Verify]. Of a run that has ended, compaction may
 // have left only the beginning and the end.
 func (j *Journal) Export(ctx context.Context, id string, w io.Writer) error {
-	e, err := j.find(id)
+	e, err := j.findRecorded(ctx, id)
 	if err != nil {
 		return err
-	}
-	select {
-	case <-e.recorded:
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 	var out bytes.Buffer
 	if err := j.scan(func(f frame) {

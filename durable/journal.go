@@ -237,6 +237,20 @@ func ask[T any](ctx context.Context, j *Journal, id string, what func(m *machine
 	}
 }
 
+// findRecorded is find, and waits until the start of the run is recorded.
+func (j *Journal) findRecorded(ctx context.Context, id string) (*entry, error) {
+	e, err := j.find(id)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-e.recorded:
+		return e, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // find returns a run that there is.
 func (j *Journal) find(id string) (*entry, error) {
 	j.mu.Lock()
@@ -322,14 +336,9 @@ func (j *Journal) Forget(ctx context.Context, id string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	e, err := j.find(id)
+	e, err := j.findRecorded(ctx, id)
 	if err != nil {
 		return err
-	}
-	select {
-	case <-e.recorded:
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 	return e.forget()
 }
@@ -423,14 +432,9 @@ func (j *Journal) send(ctx context.Context, id string, r *record) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	e, err := j.find(id)
+	e, err := j.findRecorded(ctx, id)
 	if err != nil {
 		return err
-	}
-	select {
-	case <-e.recorded:
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 	d, err := e.deliver(r)
 	if d == nil {
