@@ -197,7 +197,7 @@ func (r *run) joinAny(c *task) {
 	if !fits(c, g.chosen.line.owner) {
 		if err := r.refusal(c); err != nil {
 			if !g.begun {
-				unbind(g.edges)
+				undoEdges(g.edges)
 			}
 			c.err, c.wait = err, onTurn
 			r.wake(c)

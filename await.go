@@ -36,16 +36,15 @@ func edgesTo[A Awaitable](edges []waiter, c *task, op string, cs []A) error {
 		}
 		switch {
 		case t == nil || t.body == nil:
-			unbind(edges)
+			undoEdges(edges)
 			return c.check(op, nil)
 		case t.tryClaim(l):
-			t.side = bound
 		case t.hasFinished():
 			continue
 		case t.loop.Load() == l:
 			l.run.asked.rare, l.run.asked.met = true, true
 		default:
-			unbind(edges)
+			undoEdges(edges)
 			return foreign(t)
 		}
 		w.line = &t.awaiters
@@ -53,11 +52,11 @@ func edgesTo[A Awaitable](edges []waiter, c *task, op string, cs []A) error {
 	return nil
 }
 
-// unbind undoes edgesTo: the edges lead nowhere, and coroutines that were bound because of them are free for any loop again.
-func unbind(edges []waiter) {
+// undoEdges undoes edgesTo: the edges lead nowhere, and those of their targets that have not been started are unclaimed.
+func undoEdges(edges []waiter) {
 	for i := range edges {
 		if t := edges[i].to(); t != nil {
-			t.unbind()
+			t.unclaim(edges[i].c.loop.Load())
 		}
 		edges[i].line = nil
 	}
@@ -146,7 +145,7 @@ func (r *run) join(c *task) {
 	edges := c.edges()
 	if r.asked.met && !allFit(c, edges) {
 		if err := r.refusal(c); err != nil {
-			unbind(edges)
+			undoEdges(edges)
 			c.err = err
 			r.wake(c)
 			return

@@ -218,9 +218,9 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 	}
 	for i, a := range cs {
 		if t := a.awaitable(); !t.hasFinished() {
-			if err := t.bind(r.loop); err != nil {
+			if err := t.claim(r.loop); err != nil {
 				for _, a := range cs[:i] {
-					a.awaitable().unbind()
+					a.awaitable().unclaim(r.loop)
 				}
 				return err
 			}

@@ -140,7 +140,6 @@ const (
 	nowhere side = iota
 	isBelow      // of the one that wants to wait
 	isAbove
-	bound // no search: the coroutine belongs to the loop only because of a wait that has not begun yet, see bind
 )
 
 // A walk is a search along edges that count, one step at a time. A step looks at one edge, which may turn out not to count.

@@ -36,6 +36,7 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 		return c.value, c.c.pastError()
 	}
 	s := &scope{owner: caller, main: &c.c}
+	c.c.scope = s
 	err := co.isolate(s)
 	if failed := s.report(r.loop.mode); failed != nil {
 		return zero, failed

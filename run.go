@@ -173,9 +173,7 @@ func (r *run) giveBack(c *task) {
 	if r.reopened {
 		r.shut()
 	}
-	if c.loop.Load() == l {
-		c.unclaim()
-	}
+	c.unclaim(l)
 	l.run = nil
 	l.active.Store(false)
 }
@@ -490,7 +488,6 @@ func (r *run) start(c *task, s *scope, starter *task) {
 	if s.owner != nil {
 		c.level = max(c.level, s.owner.level)
 	}
-	c.side = nowhere // it is no longer merely bound
 	s.add(c)
 	r.live++
 	r.countStarted()

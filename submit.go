@@ -157,10 +157,10 @@ func (p *posting) do(r *run) {
 			continue
 		}
 		switch why := r.root.crash; {
+		case t.state == fresh && t.scope != nil: // an Isolate or a First, whose turn has just ended, is going to start it
 		case t.state == fresh && why != nil && !p.starter.isProtected():
 			t.refuse(why.err)
 		case t.state == fresh:
-			t.side = nowhere
 			r.start(t, r.root, nil)
 			r.protect(t, p.starter)
 		case t.daemon && t.state != done:

@@ -217,6 +217,36 @@ func TestSubmitToALoopThatHasNotBegun(t *testing.T) {
 	})
 }
 
+// What is posted and, in the same turn, isolated is started once, by the Isolate or the First, and belongs to its domain.
+func TestPostedThenIsolated(t *testing.T) {
+	for name, isolate := range map[string]func(co *tinyio.Co, c *tinyio.Coro[tinyio.Void]) (tinyio.Void, error){
+		"Isolate": tinyio.Isolate[tinyio.Void],
+		"First":   func(co *tinyio.Co, c *tinyio.Coro[tinyio.Void]) (tinyio.Void, error) { return tinyio.First(co, c) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			within(t, func() {
+				l := tinyio.NewLoop(tinyio.WithVirtualTime())
+				works, fails := sleeper(time.Hour), failer(time.Hour, errBoom)
+				_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+					for c, want := range map[*tinyio.Coro[tinyio.Void]]error{works: nil, fails: errBoom} {
+						if err := l.Post(c); err != nil {
+							return err
+						}
+						if _, err := isolate(co, c); !errors.Is(err, want) {
+							t.Errorf("it returns %v, want %v", err, want)
+						}
+					}
+					return nil
+				}))
+				if err != nil {
+					t.Errorf("the run returns %v", err)
+				}
+			})
+		})
+	}
+}
+
 // What is posted inside an Isolate belongs to the run: it outlives the domain. It also starts in the last turn of the run (R31).
 func TestPostBelongsToTheRun(t *testing.T) {
 	noLeaks(t)

@@ -79,8 +79,8 @@ type task struct {
 	level       int32  // not lower than the levels of those that wait for it: see cycle.go
 	answer      uint32 // how a wait in a line has ended; each kind of wait has its own answers
 	number      ID     // from 1, if it has one: see run.id
-	scope       *scope
-	before      *task // in the list of its scope
+	scope       *scope // set before it is started if an Isolate or a First is going to start it
+	before      *task  // in the list of its scope
 	after       *task
 	awaiters    waitList
 	one         [1]waiter // its edge, when it waits for one coroutine or stands in one line
@@ -236,10 +236,13 @@ func (c *task) tryClaim(l *Loop) bool {
 	return true
 }
 
-// unclaim undoes tryClaim.
-func (c *task) unclaim() {
-	c.loop.Set(nil)
-	c.phase.Store(unclaimed)
+// unclaim undoes a claim of l, unless c has been started since. A call that has failed unclaims what it was going to start: any loop
+// may claim that again.
+func (c *task) unclaim(l *Loop) {
+	if c.loop.Load() == l && c.state == fresh {
+		c.loop.Set(nil)
+		c.phase.Store(unclaimed)
+	}
 }
 
 // claim makes c belong to l, unless it belongs to another loop.
@@ -248,22 +251,6 @@ func (c *task) claim(l *Loop) error {
 		return nil
 	}
 	return foreign(c)
-}
-
-// bind is claim for one of several coroutines that a call is going to start. If the call fails before it starts c, unbind undoes it.
-func (c *task) bind(l *Loop) error {
-	if c.tryClaim(l) {
-		c.side = bound
-		return nil
-	}
-	return c.claim(l)
-}
-
-func (c *task) unbind() {
-	if c.side == bound {
-		c.side = nowhere
-		c.unclaim()
-	}
 }
 
 // edges returns the waiters of c.
