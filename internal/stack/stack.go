@@ -13,13 +13,17 @@
 // without them.
 package stack
 
-import "iter"
+import (
+	"iter"
+	"unsafe"
+)
 
 // A Slot is where one goroutine is parked, any goroutine.
 type Slot struct {
 	next  func() (struct{}, bool)
 	yield func(struct{}) bool
-	odd   bool // an odd number of switches has been made: the next one is by Yield
+	top   uintptr // the end of the stack of the goroutine that parked here last, when it did: see Prefetch
+	odd   bool    // an odd number of switches has been made: the next one is by Yield
 }
 
 // Init parks a new goroutine in p, which is to call w.Work when it goes on for the first time. When Work returns, its
@@ -55,12 +59,18 @@ type Worker interface {
 // Switch parks the calling goroutine in p, and the one that was parked there goes on. It returns when somebody
 // else switches to the caller.
 func (p *Slot) Switch() {
+	var here byte
+	p.top = uintptr(unsafe.Pointer(&here))
 	if p.odd = !p.odd; p.odd {
 		p.next()
 	} else {
 		p.yield(struct{}{})
 	}
 }
+
+// Prefetch has the processor load the end of the stack of the goroutine that is parked in p, and does not wait for it. With many
+// goroutines it is in no cache, and who switches to p waits for it otherwise. It is a hint: the stack may have been moved.
+func (p *Slot) Prefetch() { prefetch(p.top) }
 
 // SwitchOrExit is Switch for one who is ready for a goroutine whose Slot this is to call runtime.Goexit: it reports whether
 // one has.

@@ -181,3 +181,19 @@ func TestCaller(t *testing.T) {
 	}))
 	p.Switch()
 }
+
+// Prefetch does no harm, whatever has become of the stack.
+func TestPrefetch(t *testing.T) {
+	var p Slot
+	p.Prefetch() // nobody has parked there yet
+	p.Init(work(func() {
+		p.Switch()
+		var grow [1 << 16]byte // moves the stack
+		grow[ID()%7] = 1
+		p.Switch()
+	}))
+	for range 3 {
+		p.Switch()
+		p.Prefetch()
+	}
+}
