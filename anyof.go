@@ -65,7 +65,6 @@ type collector struct {
 	edges  []waiter // to the group
 	ended  []*task  // those that have finished, and that next has not returned yet
 	begun  bool     // begin has run
-	asleep bool     // the owner waits for the next one to finish
 	chosen *waiter  // the edge that counts while the owner waits: see cycle.go
 	first  int      // the edges before this index lead to finished ones
 	all    bool     // the owner is being stopped, and waits for all that are left: see keepChildren
@@ -128,7 +127,7 @@ func (g *collector) begin(c *task) {
 // note records that t has finished and reports whether the owner waits for that.
 func (g *collector) note(t *task) bool {
 	g.ended = append(g.ended, t)
-	return g.asleep
+	return g.isWaiting()
 }
 
 // next waits until another coroutine of the group has finished. If the owner is stopped and one has finished all the same, next
@@ -167,7 +166,7 @@ func (g *collector) wait(co *Co) error {
 	c.addCold().edges = g.edges
 	co.hand(c.run())
 	defer func() { // also if c exits
-		g.asleep, g.all, c.cold().edges = false, false, nil
+		g.all, c.cold().edges = false, nil
 	}()
 	err := co.suspendWidely(onAny)
 	if g.all && g.unfinished() > 0 {
@@ -181,7 +180,7 @@ func (r *run) joinAny(c *task) {
 	g := c.collector()
 	switch {
 	case g.all:
-		g.asleep, c.unmet = true, g.unfinished()
+		c.unmet = g.unfinished()
 		return
 	case len(g.ended) > 0:
 		g.begin(c)
@@ -195,7 +194,7 @@ func (r *run) joinAny(c *task) {
 		g.chosen = &g.edges[g.first]
 	}
 	if !fits(c, g.chosen.line.owner) {
-		if err := r.refusal(c); err != nil {
+		if err := r.checkCycle(c); err != nil {
 			if !g.begun {
 				undoEdges(g.edges)
 			}
@@ -205,13 +204,13 @@ func (r *run) joinAny(c *task) {
 		}
 	}
 	g.begin(c)
-	g.asleep, c.unmet = true, 1
+	c.unmet = 1
 }
 
 // collector returns the collector of c, whose wait must be onAny.
 func (c *task) collector() *collector { return c.cold().edges[0].group }
 
-// anyOf returns the collector of c if c waits and goes on as soon as one of the group has finished; otherwise nil.
+// anyOf returns the collector of c if c waits and goes on as soon as one of its group has finished; otherwise nil.
 func (c *task) anyOf() *collector {
 	if c.state != waiting || c.wait != onAny || c.collector().all {
 		return nil
@@ -219,20 +218,18 @@ func (c *task) anyOf() *collector {
 	return c.collector()
 }
 
-// collects returns the collector of c if c waits for any of a group, or is stopped and waits for the rest of the group, even
-// if it has been woken and not had its turn; otherwise nil.
-func (c *task) collects() *collector {
-	if c.wait != onAny || c.state != waiting && (c.state != ready || !c.collector().all) {
-		return nil
-	}
-	return c.collector()
+// waitsAgain reports whether c, which one of its group has woken, was stopped before its turn: it is going to wait for those of the
+// group that are left.
+func (c *task) waitsAgain() bool { return c.state == ready && c.wait == onAny && c.collector().all }
+
+// isWaiting reports whether the owner of g waits for the next of the group, or for all that are left.
+func (g *collector) isWaiting() bool {
+	c := g.edges[0].c
+	return c.state == waiting && c.wait == onAny && c.collector() == g
 }
 
 // pending reports whether the owner of g waits and goes on as soon as one of the group has finished.
-func (g *collector) pending() bool {
-	c := g.edges[0].c
-	return g.asleep && !g.all && c.state == waiting
-}
+func (g *collector) pending() bool { return !g.all && g.isWaiting() }
 
 // unfinished returns how many edges of the group lead to coroutines that have not finished.
 func (g *collector) unfinished() (n int32) {
@@ -246,10 +243,11 @@ func (g *collector) unfinished() (n int32) {
 
 // leave removes the owner from the awaiters of the group.
 func (g *collector) leave() {
+	if !g.begun {
+		return // the edges stand in no line yet
+	}
 	for i := range g.edges {
-		if g.begun {
-			g.edges[i].remove()
-		}
+		g.edges[i].remove()
 	}
 }
 
@@ -276,7 +274,7 @@ func (r *run) keepChildren(stopped []*task) {
 		if g.all = true; c.state == waiting {
 			c.unmet = g.unfinished()
 		}
-		r.closesCycle(c) // for its side effect: it finds no cycle, and makes the levels fit the edges that count now
+		r.fitLevels(c) // more edges count now, and none of them lies on a ring
 	}
 }
 

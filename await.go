@@ -144,7 +144,7 @@ func (co *Co) joined(err error) error {
 func (r *run) join(c *task) {
 	edges := c.edges()
 	if r.asked.met && !allFit(c, edges) {
-		if err := r.refusal(c); err != nil {
+		if err := r.checkCycle(c); err != nil {
 			undoEdges(edges)
 			c.err = err
 			r.wake(c)

@@ -3,58 +3,56 @@ package tinyio
 import "slices"
 
 // How cycles of waits are found (R17): by the wait that closes one, and at no cost to most others. The reasons are in
-// docs/design/cycles.md.
+// docs/design/cycles.md, and the wait graph is in graph.go.
 //
-// The wait graph has an edge from each waiting coroutine to each coroutine that it waits for. If a coroutine waits for any of
-// several (WaitAny, AsCompleted), only one of its edges counts: the chosen one. The edges that count never make a cycle. So all
-// coroutines can finish, one after another, against the direction of the edges. The converse holds too: if all can finish in some
-// order, each that waits for any of several can choose the one that finishes first, and then no cycle of chosen edges exists. So
-// the test is exact.
+// The edges that count never make a cycle. So all coroutines can finish, one after another, against the direction of the edges. The
+// converse holds too: if all can finish in some order, each that waits for any of several can choose the edge to the one that
+// finishes first, and then no cycle of edges that count exists. So the test is exact.
 //
 // A wait whose edges would make a cycle is refused, unless other choices of those that wait for any of several avoid the cycle:
-// see recount.
+// see rechoose.
 //
 // Whether an edge makes a cycle is found out by the two-way search for sparse graphs of Bender, Fineman, Gilbert and Tarjan, "A New
 // Approach to Incremental Cycle Detection and Related Problems", ACM Transactions on Algorithms 12(2), 2016. Each coroutine has a
-// level, and no edge that counts leads to a lower level. An edge to a higher level makes no cycle. For one that does not lead
-// higher, closesCycle searches. It searches backward only on the one level, for at most √m steps, m being the number of edges. It
-// searches forward to coroutines that are not higher, and raises those, so that each is passed seldom. With n coroutines and m edges
-// that are only added, all of it takes O(m √m) steps. Here edges also go away, when a wait ends. That leaves the levels right. It
-// voids the bound only for programs that undo and reverse long chains again and again.
+// level, and no edge that counts leads to a lower level. An edge to a higher level makes no cycle. For an edge that does not lead
+// higher, two walks look for one (see meet). With n coroutines and m edges that are only added, all walks together take O(m √m)
+// steps. Here edges also go away, when a wait ends. That leaves the levels right. It voids the bound only for programs that undo and
+// reverse long chains again and again.
 //
-// Four things differ from the paper. The two searches alternate and the forward one may end both, so that a long line of waiters
+// Four things differ from the paper. The two walks alternate, and the walk down may end both, so that a long line of waiters
 // behind c costs nothing if the target of c waits for nobody. One search covers all edges that a wait adds. A coroutine for which
 // nobody waits goes down to the level of its target, instead of raising the target. And when levels get too high, all become
 // zero. That is correct, since an edge may lead to the same level; it only loses what earlier searches have found out.
 
-// refusal returns an error if c could never go on from the wait that it has begun, and otherwise nil.
-func (r *run) refusal(c *task) error {
+// checkCycle returns the error with which the wait of c, which is new, is refused because c could never go on; nil if c may wait. In that
+// case it makes the levels fit the new edges.
+func (r *run) checkCycle(c *task) error {
 	if r.closesCycle(c) {
-		return r.recount(c)
+		return r.rechoose(c)
 	}
 	return nil
 }
 
-// closesCycle reports whether the waits of c, which are new, make a cycle of edges that count. If not, it raises levels so that they
-// fit the new edges.
+// closesCycle reports whether the edges of c, which are new, make a cycle of edges that count. If not, it makes the levels fit them.
 func (r *run) closesCycle(c *task) bool {
-	searched := &r.below
-	waits := c.needs()
-	for t, more := waits.next(); more; t, more = waits.next() {
-		if t != nil && t.side == nowhere && !fits(c, t) {
-			searched.add(t, isBelow)
+	targets := c.countingTargets()
+	for t, more := targets.next(); more; t, more = targets.next() {
+		if t != nil && t.mark == unmarked && !fits(c, t) {
+			r.below.add(t, isBelow)
 		}
 	}
-	return len(searched.seen) > 0 && r.search(c)
+	return len(r.below.found) > 0 && r.search(c)
 }
 
-// edgeCloses is closesCycle for one more edge, from c to t.
-func (r *run) edgeCloses(c, t *task) bool {
-	if fits(c, t) {
-		return false
+// fitLevels makes the levels fit the edges of c that count, which make no cycle.
+func (r *run) fitLevels(c *task) { r.closesCycle(c) }
+
+// fitLevel makes the levels fit a new edge from c to t, which makes no cycle.
+func (r *run) fitLevel(c, t *task) {
+	if !fits(c, t) {
+		r.below.add(t, isBelow)
+		r.search(c)
 	}
-	r.below.add(t, isBelow)
-	return r.search(c)
 }
 
 // fits reports whether an edge from c to t makes no cycle for a simple reason, without a search. Then the levels fit the edge
@@ -64,7 +62,7 @@ func fits(c, t *task) bool {
 	case t.level > c.level || t.state == fresh || t.state == done:
 	case t == c:
 		return false
-	case !t.needsOthers():
+	case !t.hasTargets():
 		t.level = c.level
 	case c.awaiters.head == nil && c.scope.owner == nil:
 		c.level = t.level
@@ -74,47 +72,59 @@ func fits(c, t *task) bool {
 	return true
 }
 
-// search is closesCycle for edges for which fits has returned false. The walk r.below begins with the coroutines that they lead to.
+// search is closesCycle for edges for which fits has returned false. The walk r.below begins with their targets.
 func (r *run) search(c *task) (cycle bool) {
-	below, above := &r.below, &r.above
-	cycle = c.side == isBelow // it waits for itself
-	above.add(c, isAbove)
-	top, level := c.level, c.level // the walk down visits coroutines up to level top; in the end they are raised to level
+	cycle, level := r.meet(c)
+	if !cycle {
+		r.raise(r.below.found, level)
+	}
+	r.below.end()
+	r.above.end()
+	return cycle
+}
+
+// meet takes steps of two walks in turn, r.below down from the targets of c and r.above up from c, until they meet, which is a cycle, or
+// the walk down has ended. If there is no cycle, it also returns the level to which those below c have to be raised.
+//
+// The walk up stays on the level of c. Either it finds all coroutines on that level that lead to c. Then those below c need not get higher
+// than c, and the walk down passes only through lower levels: on the level of c, a coroutine leads to c if the walk up has found it,
+// and otherwise not. Or the walk up takes more than √m steps and is given up. Then the walk down passes through the level of c too,
+// and those below c are raised one level higher than c, so that later edges to them fit.
+func (r *run) meet(c *task) (cycle bool, level int32) {
+	if c.mark == isBelow { // it waits for itself
+		return true, 0
+	}
+	r.above.add(c, isAbove)
+	level = c.level
+	top := c.level // the walk down passes through coroutines up to this level
 	goUp := true
-	for steps := 0; !cycle; steps++ {
-		t, more := below.down(top)
-		switch {
+	for steps := 0; ; steps++ {
+		switch t, more := r.below.stepDown(top); {
 		case !more:
-			r.raise(below.seen, level)
-			below.end()
-			above.end()
-			return false
+			return false, level
 		case t == nil:
-		case t.side == isAbove:
-			cycle = true
-		case t.side == nowhere && t.level <= top:
-			below.add(t, isBelow)
+		case t.mark == isAbove:
+			return true, 0
+		case t.mark == unmarked && t.level <= top:
+			r.below.add(t, isBelow)
 		}
 		if !goUp {
 			continue
 		}
-		switch t, more := above.up(); {
-		case !more: // all coroutines on the level of c that lead to c are known
+		switch t, more := r.above.stepUp(); {
+		case !more:
 			goUp = false
 			top--
-		case steps*steps > r.live+r.wide:
+		case steps*steps > r.live+r.wide: // about as many as there are edges
 			goUp = false
 			level++
 		case t == nil:
-		case t.side == isBelow:
-			cycle = true
-		case t.side == nowhere && t.level == c.level:
-			above.add(t, isAbove)
+		case t.mark == isBelow:
+			return true, 0
+		case t.mark == unmarked && t.level == c.level:
+			r.above.add(t, isAbove)
 		}
 	}
-	below.end()
-	above.end()
-	return true
 }
 
 // raise raises cs to a level. If that is too high, it sets all levels to zero.
@@ -133,52 +143,54 @@ func (r *run) raise(cs []*task, level int32) {
 // highest is the greatest level. Levels rise by one at most with a search.
 var highest int32 = 1 << 30
 
-// A side says where a search has met a coroutine.
-type side uint8
+// A mark is what the present search has found out about a coroutine. There is one search at a time, and it removes its marks.
+type mark uint8
 
 const (
-	nowhere side = iota
-	isBelow      // of the one that wants to wait
-	isAbove
+	unmarked  mark = iota
+	isBelow        // the coroutine whose edges are checked waits for it, directly or not
+	isAbove        // it waits for that coroutine, directly or not, or is that coroutine
+	isInDoubt      // see rechoose
 )
 
-// A walk is a search along edges that count, one step at a time. A step looks at one edge, which may turn out not to count.
+// A walk finds coroutines along edges that count, and marks them. A step looks at one edge.
 type walk struct {
-	seen   []*task // the coroutines found, in that order
-	at     int     // the walk is done with those before this index
-	inside bool    // it is going through the edges of seen[at]
-	rest   cursor  // on the way down: the edges left
-	line   *waiter // on the way up: the next edge
+	found []*task // in this order
+	at    int     // the index of the one whose edges come next
+	begun bool    // whether some of its edges have been looked at
+	rest  cursor  // on the way down: its other edges
+	line  *waiter // on the way up: the next coroutine that waits for it
 }
 
-func (k *walk) add(c *task, s side) {
-	c.side = s
-	k.seen = append(k.seen, c)
+func (k *walk) add(c *task, m mark) {
+	c.mark = m
+	k.found = append(k.found, c)
 }
 
-// down takes a step from a coroutine up to level top to one that it waits for. It returns nil if the edge does not count.
-func (k *walk) down(top int32) (c *task, more bool) {
-	for k.at < len(k.seen) {
-		u := k.seen[k.at]
-		if !k.inside {
-			k.inside, k.rest = true, u.needs()
+// stepDown returns the coroutine to which the next edge leads; nil if that coroutine has finished. It passes over the edges of coroutines
+// that are higher than top.
+func (k *walk) stepDown(top int32) (c *task, more bool) {
+	for k.at < len(k.found) {
+		u := k.found[k.at]
+		if !k.begun {
+			k.begun, k.rest = true, u.countingTargets()
 		}
 		if u.level <= top {
 			if c, more := k.rest.next(); more {
 				return c, true
 			}
 		}
-		k.at, k.inside = k.at+1, false
+		k.at, k.begun = k.at+1, false
 	}
 	return nil, false
 }
 
-// up takes a step to a coroutine that waits for one already found. It returns nil if the edge does not count.
-func (k *walk) up() (c *task, more bool) {
-	for k.at < len(k.seen) {
-		u := k.seen[k.at]
-		if !k.inside {
-			k.inside, k.line = true, u.awaiters.head
+// stepUp returns the coroutine from which the next edge comes; nil if the edge does not count.
+func (k *walk) stepUp() (c *task, more bool) {
+	for k.at < len(k.found) {
+		u := k.found[k.at]
+		if !k.begun {
+			k.begun, k.line = true, u.awaiters.head
 		}
 		if w := k.line; w != nil {
 			k.line = w.next
@@ -187,7 +199,7 @@ func (k *walk) up() (c *task, more bool) {
 			}
 			return nil, true
 		}
-		k.at, k.inside = k.at+1, false
+		k.at, k.begun = k.at+1, false
 		if o := u.scope.owner; o != nil {
 			return o, true
 		}
@@ -195,148 +207,83 @@ func (k *walk) up() (c *task, more bool) {
 	return nil, false
 }
 
-// end forgets where the walk has been.
+// end removes the marks and makes the walk empty.
 func (k *walk) end() {
-	for i, c := range k.seen {
-		c.side, k.seen[i] = nowhere, nil
+	for i, c := range k.found {
+		c.mark, k.found[i] = unmarked, nil
 	}
-	k.seen, k.at, k.inside = k.seen[:0], 0, false
-	if cap(k.seen) > 1024 {
+	k.found, k.at, k.begun = k.found[:0], 0, false
+	if cap(k.found) > 1024 {
 		*k = walk{}
 	}
 }
 
-// counts reports whether w, which stands in a line, is an edge that counts.
-func (w *waiter) counts() bool {
-	g := w.group
-	return g == nil || g.all || g.chosen == w && g.pending()
+// A choice is a coroutine that can go on. If it waits for any of several, edge leads to one that can go on before it.
+type choice struct {
+	c    *task
+	edge *waiter
 }
 
-// A cursor goes through the coroutines that a coroutine waits for: those to which edges lead, or the members of scopes.
-type cursor struct {
-	edges  []waiter
-	one    *waiter
-	member *task  // the next member
-	scope  *scope // the scope whose members come after that; then those of its siblings
-}
-
-// next returns the next coroutine; nil for an edge to a coroutine that has finished.
-func (k *cursor) next() (c *task, more bool) {
-	for k.member == nil && k.scope != nil {
-		k.member, k.scope = k.scope.first, k.scope.sibling
-	}
-	switch {
-	case len(k.edges) > 0:
-		c, k.edges = k.edges[0].to(), k.edges[1:]
-	case k.one != nil:
-		c, k.one = k.one.to(), nil
-	case k.member != nil:
-		c, k.member = k.member, k.member.after
-	default:
-		return nil, false
-	}
-	return c, true
-}
-
-// to returns the coroutine to which the edge w leads, nil if it has finished.
-func (w *waiter) to() *task {
-	if w.line == nil {
-		return nil
-	}
-	return w.line.owner
-}
-
-// needs returns a cursor over the coroutines to which c has edges that count.
-func (c *task) needs() cursor {
-	if g := c.anyOf(); g != nil {
-		return cursor{one: g.chosen}
-	}
-	return c.waits()
-}
-
-// needsOthers reports whether c may have edges that count.
-func (c *task) needsOthers() bool {
-	switch c.state {
-	case waiting:
-		return waits[c.wait].tasks != nil
-	case ready:
-		return c.collects() != nil
-	}
-	return false
-}
-
-// waits returns a cursor over the coroutines that c waits for, be it for all or for any of them.
-func (c *task) waits() cursor {
-	if tasks := waits[c.wait].tasks; tasks != nil && (c.state == waiting || c.collects() != nil) {
-		return tasks(c)
-	}
-	return cursor{}
-}
-
-// targets ranges over the coroutines that c waits for, be it for all or for any of them.
-func (c *task) targets(yield func(*task) bool) {
-	waits := c.waits()
-	for t, more := waits.next(); more; t, more = waits.next() {
-		if t != nil && !yield(t) {
-			return
-		}
-	}
-}
-
-// recount is called when the waits of c make a cycle of edges that count. It looks for other choices for those that wait for any
-// of several, with which all can go on. If there are, it makes them; if not, it returns the error with which c is refused.
+// rechoose is called when the edges of c make a cycle of edges that count. It looks for other choices of those that wait for any of
+// several, with which all can go on. If there are such choices, it makes them. If not, it returns the error with which the wait of c is
+// refused.
 //
-// Only the coroutines that wait for c, directly or not, are in doubt. All others could go on before, and still can.
-func (r *run) recount(c *task) error {
+// Only c and the coroutines that wait for c, directly or not, are in doubt. All others could go on before, and still can.
+func (r *run) rechoose(c *task) error {
 	doubtful := &r.above
-	doubtful.add(c, isAbove)
-	for u, more := doubtful.up(); more; u, more = doubtful.up() {
-		if u != nil && u.side == nowhere {
-			doubtful.add(u, isAbove)
+	doubtful.add(c, isInDoubt)
+	for u, more := doubtful.stepUp(); more; u, more = doubtful.stepUp() {
+		if u != nil && u.mark == unmarked {
+			doubtful.add(u, isInDoubt)
 		}
 	}
-	type step struct {
-		c  *task
-		by *waiter // its new chosen edge, if it waits for any of several
+	order := orderOf(doubtful.found[1:])
+	n, edge := c.inDoubt()
+	if n > 0 {
+		err := &CycleError{Path: c.pathInDoubt()}
+		doubtful.end()
+		return err
 	}
-	var order []step        // in which they can go on
-	left := map[*task]int{} // how many have to go on before that one can
-	for _, u := range doubtful.seen[1:] {
-		n, by := u.doubts()
-		if left[u] = n; n == 0 {
-			order = append(order, step{u, by})
+	doubtful.end()
+	r.makeChoices(append(order, choice{c, edge}))
+	return nil
+}
+
+// orderOf returns those of the coroutines in doubt that can go on, in an order in which they can, and removes their marks.
+func orderOf(doubtful []*task) (order []choice) {
+	blockers := map[*task]int{} // how many of those in doubt have to go on before that one can
+	for _, u := range doubtful {
+		n, edge := u.inDoubt()
+		if blockers[u] = n; n == 0 {
+			order = append(order, choice{u, edge})
 		}
 	}
-	pass := func(u *task, by *waiter) {
-		if left[u] > 0 {
-			if left[u]--; left[u] == 0 {
-				order = append(order, step{u, by})
+	unblock := func(u *task, edge *waiter) {
+		if blockers[u] > 0 {
+			if blockers[u]--; blockers[u] == 0 {
+				order = append(order, choice{u, edge})
 			}
 		}
 	}
-	for i := 0; i < len(order); i++ {
+	for i := 0; i < len(order); i++ { // which grows meanwhile
 		u := order[i].c
-		u.side = nowhere
+		u.mark = unmarked
 		for w := u.awaiters.head; w != nil; w = w.next {
 			if w.group == nil || w.group.all || w.group.pending() {
-				pass(w.c, w)
+				unblock(w.c, w)
 			}
 		}
 		if o := u.scope.owner; o != nil {
-			pass(o, nil)
+			unblock(o, nil)
 		}
 	}
-	var err error
-	if n, by := c.doubts(); n == 0 {
-		order = append(order, step{c, by})
-	} else {
-		err = &CycleError{Path: c.doubtfulPath()}
-	}
-	doubtful.end()
-	if err != nil {
-		return err
-	}
-	order = slices.DeleteFunc(order, func(s step) bool { return s.c != c && s.c.anyOf() == nil })
+	return order
+}
+
+// makeChoices makes the choices of those that wait for any of several. The last in the order is the coroutine whose edges are new.
+func (r *run) makeChoices(order []choice) {
+	last := order[len(order)-1].c
+	order = slices.DeleteFunc(order, func(s choice) bool { return s.c != last && s.c.anyOf() == nil })
 	for _, s := range order {
 		if g := s.c.anyOf(); g != nil {
 			g.chosen = nil
@@ -344,38 +291,37 @@ func (r *run) recount(c *task) error {
 	}
 	for _, s := range order {
 		if g := s.c.anyOf(); g != nil {
-			g.chosen = s.by
+			g.chosen = s.edge
 		}
-		r.closesCycle(s.c)
+		r.fitLevels(s.c)
 	}
-	return nil
 }
 
-// doubts returns how many of the coroutines in doubt have to go on before c can. If that is none and c waits for any of several, by
-// is an edge that c can choose.
-func (c *task) doubts() (n int, by *waiter) {
+// inDoubt returns how many of the coroutines in doubt have to go on before c can. If that is none and c waits for any of several, edge
+// is one that c can choose.
+func (c *task) inDoubt() (n int, edge *waiter) {
 	if g := c.anyOf(); g != nil {
 		for i := range g.edges {
-			if t := g.edges[i].to(); t != nil && t.side != isAbove {
+			if t := g.edges[i].to(); t != nil && t.mark != isInDoubt {
 				return 0, &g.edges[i]
 			}
 		}
 		return 1, nil
 	}
 	for t := range c.targets {
-		if t.side == isAbove {
+		if t.mark == isInDoubt {
 			n++
 		}
 	}
 	return n, nil
 }
 
-// doubtfulPath returns the names along the shortest way from c, through coroutines in doubt, back to c.
-func (c *task) doubtfulPath() []string {
+// pathInDoubt returns the names along the shortest way from c, through coroutines in doubt, back to c.
+func (c *task) pathInDoubt() []string {
 	from := map[*task]*task{}
 	for work := []*task{c}; from[c] == nil; work = work[1:] {
 		for t := range work[0].targets {
-			if t.side == isAbove && from[t] == nil {
+			if t.mark == isInDoubt && from[t] == nil {
 				from[t] = work[0]
 				work = append(work, t)
 			}
@@ -388,59 +334,4 @@ func (c *task) doubtfulPath() []string {
 	path = append(path, c.label())
 	slices.Reverse(path)
 	return path
-}
-
-// rings returns a number for each coroutine, the same for all that wait for each other, directly or not. It covers those of cs that
-// wait for any of several, and all that these wait for, directly or not. The algorithm is Tarjan's for strongly connected components.
-func rings(cs []*task) map[*task]int {
-	type visit struct {
-		c    *task
-		n    int    // its number in the order of visits
-		low  int    // the lowest number that a way from it is known to reach
-		rest cursor // over those that it waits for
-	}
-	var (
-		path    []visit
-		open    []*task           // those whose ring is not complete
-		numbers = map[*task]int{} // of an open one, its number; then that of its ring, negative
-	)
-	enter := func(c *task) {
-		rest := c.waits()
-		if c.waitsForAny() && c.exposed() { // it may be ready, and is going to wait again (see wait in anyof.go)
-			rest = cursor{edges: c.collector().edges}
-		}
-		n := len(numbers) + 1
-		numbers[c] = n
-		open = append(open, c)
-		path = append(path, visit{c, n, n, rest})
-	}
-	for _, c := range cs {
-		if c.waitsForAny() && numbers[c] == 0 {
-			enter(c)
-		}
-		for len(path) > 0 {
-			v := &path[len(path)-1]
-			t, more := v.rest.next()
-			switch n := numbers[t]; {
-			case !more:
-				if v.low == v.n { // v.c and all that were opened after it are a ring
-					for numbers[v.c] > 0 {
-						numbers[open[len(open)-1]] = -v.n
-						open = open[:len(open)-1]
-					}
-				}
-				low := v.low
-				if path = path[:len(path)-1]; len(path) > 0 {
-					v = &path[len(path)-1]
-					v.low = min(v.low, low)
-				}
-			case t == nil:
-			case n == 0:
-				enter(t)
-			case n > 0:
-				v.low = min(v.low, n)
-			}
-		}
-	}
-	return numbers
 }

@@ -108,12 +108,12 @@ func (r *run) checkCycles() error {
 	above := map[*task]bool{} // on the way, or false if what that one waits for has been checked
 	var check func(c *task) error
 	check = func(c *task) error {
-		if c.side != nowhere {
+		if c.mark != unmarked {
 			return fmt.Errorf("%s is still marked by a search", c.label())
 		}
 		above[c] = true
-		needs := c.needs()
-		for t, more := needs.next(); more; t, more = needs.next() {
+		targets := c.countingTargets()
+		for t, more := targets.next(); more; t, more = targets.next() {
 			if t == nil {
 				continue
 			}
@@ -184,8 +184,8 @@ func (c *task) checkWait(wanted map[*task]int32) error {
 	case onAny:
 		g := c.collector()
 		switch want := int32(1); {
-		case !g.begun || !g.asleep:
-			return fmt.Errorf("%s waits for any of several and is not told of them", c.label())
+		case !g.begun:
+			return fmt.Errorf("%s waits for any of several and stands in no line", c.label())
 		case g.all:
 			want = g.unfinished()
 			fallthrough

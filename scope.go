@@ -246,23 +246,6 @@ func (c *task) isOutside(s *scope, why *reason) bool {
 	return !c.scope.isIn(s) && !c.scope.isStoppedFor(why) && !c.isCancelledFor(why) && !c.exposed()
 }
 
-// reaches reports whether c waits for t, directly or not.
-func (c *task) reaches(t *task) bool {
-	seen := map[*task]bool{c: true}
-	for work := []*task{c}; len(work) > 0; work = work[1:] {
-		if work[0] == t {
-			return true
-		}
-		for u := range work[0].targets {
-			if !seen[u] {
-				seen[u] = true
-				work = append(work, u)
-			}
-		}
-	}
-	return false
-}
-
 // moveTo makes c a member of another scope. From then on why is no reason to stop it.
 func (r *run) moveTo(c *task, to *scope, why *reason) {
 	from := c.scope
@@ -275,7 +258,7 @@ func (r *run) moveTo(c *task, to *scope, why *reason) {
 		c.cold().pending = slices.DeleteFunc(pending, func(other *reason) bool { return other == why })
 	}
 	if to.owner != nil {
-		r.edgeCloses(to.owner, c) // for its side effect: it finds no cycle (see spare), and makes the levels fit the new edge
+		r.fitLevel(to.owner, c) // spare has made sure that the edge makes no cycle
 	}
 	to.add(c)
 }

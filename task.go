@@ -68,7 +68,7 @@ type task struct {
 	droppedWants bool // it no longer wants those that it waits for: see cancel.go
 	spawned      bool // it was spawned, and so is wanted for its own sake
 	daemon       bool // it does not keep its scope going
-	side         side // where a search for cycles has found it
+	mark         mark // of a search for cycles
 	clean        bool // it was stopped, and its error says only that
 
 	stop        *reason       // why it is being stopped; nil if it is not
