@@ -117,7 +117,7 @@ func (g *collector) begin(c *task) {
 			if t.state == fresh {
 				t.level = c.level
 			}
-			r.want(c, t)
+			r.spawnOne(c, t)
 			t.awaiters.push(w)
 		}
 	}
@@ -164,7 +164,7 @@ func (g *collector) take() *task {
 func (g *collector) wait(co *Co) error {
 	c := co.c
 	c.addCold().edges = g.edges
-	co.hand(c.run())
+	c.run().asked.inheritFrom(co)
 	defer func() { // also if c exits
 		g.all, c.cold().edges = false, nil
 	}()
@@ -256,13 +256,13 @@ func (g *collector) leave() {
 // ring everybody would wait for the others, and nobody would get the error. See docs/design/children-first.md.
 func (r *run) keepChildren(stopped []*task) {
 	for _, c := range stopped {
-		if c.exposed() && (c.state == waiting && c.wait == onTask || c.waitsForAny()) {
+		if !c.mayWait() && (c.state == waiting && c.wait == onTask || c.waitsForAny()) {
 			c.keepStopping()
 		}
 	}
 	rings := rings(stopped)
 	for _, c := range stopped {
-		if !c.waitsForAny() || !c.exposed() || c.collector().all {
+		if !c.waitsForAny() || c.mayWait() || c.collector().all {
 			continue
 		}
 		g := c.collector()

@@ -108,7 +108,7 @@ func (co *Co) await(op string, t *task) error {
 	if c.one[0].line == nil { // it has finished just now, on another loop
 		return co.suspend(onTurn)
 	}
-	co.hand(r)
+	r.asked.inheritFrom(co)
 	return co.joined(co.suspend(onTask))
 }
 
@@ -120,7 +120,7 @@ func (co *Co) awaitAll(edges []waiter) error {
 	r, a := co.c.run(), co.c.addCold()
 	a.edges = edges
 	r.wide += len(edges)
-	co.hand(r)
+	r.asked.inheritFrom(co)
 	err := co.joined(co.suspendWidely(onTask))
 	r.wide -= len(edges)
 	a.edges = nil
@@ -194,5 +194,5 @@ func allFit(c *task, edges []waiter) bool {
 	return true
 }
 
-// edgeTasks returns a cursor over the coroutines to which edges of c lead.
-func edgeTasks(c *task) cursor { return cursor{edges: c.edges()} }
+// edgeTargets returns a cursor over the coroutines to which edges of c lead.
+func edgeTargets(c *task) cursor { return cursor{edges: c.edges()} }

@@ -211,7 +211,7 @@ func (k *call[T]) stop(r *run) {
 		return
 	}
 	if f := r.inSandbox(k.interrupt); f != nil {
-		k.abrupt = f.how()
+		k.abrupt = f.ending()
 	}
 }
 

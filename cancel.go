@@ -59,7 +59,7 @@ func (why *reason) context(x *coContext) *coContext {
 func (r *run) cancel(c *task, why *reason) {
 	if c.state != done && !c.isCancelledFor(why) {
 		r.record(c, why)
-		r.expose(c, why)
+		r.propagate(c, why)
 	}
 }
 
@@ -71,12 +71,10 @@ func (r *run) record(c *task, why *reason) {
 		a := c.addCold()
 		a.pending = append(a.pending, why)
 	}
-	for s := c.shield(); s.mayKeep(c, why); s = s.outer {
-		if s.keeps(c, why) {
-			s.startGrace(r)
-			if s.owner != c { // the owner has been cancelled for why too, which started the grace of the Shields around s
-				break
-			}
+	for s := c.shield().keeper(c, why); s != nil; s = s.outer.keeper(c, why) {
+		s.startGrace(r)
+		if s.owner != c { // the owner has been cancelled for why too, which started the grace of the Shields around s
+			break
 		}
 	}
 }
@@ -90,16 +88,14 @@ func (r *run) deliver(c *task, why *reason) {
 	}
 }
 
-// expose passes why on to what depends on c: the contexts of those Shields that no longer keep it away, the scopes that c waits
-// for, and endWaits.
-func (r *run) expose(c *task, why *reason) {
-	around := c.shield() // the innermost Shield that has nothing around it that keeps why away
-	for s := around; s.mayKeep(c, why); s = s.outer {
-		if s.keeps(c, why) {
-			around = s.outer
-		}
+// propagate passes why, which has been recorded in c, on to what depends on c: the contexts of those Shields that no longer keep it away,
+// the scopes that c waits for, and endWaits.
+func (r *run) propagate(c *task, why *reason) {
+	inner := c.shield() // the first Shield outside all that keep why away
+	for s := inner.keeper(c, why); s != nil; s = s.outer.keeper(c, why) {
+		inner = s.outer
 	}
-	for s := around; s != nil && s.owner == c; s = s.outer {
+	for s := inner; s != nil && s.owner == c; s = s.outer {
 		s.handle.stop(why)
 	}
 	r.cancelled = append(r.cancelled, c)
@@ -113,7 +109,7 @@ func (r *run) expose(c *task, why *reason) {
 // stopScope cancels the members of s, except those that somebody outside waits for.
 func (r *run) stopScope(s *scope, why *reason) {
 	s.stopping = why
-	if s.owner != nil && (!s.owner.isCancelledFor(why) || s.owner.exposed()) {
+	if s.owner != nil && (!s.owner.isCancelledFor(why) || !s.owner.mayWait()) {
 		r.spare(s, why)
 	}
 	for m := s.first; m != nil; m = m.after {
@@ -147,11 +143,11 @@ func (r *run) deliverPending(c *task) {
 			s.startGrace(r)
 		}
 	}
-	r.expose(c, c.stop)
+	r.propagate(c, c.stop)
 }
 
-// exposed reports that c is stopped and in no Shield that would let it wait.
-func (c *task) exposed() bool { return c.stop != nil && !c.shield().keepsAway(c, c.stop) }
+// mayWait reports whether c may wait: it is not stopped, or a Shield keeps the reason away.
+func (c *task) mayWait() bool { return c.stop == nil || c.shield().keepsAway(c, c.stop) }
 
 // isStopping reports that c has been cancelled, even if a Shield still keeps the reason away.
 func (c *task) isStopping() bool { return c.stop != nil || len(c.pendingReasons()) > 0 }
@@ -188,7 +184,7 @@ func (r *run) endWaits() {
 		first, anyWaits := left, false
 		for ; left < len(r.cancelled); left++ { // which grows meanwhile
 			c := r.cancelled[left]
-			if c.state == waiting && c.exposed() {
+			if c.state == waiting && !c.mayWait() {
 				r.dropWants(c)
 			}
 			anyWaits = anyWaits || c.waitsForAny()
@@ -196,7 +192,7 @@ func (r *run) endWaits() {
 		if anyWaits {
 			r.keepChildren(r.cancelled[first:left])
 		}
-		if c := r.cancelled[ended]; c.state != done && c.exposed() {
+		if c := r.cancelled[ended]; c.state != done && !c.mayWait() {
 			r.endWait(c)
 		}
 	}
@@ -291,10 +287,10 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	caller.run().asked.halt = why
 	stop := co.suspendWidely(onTask)
 	if err := co.joined(stop); err != nil {
-		co.halted(stop)
+		co.takeCleanups(stop)
 		return err
 	}
-	return errors.Join(co.halted(nil)...)
+	return errors.Join(co.takeCleanups(nil)...)
 }
 
 // haltJoined halts the target of why, which c waits for in Cancel: c waits for it without wanting it.

@@ -18,8 +18,8 @@ import (
 // finished, and [context.Cause] returns the reason. The methods of a context may be called from any goroutine. All other methods
 // are for the coroutine's own function: they panic on another goroutine, in another coroutine, or when the coroutine has finished.
 type Co struct {
-	c      *task
-	shield *shield // the Shield that has made this Co; in the coroutine's original one, the Shield in which it was started
+	c    *task
+	view *view // of a Co that Shield or WithValues has made; nil in the coroutine's original one
 }
 
 // enter checks that co is used by its own coroutine, in its turn. It returns the coroutine, or panics.
@@ -29,7 +29,7 @@ func (co *Co) enter(op string) *task {
 		return co.check(op)
 	}
 	c := co.c
-	if c.g.Load() != g || c.state != running || co.shield != nil {
+	if c.g.Load() != g || c.state != running || co.view != nil {
 		return co.check(op)
 	}
 	return c
@@ -143,7 +143,7 @@ func (co *Co) outcome() error {
 func (co *Co) ended() error {
 	c := co.c
 	c.exitIfDiscarded()
-	if co.shield.keepsAway(c, c.stop) {
+	if co.shield().keepsAway(c, c.stop) {
 		return nil
 	}
 	return c.stop.err
@@ -191,7 +191,7 @@ func (co *Co) Sleep(d time.Duration) error {
 	if err := co.refused(); err != nil {
 		return err
 	}
-	c.limit(d)
+	c.setLimit(d)
 	return co.suspend(onTimer)
 }
 
@@ -227,7 +227,7 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 		}
 	}
 	r.asked.rare, r.asked.fresh, r.asked.daemons = true, cs, daemons
-	co.hand(r)
+	r.asked.inheritFrom(co)
 	return co.suspend(onSpawn)
 }
 
@@ -256,9 +256,9 @@ func (co *Co) launch(op string, t *task) {
 		t.refuse(err)
 		return
 	}
-	co.hand(r)
+	r.asked.inheritFrom(co)
 	r.takeIn() // what has come before
-	r.want(c, t)
+	r.spawnOne(c, t)
 	r.asked = request{}
 	r.notify()
 }

@@ -81,27 +81,62 @@ func (co *Co) WithValues(ctx context.Context) *Co {
 	if ctx == nil {
 		panic("tinyio: WithValues: the context is nil, in " + c.describe() + "; pass one with the values that are wanted")
 	}
-	v := &shield{owner: c, outer: co.shield, of: co}
-	v.ctx.Set(co.inherited().withValues(ctx))
-	return &Co{c: c, shield: v}
+	other := newView(c, co.shield())
+	other.view.of, other.view.inherited = co, co.inherited().withValues(ctx)
+	return other
 }
 
-// isView reports that co comes from WithValues.
-func (co *Co) isView() bool { return co.isHandle() && co.shield.of != nil }
+// A view is what a Co has that Shield or WithValues has made.
+type view struct {
+	shield    *shield                    // the innermost Shield that protects what is done through the Co
+	ctx       publish.Pointer[coContext] // of the Co of a Shield
+	of        *Co                        // the Co on which WithValues was called
+	inherited *coContext                 // what coroutines inherit that are started through a Co of WithValues
+}
+
+// newView returns another Co of c, with a view.
+func newView(c *task, s *shield) *Co {
+	both := new(struct {
+		co   Co
+		view view
+	})
+	both.view.shield = s
+	both.co = Co{c: c, view: &both.view}
+	return &both.co
+}
+
+// hasValues reports that co comes from WithValues.
+func (co *Co) hasValues() bool { return co.view != nil && co.view.of != nil }
+
+// shield returns the innermost Shield that protects what is done through co.
+func (co *Co) shield() *shield {
+	if co.view == nil {
+		return co.c.base()
+	}
+	return co.view.shield
+}
+
+// retired reports whether co is no longer valid because its Shield is over.
+func (co *Co) retired() bool {
+	if co.hasValues() {
+		return co.view.of.retired()
+	}
+	return co.view != nil && co.view.shield.over
+}
 
 // inherited returns what the coroutines inherit that are started through co.
 func (co *Co) inherited() *coContext {
-	if co.isView() {
-		return co.shield.ctx.Load()
+	if co.hasValues() {
+		return co.view.inherited
 	}
 	return co.ctx().Load().inherited
 }
 
-// hand records in the request what coroutines inherit that are started for it. For the coroutine's original Co it has nothing to
-// record: they then inherit from the coroutine itself.
-func (co *Co) hand(r *run) {
-	if co.isHandle() {
-		r.asked.rare, r.asked.inherit = true, co.inherited()
+// inheritFrom records in the request what coroutines inherit that are started for it through co. If co is the coroutine's original Co,
+// there is nothing to record: they then inherit from the coroutine itself.
+func (q *request) inheritFrom(co *Co) {
+	if co.view != nil {
+		q.rare, q.inherit = true, co.inherited()
 	}
 }
 
@@ -110,13 +145,14 @@ func (co *Co) ctx() *publish.Pointer[coContext] {
 	if co == nil || co.c == nil {
 		panic("tinyio: the Co is nil or zero; use the one that the coroutine's function is given")
 	}
-	switch {
-	case !co.isHandle():
+	switch v := co.view; {
+	case v == nil:
 		return &co.c.ctx
-	case co.isView():
-		return co.shield.of.ctx()
+	case v.of != nil:
+		return v.of.ctx()
+	default:
+		return &v.ctx
 	}
-	return &co.shield.ctx
 }
 
 func (co *Co) context() context.Context {
@@ -182,10 +218,10 @@ func (co *Co) value(key any) any {
 	if key == (lookin.WhoKey{}) && co != nil && co.c != nil {
 		return co.who()
 	}
-	if co == nil || !co.isView() {
+	if co == nil || !co.hasValues() {
 		return co.context().Value(key)
 	}
-	if v := context.WithoutCancel(co.shield.ctx.Load().values).Value(key); v != nil {
+	if v := context.WithoutCancel(co.view.inherited.values).Value(key); v != nil {
 		return v
 	}
 	// The context package looks up its own contexts with a private key. For that key the answer is the coroutine's context. The
@@ -206,17 +242,14 @@ type runningCo struct{}
 // If the caller is on another goroutine, such as a thread, ctx is enough: the loop goes on and ends the context of co. The state of
 // the Shield must not be read there.
 func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
-	if co.shield != nil && !co.c.isCaller() {
+	if !co.c.isCaller() {
 		return ctx, func() {}
 	}
 	outside := co.ctx().Load().run
 	merged, cancel := context.WithCancelCause(ctx)
 	end := func() { cancel(context.Cause(outside)) }
 	var stop func() bool
-	grace := time.Duration(0)
-	if co.shield != nil {
-		grace = co.shield.left(co.c.run())
-	}
+	grace := co.shield().left(co.c.run())
 	if grace <= 0 {
 		stop = context.AfterFunc(outside, end)
 	} else {

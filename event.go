@@ -118,7 +118,7 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 	}
 	r := c.run()
 	if limited {
-		c.limit(d)
+		c.setLimit(d)
 	}
 	r.asked.eventLine = e.lineOf(r.loop)
 	if err := co.suspend(onEvent); err != nil {

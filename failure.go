@@ -27,8 +27,8 @@ func (f failure) do(r *run) {
 	}
 }
 
-// how returns f in the form that endWith takes.
-func (f failure) how() error {
+// ending returns f in the form that endWith takes.
+func (f failure) ending() error {
 	if p, ok := f.err.(*PanicError); ok && f.panic {
 		return threadPanic{p}
 	}
@@ -42,15 +42,6 @@ func (f failure) error() error {
 	return &Error{Err: f.err, Trace: f.trace, State: f.state, cut: f.cut}
 }
 
-// failure returns what went wrong in c, whose function has ended in another way than with a value; nil if nothing went wrong.
-func (c *task) failure() *failure {
-	f := c.failed()
-	if f != nil && !f.panic { // a panic has called failing already, on its own stack
-		failing(c, f.err)
-	}
-	return f
-}
-
 // failing is there for debuggers, which can stop in it: see debug/tinyio.star. It is called once for each failure, while the
 // coroutines that wait for c still do: after the function of c has returned an error, or while it panics, so that the stack still
 // shows the panic. In a deadlock, c is nil.
@@ -58,12 +49,13 @@ func (c *task) failure() *failure {
 //go:noinline
 func failing(c *task, err error) {}
 
-// failed is failure without the call of failing.
-func (c *task) failed() *failure {
+// failure returns what went wrong in c, whose function has ended in another way than with a value; nil if nothing went wrong.
+func (c *task) failure() *failure {
 	f := &failure{err: c.err}
 	switch {
 	case c.outcome == panicked:
 		f.panic = true
+		return f // the panic has called failing, on its own stack
 	case c.outcome == exited && c.attempts() > shieldsAllowed:
 		c.err = fmt.Errorf("tinyio: coroutine %s ignored its cancellation %d times and was unwound; it should return "+
 			"the error of a suspension: %w", c.describe(), attemptsAllowed, errIgnored)
@@ -73,6 +65,7 @@ func (c *task) failed() *failure {
 	case c.err == nil, c.clean:
 		return nil
 	}
+	failing(c, f.err)
 	return f
 }
 
@@ -91,10 +84,10 @@ func (c *task) pastError() error {
 // errIgnored is the error of a coroutine that has ignored its cancellation and was unwound.
 var errIgnored = errors.New("cancellation ignored")
 
-// deal deals with the failure f of c, which has finished. If why is not nil, c was being stopped for it, f is a clean-up error, and
+// handleFailure deals with the failure f of c, which has finished. If why is not nil, c was being stopped for it, f is a clean-up error, and
 // why collects it: a clean-up error crashes nobody (R10). But a panic in a coroutine that is stopped alone crashes its domain, and a
 // Goexit always ends the run (R14).
-func (r *run) deal(c *task, f failure, why *reason) {
+func (r *run) handleFailure(c *task, f failure, why *reason) {
 	switch {
 	case f.exit:
 		r.fail(r.root, f)

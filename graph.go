@@ -58,7 +58,7 @@ func (c *task) countingTargets() cursor {
 // allTargets returns a cursor over the targets of c.
 func (c *task) allTargets() cursor {
 	if c.hasTargets() {
-		return waits[c.wait].tasks(c)
+		return waits[c.wait].targets(c)
 	}
 	return cursor{}
 }
@@ -75,7 +75,7 @@ func (c *task) targets(yield func(*task) bool) {
 
 // hasTargets reports whether c may have targets.
 func (c *task) hasTargets() bool {
-	return c.state == waiting && waits[c.wait].tasks != nil || c.waitsAgain()
+	return c.state == waiting && waits[c.wait].targets != nil || c.waitsAgain()
 }
 
 // reaches reports whether c waits for t, directly or not.
@@ -111,7 +111,7 @@ func rings(cs []*task) map[*task]int {
 	)
 	enter := func(c *task) {
 		rest := c.allTargets()
-		if c.waitsForAny() && c.exposed() { // it may be ready, and is going to wait again (see wait in anyof.go)
+		if c.waitsForAny() && !c.mayWait() { // it may be ready, and is going to wait again (see wait in anyof.go)
 			rest = cursor{edges: c.collector().edges}
 		}
 		n := len(numbers) + 1

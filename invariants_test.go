@@ -233,7 +233,7 @@ func TestEveryWaitHasWhatItNeeds(t *testing.T) {
 		if kind > onSpawn && row.cancel == nil {
 			t.Errorf("nothing ends %q of one that is stopped", row.kind)
 		}
-		if row.line && row.tasks != nil {
+		if row.line && row.targets != nil {
 			t.Errorf("%q is for coroutines, and for a line of waiters", row.kind)
 		}
 	}

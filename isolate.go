@@ -51,25 +51,25 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 func (co *Co) isolate(scopes *scope) error {
 	c := co.c
 	c.addCold().inner = scopes
-	co.hand(c.run())
+	c.run().asked.inheritFrom(co)
 	err := co.suspendWidely(onScopes)
 	c.cold().inner = nil
 	return err
 }
 
-// enclose begins the scopes that c is going to wait for.
-func (r *run) enclose(c *task) {
+// beginScopes begins the scopes that c is going to wait for.
+func (r *run) beginScopes(c *task) {
 	c.unmet = 0
 	for s := c.cold().inner; s != nil; s = s.sibling {
 		c.unmet++
 	}
 	for s := c.cold().inner; s != nil; s = s.sibling {
-		r.begin(s, s.main, c)
+		r.startMain(s, s.main, c)
 	}
 }
 
-// begin starts c as the first coroutine of s, on behalf of starter, if there is one.
-func (r *run) begin(s *scope, c, starter *task) {
+// startMain starts c as the first coroutine of s, on behalf of starter, if there is one.
+func (r *run) startMain(s *scope, c, starter *task) {
 	s.main = c
 	c.wanted++ // by the owner of s, or by the run
 	r.start(c, s, starter)
@@ -85,5 +85,5 @@ func (r *run) scopeEnded(s *scope) {
 	}
 }
 
-// memberTasks returns a cursor over the members of the scopes that c waits for.
-func memberTasks(c *task) cursor { return cursor{scope: c.cold().inner} }
+// memberTargets returns a cursor over the members of the scopes that c waits for.
+func memberTargets(c *task) cursor { return cursor{scope: c.cold().inner} }

@@ -128,7 +128,7 @@ func (q *Queue[T]) getFor(co *Co, op string, d time.Duration, limited bool) (v T
 		return v, false, co.yieldThen(ErrClosed)
 	}
 	if limited {
-		co.c.limit(d)
+		co.c.setLimit(d)
 	}
 	return q.waitToGet(co)
 }

@@ -118,7 +118,7 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 	stopped := r.attach(ctx, c)
 	r.ready.init()
 	r.root = new(scope)
-	r.begin(r.root, c, nil)
+	r.startMain(r.root, c, nil)
 	if stopped != nil {
 		r.fail(r.root, *stopped)
 	}
@@ -515,7 +515,7 @@ func (r *run) start(c *task, s *scope, starter *task) {
 // inheritStops makes c, which has just been started, inherit the Shield that starter is in, and what starter is cancelled for.
 func (r *run) inheritStops(c, starter *task) {
 	if s := starter.shield().current(); s != nil {
-		c.co.shield, c.addCold().shield = s, s
+		c.addCold().shield = s
 		s.add(c)
 	}
 	if starter.stop != nil {
@@ -536,8 +536,8 @@ func (r *run) startFor(c, t *task) {
 	}
 }
 
-// want spawns t for c: it starts t if that is fresh, and makes t wanted for its own sake.
-func (r *run) want(c, t *task) {
+// spawnOne spawns t for c: it starts t if that is fresh, and makes t wanted for its own sake.
+func (r *run) spawnOne(c, t *task) {
 	if t.state == fresh {
 		if k := c.kin(); k != nil {
 			t.addCold().starter = k
@@ -567,7 +567,7 @@ func (r *run) spawn(c *task) {
 			t.daemon = false
 			t.scope.daemons--
 		}
-		r.want(c, t)
+		r.spawnOne(c, t)
 	}
 	r.makeReady(c)
 }
@@ -604,11 +604,11 @@ func (r *run) finish(c *task) {
 		}
 	}
 	if f != nil {
-		r.deal(c, *f, why)
+		r.handleFailure(c, *f, why)
 	}
 	c.scope = nil
 	if s.live == s.daemons {
-		r.lost(s)
+		r.memberLeft(s)
 	}
 }
 

@@ -88,7 +88,7 @@ func (s *scope) each(yield func(*task) bool) bool {
 		if !yield(c) {
 			return false
 		}
-		for inner := c.isolates(); inner != nil; inner = inner.sibling {
+		for inner := c.awaitedScopes(); inner != nil; inner = inner.sibling {
 			if !inner.each(yield) {
 				return false
 			}
@@ -97,16 +97,16 @@ func (s *scope) each(yield func(*task) bool) bool {
 	return true
 }
 
-// isolates returns the first of the scopes that c waits for; nil if it waits for none. The others are its siblings.
-func (c *task) isolates() *scope {
+// awaitedScopes returns the first of the scopes that c waits for; nil if it waits for none. The others are its siblings.
+func (c *task) awaitedScopes() *scope {
 	if c.state != waiting || c.wait != onScopes {
 		return nil
 	}
 	return c.cold().inner
 }
 
-// lost is called when s has lost a member. An empty scope wakes its owner. If only daemons are left, they are stopped.
-func (r *run) lost(s *scope) {
+// memberLeft is called when s has lost a member. An empty scope wakes its owner. If only daemons are left, they are stopped.
+func (r *run) memberLeft(s *scope) {
 	switch {
 	case s.live == 0:
 		if s.owner != nil {
@@ -236,14 +236,14 @@ func (r *run) spare(s *scope, why *reason) {
 		}
 	}
 	for _, from := range left {
-		r.lost(from)
+		r.memberLeft(from)
 	}
 }
 
 // isOutside reports whether c, which waits for a member of s, keeps that member alive: it is not in s, is not being stopped
 // because of why, and has not been stopped before.
 func (c *task) isOutside(s *scope, why *reason) bool {
-	return !c.scope.isIn(s) && !c.scope.isStoppedFor(why) && !c.isCancelledFor(why) && !c.exposed()
+	return !c.scope.isIn(s) && !c.scope.isStoppedFor(why) && !c.isCancelledFor(why) && c.mayWait()
 }
 
 // moveTo makes c a member of another scope. From then on why is no reason to stop it.

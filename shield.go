@@ -4,25 +4,20 @@ import (
 	"context"
 	"time"
 
-	"github.com/tinyio-go/tinyio/internal/publish"
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
 // A shield is one call of Shield. While it is open, it keeps the reasons for which its owner is cancelled away from the owner, and
 // from the coroutines that were started inside. It is open until its grace has passed or its function has ended.
-//
-// WithValues uses a shield that is never open for the Co that it returns.
 type shield struct {
 	owner   *task
 	outer   *shield // the shield around it
 	open    bool    // it keeps reasons away
 	grace   time.Duration
-	timer   timers.Timer               // the end of the grace; set when there is a reason to keep away
-	over    bool                       // its function has ended
-	handle  *Co                        // the Co that its function is given
-	of      *Co                        // the Co on which WithValues was called; nil for a Shield
-	ctx     publish.Pointer[coContext] // of the handle
-	members shielded                   // the head of the ring of coroutines that were started inside and have not finished
+	timer   timers.Timer // the end of the grace; set when there is a reason to keep away
+	over    bool         // its function has ended
+	handle  *Co          // the Co that its function is given
+	members shielded     // the head of the ring of coroutines that were started inside and have not finished
 }
 
 // A shielded is an entry of the ring of coroutines that were started inside the same Shield.
@@ -80,9 +75,9 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	c.exitIfDiscarded()
 	s := &shield{owner: c, outer: c.shield().current(), open: true, grace: grace}
 	s.members.next, s.members.prev = &s.members, &s.members
-	s.handle = &Co{c: c, shield: s}
+	s.handle = newView(c, s)
 	x := co.inherited()
-	if c.stop != nil && !co.shield.keepsAway(c, c.stop) {
+	if c.stop != nil && !co.shield().keepsAway(c, c.stop) {
 		c.attempt(1) // otherwise it could go on for ever, from one Shield to the next
 	}
 	if c.isStopping() { // stopped, or protected by another Shield from a pending reason
@@ -90,7 +85,7 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 		s.startGrace(r)
 		x = x.during(r.at(s.graceEnd(r)))
 	}
-	s.ctx.Set(x)
+	s.handle.view.ctx.Set(x)
 	c.addCold().shield = s
 	defer s.end()
 	return fn(s.handle)
@@ -110,7 +105,7 @@ func (s *shield) end() {
 		s.members.giveTo(&s.outer.members)
 	}
 	why := &reason{err: context.Canceled}
-	if c.exposed() {
+	if !c.mayWait() {
 		why = c.stop
 	}
 	s.handle.stop(why)
@@ -136,8 +131,8 @@ func (s *shield) close(r *run) {
 	if s.isCovered() {
 		return
 	}
-	if d := s.owner.shield(); d != s.outer { // the grace has passed, and the owner is still inside s
-		d.deliverPending(r, s.owner, s)
+	if inner := s.owner.shield(); inner != s.outer { // the grace has passed, and the owner is still inside s
+		inner.deliverInside(r, s.owner, s)
 	} else {
 		s.members.deliverPending(r)
 	}
@@ -165,14 +160,14 @@ func (s *shield) keepsFromOthers(why *reason) bool {
 	return false
 }
 
-// deliverPending delivers pending reasons to the coroutines inside the Shields of c: from its outermost Shield, or from from if
-// that is not nil, to s.
-func (s *shield) deliverPending(r *run, c *task, from *shield) {
-	if s == nil || s.owner != c {
+// deliverInside delivers pending reasons to the coroutines inside the Shields of owner: from the outermost one, or from first if that is
+// not nil, inward to s.
+func (s *shield) deliverInside(r *run, owner *task, first *shield) {
+	if s == nil || s.owner != owner {
 		return
 	}
-	if s != from {
-		s.outer.deliverPending(r, c, from)
+	if s != first {
+		s.outer.deliverInside(r, owner, first)
 	}
 	s.members.deliverPending(r)
 }
@@ -181,19 +176,8 @@ func (s *shield) deliverPending(r *run, c *task, from *shield) {
 func (m *shielded) deliverPending(r *run) {
 	for i := m.next; i != m; i = i.next {
 		r.deliverPending(i.c)
-		i.c.shield().deliverPending(r, i.c, nil)
+		i.c.shield().deliverInside(r, i.c, nil)
 	}
-}
-
-// isHandle reports whether co is the Co of a Shield or of WithValues, and not the coroutine's original one.
-func (co *Co) isHandle() bool { return co != &co.c.co }
-
-// retired reports whether co is no longer valid because its Shield is over.
-func (co *Co) retired() bool {
-	if co.isView() {
-		return co.shield.of.retired()
-	}
-	return co.isHandle() && co.shield.over
 }
 
 // startGrace starts the grace period, the first time that there is a reason to keep away.
@@ -228,19 +212,20 @@ func (s *shield) left(r *run) (left time.Duration) {
 }
 
 // keepsAway reports whether s or a shield around it keeps why away from c.
-func (s *shield) keepsAway(c *task, why *reason) bool {
-	for ; s.mayKeep(c, why); s = s.outer {
-		if s.keeps(c, why) {
-			return true
+func (s *shield) keepsAway(c *task, why *reason) bool { return s.keeper(c, why) != nil }
+
+// keeper returns the first shield, from s outward, that keeps why away from c; nil if none does. If why arose inside a shield, as a
+// Timeout there does, that one and those around it keep it away from their owner alone.
+func (s *shield) keeper(c *task, why *reason) *shield {
+	for ; s != nil; s = s.outer {
+		switch {
+		case s == why.from.current() && s.owner != c:
+			return nil
+		case s.keeps(c, why):
+			return s
 		}
 	}
-	return false
-}
-
-// mayKeep reports whether s, or a shield around it, can keep why away from c. If why arose inside s, as a Timeout there does, s does
-// not keep it away from a coroutine that is not its owner.
-func (s *shield) mayKeep(c *task, why *reason) bool {
-	return s != nil && !(s == why.from.current() && s.owner != c)
+	return nil
 }
 
 // keeps reports whether s, without those around it, keeps why away from c. If c is not its owner, s does so only if the owner has been

@@ -338,7 +338,7 @@ func (s *shieldedThreads) current() *task {
 
 // isProtected reports whether c may go on although its run is being stopped. It is false if c is nil.
 func (c *task) isProtected() bool {
-	return c != nil && c.state != done && c.shield() != nil && !c.exposed()
+	return c != nil && c.state != done && c.shield() != nil && c.mayWait()
 }
 
 // protect puts c, which a shielded thread has started while the run is being stopped, into the Shield of the thread's coroutine.
@@ -347,7 +347,7 @@ func (r *run) protect(c, starter *task) {
 		return
 	}
 	s := starter.shield()
-	c.co.shield, c.addCold().shield = s, s
+	c.addCold().shield = s
 	s.add(c)
 	r.record(c, r.root.crash)
 }

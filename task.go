@@ -139,7 +139,13 @@ func (c *task) starter() *kinship {
 }
 
 // base returns the Shield in which c was started.
-func (c *task) base() *shield { return c.co.shield }
+func (c *task) base() *shield {
+	s := c.shield()
+	for s != nil && s.owner == c {
+		s = s.outer
+	}
+	return s
+}
 
 // pendingReasons returns the reasons for which c has been cancelled, except the one for which it is being stopped.
 func (c *task) pendingReasons() []*reason {

@@ -27,9 +27,9 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 
 // inThread calls fn in the goroutine that is c's thread, and sends its outcome to the loop: a return, a panic or a Goexit. If a host
 // runs the thread, inThread only stores the outcome, and the host sends it with Return.
-func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), hosted bool) {
+func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), shielded, hosted bool) {
 	pprof.SetGoroutineLabels(c.c.labels(c.c.ctx.Load()))
-	if c.c.base() != nil {
+	if shielded {
 		defer c.c.loop.Load().shielded.enter(&c.c, (*threadContext)(&c.c.co))()
 	}
 	var v T
@@ -133,12 +133,13 @@ func (c *task) isSimple() bool { return c.cold() != nil && c.cold().callback.sim
 
 // A threadOf is the function of a RunInThread, for a host: see hook.Function.
 type threadOf[T any] struct {
-	c  *Coro[T]
-	fn func(ctx context.Context) (T, error)
+	c        *Coro[T]
+	fn       func(ctx context.Context) (T, error)
+	shielded bool // c was started in a Shield
 }
 
 func (t *threadOf[T]) Context() context.Context { return (*threadContext)(&t.c.c.co) }
-func (t *threadOf[T]) Run()                     { t.c.inThread(t.fn, true) }
+func (t *threadOf[T]) Run()                     { t.c.inThread(t.fn, t.shielded, true) }
 func (t *threadOf[T]) Result() (any, *error)    { return &t.c.value, &t.c.c.err }
 
 func (t *threadOf[T]) Return() {
@@ -159,11 +160,12 @@ func (c *Coro[T]) callBegin() {
 	}
 	r.addThreads(1)
 	if fn, ok := begin.(func(context.Context) (T, error)); ok {
+		shielded := c.c.shield() != nil
 		if r.loop.startThread == nil {
-			go c.inThread(fn, false)
+			go c.inThread(fn, shielded, false)
 			return
 		}
-		r.handOver(c.c.label(), &threadOf[T]{c, fn})
+		r.handOver(c.c.label(), &threadOf[T]{c, fn, shielded})
 		return
 	}
 	r.notify()
@@ -213,7 +215,7 @@ func (c *task) endCallback() {
 	b.cancel = nil                     // not needed any more, and may refer to much memory
 	if c.err != nil && c.stop != nil { // in a sandbox, since a method of the error could panic or exit on the loop's stack
 		if f := c.run().inSandbox(func() { c.clean = c.stop.explains(c.err) }); f != nil {
-			c.err = f.how()
+			c.err = f.ending()
 		}
 	}
 	c.endWith(c.err)
@@ -245,9 +247,9 @@ func (b *callback) stop(r *run, cause error) {
 		return
 	}
 	if b.called.CompareAndSwap(false, true) {
-		b.c.err = f.how()
+		b.c.err = f.ending()
 		b.arrive(r)
 		return
 	}
-	b.abrupt = f.how()
+	b.abrupt = f.ending()
 }

@@ -19,14 +19,14 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 		return zero, err
 	}
 	r := caller.run()
-	until := caller.limit(d)
+	until := caller.setLimit(d)
 	if c.c.state == fresh {
 		r.asked.inherit = co.inherited().withDeadline(r.at(until))
 	}
 	caller.addCold().limit = d
 	stop := co.suspendWidely(onTask)
 	err := co.joined(stop)
-	cleanups := co.halted(stop)
+	cleanups := co.takeCleanups(stop)
 	switch {
 	case err == nil:
 		return c.value, c.c.err
@@ -40,9 +40,9 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	return zero, err
 }
 
-// halted returns the clean-up errors of the coroutines that the caller has just halted. If the caller is itself being stopped, with the
+// takeCleanups returns the clean-up errors of the coroutines that the caller has just halted. If the caller is itself being stopped, with the
 // error stop, they go to the reason for that instead (R10).
-func (co *Co) halted(stop error) (errs []error) {
+func (co *Co) takeCleanups(stop error) (errs []error) {
 	c := co.c
 	if c.cold() == nil || c.cold().halting == nil {
 		return nil
@@ -59,8 +59,8 @@ func (co *Co) halted(stop error) (errs []error) {
 	return errs
 }
 
-// limit makes d the limit of the wait that c is about to begin, and returns the time when it ends. It reads the clock, which may exit.
-func (c *task) limit(d time.Duration) (until int64) {
+// setLimit makes d the limit of the wait that c is about to begin, and returns the time when it ends. It reads the clock, which may exit.
+func (c *task) setLimit(d time.Duration) (until int64) {
 	r := c.run()
 	until = r.in(d)
 	r.setTimer(&c.timer, until, c)

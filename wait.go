@@ -32,12 +32,12 @@ type waitRow struct {
 
 	// begin makes c wait for what it has asked for, or wakes c if that is there already.
 	begin func(r *run, c *task)
-	// cancel ends the wait of c, which is exposed, or makes it end soon.
+	// cancel ends the wait of c, which may not wait, or makes it end soon.
 	cancel func(r *run, c *task)
 	// expire ends the wait because its time limit has passed, and reports whether c has to be woken. It is nil if the kind has no limit.
 	expire func(r *run, c *task) (wake bool)
-	// tasks returns a cursor over the coroutines that c waits for. It is nil if the kind waits for no coroutines.
-	tasks func(c *task) cursor
+	// targets returns a cursor over the coroutines that c waits for. It is nil if the kind waits for no coroutines.
+	targets func(c *task) cursor
 	// line says that c stands in one line of waiters, with its waiter c.one[0].
 	line bool
 }
@@ -56,9 +56,9 @@ func init() {
 		onTurn:    {kind: hook.Turn, begin: (*run).makeReady},
 		onSpawn:   {kind: hook.Turn, begin: (*run).spawn},
 		onTimer:   {kind: hook.Timer, begin: waitsAlready, cancel: wake, expire: expired},
-		onTask:    {kind: hook.Coroutine, begin: (*run).join, cancel: (*run).waitForStopping, expire: (*run).giveUp, tasks: edgeTasks},
-		onAny:     {kind: hook.AnyCoroutine, begin: (*run).joinAny, cancel: (*run).waitForStopping, tasks: edgeTasks},
-		onScopes:  {kind: hook.Domain, begin: (*run).enclose, cancel: waitsAlready, tasks: memberTasks},
+		onTask:    {kind: hook.Coroutine, begin: (*run).join, cancel: (*run).waitForStopping, expire: (*run).giveUp, targets: edgeTargets},
+		onAny:     {kind: hook.AnyCoroutine, begin: (*run).joinAny, cancel: (*run).waitForStopping, targets: edgeTargets},
+		onScopes:  {kind: hook.Domain, begin: (*run).beginScopes, cancel: waitsAlready, targets: memberTargets},
 		onEvent:   {kind: hook.Event, begin: (*run).joinEvent, cancel: leave, expire: lineExpired, line: true},
 		onPermit:  {kind: hook.Permit, begin: (*run).standInLine, cancel: leave, line: true},
 		onBarrier: {kind: hook.Barrier, begin: (*run).standInLine, cancel: leave, line: true},
