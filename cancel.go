@@ -12,15 +12,15 @@ import (
 // daemons are left.
 //
 // A coroutine is cancelled for a reason (cancel). While a Shield keeps the reason away, the reason is pending. The first reason
-// that no Shield keeps away is delivered: the coroutine is stopped for it. From then on its waits return the reason's error, and
-// its context is done. This is sticky. A stopped coroutine in a Shield of its own can still wait; without one, it is exposed.
+// that no Shield keeps away is delivered: the coroutine is stopped for it. From then on its context is done, and each of its waits
+// returns the reason's error, except in a Shield of its own that keeps the reason away: there it may still wait (mayWait).
 //
-// The wait of an exposed coroutine ends (endWaits), in two steps. First the coroutine no longer wants those that it waits for
-// (dropWants). Those that nobody wants any more are cancelled too. (A crash leaves this step out, since it cancels all members of
-// its domain anyway.) Then the coroutine becomes ready. But if some of those that it waits for have been cancelled, it goes on
-// waiting for these, and becomes ready when they have finished: children first (R9, keepChildren).
+// When a stopped coroutine may not wait, its present wait ends (endWaits), in two steps. First it no longer wants those that it waits
+// for (dropWants), and those that nobody wants any more are cancelled too. (A crash cancels nobody in this step, since it cancels
+// all members of its domain anyway.) Then it becomes ready. But if some of those that it waits for have been cancelled, it goes
+// on waiting for these, and becomes ready when they have finished: children first (R9, keepChildren).
 //
-// A crash cancels all members of a domain, except those that somebody outside waits for (spare).
+// A crash cancels all members of a domain, except those that a coroutine outside waits for (spare).
 //
 // What goes wrong while coroutines stop is collected in the reason, for whoever caused the stop (R10).
 
@@ -28,14 +28,14 @@ import (
 type reason struct {
 	err      error     // what the waits of the stopped coroutines return
 	crash    *scope    // the domain that has crashed; nil if coroutines are stopped one by one
-	target   *task     // the coroutine that a Timeout, a Cancel or a withdrawn Submit stops; for a lost First, the caller of First
+	target   *task     // the coroutine that a Timeout, a Cancel or a withdrawn Submit stops; for the losers of a First, the caller of First
 	from     *shield   // the Shield in which the reason arose: it and those around it keep the reason away from their owner alone
 	original failure   // of a crash: what it began with
 	chain    chain     // of a crash: what is known of its await chains
 	cleanups []failure // what went wrong in the stopped coroutines
-	stopped  int       // of a crash: how many coroutines have stopped for it
+	finished int       // of a crash: how many of the stopped coroutines have finished
 
-	dead *coContext // shared by the coroutines that had no context of their own when they were stopped
+	shared *coContext // of coroutines that had no context of their own when they were stopped
 }
 
 // cause returns what context.Cause returns for the reason.
@@ -48,14 +48,14 @@ func (why *reason) cause() error {
 
 // context returns a context for a stopped coroutine that had none of its own. Coroutines with the same values share one.
 func (why *reason) context(x *coContext) *coContext {
-	if why.dead == nil || why.dead.inherited != x.inherited {
-		why.dead = x.ownContext()
-		why.dead.cancel(why.cause())
+	if why.shared == nil || why.shared.inherited != x.inherited {
+		why.shared = x.ownContext()
+		why.shared.cancel(why.cause())
 	}
-	return why.dead
+	return why.shared
 }
 
-// cancel asks c to stop because of why. Its wait goes on until endWaits.
+// cancel cancels c, and what depends on c, for why. The wait of c goes on until endWaits.
 func (r *run) cancel(c *task, why *reason) {
 	if c.state != done && !c.isCancelledFor(why) {
 		r.record(c, why)
@@ -63,7 +63,7 @@ func (r *run) cancel(c *task, why *reason) {
 	}
 }
 
-// record delivers why to c, or notes it as pending.
+// record delivers why to c or, if a Shield keeps it away, makes it pending.
 func (r *run) record(c *task, why *reason) {
 	if c.stop == nil && !c.base().keepsAway(c, why) {
 		r.deliver(c, why)
@@ -99,14 +99,12 @@ func (r *run) propagate(c *task, why *reason) {
 		s.handle.stop(why)
 	}
 	r.cancelled = append(r.cancelled, c)
-	if c.state == waiting && c.wait == onScopes {
-		for s := c.cold().inner; s != nil; s = s.sibling {
-			r.stopScope(s, why)
-		}
+	for s := c.awaitedScopes(); s != nil; s = s.sibling {
+		r.stopScope(s, why)
 	}
 }
 
-// stopScope cancels the members of s, except those that somebody outside waits for.
+// stopScope cancels the members of s, except those that a coroutine outside waits for.
 func (r *run) stopScope(s *scope, why *reason) {
 	s.stopping = why
 	if s.owner != nil && (!s.owner.isCancelledFor(why) || !s.owner.mayWait()) {
@@ -173,24 +171,25 @@ func (c *task) cleansUpFor() *reason {
 	return why
 }
 
-// endWaits ends the waits of the cancelled coroutines that are exposed. That may cancel others, and call endWaits again: the inner
-// call returns at once, and the outer one deals with these when it has dealt with the rest.
+// endWaits ends the waits of the cancelled coroutines that may not wait. That may cancel others, and call endWaits again: the inner
+// call returns at once, and the outer one deals with them at the end of its work list.
 func (r *run) endWaits() {
 	if r.ending {
 		return
 	}
 	r.ending = true
-	for left, ended := 0, 0; ended < len(r.cancelled); ended++ {
-		first, anyWaits := left, false
-		for ; left < len(r.cancelled); left++ { // which grows meanwhile
-			c := r.cancelled[left]
+	dropped := 0 // dropWants has been called for those before this index
+	for ended := 0; ended < len(r.cancelled); ended++ {
+		first, anyWaits := dropped, false
+		for ; dropped < len(r.cancelled); dropped++ { // which grows meanwhile
+			c := r.cancelled[dropped]
 			if c.state == waiting && !c.mayWait() {
 				r.dropWants(c)
 			}
 			anyWaits = anyWaits || c.waitsForAny()
 		}
 		if anyWaits {
-			r.keepChildren(r.cancelled[first:left])
+			r.keepChildren(r.cancelled[first:dropped])
 		}
 		if c := r.cancelled[ended]; c.state != done && !c.mayWait() {
 			r.endWait(c)
@@ -221,7 +220,7 @@ func (r *run) dropWants(c *task) {
 	}
 }
 
-// endWait ends the wait of c, which is exposed.
+// endWait ends the wait of c, which may not wait. If c has had no turn, it finishes.
 func (r *run) endWait(c *task) {
 	switch {
 	case c.state == ready && c.outcome == notBegun:
@@ -236,7 +235,7 @@ func (r *run) endWait(c *task) {
 	waits[c.wait].cancel(r, c)
 }
 
-// waitForStopping makes c, which waits for coroutines, wait only for those that have been cancelled too. If there is none, c
+// waitForStopping makes c, which waits for coroutines, go on waiting only for those that have been cancelled too. If there are none, c
 // becomes ready.
 func (r *run) waitForStopping(c *task) {
 	r.unset(&c.timer)
@@ -245,7 +244,7 @@ func (r *run) waitForStopping(c *task) {
 	}
 }
 
-// keepStopping gives up c's waits for coroutines that have not been cancelled, and returns how many waits are left.
+// keepStopping removes the edges of c to coroutines that have not been cancelled, and returns how many edges are left.
 func (c *task) keepStopping() (left int32) {
 	edges := c.edges()
 	for i := range edges {
@@ -260,12 +259,12 @@ func (c *task) keepStopping() (left int32) {
 	return left
 }
 
-// Cancel stops c, and what only c was waiting for, children first, with a [*CancelledError] of cause, even if others wait for c
-// or it was spawned. Cancel returns when c has stopped: nil, or what went wrong in clean-up, joined. If the caller is stopped
+// Cancel stops c with a [*CancelledError] of cause, even if others wait for c or c was spawned. What only c was waiting for is stopped
+// too, children first. Cancel returns when c has finished: nil or, joined, what went wrong in clean-up. If the caller is stopped
 // meanwhile, Cancel still waits for c and then returns the caller's own error. A fresh coroutine never runs; a finished one is
-// left as it is. If cause is nil, [context.Canceled] is used.
+// left as it is. If cause is nil, it is [context.Canceled].
 //
-// Others who await c get its result: its value, if it finished with a nil error all the same, and otherwise the
+// Others who await c get its result: its value, if it has finished with a nil error all the same, and otherwise the
 // [*CancelledError], as a value that crashes nobody by itself. Cancel returns a [*CycleError] if c waits for the caller,
 // directly or not, and another error if c belongs to another loop and has not finished.
 func (c *Coro[T]) Cancel(co *Co, cause error) error {
@@ -293,7 +292,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	return errors.Join(co.takeCleanups(nil)...)
 }
 
-// haltJoined halts the target of why, which c waits for in Cancel: c waits for it without wanting it.
+// haltJoined halts the target of why for c, which has begun to wait for it in Cancel. From then on c waits for it without wanting it.
 func (r *run) haltJoined(c *task, why *reason) {
 	c.droppedWants = true
 	why.target.wanted--

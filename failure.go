@@ -274,7 +274,7 @@ func (s *scope) report(mode GroupMode) error {
 		g.Errs = append(g.Errs, f.error())
 	}
 	if mode == GroupAlways {
-		for range why.stopped {
+		for range why.finished {
 			g.Errs = append(g.Errs, why.err)
 		}
 	}

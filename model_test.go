@@ -10,15 +10,15 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// This file is the reference model: the rules of this package, as simply as they can be written down, to compare the package
-// with. It looks for what it needs in plain slices, works everything out anew each time, and shares no code with the
-// package but the types of its errors. Its time is in whole seconds.
+// This file is the reference model: the rules of this package, written down as simply as possible, to compare the package with. It looks
+// for what it needs in plain slices, computes everything anew each time, and shares only the types of errors with the package. Its
+// time is in whole seconds.
 //
-// It covers R1 to R5 and R7 to R13, R15, R17 to R19, R21 and R24, for one run of one loop. It knows nothing of panics and
-// Goexit, threads, traces and real time, of loops inside loops and coroutines of other loops: the fault sweep
-// (sweep_test.go) and the tests of the rules are for these.
+// It covers R1 to R5 and R7 to R13, R15, R17 to R19, R21 and R24 to R28, for one run of one loop. It has no panics, no Goexit, no threads,
+// no traces, no real time, no loops inside loops and no coroutines of other loops: the fault sweep (sweep_test.go) and the tests of
+// the rules are for these.
 //
-// Where the rules leave an order open, the model decides it: the waits of coroutines that are stopped together end in the order
+// Where the rules leave an order open, the model defines it: the waits of coroutines that are stopped together end in the order
 // in which they were started, those inside an Isolate right after the coroutine that isolates them.
 
 // A model is a loop.
@@ -27,7 +27,7 @@ type model struct {
 	now         int
 	queue       []*actor // the ready ones, first in, first out
 	started     []*actor // all that have been started and have not finished, in that order
-	alarms      []*alarm // in the order in which they were set
+	timers      []*timer // in the order in which they were set
 	actors      []*actor
 	events      []modelEvent
 	semaphores  []modelSemaphore
@@ -35,7 +35,7 @@ type model struct {
 	maxServed   int // after so many the others have a turn
 	barriers    []modelBarrier
 	queues      []modelQueue
-	root        *domain
+	root        *scope
 	cancelled   []*actor // a work list
 	ending      bool     // their waits are being ended
 	interrupted bool     // the context of the run is done
@@ -48,19 +48,19 @@ type actor struct {
 	id       int
 	state    actorState
 	begun    bool
-	domain   *domain
-	base     *cover        // the innermost Shield in which it was started
-	cover    *cover        // the innermost Shield in which it is now
-	stop     *stopReason   // what it is stopped for: the first that no Shield in which it was started keeps away
-	pending  []*stopReason // reasons besides that, which Shields keep away
+	scope    *scope
+	base     *shield   // the innermost Shield in which it was started
+	shield   *shield   // the innermost Shield in which it is now
+	stop     *reason   // what it is stopped for: the first that no Shield in which it was started keeps away
+	pending  []*reason // reasons besides that, which Shields keep away
 	attempts int
-	unwound  bool
+	unwound  bool // it ignored its cancellation
 	spawned  bool // it is wanted for its own sake
 	daemon   bool
-	starter  *actor // who has spawned it
-	elder    *actor // who that is for what it spawns itself: its own starter, or who waits for it
+	starter  *actor // the one that has spawned it
+	elder    *actor // whose work what it spawns is, too: its own starter, or its first awaiter
 	wait     *modelWait
-	watchers []watcher // who waits for it, in the order in which they began to
+	watchers []watcher // those that wait for it, in the order in which they began to
 	value    int
 	err      error
 
@@ -86,20 +86,20 @@ const (
 type modelWait struct {
 	on           []*actor // coroutines, each once
 	any          *collection
-	former       *collection // any, until it was stopped: on are those of it that it still waits for
-	inside       []*domain
+	former       *collection // what any was before it was stopped; it still waits for those in on
+	inside       []*scope
 	racing       bool // it waits for the first of these that succeeds
 	winner       *actor
 	line         *[]*actor
-	alarm        *alarm
+	timer        *timer
 	callback     bool
-	droppedWants bool        // it no longer counts as somebody who wants those it waits for
-	halting      *stopReason // for which it stops the one that it waits for
+	droppedWants bool    // it no longer wants those that it waits for
+	halting      *reason // the reason for which it stops the one that it waits for
 	err          error
 	granted      bool // a permit, or the opening of a barrier
 	index        int
 	outOfTime    bool
-	value        int // that it puts, or was given
+	value        int // the one that it puts, or was given
 	refused      bool
 }
 
@@ -117,39 +117,39 @@ type collection struct {
 }
 
 // A domain is a crash domain: the run, an Isolate, or one of those in a First.
-type domain struct {
+type scope struct {
 	owner   *actor // nil of a run
 	first   *actor
-	members []*actor    // in the order in which they came
-	crash   *stopReason // if it has crashed
+	members []*actor // in the order in which they came
+	crash   *reason  // if it has crashed
 
-	stopping *stopReason // for what its members were cancelled last
+	stopping *reason // the last reason for which all members were cancelled
 }
 
-// A stopReason is why actors are stopped.
-type stopReason struct {
+// A reason is why actors are stopped.
+type reason struct {
 	err      error
 	cause    error
-	crash    *domain // that has crashed; nil if actors are stopped one by one
-	target   *actor  // who is stopped, and others with it
-	from     *cover  // the Shield inside which the reason arose
+	crash    *scope  // the one that has crashed; nil if actors are stopped one by one
+	target   *actor  // the one that is stopped, and others with it
+	from     *shield // the Shield in which the reason arose
 	original error   // of a crash
 	cleanups []error
-	stopped  int // how many were, in a crash
+	finished int // of a crash: how many of the stopped actors have finished
 }
 
-// A cover is one call of Shield.
-type cover struct {
+// A shield is one call of Shield.
+type shield struct {
 	owner   *actor
-	outer   *cover
+	outer   *shield
 	open    bool
 	over    bool // its function has ended
 	grace   int
-	alarm   *alarm
-	members []*actor // who was started inside, or in a Shield inside that is over
+	timer   *timer
+	members []*actor // those that were started inside, or inside a Shield in it that is over
 }
 
-type alarm struct {
+type timer struct {
 	when int
 	fire func()
 }
@@ -160,7 +160,7 @@ type modelEvent struct {
 }
 
 type modelSemaphore struct {
-	free int // while somebody waits, fewer than the first of those wants
+	free int // while somebody waits, fewer than the first in line wants
 	line []*actor
 }
 
@@ -178,7 +178,7 @@ type modelQueue struct {
 
 // run runs actor 0 and what it starts to the end.
 func (m *model) run() (int, error) {
-	m.root = &domain{}
+	m.root = &scope{}
 	m.begin(m.root, m.actors[0], nil)
 	for len(m.started) > 0 {
 		if m.interrupted && m.root.crash == nil {
@@ -211,8 +211,8 @@ func (m *model) run() (int, error) {
 
 // Time: R4.
 
-func (m *model) earliest() (first *alarm) {
-	for _, a := range m.alarms {
+func (m *model) earliest() (first *timer) {
+	for _, a := range m.timers {
 		if first == nil || a.when < first.when {
 			first = a
 		}
@@ -227,36 +227,36 @@ func (m *model) fire() {
 	}
 }
 
-func (m *model) after(d int, fire func()) *alarm {
-	a := &alarm{m.now + d, fire}
-	m.alarms = append(m.alarms, a)
+func (m *model) after(d int, fire func()) *timer {
+	a := &timer{m.now + d, fire}
+	m.timers = append(m.timers, a)
 	return a
 }
 
-func (m *model) drop(a *alarm) {
-	m.alarms = slices.DeleteFunc(m.alarms, func(b *alarm) bool { return a == b })
+func (m *model) drop(a *timer) {
+	m.timers = slices.DeleteFunc(m.timers, func(b *timer) bool { return a == b })
 }
 
 // Turns: R1, R2.
 
-// start starts a for starter: in its domain, and in the Shield in which it is.
+// start starts a for starter: in the scope and in the Shield in which that is.
 func (m *model) start(a, starter *actor) {
 	a.daemon = a.daemon || starter.daemon
-	m.enrol(a, starter.domain, starter)
+	m.enrol(a, starter.scope, starter)
 }
 
 // begin starts a as the first of d.
-func (m *model) begin(d *domain, a, starter *actor) {
+func (m *model) begin(d *scope, a, starter *actor) {
 	d.first = a
 	m.enrol(a, d, starter)
 }
 
-func (m *model) enrol(a *actor, d *domain, starter *actor) {
-	a.domain = d
+func (m *model) enrol(a *actor, d *scope, starter *actor) {
+	a.scope = d
 	d.members = append(d.members, a)
 	m.started = append(m.started, a)
 	if starter != nil {
-		if a.base, a.cover = starter.cover, starter.cover; a.base != nil {
+		if a.base, a.shield = starter.shield, starter.shield; a.base != nil {
 			in := a.base.membersAt()
 			in.members = append(in.members, a)
 		}
@@ -267,10 +267,10 @@ func (m *model) enrol(a *actor, d *domain, starter *actor) {
 	m.ready(a)
 }
 
-// ready puts a at the back of the queue. Whatever it was waiting for is over.
+// ready puts a at the back of the queue. Its wait is over.
 func (m *model) ready(a *actor) {
 	if a.wait != nil {
-		m.drop(a.wait.alarm)
+		m.drop(a.wait.timer)
 	}
 	a.state = actorReady
 	m.queue = append(m.queue, a)
@@ -317,20 +317,20 @@ var errStuck = errors.New("the model is stuck after a crash")
 // errInterrupted is the cause of the context of a run that is interrupted.
 var errInterrupted = errors.New("interrupted")
 
-// pause waits for what w says, through the handle of c.
-func (a *actor) pause(c *cover, w *modelWait) error {
+// pause waits for w, through the Co of c.
+func (a *actor) pause(c *shield, w *modelWait) error {
 	a.state, a.wait = actorWaiting, w
 	return a.rest(c)
 }
 
 // turnOver waits for the next turn.
-func (a *actor) turnOver(c *cover) error {
+func (a *actor) turnOver(c *shield) error {
 	a.wait = new(modelWait)
 	a.m.ready(a)
 	return a.rest(c)
 }
 
-func (a *actor) rest(c *cover) error {
+func (a *actor) rest(c *shield) error {
 	a.yield(struct{}{})
 	if a.stoppedUnder(c) {
 		return a.stop.err
@@ -356,7 +356,7 @@ func (m *model) startCallback(a *actor) {
 	a.state, a.wait = actorWaiting, &modelWait{callback: true}
 }
 
-// finish settles a: those who wait for it become ready, and what went wrong in it is dealt with.
+// finish makes a done: those that wait for it become ready, and its failure is dealt with.
 func (m *model) finish(a *actor) {
 	failed, cleanly, reason := a.err, a.stoppedCleanly(), a.cleansUpFor()
 	a.state = actorDone
@@ -364,17 +364,17 @@ func (m *model) finish(a *actor) {
 		a.err = a.stop.err
 	}
 	m.started = without(m.started, a)
-	a.domain.members = without(a.domain.members, a)
+	a.scope.members = without(a.scope.members, a)
 	if a.base != nil {
 		for c := a.base; c != nil; c = c.outer {
 			c.members = without(c.members, a)
 		}
 	}
 	if a.stop != nil && a.stop.crash != nil {
-		a.stop.stopped++
+		a.stop.finished++
 	}
 	for _, w := range a.watchers {
-		m.tellOfEnd(w, a)
+		m.ended(w, a)
 	}
 	a.watchers = nil
 	switch {
@@ -382,22 +382,22 @@ func (m *model) finish(a *actor) {
 	case reason != nil:
 		reason.cleanups = append(reason.cleanups, failed)
 	default:
-		m.fail(a.domain, failed, false)
+		m.fail(a.scope, failed, false)
 	}
-	m.lost(a.domain)
+	m.memberLeft(a.scope)
 }
 
 func without(list []*actor, a *actor) []*actor {
 	return slices.DeleteFunc(slices.Clone(list), func(b *actor) bool { return a == b })
 }
 
-// lost deals with that d has one member fewer.
-func (m *model) lost(d *domain) {
+// memberLeft is called when a member of d has finished or moved to another scope.
+func (m *model) memberLeft(d *scope) {
 	switch {
 	case len(d.members) == 0:
 		m.end(d)
 	case d.crash == nil && !slices.ContainsFunc(d.members, func(a *actor) bool { return !a.daemon }):
-		m.endWaits(m.stopDomain(d, newReason(errDaemonsOnly, nil)))
+		m.endWaits(m.stopScope(d, newReason(errDaemonsOnly, nil)))
 	}
 }
 
@@ -406,13 +406,13 @@ var (
 	errNotFirst    = errors.New("tinyio: First: another one was first")
 )
 
-// newReason is a reason for which actors are stopped one by one.
-func newReason(cause error, target *actor) *stopReason {
-	return &stopReason{err: &tinyio.CancelledError{Cause: cause}, cause: cause, target: target}
+// newReason is a reason to stop actors one by one.
+func newReason(cause error, target *actor) *reason {
+	return &reason{err: &tinyio.CancelledError{Cause: cause}, cause: cause, target: target}
 }
 
-// end wakes who waits for d, if it waits for no other.
-func (m *model) end(d *domain) {
+// end wakes the owner of d, which is empty, if it waits for no other scope.
+func (m *model) end(d *scope) {
 	if d.owner == nil {
 		return
 	}
@@ -423,16 +423,17 @@ func (m *model) end(d *domain) {
 		r := newReason(errNotFirst, a)
 		var cancelled []*actor
 		for _, other := range w.inside {
-			cancelled = append(cancelled, m.stopDomain(other, r)...)
+			cancelled = append(cancelled, m.stopScope(other, r)...)
 		}
 		m.endWaits(cancelled)
 	}
-	if a.state == actorWaiting && !slices.ContainsFunc(w.inside, func(d *domain) bool { return len(d.members) > 0 }) {
+	if a.state == actorWaiting && !slices.ContainsFunc(w.inside, func(d *scope) bool { return len(d.members) > 0 }) {
 		m.ready(a)
 	}
 }
 
-func (m *model) tellOfEnd(w watcher, a *actor) {
+// ended is called for each watcher of a, which has finished.
+func (m *model) ended(w watcher, a *actor) {
 	if w.col != nil {
 		w.col.ended = append(w.col.ended, a)
 		w.col.left = slices.DeleteFunc(w.col.left, func(b *actor) bool { return a == b })
@@ -478,23 +479,23 @@ func onlySays(err, cause error) bool {
 
 // Failure and stopping: R7 to R10, R15, R18, R19, R25 to R27.
 
-// reasons are all for which a was cancelled.
-func (a *actor) reasons() []*stopReason {
+// reasons are all reasons for which a was cancelled.
+func (a *actor) reasons() []*reason {
 	if a.stop != nil {
-		return append([]*stopReason{a.stop}, a.pending...)
+		return append([]*reason{a.stop}, a.pending...)
 	}
 	return a.pending
 }
 
-func (a *actor) isCancelledFor(r *stopReason) bool { return slices.Contains(a.reasons(), r) }
+func (a *actor) isCancelledFor(r *reason) bool { return slices.Contains(a.reasons(), r) }
 
-// cleansUpFor is the reason whose matter it is if something goes wrong in a.
-func (a *actor) cleansUpFor() *stopReason {
+// cleansUpFor is the reason that collects what goes wrong in a; nil if that is a failure of its scope.
+func (a *actor) cleansUpFor() *reason {
 	r := a.stop
 	if r == nil && len(a.pending) > 0 {
 		r = a.pending[0]
-		if a.domain.owner != nil && a.domain.owner.isCancelledFor(r) {
-			return nil // the domain is inside the Shield
+		if a.scope.owner != nil && a.scope.owner.isCancelledFor(r) {
+			return nil // the scope as a whole is inside the Shield
 		}
 	}
 	if r == nil || r.crash == nil && (r.target == nil || r.target.state == actorDone) {
@@ -503,22 +504,22 @@ func (a *actor) cleansUpFor() *stopReason {
 	return r
 }
 
-// fail crashes d. When nothing has failed, but the run is interrupted, no error of clean-up is made of it.
-func (m *model) fail(d *domain, err error, interruption bool) {
+// fail crashes d. In a crash, an interruption of the run is no clean-up error.
+func (m *model) fail(d *scope, err error, interruption bool) {
 	if d.crash != nil {
 		if !interruption {
 			d.crash.cleanups = append(d.crash.cleanups, err)
 		}
 		return
 	}
-	d.crash = &stopReason{err: &tinyio.CancelledError{Cause: err}, cause: err, crash: d, original: err}
+	d.crash = &reason{err: &tinyio.CancelledError{Cause: err}, cause: err, crash: d, original: err}
 	if d.owner != nil {
-		d.crash.from = d.owner.cover
+		d.crash.from = d.owner.shield
 	}
-	m.endWaits(m.stopDomain(d, d.crash))
+	m.endWaits(m.stopScope(d, d.crash))
 }
 
-func (m *model) report(d *domain) error {
+func (m *model) report(d *scope) error {
 	r := d.crash
 	switch {
 	case r == nil:
@@ -528,15 +529,15 @@ func (m *model) report(d *domain) error {
 	}
 	g := &tinyio.ErrorGroup{Errs: append([]error{r.original}, r.cleanups...)}
 	if m.mode == tinyio.GroupAlways {
-		for range r.stopped {
+		for range r.finished {
 			g.Errs = append(g.Errs, &tinyio.CancelledError{})
 		}
 	}
 	return g
 }
 
-// cancel asks a to stop and returns those who were asked.
-func (m *model) cancel(a *actor, r *stopReason) []*actor {
+// cancel cancels a, and what depends on a, and returns all that were cancelled.
+func (m *model) cancel(a *actor, r *reason) []*actor {
 	if a.state == actorDone || a.isCancelledFor(r) {
 		return nil
 	}
@@ -545,30 +546,29 @@ func (m *model) cancel(a *actor, r *stopReason) []*actor {
 	} else {
 		a.pending = append(a.pending, r)
 	}
-	for c := a.cover; c.mayKeep(a, r); c = c.outer {
+	for c := a.shield; c.mayKeep(a, r); c = c.outer {
 		if c.keeps(a, r) {
 			m.startGrace(c)
 		}
 	}
-	return m.expose(a, r)
+	return m.propagate(a, r)
 }
 
-// expose passes a reason for which a is stopped on to the domains that a waits for.
-func (m *model) expose(a *actor, r *stopReason) []*actor {
+// propagate passes r on to the scopes that a waits for.
+func (m *model) propagate(a *actor, r *reason) []*actor {
 	cancelled := []*actor{a}
 	if a.state == actorWaiting {
 		for _, d := range a.wait.inside {
-			cancelled = append(cancelled, m.stopDomain(d, r)...)
+			cancelled = append(cancelled, m.stopScope(d, r)...)
 		}
 	}
 	return cancelled
 }
 
-// stopDomain tells the members of d, but for those for whom somebody outside waits. If a Shield protects them, that is
-// settled when it no longer does.
-func (m *model) stopDomain(d *domain, r *stopReason) (cancelled []*actor) {
+// stopScope cancels the members of d, except those that somebody outside waits for.
+func (m *model) stopScope(d *scope, r *reason) (cancelled []*actor) {
 	d.stopping = r
-	if d.owner != nil && (!d.owner.isCancelledFor(r) || d.owner.exposed()) {
+	if d.owner != nil && (!d.owner.isCancelledFor(r) || !d.owner.mayWait()) {
 		m.spare(d, r)
 	}
 	for _, a := range slices.Clone(d.members) {
@@ -577,7 +577,7 @@ func (m *model) stopDomain(d *domain, r *stopReason) (cancelled []*actor) {
 	return cancelled
 }
 
-// deliverPending lets come over a what no Shield keeps away any more.
+// deliverPending delivers to a the first pending reason that no Shield keeps away any more.
 func (m *model) deliverPending(a *actor) []*actor {
 	if a.stop == nil {
 		for i, r := range a.pending {
@@ -590,20 +590,21 @@ func (m *model) deliverPending(a *actor) []*actor {
 	if a.stop == nil {
 		return nil
 	}
-	for c := a.cover; c != nil && c.owner == a; c = c.outer {
+	for c := a.shield; c != nil && c.owner == a; c = c.outer {
 		if c.keeps(a, a.stop) {
 			m.startGrace(c)
 		}
 	}
-	return m.expose(a, a.stop)
+	return m.propagate(a, a.stop)
 }
 
-// stoppedUnder reports that a suspension through the handle of c fails.
-func (a *actor) stoppedUnder(c *cover) bool { return a.stop != nil && !c.keepsAway(a, a.stop) }
+// stoppedUnder reports whether a wait through the Co of c fails.
+func (a *actor) stoppedUnder(c *shield) bool { return a.stop != nil && !c.keepsAway(a, a.stop) }
 
-func (a *actor) exposed() bool { return a.stoppedUnder(a.cover) }
+// mayWait reports whether a may wait: it is not stopped, or a Shield keeps the reason away.
+func (a *actor) mayWait() bool { return !a.stoppedUnder(a.shield) }
 
-// endWaits ends the waits of those who were cancelled and are exposed. Those whom nobody wants any more because of a halt are
+// endWaits ends the waits of those that were cancelled and may not wait. Those that nobody wants any more because of a halt are
 // cancelled too (R18).
 func (m *model) endWaits(cancelled []*actor) {
 	if m.cancelled = append(m.cancelled, cancelled...); m.ending {
@@ -614,7 +615,7 @@ func (m *model) endWaits(cancelled []*actor) {
 		first := left
 		for ; left < len(m.cancelled); left++ {
 			a := m.cancelled[left]
-			if !a.exposed() || a.state != actorWaiting || a.wait.droppedWants {
+			if a.mayWait() || a.state != actorWaiting || a.wait.droppedWants {
 				continue
 			}
 			a.wait.droppedWants = true
@@ -625,21 +626,21 @@ func (m *model) endWaits(cancelled []*actor) {
 			}
 		}
 		m.keepChildren(m.cancelled[first:left])
-		if a := m.cancelled[ended]; a.exposed() {
+		if a := m.cancelled[ended]; !a.mayWait() {
 			m.endWait(a)
 		}
 	}
 	m.cancelled, m.ending = nil, false
 }
 
-// keepChildren decides for whom those go on waiting that wait for any of several and are being stopped together: for those that
-// are being stopped too, except for who waits for it in turn by way of the waits that are left (R9).
+// keepChildren decides what those go on waiting for that wait for any of several and are stopped together: the ones that are being
+// stopped too, except those that in turn wait for them, directly or not, by the waits that are left (R9).
 func (m *model) keepChildren(stopped []*actor) {
 	type wait struct{ a, t *actor }
 	var inRings []wait
 	var ranging []*actor
 	for _, a := range stopped {
-		if w := a.wait; a.exposed() && w != nil && w.any != nil && (a.state == actorWaiting || a.state == actorReady) {
+		if w := a.wait; !a.mayWait() && w != nil && w.any != nil && (a.state == actorWaiting || a.state == actorReady) {
 			ranging = append(ranging, a)
 			for _, t := range w.any.left {
 				if len(t.reasons()) > 0 && !slices.Contains(w.on, t) {
@@ -661,9 +662,9 @@ func (m *model) keepChildren(stopped []*actor) {
 	}
 }
 
-// wanted reports whether somebody who is not being stopped waits for t, or nobody needs to.
+// wanted reports whether t goes on: an actor that is not being stopped waits for it, or it was spawned or is the first of its scope.
 func (m *model) wanted(t *actor) bool {
-	return t.spawned || t.domain.first == t || slices.ContainsFunc(m.started, func(a *actor) bool {
+	return t.spawned || t.scope.first == t || slices.ContainsFunc(m.started, func(a *actor) bool {
 		return a.state == actorWaiting && !a.wait.droppedWants && slices.Contains(a.wait.on, t)
 	})
 }
@@ -686,7 +687,7 @@ func (m *model) endWait(a *actor) {
 		}
 	case w.inside != nil:
 	case w.former != nil || len(w.on) > 0:
-		m.drop(w.alarm)
+		m.drop(w.timer)
 		for _, t := range slices.Clone(w.on) { // children first: it goes on waiting for those that are being stopped too
 			if len(t.reasons()) == 0 {
 				m.stopWaiting(a, t)
@@ -719,16 +720,16 @@ func (m *model) reaches(t, a *actor) bool {
 	return false
 }
 
-// waitsFor reports whether a waits for b, and goes on doing so if it is being stopped.
+// waitsFor reports whether a waits for b and, if a is being stopped, goes on waiting for it.
 func (a *actor) waitsFor(b *actor) bool {
 	w := a.wait
 	switch {
 	case a.state == actorWaiting && w.inside != nil:
-		return slices.Contains(w.inside, b.domain)
+		return slices.Contains(w.inside, b.scope)
 	case a.state == actorWaiting && w.any != nil:
 		return slices.Contains(w.any.left, b)
 	case a.state == actorWaiting || a.state == actorReady && w != nil && w.former != nil:
-		return slices.Contains(w.on, b) && (len(b.reasons()) > 0 || !a.exposed())
+		return slices.Contains(w.on, b) && (len(b.reasons()) > 0 || a.mayWait())
 	}
 	return false
 }
@@ -736,29 +737,29 @@ func (a *actor) waitsFor(b *actor) bool {
 // Shared work: R19.
 
 // isIn reports whether d is e or inside it.
-func (d *domain) isIn(e *domain) bool {
+func (d *scope) isIn(e *scope) bool {
 	for d != e {
 		if d.owner == nil {
 			return false
 		}
-		d = d.owner.domain
+		d = d.owner.scope
 	}
 	return true
 }
 
-// isStoppedFor reports whether the members of d, or of a domain around it, are being stopped because of r.
-func (d *domain) isStoppedFor(r *stopReason) bool {
+// isStoppedFor reports whether the members of d, or of a scope around it, are being stopped because of r.
+func (d *scope) isStoppedFor(r *reason) bool {
 	for d.stopping != r {
 		if d.owner == nil {
 			return false
 		}
-		d = d.owner.domain
+		d = d.owner.scope
 	}
 	return true
 }
 
-// all are the members of d and of the domains inside it.
-func (d *domain) all() (all []*actor) {
+// all are the members of d and of the scopes inside it.
+func (d *scope) all() (all []*actor) {
 	for _, a := range d.members {
 		all = append(all, a)
 		if a.state == actorWaiting {
@@ -770,23 +771,23 @@ func (d *domain) all() (all []*actor) {
 	return all
 }
 
-// spare moves out of d, which is about to be stopped because of r, for whom somebody outside waits, what these wait for, and what
-// they have started.
-func (m *model) spare(d *domain, r *stopReason) {
-	home := map[*actor]*domain{}
+// spare moves members out of d, which is about to be stopped because of r: those that somebody outside waits for and, with each of them,
+// what it waits for and what it has spawned.
+func (m *model) spare(d *scope, r *reason) {
+	home := map[*actor]*scope{}
 	var spared []*actor
-	add := func(a *actor, to *domain) {
-		if home[a] == nil && a.stop == nil && a.domain.isIn(d) {
+	add := func(a *actor, to *scope) {
+		if home[a] == nil && a.stop == nil && a.scope.isIn(d) {
 			home[a] = to
 			spared = append(spared, a)
 		}
 	}
 	outside := func(a *actor) bool {
-		return !a.domain.isIn(d) && !a.domain.isStoppedFor(r) && !a.isCancelledFor(r) && !a.exposed()
+		return !a.scope.isIn(d) && !a.scope.isStoppedFor(r) && !a.isCancelledFor(r) && a.mayWait()
 	}
 	for _, a := range d.all() {
 		if i := slices.IndexFunc(a.watchers, func(w watcher) bool { return outside(w.a) }); i >= 0 {
-			add(a, a.watchers[i].a.domain)
+			add(a, a.watchers[i].a.scope)
 		}
 	}
 	for i := 0; i < len(spared); i++ {
@@ -799,34 +800,34 @@ func (m *model) spare(d *domain, r *stopReason) {
 		for _, b := range d.all() {
 			if b.startedBy() == a {
 				to := home[a]
-				for to.owner != nil && m.reaches(b, to.owner) { // or the two would wait for each other
-					to = to.owner.domain
+				for to.owner != nil && m.reaches(b, to.owner) { // otherwise b and the owner would wait for each other
+					to = to.owner.scope
 				}
 				add(b, to)
 			}
 		}
 	}
-	var left []*domain
+	var left []*scope
 	for _, a := range d.all() {
-		if to, from := home[a], a.domain; to != nil && (from == d || home[from.owner] == nil) {
+		if to, from := home[a], a.scope; to != nil && (from == d || home[from.owner] == nil) {
 			if !slices.Contains(left, from) {
 				left = append(left, from)
 			}
 			from.members = without(from.members, a)
-			a.pending = slices.DeleteFunc(slices.Clone(a.pending), func(s *stopReason) bool { return s == r })
+			a.pending = slices.DeleteFunc(slices.Clone(a.pending), func(s *reason) bool { return s == r })
 			if from.first == a {
-				from.first = nil // whoever waits for from does not want it any more
+				from.first = nil // the owner of from no longer wants it
 			}
-			a.domain = to
+			a.scope = to
 			to.members = append(to.members, a)
 		}
 	}
 	for _, from := range left {
-		m.lost(from)
+		m.memberLeft(from)
 	}
 }
 
-// targets are whom a waits for, in the order in which it listed them.
+// targets are those that a waits for, in the order in which it listed them.
 func (a *actor) targets() []*actor {
 	w := a.wait
 	switch {
@@ -842,9 +843,9 @@ func (a *actor) targets() []*actor {
 	return w.on
 }
 
-// settleElder settles, when a spawns another one for the first time, to whom that belongs after a.
+// settleElder sets the elder of a when a spawns another one for the first time.
 func (a *actor) settleElder() {
-	if a.domain.owner == nil || a.elder != nil {
+	if a.scope.owner == nil || a.elder != nil {
 		return
 	}
 	switch {
@@ -858,7 +859,7 @@ func (a *actor) settleElder() {
 	}
 }
 
-// startedBy is who has spawned a; or, if that has finished, to whom it belongs then.
+// startedBy is the one that has spawned a or, if that has finished, the nearest of its elders that has not.
 func (a *actor) startedBy() *actor {
 	s := a.starter
 	for s != nil && s.state == actorDone {
@@ -873,7 +874,7 @@ func (a *actor) startedBy() *actor {
 // Shields: R13.
 
 // keepsAway reports whether c, or a Shield around it, keeps r away from a.
-func (c *cover) keepsAway(a *actor, r *stopReason) bool {
+func (c *shield) keepsAway(a *actor, r *reason) bool {
 	for ; c.mayKeep(a, r); c = c.outer {
 		if c.keeps(a, r) {
 			return true
@@ -882,33 +883,32 @@ func (c *cover) keepsAway(a *actor, r *stopReason) bool {
 	return false
 }
 
-// mayKeep reports whether c, and the Shields around it, can keep r away from a. What arose inside a Shield of another coroutine is not
-// kept away by it.
-func (c *cover) mayKeep(a *actor, r *stopReason) bool {
+// mayKeep reports whether c, or a Shield around it, can keep r away from a: not if r arose inside c, unless c is a Shield of a.
+func (c *shield) mayKeep(a *actor, r *reason) bool {
 	return c != nil && !(c == r.from && c.owner != a)
 }
 
-// keeps reports whether c keeps r away from a: from its owner, and from others what has come to its owner as well.
-func (c *cover) keeps(a *actor, r *stopReason) bool {
+// keeps reports whether c alone keeps r away from a. If a is not the owner of c, the owner must have been cancelled for r too.
+func (c *shield) keeps(a *actor, r *reason) bool {
 	return c.open && (c.owner == a || c.owner.isCancelledFor(r))
 }
 
-// startGrace starts the grace period of c, the first time that there is something to keep away.
-func (m *model) startGrace(c *cover) {
-	if c.alarm == nil {
-		c.alarm = m.after(c.grace, func() { m.endWaits(m.uncover(c)) })
+// startGrace starts the grace period of c when there is a reason to keep away for the first time.
+func (m *model) startGrace(c *shield) {
+	if c.timer == nil {
+		c.timer = m.after(c.grace, func() { m.endWaits(m.closeShield(c)) })
 	}
 }
 
-// uncover ends c and returns those over whom something may come now.
-func (m *model) uncover(c *cover) (cancelled []*actor) {
+// closeShield closes c and returns those to which something may have been delivered.
+func (m *model) closeShield(c *shield) (cancelled []*actor) {
 	if !c.open {
 		return nil
 	}
 	c.open = false
-	m.drop(c.alarm)
+	m.drop(c.timer)
 	cancelled = append(m.deliverPending(c.owner), m.deliverPendingIn(c)...)
-	for _, d := range c.owner.ownCovers() {
+	for _, d := range c.owner.ownShields() {
 		if d != c && d.within(c) {
 			cancelled = append(cancelled, m.deliverPendingIn(d)...)
 		}
@@ -916,7 +916,7 @@ func (m *model) uncover(c *cover) (cancelled []*actor) {
 	return cancelled
 }
 
-func (c *cover) within(d *cover) bool {
+func (c *shield) within(d *shield) bool {
 	for ; c != nil; c = c.outer {
 		if c == d {
 			return true
@@ -925,28 +925,28 @@ func (c *cover) within(d *cover) bool {
 	return false
 }
 
-// membersAt is c, or the one around it whose members those of c are, since c is over.
-func (c *cover) membersAt() *cover {
+// membersAt is c or, if that is over, the one around it that has got the members of c.
+func (c *shield) membersAt() *shield {
 	for c.over && c.outer != nil {
 		c = c.outer
 	}
 	return c
 }
 
-// ownCovers are the Shields of a, the outermost first.
-func (a *actor) ownCovers() (own []*cover) {
-	for c := a.cover; c != nil && c.owner == a; c = c.outer {
+// ownShields are the Shields of a, the outermost first.
+func (a *actor) ownShields() (own []*shield) {
+	for c := a.shield; c != nil && c.owner == a; c = c.outer {
 		own = append(own, c)
 	}
 	slices.Reverse(own)
 	return own
 }
 
-// deliverPendingIn does that for those inside c, and inside the Shields of each right after it.
-func (m *model) deliverPendingIn(c *cover) (cancelled []*actor) {
+// deliverPendingIn calls deliverPending for those inside c, and after each for those inside its own Shields.
+func (m *model) deliverPendingIn(c *shield) (cancelled []*actor) {
 	for _, a := range slices.Clone(c.members) {
 		cancelled = append(cancelled, m.deliverPending(a)...)
-		for _, d := range a.ownCovers() {
+		for _, d := range a.ownShields() {
 			cancelled = append(cancelled, m.deliverPendingIn(d)...)
 		}
 	}
@@ -976,17 +976,17 @@ func (m *model) free(a *actor, free map[*actor]bool) bool {
 	case a.state != actorWaiting && !(a.state == actorReady && w != nil && w.former != nil):
 		return true
 	case w.inside != nil:
-		return !slices.ContainsFunc(m.started, func(b *actor) bool { return slices.Contains(w.inside, b.domain) && !free[b] })
+		return !slices.ContainsFunc(m.started, func(b *actor) bool { return slices.Contains(w.inside, b.scope) && !free[b] })
 	case w.any != nil:
 		return len(w.any.ended) > 0 || slices.ContainsFunc(w.any.left, isFree)
 	}
 	return !slices.ContainsFunc(w.on, func(b *actor) bool { return !isFree(b) })
 }
 
-// A modelHand is what a coroutine's function has in its hands: the coroutine, and the Shield that the handle is of.
+// A modelHand is the Co of an actor: the original one, or that of a Shield.
 type modelHand struct {
 	a *actor
-	c *cover
+	c *shield
 }
 
 // refused is the error of a coroutine that is being stopped and asks to suspend (R8, R11).
@@ -1018,7 +1018,7 @@ func (h modelHand) Sleep(d int) error {
 		return err
 	}
 	m, a := h.a.m, h.a
-	return a.pause(h.c, &modelWait{alarm: m.after(d, func() { m.ready(a) })})
+	return a.pause(h.c, &modelWait{timer: m.after(d, func() { m.ready(a) })})
 }
 
 func (h modelHand) Spawn(js []int) error {
@@ -1049,9 +1049,9 @@ func (h modelHand) SpawnDaemon(js []int) error {
 	return h.a.turnOver(h.c)
 }
 
-// want starts t, if it is fresh, for nobody in particular.
+// want spawns t.
 func (h modelHand) want(t *actor) {
-	if t.state == actorFresh && h.a.domain.owner != nil {
+	if t.state == actorFresh && h.a.scope.owner != nil {
 		h.a.settleElder()
 		t.starter = h.a
 	}
@@ -1067,7 +1067,7 @@ func (h modelHand) startFor(t *actor) {
 	}
 }
 
-// waitFor waits for all of js, for d at most if that is not negative.
+// waitFor waits for all of js, for at most d if that is not negative.
 func (h modelHand) waitFor(js []int, d int) error {
 	if err := h.refused(); err != nil {
 		return err
@@ -1090,7 +1090,7 @@ func (h modelHand) waitFor(js []int, d int) error {
 		return a.turnOver(h.c)
 	}
 	if d >= 0 {
-		w.alarm = m.after(d, func() { m.giveUp(a, d) })
+		w.timer = m.after(d, func() { m.giveUp(a, d) })
 	}
 	for _, t := range w.on {
 		h.startFor(t)
@@ -1115,7 +1115,7 @@ func (m *model) giveUp(a *actor, d int) {
 	w.err, w.droppedWants = timeout, true
 	wanted := m.wanted(t)
 	if !wanted {
-		w.halting = &stopReason{err: timeout, cause: timeout, target: t, from: a.cover}
+		w.halting = &reason{err: timeout, cause: timeout, target: t, from: a.shield}
 		m.endWaits(m.cancel(t, w.halting))
 	}
 	if wanted && len(t.reasons()) == 0 {
@@ -1211,7 +1211,7 @@ func (h modelHand) Cancel(j int) error {
 	}
 	h.startFor(t)
 	t.watchers = append(t.watchers, watcher{a: a})
-	w.halting = &stopReason{err: &tinyio.CancelledError{Cause: errCancel}, cause: errCancel, target: t, from: a.cover}
+	w.halting = &reason{err: &tinyio.CancelledError{Cause: errCancel}, cause: errCancel, target: t, from: a.shield}
 	m.endWaits(m.cancel(t, w.halting))
 	err := a.rest(h.c)
 	if cleanups := h.halted(w); err == nil {
@@ -1231,8 +1231,8 @@ func (h modelHand) Isolate(j int) (int, error) {
 	if err := h.refused(); err != nil {
 		return 0, err
 	}
-	d := &domain{owner: a}
-	a.state, a.wait = actorWaiting, &modelWait{inside: []*domain{d}}
+	d := &scope{owner: a}
+	a.state, a.wait = actorWaiting, &modelWait{inside: []*scope{d}}
 	m.begin(d, t, a)
 	err := a.rest(h.c)
 	if failed := m.report(d); failed != nil {
@@ -1264,7 +1264,7 @@ func (h modelHand) First(js []int) (int, error) {
 			}}
 		}
 		tries = append(tries, t)
-		w.inside = append(w.inside, &domain{owner: a})
+		w.inside = append(w.inside, &scope{owner: a})
 	}
 	a.state, a.wait = actorWaiting, w
 	for i, t := range tries {
@@ -1381,14 +1381,14 @@ func (h modelHand) begin(col *collection) {
 
 func (h modelHand) Shield(grace int, fn func(h hand) error) error {
 	m, a := h.a.m, h.a
-	c := &cover{owner: a, outer: a.cover, open: true, grace: grace}
-	a.cover = c
+	c := &shield{owner: a, outer: a.shield, open: true, grace: grace}
+	a.shield = c
 	if len(a.reasons()) > 0 {
 		m.startGrace(c)
 	}
 	defer func() {
-		a.cover = c.outer
-		m.endWaits(m.uncover(c))
+		a.shield = c.outer
+		m.endWaits(m.closeShield(c))
 		if c.outer != nil {
 			in := c.outer.membersAt()
 			in.members = append(in.members, c.members...)
@@ -1423,7 +1423,7 @@ func (h modelHand) WaitEventFor(e, d int) (bool, error) {
 	w := &modelWait{line: &ev.line}
 	ev.line = append(ev.line, a)
 	if d >= 0 {
-		w.alarm = m.after(d, func() {
+		w.timer = m.after(d, func() {
 			ev.line = slices.DeleteFunc(ev.line, func(b *actor) bool { return a == b })
 			w.outOfTime = true
 			m.ready(a)

@@ -591,7 +591,7 @@ func (r *run) finish(c *task) {
 	s.remove(c)
 	c.loop.Set(noLoop)
 	if c.stop != nil && c.stop.crash != nil {
-		c.stop.stopped++
+		c.stop.finished++
 	}
 	if c.stop != nil || c.cold() != nil {
 		c.release()

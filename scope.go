@@ -10,13 +10,13 @@ import (
 type scope struct {
 	owner    *task  // waits for the scope in Isolate or First; nil if the scope is the run's
 	sibling  *scope // the next scope that the owner waits for, in First
-	main     *task  // the first member; nil when the scope is empty, or when that member has moved to another scope
+	main     *task  // the coroutine with which the scope began; nil when the scope is empty, or when it has moved to another scope
 	first    *task  // the list of live members, in the order in which they joined
 	last     *task
 	live     int     // how many live members
 	daemons  int     // how many of them are daemons
 	crash    *reason // set once the scope has crashed: why its members are being stopped
-	stopping *reason // the reason for which all members were cancelled last; nil if a member has joined since
+	stopping *reason // the last reason for which all members were cancelled; nil if a member has joined since
 	idle     *reason // the reason for which daemons are stopped when only daemons are left
 }
 
@@ -105,7 +105,8 @@ func (c *task) awaitedScopes() *scope {
 	return c.cold().inner
 }
 
-// memberLeft is called when s has lost a member. An empty scope wakes its owner. If only daemons are left, they are stopped.
+// memberLeft is called when a member has finished or moved to another scope. If s is empty, its owner wakes. If only daemons are left, they
+// are stopped.
 func (r *run) memberLeft(s *scope) {
 	switch {
 	case s.live == 0:
@@ -143,14 +144,14 @@ func (daemonsOnly) do(r *run) {
 // errDaemonsOnly is the cause for which daemons are cancelled.
 var errDaemonsOnly = errors.New("tinyio: only daemons are left")
 
-// A kinship stands for a coroutine that has spawned others, and leads to the one that spawned it. If a coroutine is spared when its
-// domain is stopped, so is what it has spawned, directly or not, even if a coroutine in between has finished (see spare). The
-// run's own domain spares nobody, so its members have no kinship.
+// Who has spawned whom is recorded for spare: if a coroutine is spared when its domain is stopped, so is what it has spawned, directly or
+// not, even if a coroutine in between has finished. The run's own domain spares nobody, so nothing is recorded for its members.
 //
-// Finished coroutines are left out of the chain as it grows. So the chain is at most one longer than the number of live ones.
+// A kinship stands for a coroutine that has spawned others. It outlives the coroutine for as long as one of these is live. Finished
+// coroutines are left out of the chain of parents as it grows, so it is at most one longer than the number of live coroutines.
 type kinship struct {
-	of     *task // nil when it has finished
-	parent *kinship
+	of     *task    // nil when it has finished
+	parent *kinship // of the coroutine that has spawned it
 }
 
 // alive returns k, or the nearest of its parents whose coroutine has not finished; nil if there is none.
@@ -180,8 +181,8 @@ func (c *task) kin() *kinship {
 	return a.kin
 }
 
-// spare moves members out of s, which is about to be stopped because of why: those that somebody outside waits for, and with
-// each of them what it waits for and what it has spawned. They move to the scope of the first who waits outside.
+// spare moves members out of s, which is about to be stopped because of why: those that a coroutine outside waits for and, with
+// each of them, what it waits for and what it has spawned. They move to the scope of the first that waits outside.
 func (r *run) spare(s *scope, why *reason) {
 	var spared []*task        // a work list
 	var home map[*task]*scope // where each of them moves to
@@ -218,14 +219,14 @@ func (r *run) spare(s *scope, why *reason) {
 		}
 		for _, m := range started[c] {
 			to := home[c]
-			for to.owner != nil && m.reaches(to.owner) { // the owner is going to wait for m: that must not close a cycle
+			for to.owner != nil && m.reaches(to.owner) { // the owner of its new scope waits for m, which must not close a cycle
 				to = to.parent()
 			}
 			add(m, to)
 		}
 	}
-	// The scopes that have lost members are dealt with when all have moved. Before that, a scope from which more are going to
-	// move could look as if only daemons were left.
+	// memberLeft is called when all have moved. Before that, a scope from which more are going to move could look as if only
+	// daemons were left in it.
 	var left []*scope
 	for _, m := range slices.Collect(s.members) {
 		if to := home[m]; to != nil && (m.scope == s || home[m.scope.owner] == nil) {
@@ -240,17 +241,17 @@ func (r *run) spare(s *scope, why *reason) {
 	}
 }
 
-// isOutside reports whether c, which waits for a member of s, keeps that member alive: it is not in s, is not being stopped
-// because of why, and has not been stopped before.
+// isOutside reports whether c, which waits for a member of s, is a reason to spare that member: c is not in s, is not being stopped
+// because of why, and may wait.
 func (c *task) isOutside(s *scope, why *reason) bool {
 	return !c.scope.isIn(s) && !c.scope.isStoppedFor(why) && !c.isCancelledFor(why) && c.mayWait()
 }
 
-// moveTo makes c a member of another scope. From then on why is no reason to stop it.
+// moveTo moves c to another scope. From then on why is no reason to stop it.
 func (r *run) moveTo(c *task, to *scope, why *reason) {
 	from := c.scope
 	from.remove(c)
-	if c == from.main { // the owner of from does not want it any more
+	if c == from.main { // the owner of from no longer wants it
 		from.main = nil
 		c.wanted--
 	}

@@ -7,8 +7,9 @@ import (
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
-// A shield is one call of Shield. While it is open, it keeps the reasons for which its owner is cancelled away from the owner, and
-// from the coroutines that were started inside. It is open until its grace has passed or its function has ended.
+// A shield is one call of Shield. While it is open, it keeps the reasons for which its owner is cancelled away from the owner and
+// from the coroutines that were started inside. It closes when its grace has passed, and at the latest when its function has ended:
+// then it is over.
 type shield struct {
 	owner   *task
 	outer   *shield // the shield around it
@@ -20,7 +21,7 @@ type shield struct {
 	members shielded     // the head of the ring of coroutines that were started inside and have not finished
 }
 
-// A shielded is an entry of the ring of coroutines that were started inside the same Shield.
+// A shielded is an entry of a ring of coroutines that were started inside the same Shield.
 type shielded struct {
 	next, prev *shielded
 	c          *task // nil in the head of the ring
@@ -78,9 +79,9 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	s.handle = newView(c, s)
 	x := co.inherited()
 	if c.stop != nil && !co.shield().keepsAway(c, c.stop) {
-		c.attempt(1) // otherwise it could go on for ever, from one Shield to the next
+		c.attempt(1) // otherwise a stopped coroutine could go on for ever, from one Shield to the next
 	}
-	if c.isStopping() { // stopped, or protected by another Shield from a pending reason
+	if c.isStopping() {
 		r := c.run()
 		s.startGrace(r)
 		x = x.during(r.at(s.graceEnd(r)))
@@ -91,13 +92,13 @@ func (co *Co) Shield(grace time.Duration, fn func(co *Co) error) error {
 	return fn(s.handle)
 }
 
-// end ends the shield when its function has ended. Coroutines that were started inside are from then on inside the shield around it.
+// end is called when the function of s has ended. From then on the coroutines that were started inside are inside the shield around s.
 func (s *shield) end() {
 	c, r := s.owner, s.owner.run()
 	if c.isDiscarded() { // no coroutine may act any more
 		return
 	}
-	r.takeIn() // what has come before what this wakes
+	r.takeIn() // what has come before this wakes others
 	c.cold().shield = s.outer
 	s.close(r)
 	r.endWaits()
@@ -109,18 +110,18 @@ func (s *shield) end() {
 		why = c.stop
 	}
 	s.handle.stop(why)
-	s.over, s.owner, s.handle = true, nil, nil // coroutines that were started inside refer to s, which must not keep others in memory
+	s.over, s.owner, s.handle = true, nil, nil // coroutines that were started inside refer to s, which must not keep these in memory
 	r.notify()
 }
 
-// due ends the protection when the grace period has passed.
+// due closes s when the grace period has passed.
 func (s *shield) due(r *run) {
 	s.owner.addCold().attempts += shieldsAllowed / attemptsAllowed
 	s.close(r)
 	r.endWaits()
 }
 
-// close ends the protection. It delivers the reasons that s has kept away to the owner and to the coroutines inside.
+// close closes s, and delivers the reasons that s has kept away to the owner and to the coroutines inside.
 func (s *shield) close(r *run) {
 	if !s.open {
 		return
@@ -138,8 +139,8 @@ func (s *shield) close(r *run) {
 	}
 }
 
-// isCovered reports whether the Shields around s also keep away, from the coroutines inside, every reason that s does. Then closing s
-// delivers nothing to them, and need not visit them: closing many nested Shields would otherwise visit all of them for each.
+// isCovered reports whether the shields around s keep away from the coroutines inside whatever s has kept away. Then nothing has to be
+// delivered to these, and they are not visited: otherwise many nested Shields that close would each visit all of them.
 func (s *shield) isCovered() bool {
 	c := s.owner
 	for _, why := range c.pendingReasons() {
@@ -150,7 +151,7 @@ func (s *shield) isCovered() bool {
 	return c.stop == nil || s.outer.keepsFromOthers(c.stop)
 }
 
-// keepsFromOthers reports whether s or a shield around it keeps why away from the coroutines inside, owners of Shields excepted.
+// keepsFromOthers reports whether s or a shield around it keeps why away from those coroutines inside that own none of these shields.
 func (s *shield) keepsFromOthers(why *reason) bool {
 	for from := why.from.current(); s != nil && s != from; s = s.outer {
 		if s.open && s.owner.isCancelledFor(why) {
@@ -180,14 +181,14 @@ func (m *shielded) deliverPending(r *run) {
 	}
 }
 
-// startGrace starts the grace period, the first time that there is a reason to keep away.
+// startGrace starts the grace period when there is a reason to keep away for the first time.
 func (s *shield) startGrace(r *run) {
 	if !s.timer.Set() {
 		r.setTimer(&s.timer, r.inBeside(s.grace), s)
 	}
 }
 
-// graceEnd returns when the grace periods have passed that have begun, of s and the shields around it.
+// graceEnd returns when the last of the grace periods that have begun ends, of s and of the shields around it.
 func (s *shield) graceEnd(r *run) (end int64) {
 	for ; s != nil; s = s.outer {
 		if s.open && s.timer.Set() {
