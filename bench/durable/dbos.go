@@ -16,7 +16,7 @@ import (
 type dbosSystem struct {
 	ctx dbos.Context
 	db  *sql.DB
-	run dbos.Workflow[int, bool]
+	run dbos.Workflow[int, int]
 }
 
 // openDBOS opens it with a level of SQLite's PRAGMA synchronous: FULL syncs each step, as the journal does; NORMAL is what DBOS takes unless it
@@ -35,17 +35,16 @@ func openDBOS(synchronous string) func(ctx context.Context, p *plan, dir string,
 			return nil, errors.Join(err, db.Close())
 		}
 		s := &dbosSystem{ctx: c, db: db}
-		s.run = func(c dbos.Context, naps int) (bool, error) {
-			step := func(context.Context) (bool, error) { return w.step(), nil }
+		s.run = func(c dbos.Context, naps int) (int, error) {
+			step := func(context.Context) (int64, error) { return w.step(), nil }
 			for i := 0; naps == 0 || i < naps; i++ {
-				over, err := dbos.RunAsStep(c, step, dbos.WithStepName("step"))
-				if err != nil || over {
-					return over, err
+				if _, err := dbos.RunAsStep(c, step, dbos.WithStepName("step")); err != nil {
+					return i, err
 				}
 			}
 			w.asleep.Add(1) // in a replay too
 			_, err := dbos.Sleep(c, time.Hour)
-			return true, err
+			return naps, err
 		}
 		dbos.RegisterWorkflow(c, s.run, dbos.WithWorkflowName("work"))
 		if err := dbos.Launch(c); err != nil {
@@ -55,15 +54,9 @@ func openDBOS(synchronous string) func(ctx context.Context, p *plan, dir string,
 	}
 }
 
-func (s *dbosSystem) start(_ context.Context, id string, naps int) (func(ctx context.Context) error, error) {
-	h, err := dbos.RunWorkflow(s.ctx, s.run, naps, dbos.WithWorkflowID(id))
-	if err != nil {
-		return nil, err
-	}
-	return func(context.Context) error {
-		_, err := h.GetResult()
-		return err
-	}, nil
+func (s *dbosSystem) start(_ context.Context, id string, naps int) error {
+	_, err := dbos.RunWorkflow(s.ctx, s.run, naps, dbos.WithWorkflowID(id))
+	return err
 }
 
 func (s *dbosSystem) close(context.Context) error {

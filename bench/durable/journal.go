@@ -14,10 +14,9 @@ func init() {
 	durable.Register("work", func(naps int) *tinyio.Coro[tinyio.Void] {
 		return tinyio.Do(func(co *tinyio.Co) error {
 			w := co.Value(workKey{}).(*work)
-			step := func(context.Context) (bool, error) { return w.step(), nil }
+			step := func(context.Context) (int64, error) { return w.step(), nil }
 			for i := 0; naps == 0 || i < naps; i++ {
-				over, err := durable.Step(co, "step", step)
-				if err != nil || over {
+				if _, err := durable.Step(co, "step", step); err != nil {
 					return err
 				}
 			}
@@ -38,15 +37,9 @@ func openJournal(ctx context.Context, _ *plan, dir string, w *work) (system, err
 	return journal{j}, j.Recover(ctx)
 }
 
-func (j journal) start(ctx context.Context, id string, naps int) (func(ctx context.Context) error, error) {
-	r, err := durable.Start[int, tinyio.Void](ctx, j.Journal, "work", id, naps)
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context) error {
-		_, err := r.Result(ctx)
-		return err
-	}, nil
+func (j journal) start(ctx context.Context, id string, naps int) error {
+	_, err := durable.Start[int, tinyio.Void](ctx, j.Journal, "work", id, naps)
+	return err
 }
 
 func (j journal) close(context.Context) error { return j.Close() }

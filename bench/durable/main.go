@@ -2,15 +2,17 @@
 // server, each by its own Go library. All do the same work: a step that does nothing and whose result is recorded, in so many runs at once.
 //
 //	cd bench/durable
-//	GOWORK=off go run . -quick                        a minute, with few runs
-//	GOWORK=off go run . -md ../../docs/durable.md      all of it, in about an hour, into its place in the document
+//	GOWORK=off go run . -quick                        in a minute, with few runs
+//	GOWORK=off go run . -md ../../docs/durable.md      all of it, in about ten minutes, into its place in the document
 //
-// Temporal is measured if there is a command temporal, on the path or given with -temporal. Each figure is of a process of its own, with a
-// directory of its own, in the directory for temporary files: that has to be on the disk that is meant. Peers take turns, round by round.
+// Temporal is measured if there is a command temporal: on the path, given with -temporal, or in TEMPORAL_CLI. Each figure is of a process of its own, with a
+// directory of its own, in the directory for temporary files: that has to be on the disk that is meant. Peers take turns, round by round. What takes
+// long is measured once: those figures vary by far less than the peers differ.
 package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -26,30 +28,28 @@ import (
 // A plan says what is measured.
 type plan struct {
 	Runs     []int         // at once, for steps
-	Window   time.Duration // in which steps are counted
+	Settle   time.Duration // after which steps are counted, if what comes with the start is not over before
+	Window   time.Duration // in which they are counted
 	Crowd    int           // runs that sleep
 	Steps    int           // that each of them has taken
 	Temporal string        // the command
 }
 
 var (
-	whole = plan{Runs: []int{1, 100, 10_000}, Window: 5 * time.Second, Crowd: 10_000, Steps: 3}
-	quick = plan{Runs: []int{1, 100}, Window: time.Second, Crowd: 200, Steps: 3}
+	whole = plan{Runs: []int{1, 100, 10_000}, Settle: 10 * time.Second, Window: 5 * time.Second, Crowd: 10_000, Steps: 3}
+	quick = plan{Runs: []int{1, 100}, Settle: 2 * time.Second, Window: time.Second, Crowd: 200, Steps: 3}
 )
 
-// A figure is what was measured of one peer.
-type figure struct {
-	Value  float64
-	Absent string // why there is none
-}
+// long is how long a process may take to be started again in the next round.
+const long = 20 * time.Second
 
 func main() {
 	isQuick := flag.Bool("quick", false, "with few runs, and for a shorter time")
-	rounds := flag.Int("rounds", 3, "how often to measure each figure; the table has the medians")
+	rounds := flag.Int("rounds", 3, "how often to measure a figure that does not take long; the table has the medians")
 	md := flag.String("md", "", "write the table into its place in this `file`")
-	temporal := flag.String("temporal", "temporal", "the command `temporal`")
+	temporal := flag.String("temporal", cmp.Or(os.Getenv("TEMPORAL_CLI"), "temporal"), "the command `temporal`")
 	only := flag.String("only", "", "only the peer with this `name`")
-	child := flag.String("child", "", "measure one figure and write it: for the program's own use")
+	child := flag.String("child", "", "do one job and write its figures: for the program's own use")
 	flag.Parse()
 	if *child != "" {
 		os.Exit(runChild(*child))
@@ -74,7 +74,7 @@ func check(err error) {
 	}
 }
 
-// A job is one figure for a process to measure.
+// A job is what a process measures.
 type job struct {
 	Peer    string
 	Measure string
@@ -88,15 +88,27 @@ func measureAll(p *plan, rounds int, only string) string {
 	sync := []float64{}
 	for range rounds {
 		sync = append(sync, syncTime())
-		for _, row := range t.rows {
+		for _, g := range t.groups {
 			for i, peer := range peers {
+				c := &g.cells[i]
 				if only != "" && peer.name != only {
-					row.figures[i] = append(row.figures[i], figure{Absent: "not measured"})
+					c.absent = "not measured"
+				} else if c.absent == "" {
+					c.absent = peer.absent(p, g.measure, g.runs)
+				}
+				if c.absent != "" || c.once {
 					continue
 				}
-				f := inProcess(job{peer.name, row.measure, row.runs, *p})
-				fmt.Fprintf(os.Stderr, "%-20s %-10s %6d  %v\n", peer.name, row.measure, row.runs, f)
-				row.figures[i] = append(row.figures[i], f)
+				began := time.Now()
+				values, err := inProcess(job{peer.name, g.measure, g.runs, *p})
+				took := time.Since(began)
+				fmt.Fprintf(os.Stderr, "%-22s %-8s %6d  %v %v, in %v\n", peer.name, g.measure, g.runs, values, err, took.Round(time.Second))
+				if err != nil {
+					c.absent = "failed: " + err.Error()
+					continue
+				}
+				c.rounds = append(c.rounds, values)
+				c.once = len(c.rounds) == 1 && took > long
 			}
 		}
 	}
@@ -105,8 +117,8 @@ func measureAll(p *plan, rounds int, only string) string {
 	return t.String()
 }
 
-// inProcess measures a figure in a process of its own.
-func inProcess(j job) figure {
+// inProcess does a job in a process of its own.
+func inProcess(j job) (values []float64, err error) {
 	in, err := json.Marshal(j)
 	check(err)
 	exe, err := os.Executable()
@@ -114,41 +126,34 @@ func inProcess(j job) figure {
 	cmd := exec.Command(exe, "-child", string(in))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
-	var f figure
-	if err == nil {
-		err = json.Unmarshal(out, &f)
-	}
 	if err != nil {
-		return figure{Absent: "failed: " + err.Error()}
+		return nil, err
 	}
-	return f
+	return values, json.Unmarshal(out, &values)
 }
 
-// runChild measures a figure, and writes it to the standard output.
+// runChild does a job, and writes the figures to the standard output.
 func runChild(arg string) (code int) {
 	var j job
 	check(json.Unmarshal([]byte(arg), &j))
 	dir, err := os.MkdirTemp("", "durable-bench")
 	check(err)
 	defer os.RemoveAll(dir)
-	f, err := j.measure(dir)
+	values, err := j.measure(dir)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "durable: %s, %s: %v\n", j.Peer, j.Measure, err)
 		return 1
 	}
-	out, err := json.Marshal(f)
+	out, err := json.Marshal(values)
 	check(err)
 	os.Stdout.Write(out)
 	return 0
 }
 
-func (j job) measure(dir string) (figure, error) {
+func (j job) measure(dir string) ([]float64, error) {
 	i := slices.IndexFunc(peers, func(p peer) bool { return p.name == j.Peer })
 	if i < 0 {
-		return figure{}, errors.New("there is no such peer")
-	}
-	if why := peers[i].absent(&j.Plan, j.Measure); why != "" {
-		return figure{Absent: why}, nil
+		return nil, errors.New("there is no such peer")
 	}
 	b := &bench{peer: peers[i], dir: dir, job: j}
 	return b.measure()

@@ -8,19 +8,26 @@ import (
 	"time"
 )
 
-var always = func(*plan, string) string { return "" }
+var always = func(*plan, string, int) string { return "" }
 
 // peers are the columns of the table.
 var peers = []peer{
 	{"the journal", openJournal, always},
 	{"DBOS, each step synced", openDBOS("FULL"), always},
-	{"DBOS, as it comes", openDBOS("NORMAL"), always},
-	{"Temporal", openTemporal, func(p *plan, measure string) string {
+	{"DBOS, as it comes", openDBOS("NORMAL"), func(_ *plan, measure string, _ int) string {
+		if measure != "steps" {
+			return "what it syncs does not matter to runs that sleep"
+		}
+		return ""
+	}},
+	{"Temporal", openTemporal, func(p *plan, measure string, runs int) string {
 		switch {
 		case p.Temporal == "":
 			return "there is no command temporal"
 		case measure != "steps":
 			return "runs that sleep are the server's"
+		case runs > 1000:
+			return "to have its development server start so many runs takes minutes"
 		}
 		return ""
 	}},
@@ -30,70 +37,91 @@ var peers = []peer{
 type table struct {
 	plan   *plan
 	rounds int
-	rows   []*row
+	groups []*group
 	sync   float64
 }
 
-// A row is one kind of figure: of each peer, those of all rounds.
+// A group is the rows that a process measures together, of each peer.
+type group struct {
+	measure string
+	runs    int
+	rows    []row
+	cells   []cell
+}
+
+// A row is one kind of figure.
 type row struct {
-	measure, text string
-	runs          int
-	format        func(v float64, runs int) string
-	figures       [][]figure
+	text   string
+	format func(v float64) string
+}
+
+// A cell is the figures of a peer, of each round.
+type cell struct {
+	rounds [][]float64
+	once   bool   // since it takes long
+	absent string // why there are none
 }
 
 func newTable(p *plan, rounds int) *table {
 	t := &table{plan: p, rounds: rounds}
-	add := func(measure string, runs int, text string, format func(v float64, runs int) string) {
-		t.rows = append(t.rows, &row{measure, text, runs, format, make([][]figure, len(peers))})
+	add := func(measure string, runs int, rows ...row) {
+		t.groups = append(t.groups, &group{measure, runs, rows, make([]cell, len(peers))})
 	}
 	for _, runs := range p.Runs {
 		text := fmt.Sprintf("steps a second, and latency of a step, with %s runs", thousands(runs))
 		if runs == 1 {
 			text = "steps a second, and latency of a step, with 1 run"
 		}
-		add("steps", runs, text, func(v float64, runs int) string {
+		add("steps", runs, row{text, func(v float64) string {
 			return fmt.Sprintf("%s, %s", thousands(int(v+0.5)), digits(time.Duration(float64(runs)/v*1e9)))
-		})
+		}})
 	}
-	add("recovery", p.Crowd, fmt.Sprintf("to open it on %s runs that have taken %d steps each and sleep, and bring each to where it was", thousands(p.Crowd), p.Steps),
-		func(v float64, _ int) string { return digits(time.Duration(v * 1e9)).String() })
-	add("memory", p.Crowd, "memory of a run that sleeps", func(v float64, _ int) string { return fmt.Sprintf("%.1f KB", v/1000) })
+	add("sleepers", p.Crowd,
+		row{fmt.Sprintf("to open it on %s runs that have taken %d steps each and sleep, and bring each to where it was", thousands(p.Crowd), p.Steps),
+			func(v float64) string { return digits(time.Duration(v * 1e9)).String() }},
+		row{"memory of a run that sleeps", func(v float64) string { return fmt.Sprintf("%.1f KB", v/1000) }})
 	return t
 }
 
-// of is the median of the figures of a peer, as text; and why there is none.
-func (r *row) of(peer int) (text, absent string) {
+// text is the median of the figures of a row.
+func (c *cell) text(r row, index int) string {
+	if c.absent != "" {
+		return "–"
+	}
 	var values []float64
-	for _, f := range r.figures[peer] {
-		if f.Absent != "" {
-			return "–", f.Absent
-		}
-		values = append(values, f.Value)
+	for _, round := range c.rounds {
+		values = append(values, round[index])
 	}
 	slices.Sort(values)
-	return r.format(values[len(values)/2], r.runs), ""
+	text := r.format(values[len(values)/2])
+	if c.once {
+		return "*" + text + "*"
+	}
+	return text
 }
 
 func (t *table) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, %s/%s, %d processors; to append 200 bytes to a file and sync it takes %v. Medians of %d rounds.\n\n|  |", runtime.Version(),
-		runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), digits(time.Duration(t.sync*1e9)), t.rounds)
+	fmt.Fprintf(&b, "%s, %s/%s, %d processors; to append 200 bytes to a file and sync it takes %v. ", runtime.Version(), runtime.GOOS, runtime.GOARCH,
+		runtime.GOMAXPROCS(0), digits(time.Duration(t.sync*1e9)))
+	fmt.Fprintf(&b, "Medians of %d rounds; what takes longer than %v was measured once, and is in italics.\n\n|  |", t.rounds, long)
 	for _, p := range peers {
 		fmt.Fprintf(&b, " %s |", p.name)
 	}
 	b.WriteString("\n|:--|" + strings.Repeat("--:|", len(peers)) + "\n")
 	var why []string
-	for _, r := range t.rows {
-		fmt.Fprintf(&b, "| %s |", r.text)
-		for i, p := range peers {
-			text, absent := r.of(i)
-			fmt.Fprintf(&b, " %s |", text)
-			if absent = p.name + ": " + absent; text == "–" && !slices.Contains(why, absent) {
-				why = append(why, absent)
+	for _, g := range t.groups {
+		for index, r := range g.rows {
+			fmt.Fprintf(&b, "| %s |", r.text)
+			for i, p := range peers {
+				c := &g.cells[i]
+				fmt.Fprintf(&b, " %s |", c.text(r, index))
+				if absent := p.name + ": " + c.absent; c.absent != "" && !slices.Contains(why, absent) {
+					why = append(why, absent)
+				}
 			}
+			b.WriteString("\n")
 		}
-		b.WriteString("\n")
 	}
 	if len(why) > 0 {
 		fmt.Fprintf(&b, "\nNot measured: %s.\n", strings.Join(why, "; "))

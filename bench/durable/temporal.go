@@ -62,12 +62,11 @@ func (s *temporalSystem) connect(ctx context.Context, address string, w *work) (
 	worker.SetStickyWorkflowCacheSize(crowd)
 	s.worker = worker.New(s.client, "work", worker.Options{MaxConcurrentActivityExecutionSize: crowd, MaxConcurrentWorkflowTaskExecutionSize: crowd,
 		MaxConcurrentActivityTaskPollers: 20, MaxConcurrentWorkflowTaskPollers: 20})
-	s.worker.RegisterActivityWithOptions(func(context.Context) (bool, error) { return w.step(), nil }, activity.RegisterOptions{Name: "step"})
+	s.worker.RegisterActivityWithOptions(func(context.Context) (int64, error) { return w.step(), nil }, activity.RegisterOptions{Name: "step"})
 	s.worker.RegisterWorkflowWithOptions(func(ctx workflow.Context, naps int) error {
 		ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{ScheduleToCloseTimeout: time.Hour})
 		for i := 0; naps == 0 || i < naps; i++ {
-			var over bool
-			if err := workflow.ExecuteActivity(ctx, "step").Get(ctx, &over); err != nil || over {
+			if err := workflow.ExecuteActivity(ctx, "step").Get(ctx, nil); err != nil {
 				return err
 			}
 		}
@@ -85,19 +84,14 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-func (s *temporalSystem) start(ctx context.Context, id string, naps int) (func(ctx context.Context) error, error) {
+func (s *temporalSystem) start(ctx context.Context, id string, naps int) error {
 	options := client.StartWorkflowOptions{ID: id, TaskQueue: "work", WorkflowIDConflictPolicy: enums.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING}
-	var r client.WorkflowRun
 	for attempt := 1; ; attempt++ { // a server that has much to do does not answer in time
-		var err error
-		if r, err = s.client.ExecuteWorkflow(ctx, options, "work", naps); err == nil {
-			break
-		}
-		if attempt == 10 {
-			return nil, err
+		_, err := s.client.ExecuteWorkflow(ctx, options, "work", naps)
+		if err == nil || attempt == 10 {
+			return err
 		}
 	}
-	return func(ctx context.Context) error { return r.Get(ctx, nil) }, nil
 }
 
 func (s *temporalSystem) close(context.Context) error {
