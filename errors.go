@@ -197,13 +197,13 @@ type Error struct {
 	// Trace is the await chain, from the first coroutine to the one that failed. Each frame but the last is a coroutine and the
 	// line at which it was waiting; where several waited for one, all of them are in it. The last frame is the function that
 	// failed, with the line at which the function begins: it has returned before its error is seen. In a crash with thousands of
-	// frames in the chains of its clean-up errors, the later chains begin where they leave that of the original error, and %+v says so.
+	// frames in the chains of its clean-up errors, the later chains begin where they branch off that of the original error, and %+v says so.
 	Trace []Frame
 	// State is what the other coroutines of the run or domain were doing, the first hundred of them in the order in which they were
 	// started. It is nil for a clean-up error, and for a deadlock, whose error says it already.
 	State []Status
 
-	cut bool // Trace begins where it leaves that of the original error
+	cut bool // Trace begins where it branches off that of the original error
 }
 
 func (e *Error) Error() string { return e.Err.Error() }

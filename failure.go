@@ -13,7 +13,7 @@ type failure struct {
 	trace   []Frame
 	state   []Status       // what the other coroutines were doing
 	cut     bool           // the trace does not begin with the first coroutine
-	waited  map[*task]bool // the coroutines in the trace, until it is known whether this is the original failure
+	inTrace map[*task]bool // the coroutines in the trace, until it is known whether this is the original failure
 	panic   bool           // err is a *PanicError that comes from a panic, and was not returned
 	exit    bool           // runtime.Goexit was called
 	outside bool           // nothing failed: the run was cancelled from outside
@@ -27,14 +27,23 @@ func (f failure) do(r *run) {
 	}
 }
 
-// ending returns f in the form that endWith takes.
-func (f failure) ending() error {
+// panicError returns the PanicError of f, if f is a panic; otherwise nil.
+func (f failure) panicError() *PanicError {
 	if p, ok := f.err.(*PanicError); ok && f.panic {
+		return p
+	}
+	return nil
+}
+
+// ending returns f as endWith takes it.
+func (f failure) ending() error {
+	if p := f.panicError(); p != nil {
 		return threadPanic{p}
 	}
 	return f.err
 }
 
+// error returns f as users get it.
 func (f failure) error() error {
 	if f.panic {
 		return f.err
@@ -42,14 +51,14 @@ func (f failure) error() error {
 	return &Error{Err: f.err, Trace: f.trace, State: f.state, cut: f.cut}
 }
 
-// failing is there for debuggers, which can stop in it: see debug/tinyio.star. It is called once for each failure, while the
-// coroutines that wait for c still do: after the function of c has returned an error, or while it panics, so that the stack still
-// shows the panic. In a deadlock, c is nil.
+// failing does nothing. Debuggers can stop in it: see debug/tinyio.star. It is called once for each failure, when the coroutines that
+// wait for c still wait: after the function of c has returned an error, or while it panics and its stack shows where. In a deadlock,
+// c is nil.
 //
 //go:noinline
 func failing(c *task, err error) {}
 
-// failure returns what went wrong in c, whose function has ended in another way than with a value; nil if nothing went wrong.
+// failure returns what went wrong in c, whose function has ended otherwise than with a value; nil if c was stopped and has ended cleanly.
 func (c *task) failure() *failure {
 	f := &failure{err: c.err}
 	switch {
@@ -84,8 +93,8 @@ func (c *task) pastError() error {
 // errIgnored is the error of a coroutine that has ignored its cancellation and was unwound.
 var errIgnored = errors.New("cancellation ignored")
 
-// handleFailure deals with the failure f of c, which has finished. If why is not nil, c was being stopped for it, f is a clean-up error, and
-// why collects it: a clean-up error crashes nobody (R10). But a panic in a coroutine that is stopped alone crashes its domain, and a
+// handleFailure deals with the failure f of c, which has finished. If c was being stopped for a reason, why, then f is a clean-up error,
+// which why collects, and which crashes nobody (R10). But a panic crashes the domain of a coroutine that was stopped alone, and a
 // Goexit always ends the run (R14).
 func (r *run) handleFailure(c *task, f failure, why *reason) {
 	switch {
@@ -94,7 +103,7 @@ func (r *run) handleFailure(c *task, f failure, why *reason) {
 	case why == nil || f.panic && why.crash == nil:
 		r.fail(c.scope, f)
 	default:
-		f.waited = nil
+		f.inTrace = nil
 		why.cleanups = append(why.cleanups, f)
 	}
 }
@@ -105,24 +114,25 @@ func (r *run) findChain(f *failure, c *task, why *reason) {
 	if why != nil && why.crash != nil {
 		s, known = why.crash, &why.chain
 	}
-	f.trace, f.waited, f.cut = r.trace(c, s, known)
+	f.trace, f.inTrace, f.cut = r.trace(c, s, known)
 }
 
 // fail deals with a failure in s. The first failure crashes s, and later ones are clean-up errors of that crash.
 func (r *run) fail(s *scope, f failure) {
 	if f.trace == nil && s.main != nil && s.main.state != done { // no coroutine failed: show at least where the first one was
-		f.trace, f.waited = []Frame{r.where(s.main)}, map[*task]bool{s.main: true}
+		f.trace, f.inTrace = []Frame{r.where(s.main)}, map[*task]bool{s.main: true}
 	}
 	if r.isInterrupted(f) {
 		s, f = r.root, interrupted(r.ctx)
 	}
-	if p, ok := f.err.(*PanicError); ok && f.panic && p.Trace == nil {
+	p := f.panicError()
+	if p != nil && p.Trace == nil {
 		p.Trace = f.trace
 	}
 	r.exiting = r.exiting || f.exit
 	if s.crash != nil {
 		if !f.outside {
-			f.waited = nil
+			f.inTrace = nil
 			s.crash.cleanups = append(s.crash.cleanups, f)
 		}
 		return
@@ -130,11 +140,11 @@ func (r *run) fail(s *scope, f failure) {
 	if _, tellsAll := f.err.(*DeadlockError); !tellsAll {
 		f.state = r.state(s, f)
 	}
-	if p, ok := f.err.(*PanicError); ok && f.panic && p.state == nil {
+	if p != nil && p.state == nil {
 		p.state = f.state
 	}
-	s.crash = &reason{err: &CancelledError{Cause: f.err}, crash: s, chain: chain{f.waited, len(f.trace)}}
-	f.waited = nil
+	s.crash = &reason{err: &CancelledError{Cause: f.err}, crash: s, chain: chain{f.inTrace, len(f.trace)}}
+	f.inTrace = nil
 	s.crash.original = f
 	if s.owner != nil {
 		s.crash.from = s.owner.shield()
@@ -208,8 +218,7 @@ func bare(err error) error {
 	return err
 }
 
-// adopt adds orphans to what s reports: clean-up errors that no caller was left to return to. There were more of them, besides those
-// in the list.
+// adopt adds orphans to what s reports, and the number of orphans that were not kept.
 func (s *scope) adopt(orphans []failure, more int) {
 	if len(orphans) == 0 {
 		return
@@ -224,10 +233,10 @@ func (s *scope) adopt(orphans []failure, more int) {
 	s.crash.cleanups = append(s.crash.cleanups, orphans...)
 }
 
-// maxOrphans limits how many orphans a run keeps: the memory of a server whose clients give up must not grow with them.
+// maxOrphans is how many orphans a run keeps: the memory of a server must not grow with the clients that give up.
 const maxOrphans = 100
 
-// orphan keeps clean-up errors for the end of the run, because no caller is left to return them to.
+// orphan keeps clean-up errors, which no caller is left to get, for the end of the run.
 func (r *run) orphan(cleanups []failure) {
 	for _, f := range cleanups {
 		if len(r.orphans) == maxOrphans {
@@ -262,8 +271,8 @@ func (s *scope) report(mode GroupMode) error {
 	failures := append([]failure{why.original}, why.cleanups...)
 	s.crash.chain = chain{} // nothing is left that could fail
 	for i, f := range failures {
-		if f.panic {
-			return f.err.(*PanicError).with(slices.Delete(failures, i, i+1))
+		if p := f.panicError(); p != nil {
+			return p.with(slices.Delete(failures, i, i+1))
 		}
 	}
 	if mode == GroupNever || mode == GroupAuto && len(failures) == 1 {

@@ -348,7 +348,7 @@ func TestErrorGroupPrints(t *testing.T) {
 }
 
 // R16: a crash in which everybody on a long chain of awaits has a clean-up error of its own takes time and memory in proportion to the chain. The
-// chains of the first of them are whole; those of the later ones begin where they leave that of the original error, and say so.
+// chains of the first of them are whole; those of the later ones begin where they branch off that of the original error, and say so.
 func TestCleanUpErrorsOfALongChain(t *testing.T) {
 	noLeaks(t)
 	const n = 2000
@@ -373,7 +373,7 @@ func TestCleanUpErrorsOfALongChain(t *testing.T) {
 	for i, err := range group.Errs {
 		trace := err.(*tinyio.Error).Trace
 		frames += len(trace)
-		cut := strings.Contains(fmt.Sprintf("%+v", err), "from where it leaves that of the original error")
+		cut := strings.Contains(fmt.Sprintf("%+v", err), "from where it branches off that of the original error")
 		switch first := trace[0].Coro; {
 		case trace[len(trace)-1].Coro != fmt.Sprint(n-i):
 			t.Fatalf("error %d, %v, is of %s", i, err, trace[len(trace)-1].Coro)

@@ -5,12 +5,12 @@ import "sync/atomic"
 // An inbox holds messages from other goroutines, in the order in which they are posted, without a lock. It is a stack: the loop takes all
 // messages at once and reverses their order. A message is embedded in what it is about, so posting allocates nothing.
 //
-// The inbox is open from the beginning: messages that come before the first run wait for it. Between two runs it is closed. So either
-// a run takes a message in, or post reports to the sender that it was refused.
+// A new inbox is open: messages that come before the first run wait for that. Between two runs it is closed. So either a run takes
+// a message in, or post returns false.
 type inbox struct {
 	head    atomic.Pointer[message]
 	sleeper atomic.Pointer[sleeper] // the loop, when it is idle
-	self    *sleeper
+	self    *sleeper                // of the current run
 }
 
 // A sleeper wakes a loop that is idle. Each run has its own, since a channel made inside a testing/synctest bubble must not be used
@@ -55,10 +55,10 @@ func (b *inbox) post(m *message) bool {
 	return true
 }
 
-// sleep announces that the loop is about to wait for a message, unless one is there already.
+// sleep announces that the loop is about to wait for a message. It returns false if one is there already.
 func (b *inbox) sleep() bool {
 	select {
-	case <-b.self.wake: // for a message that has been taken in meanwhile
+	case <-b.self.wake: // an earlier message, which has been taken in meanwhile
 	default:
 	}
 	b.sleeper.Store(b.self)
@@ -72,14 +72,14 @@ func (b *inbox) sleep() bool {
 // awake announces that the loop no longer waits.
 func (b *inbox) awake() { b.sleeper.Store(nil) }
 
-// takeIn deals with what has come from outside.
+// takeIn takes in what has come from outside.
 func (r *run) takeIn() {
 	if !r.loop.inbox.empty() {
 		r.receive()
 	}
 }
 
-// receive calls the receivers of what is in the inbox.
+// receive empties the inbox and calls the receiver of each message.
 func (r *run) receive() {
 	var first *message
 	for m := r.loop.inbox.head.Swap(nil); m != nil; {

@@ -69,7 +69,7 @@ type run struct {
 	sandbox   *sandbox
 	sandboxed int    // how many calls in a sandbox are going on
 	probe     *probe // nil unless a coroutine is resumed to fill it
-	looked    *looks
+	traces    *traceCache
 	hosted    bool // a host takes the steps
 	stepwise  bool // every turn goes through the run loop: for a host or a picker, or if switches are not direct
 	counted   bool // a Yield is always a turn, even if no other coroutine is ready: if watched, or for a watchdog

@@ -16,7 +16,7 @@ import (
 
 // How to see what a loop is doing. Status is for the loop itself, and Snapshot makes the loop call it between two turns. During a turn
 // the loop cannot answer. So what Stats and Running return is published whenever it changes, by plain stores (see package publish).
-// These cost a nanosecond a turn, and are always made: a loop that is stuck cannot begin to publish when somebody asks.
+// They cost a nanosecond a turn, and are made whether anybody asks or not: a loop that is stuck could not begin with it when asked.
 
 // A Status is what a live coroutine is doing.
 type Status struct {
@@ -35,8 +35,8 @@ type Status struct {
 	served  int32   // how many waits for these have been served
 }
 
-// String says what the coroutine is doing, and where. It gives the names of the coroutines in For; if the Status was not made by this
-// package, their numbers.
+// String says what the coroutine is doing, and where. It names the coroutines in For; if the Status was not made by this package, it
+// gives their numbers.
 func (s Status) String() string {
 	what := s.State
 	if s.On != "" {
@@ -64,7 +64,7 @@ func (l *Loop) Status() (all []Status) {
 		return nil
 	}
 	for c := range r.root.members {
-		r.id(c) // those who have none get theirs in this order
+		r.id(c) // numbers those that have no number yet, in this order
 	}
 	all = make([]Status, 0, r.live)
 	for c := range r.root.members {
@@ -98,10 +98,9 @@ func (r *run) status(c *task) Status {
 	return s
 }
 
-// Snapshot is [Loop.Status] for other goroutines: the loop answers between two turns. It may be called at any time, and blocks
-// until the loop answers or, in guest mode, the host takes the next step. When ctx is done, it returns [context.Cause] of ctx. If
-// the loop is not running, it returns [ErrNotRunning]. In a coroutine, an observer or the range over [Runtime.Steps] it would block
-// the loop, and returns an error.
+// Snapshot is [Loop.Status] for other goroutines. It may be called at any time, and blocks until the loop answers, between two turns or,
+// in guest mode, in the next step. When ctx is done, it returns [context.Cause] of ctx. If the loop is not running, it returns
+// [ErrNotRunning]. In a coroutine, an observer or the range over [Runtime.Steps] it would block the loop, and returns an error.
 func (l *Loop) Snapshot(ctx context.Context) ([]Status, error) {
 	switch {
 	case ctx == nil:
@@ -165,7 +164,7 @@ type Stats struct {
 	Timers   int    // timers that are set: of sleeps, and of limits to waits and Shields
 }
 
-// counters are what Stats and Running tell. Only the goroutine that has its turn on the loop writes them.
+// counters are what Stats and Running return. Only the goroutine whose turn it is on the loop writes them.
 type counters struct {
 	started, finished, failed publish.Count
 	turns                     publish.Count
@@ -176,11 +175,11 @@ type counters struct {
 	asked                     atomic.Pointer[time.Time]
 }
 
-// Stats returns the counters of l. It may be called from any goroutine at any time, and answers at once, also while a coroutine
-// blocks the loop. While the loop runs, each counter is right for itself, and they may be some nanoseconds apart.
+// Stats returns the counters of l. It may be called from any goroutine at any time, and returns at once, even while a coroutine
+// blocks the loop. While the loop runs, each counter by itself is right, and they may be some nanoseconds apart.
 func (l *Loop) Stats() Stats {
 	k := &l.counters
-	return Stats{ // what comes first is read last, so that no more have finished than were started
+	return Stats{ // Started is read last, so that no more have finished than were started
 		Finished: uint64(k.finished.Load()),
 		Failed:   uint64(k.failed.Load()),
 		Live:     int(k.live.Load()),
@@ -192,16 +191,16 @@ func (l *Loop) Stats() Stats {
 	}
 }
 
-// Running returns the name of the running coroutine of l, and since when its turn lasts. If no coroutine is running, because the loop
-// waits or does not run, ok is false. Running may be called from any goroutine at any time, and returns at once, even while a coroutine
-// blocks the loop: that is what it is for.
+// Running returns the name of the running coroutine of l, and when its turn began. If no coroutine is running, because the loop waits or
+// does not run, ok is false. Running may be called from any goroutine at any time, and returns at once, even while a coroutine blocks
+// the loop: that is what it is for.
 //
-// The time is real time. A loop records the time of its turns only after the first call of Running in a run: for the turn of that call,
-// since is the time of the call. From then on, to the end of the run, each turn reads the clock.
+// The time is real time. In each run, the loop begins to record it when Running is first called: for the turn of that call, since is the
+// time of the call. From then on each turn of the run reads the clock.
 //
-// A Yield with nobody else ready may begin no new turn: a coroutine that yields alone has been running since it was last resumed. Running
-// does not tell how long the longest turn took, because to know that, each turn would have to read the clock twice. An observer can measure
-// it, and WithWatchdog reports turns that take too long.
+// A Yield may begin no new turn if nobody else is ready: a coroutine that yields alone has been running since it was last resumed. Running
+// does not say how long the longest turn took, since each turn would have to read the clock twice. An observer can measure that, and
+// [WithWatchdog] reports turns that take too long.
 func (l *Loop) Running() (name string, since time.Time, ok bool) {
 	k := &l.counters
 	asked := k.asked.Load()
@@ -231,7 +230,7 @@ func (r *run) beginTurn(c *task) {
 	r.running, c.state, r.served = c, running, 0
 }
 
-// announce records that the turn of c is about to begin, for the observer, and when, for Running.
+// announce records, for the observer and for Running, that the turn of c is about to begin.
 func (r *run) announce(c *task) {
 	if r.watch != nil {
 		r.note(hook.Resumed, c, nil)
@@ -244,14 +243,14 @@ func (r *run) announce(c *task) {
 // isFollowed reports whether announce has to be called before each turn.
 func (r *run) isFollowed() bool { return r.watch != nil || r.loop.counters.asked.Load() != nil }
 
-// countStarted counts one more that has been started.
+// countStarted counts a coroutine that has been started.
 func (r *run) countStarted() {
 	k := &r.loop.counters
 	k.started.Add(1)
 	k.live.Add(1)
 }
 
-// countFinished counts that c has finished.
+// countFinished counts c, which has finished.
 func (r *run) countFinished(c *task, failed bool) {
 	k := &r.loop.counters
 	if c.state == ready {

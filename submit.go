@@ -32,17 +32,17 @@ func (l *Loop) Serve(ctx context.Context) error {
 }
 
 // Submit runs c on l, which is running: by [Run], by [Loop.Serve], or by a host that takes the steps ([Start]). It may be
-// called from any goroutine, and blocks that until c has finished. It returns the value of c, or its error. The coroutines
+// called from any goroutine, blocks until c has finished, and returns the value of c, or its error. The coroutines
 // that one goroutine submits begin in the order in which it submits them.
 //
 // On the loop, c belongs to the run's own domain, as if the first coroutine had spawned it: the run goes on until c has finished, and a
-// failure of c crashes the loop. Submit then returns the failure too, as an [*Error]. (So a server submits coroutines that [Isolate]
-// what may fail.) If the loop crashes for another reason, the error is the [*CancelledError] of c.
+// failure of c crashes the loop. Submit then returns the failure too, as an [*Error]. A server therefore submits coroutines that [Isolate]
+// what may fail. If the loop crashes for another reason, the error is the [*CancelledError] of c.
 //
 // When ctx is done, Submit returns [context.Cause] of ctx at once, even if the loop is stuck. The loop then halts c, as a [Timeout]
-// would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. As c may still be running when Submit
-// returns, what it uses of the caller's must stay valid. Its clean-up errors then come out of the run: the first hundred such errors,
-// and the number of the others. If Submit starts c, the [Co] of c has the values, the profiler labels and the deadline of ctx.
+// would, or never starts it. If somebody else waits for c, or it was spawned, c carries on. Since c may still be running when Submit
+// returns, what c uses must stay valid. Its clean-up errors then come out of the run: the first hundred such errors, and the number
+// of the others. If Submit starts c, the [Co] of c has the values, the profiler labels and the deadline of ctx.
 //
 // Like [Coro.Await], Submit returns the result of a coroutine that has finished already, and an error if it belongs to another
 // loop. If l has never been run, Submit waits until it is, or until ctx is done. In these cases it returns an error at once, and c does
@@ -99,14 +99,14 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 }
 
 // Post starts cs on l, in that order, without waiting for them, as if the first coroutine of the run called [Co.Spawn]. Any goroutine
-// may call it, and so may a coroutine and a host: what a coroutine inside an [Isolate] posts belongs to the run, and not to that
+// may call it, and so may a coroutine and a host. What a coroutine inside an [Isolate] posts belongs to the run, and not to that
 // domain. The coroutines start when the current turn has ended, and the run goes on until they have finished. Those that one goroutine
 // posts and submits begin in the order in which it does so.
 //
 // If l has never been run, they wait until it is. If its run has ended, Post returns [ErrNotRunning]. If its run is being stopped, Post
 // returns its [*CancelledError], unless the caller is a thread of shielded code (see [Submit]). If one of cs belongs to another loop,
-// Post returns an error. With an error, none of them is started. What was posted just before the run is stopped never runs, like any
-// other coroutine that is stopped before its first turn.
+// Post returns an error. If Post returns an error, it has started none of cs. What was posted just before the run is stopped never runs,
+// like any other coroutine that is stopped before its first turn.
 func (l *Loop) Post(cs ...Awaitable) error {
 	if l == nil || l.clock == nil {
 		panic("tinyio: Post: the Loop is nil or zero; make one with NewLoop")
@@ -133,18 +133,18 @@ func (l *Loop) Post(cs ...Awaitable) error {
 	return nil
 }
 
-// A posting is coroutines on their way to the loop.
+// A posting is the message that brings the coroutines of a Post to the loop.
 type posting struct {
 	message
 	cs      []Awaitable
-	starter *task // of the thread that has posted them, if it is one of shielded code
+	starter *task // the coroutine of the thread that has posted them, if that is one of shielded code
 }
 
 func (p *posting) arrive(r *run) { r.deferred.push(p) }
 
 // do starts the coroutines. If another loop has claimed one meanwhile, that is a failure of the run, since Post has returned.
 func (p *posting) do(r *run) {
-	if r.ended { // it could not begin
+	if r.ended { // the run could not begin
 		return
 	}
 	for _, a := range p.cs {
@@ -171,15 +171,15 @@ func (p *posting) do(r *run) {
 	}
 }
 
-// A submission stands for a goroutine that waits in Submit. On the loop it is a coroutine that awaits the one that was
-// submitted, so that all the rules of awaiting hold for it; but it has neither a function nor a stack.
+// A submission stands for a goroutine that waits in Submit. On the loop it is a coroutine, without a function or a stack, that awaits the
+// one that was submitted: so all rules of awaiting hold for it.
 type submission struct {
 	message
 	c       task
 	cold    coldFields
 	target  *task
 	ctx     context.Context // of the caller, whose values the target inherits
-	starter *task           // of the thread that is the caller, if it is one of shielded code
+	starter *task           // the coroutine of the thread that has called Submit, if that is one of shielded code
 	gone    atomic.Bool     // the caller has returned
 	ended   chan struct{}
 	err     error // why the target has no value, once it has ended
@@ -208,7 +208,7 @@ func (s *submission) arrive(r *run) { r.deferred.push(s) }
 // do makes the submission wait for the target.
 func (s *submission) do(r *run) {
 	c := &s.c
-	if s.gone.Load() { // before the loop got to it: its target stays free
+	if s.gone.Load() { // the target is left unclaimed
 		return
 	}
 	if err := s.admit(r); err != nil {
@@ -243,7 +243,7 @@ func (s *submission) admit(r *run) error {
 	return s.target.claim(r.loop)
 }
 
-// comeBack ends the wait: the target has finished, or was left to others.
+// comeBack is called when the wait has ended: the target has finished, or the submission was halted and others wait for the target.
 func (s *submission) comeBack() {
 	c := &s.c
 	c.outcome, c.wait = returned, onNothing
@@ -251,11 +251,11 @@ func (s *submission) comeBack() {
 		r := c.run()
 		r.orphan(why.cleanups)
 	}
-	s.end(s.verdict())
+	s.end(s.outcome())
 }
 
-// verdict returns the error of Submit: why the target has no value.
-func (s *submission) verdict() error {
+// outcome returns the error of Submit: why the target has no value.
+func (s *submission) outcome() error {
 	c, t := &s.c, s.target
 	switch finished := t.state == done; {
 	case finished && t.err == nil:
@@ -295,8 +295,8 @@ func (w *withdrawal) do(r *run) {
 	}
 }
 
-// startPosted starts what has been posted, as far as nothing else was deferred before. It runs before the coroutine's wait begins: what a
-// coroutine posts and then awaits belongs to the run, and not to the domain of the coroutine.
+// startPosted starts what has been posted, up to the first thing else that was deferred. It runs before the coroutine's wait begins: what
+// a coroutine posts and then awaits belongs to the run, and not to the domain of the coroutine.
 func (r *run) startPosted() {
 	for r.deferred.n > 0 {
 		p, ok := r.deferred.front().(*posting)
@@ -308,8 +308,8 @@ func (r *run) startPosted() {
 	}
 }
 
-// shieldedThreads maps the goroutines of threads to their coroutines, if these are in a Shield. While a run is being stopped, only these
-// threads may submit and post, and what they start is in the Shield too.
+// shieldedThreads has the threads of coroutines in a Shield, by goroutine. While a run is being stopped, only these threads may submit
+// and post, and what they start is in the Shield too.
 type shieldedThreads struct{ coroutines sync.Map }
 
 // enter records that the calling goroutine is a thread of c, which is in a Shield, until leave is called.
@@ -328,7 +328,7 @@ type shieldedThread struct {
 	ctx *threadContext
 }
 
-// current returns the coroutine of the calling thread if that is recorded and has not been stopped; nil otherwise.
+// current returns the coroutine of the calling goroutine if that is one of these threads and has not been stopped; otherwise nil.
 func (s *shieldedThreads) current() *task {
 	if t, ok := s.coroutines.Load(stack.ID()); ok && t.(shieldedThread).ctx.Err() == nil {
 		return t.(shieldedThread).c
@@ -352,8 +352,8 @@ func (r *run) protect(c, starter *task) {
 	r.record(c, r.root.crash)
 }
 
-// isOnLoop reports whether the calling goroutine belongs to a loop, which it would block. It looks for the loop's own functions on the
-// stack, but only on goroutines that may belong to a loop.
+// isOnLoop reports whether the calling goroutine belongs to a loop, which it would block. If the goroutine may belong to one, isOnLoop looks
+// for the loop's functions on the stack.
 func isOnLoop() bool {
 	if !stack.MayBeLoop() {
 		return false
@@ -371,8 +371,8 @@ func isOnLoop() bool {
 	})
 }
 
-// loopFunctions are the functions of this package that call others while a loop stands still: the loop itself, and what runs
-// on the stacks of coroutines.
+// loopFunctions are the functions of this package that call the user's code while a loop stands still: those of the loop itself, and
+// those that run on the stacks of coroutines.
 var loopFunctions []uintptr
 
 func init() { // because begin leads to isOnLoop

@@ -31,7 +31,7 @@ func (f Frame) String() string {
 
 func writeTrace(w io.Writer, trace []Frame, cut bool) {
 	if cut {
-		io.WriteString(w, "await chain, from where it leaves that of the original error to the one that failed:\n")
+		io.WriteString(w, "await chain, from where it branches off that of the original error, to the one that failed:\n")
 	} else {
 		io.WriteString(w, "await chain, from the first coroutine to the one that failed:\n")
 	}
@@ -62,7 +62,7 @@ func writeState(w io.Writer, state []Status) {
 	}
 }
 
-// A probe finds out where a coroutine waits: the coroutine is resumed, fills the probe with the callers on its stack, and switches
+// A probe finds out where a coroutine waits: the coroutine is resumed, records the callers on its stack in the probe, and switches
 // back. So a suspension need not record where it happens, and traces cost nothing until they are wanted.
 type probe struct {
 	callers [64]uintptr
@@ -70,8 +70,8 @@ type probe struct {
 	n       int // how many have been recorded
 }
 
-// shallow is how many callers a probe records at first. To walk a stack takes longer than to switch to it and back, and a waiting
-// coroutine has few functions of this package above the function that is looked for.
+// shallow is how many callers a probe records at first. To walk a stack takes longer than to switch to it and back, and in a waiting
+// coroutine, few calls of this package's functions come before the line that is looked for.
 const shallow = 8
 
 func (p *probe) take() { p.n = runtime.Callers(2, p.callers[:p.limit]) }
@@ -88,7 +88,7 @@ func (r *run) where(c *task) Frame {
 	if c.slot == nil {
 		return r.function(c)
 	}
-	p := &r.looks().probe
+	p := &r.traceCache().probe
 	if c == r.running || r.running == nil && r.inlined && c == r.inline {
 		if r.sandboxed > 0 || c.g.Load() != stack.ID() {
 			return r.function(c)
@@ -109,7 +109,7 @@ func (r *run) where(c *task) Frame {
 	}
 }
 
-// find finds the line at which c is among the callers recorded in p. If enough is false, there are not callers enough to tell.
+// find returns the line at which c waits, found among the callers recorded in p. If enough is false, the callers are too few to tell.
 func (r *run) find(c *task, p *probe) (at Frame, enough bool) {
 	for _, pc := range p.callers[:p.n] {
 		switch l := r.codeLine(pc); l.kind {
@@ -117,7 +117,7 @@ func (r *run) find(c *task, p *probe) (at Frame, enough bool) {
 			if !enough {
 				at, enough = l.Frame, true
 			}
-		case observing: // the callers before this one belong to the observer, which has called Status
+		case observing: // the callers before this one are the observer's, which has called Status
 			enough = false
 		case beginning:
 			return r.orFunction(c, at, enough), true
@@ -135,19 +135,19 @@ func (r *run) orFunction(c *task, f Frame, found bool) Frame {
 	return f
 }
 
-// looks is a cache of code lines. To find the line of an address takes microseconds, and thousands of coroutines wait at few lines.
-// Its size is bounded by the number of lines in the program.
-type looks struct {
+// A traceCache is what traces need: a probe, and the lines of addresses that have been looked up. To look one up takes microseconds, and
+// thousands of coroutines wait at few lines. The size is bounded by the number of lines in the program.
+type traceCache struct {
 	probe     probe
 	lines     map[uintptr]codeLine // by return address
 	functions map[uintptr]Frame    // by the address of the function
 }
 
-func (r *run) looks() *looks {
-	if r.looked == nil {
-		r.looked = &looks{lines: map[uintptr]codeLine{}, functions: map[uintptr]Frame{}}
+func (r *run) traceCache() *traceCache {
+	if r.traces == nil {
+		r.traces = &traceCache{lines: map[uintptr]codeLine{}, functions: map[uintptr]Frame{}}
 	}
-	return r.looked
+	return r.traces
 }
 
 // A codeLine is a line of code that calls a function.
@@ -159,15 +159,15 @@ type codeLine struct {
 type codeKind uint8
 
 const (
-	ours codeKind = iota
-	users
-	observing // it calls the observer
-	beginning // it calls the function of a coroutine: no code of the coroutine's is below it
+	ours      codeKind = iota // of this package, or of what runs below it
+	users                     // of the user
+	observing                 // it calls the observer
+	beginning                 // it calls the function of a coroutine: no code of the coroutine's is below it
 )
 
 // codeLine returns the line of the call that returns to pc.
 func (r *run) codeLine(pc uintptr) codeLine {
-	lines := r.looks().lines
+	lines := r.traceCache().lines
 	l, known := lines[pc]
 	if !known {
 		f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
@@ -191,12 +191,12 @@ var (
 	callsFunction = runtime.FuncForPC(entryOf((*task).execute)).Name()
 )
 
-// function returns the frame of the function of c, from the cache.
+// function returns the frame of the function of c. It uses the cache.
 func (r *run) function(c *task) Frame {
-	f, known := r.looks().functions[c.entry]
+	f, known := r.traceCache().functions[c.entry]
 	if !known {
 		f = functionAt(c.entry)
-		r.looked.functions[c.entry] = f
+		r.traces.functions[c.entry] = f
 	}
 	if f.Coro = c.name(); f.Coro == "" {
 		f.Coro = cmp.Or(f.Function, unnamed)
@@ -204,7 +204,7 @@ func (r *run) function(c *task) Frame {
 	return f
 }
 
-// label returns the name of c, from the cache.
+// label returns the name of c. It uses the cache.
 func (r *run) label(c *task) string { return r.function(c).Coro }
 
 // entryFrame returns the frame of the function of c.
@@ -252,8 +252,8 @@ type chain struct {
 }
 
 // trace returns the await chain of c in s: the coroutines that wait for c, directly or not, each before what it waits for, and c as the
-// last. For a clean-up error, known is the chain of its crash, and otherwise nil. If known has too many frames already, the trace
-// is cut: it begins where it leaves the await chain of the original error.
+// last. For a clean-up error, known is the chain of its crash; otherwise it is nil. If known has too many frames already, the trace
+// is cut: it begins where it branches off the await chain of the original error.
 func (r *run) trace(c *task, s *scope, known *chain) (trace []Frame, seen map[*task]bool, cut bool) {
 	type visit struct {
 		c    *task
@@ -373,7 +373,7 @@ func (r *run) state(s *scope, f failure) (all []Status) {
 		if len(all) == stateSize {
 			break
 		}
-		if !f.waited[c] {
+		if !f.inTrace[c] {
 			all = append(all, r.status(c))
 		}
 	}
