@@ -9,8 +9,8 @@ import (
 // AsCompleted ranges over the results of cs in the order in which they finish. The fresh ones are spawned when the range
 // begins; leaving the range early leaves them running. Each step suspends.
 //
-// An error that ends the range is that of the ranging coroutine itself, which is being stopped. Any other error is that of
-// one of cs, which had failed, as in [Coro.Await].
+// If the ranging coroutine is being stopped, its error is the last step of the range. Any other error is that of one of cs that had
+// failed, as in [Coro.Await].
 func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		g, err := collect(co, "AsCompleted", cs)
@@ -41,7 +41,7 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 // returns the index of the one listed first. The fresh ones are spawned, and the others carry on. WaitAny suspends, for a turn
 // if one has finished already. One may be listed twice; WaitAny panics if there are none.
 //
-// If the coroutine had failed, WaitAny returns its error with the index, as [Coro.Await] would. With the index -1, the error
+// If that coroutine had failed, WaitAny returns its error with the index, as [Coro.Await] would. If the index is -1, the error
 // is the caller's own: the caller is being stopped, or the wait is refused with a [*CycleError].
 func WaitAny(co *Co, cs ...Awaitable) (int, error) {
 	g, err := collect(co, "WaitAny", cs)
@@ -64,7 +64,7 @@ type collector struct {
 	op     string
 	edges  []waiter // to the group
 	ended  []*task  // those that have finished, and that next has not returned yet
-	begun  bool     // begin has run
+	begun  bool     // begin has been called
 	chosen *waiter  // the edge that counts while the owner waits: see cycle.go
 	first  int      // the edges before this index lead to finished ones
 	all    bool     // the owner is being stopped, and waits for all that are left: see keepChildren
@@ -88,7 +88,7 @@ func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 	return g, nil
 }
 
-// newCollector returns a collector for n coroutines. For a few, all that it needs is one allocation.
+// newCollector returns a collector for n coroutines. If they are few, all that it needs is in one allocation.
 func newCollector(op string, n int) *collector {
 	const small = 4
 	if n > small {
@@ -170,7 +170,7 @@ func (g *collector) wait(co *Co) error {
 	}()
 	err := co.suspendWidely(onAny)
 	if g.all && g.unfinished() > 0 {
-		_ = co.suspendWidely(onAny) // c was stopped when one of the group had just woken it: it still waits for the others (R9)
+		_ = co.suspendWidely(onAny) // c was stopped after one of the group had woken it: it still waits for the others (R9)
 	}
 	return err
 }
@@ -251,9 +251,9 @@ func (g *collector) leave() {
 	}
 }
 
-// keepChildren decides which waits go on when coroutines are stopped together (R9). Each gives up its waits for coroutines that
-// are not being stopped. Of the waits that are left, those for any of several are also given up where they lie on a ring: in a
-// ring everybody would wait for the others, and nobody would get the error. See docs/design/children-first.md.
+// keepChildren decides which waits go on when coroutines are stopped together (R9). Each coroutine loses its edges to those that are
+// not being stopped. One that waits for any of several also loses those of its edges that lie on a ring: in a ring all would wait for
+// each other, and none would get the error. See docs/design/children-first.md.
 func (r *run) keepChildren(stopped []*task) {
 	for _, c := range stopped {
 		if !c.mayWait() && (c.state == waiting && c.wait == onTask || c.waitsForAny()) {
@@ -278,7 +278,7 @@ func (r *run) keepChildren(stopped []*task) {
 	}
 }
 
-// waitsForAny reports whether c waits for any of several, or has been woken by one of them and not had its turn.
+// waitsForAny reports whether c waits for any of several, or one of them has woken it and it has not had its turn.
 func (c *task) waitsForAny() bool {
 	return c.wait == onAny && (c.state == waiting || c.state == ready)
 }

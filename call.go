@@ -14,8 +14,8 @@ import (
 // have their turns meanwhile. As in any function call, an error of fn is only returned: it crashes nobody by itself.
 //
 // If the caller is stopped meanwhile, the context given to fn is done, with the reason in [context.Cause]. Call still waits for fn
-// and returns what fn returns, so that a connection that fn has opened all the same can be closed. The next wait of the caller returns
-// the error of the stop. If the caller is stopped already, and not in a [Co.Shield], Call returns that error and fn does not run.
+// and returns what fn returns, so that a connection that fn has opened all the same can be closed. The next wait of the caller then
+// returns an error. If the caller has been stopped before, and is not in a [Co.Shield], Call returns that error and fn does not run.
 // If fn panics, Call panics with a [*PanicError] that has the stack of fn. If fn calls [runtime.Goexit], so does Call.
 //
 // [RunInThread] is for what runs at the same time as the caller, or is wanted more than once.
@@ -50,9 +50,8 @@ func CallInterruptible[T any](co *Co, interrupt func(), fn func() (T, error)) (T
 
 // A call is a function that runs in a goroutine while a coroutine waits for it.
 //
-// Its states are: made, begun, returned, and arrived, when its message has. If it can be interrupted, begun and returned are set, and
-// interrupt is called, with mu held. A call that is interrupted before it has begun does not begin, and one that has returned is not
-// interrupted.
+// If it can be interrupted, mu is held when begun and returned are set and when interrupt is called: a call that was interrupted before
+// it has begun does not begin, and one that has returned is not interrupted.
 type call[T any] struct {
 	message
 	co        *Co
@@ -67,7 +66,7 @@ type call[T any] struct {
 	value     T
 	err       error // of fn; errExited or a threadPanic if fn has exited or panicked
 	abrupt    error // errExited or a threadPanic if interrupt has exited or panicked
-	left      bool  // the caller does not wait any more
+	left      bool  // the caller no longer waits
 }
 
 // make calls k.fn on behalf of co.
@@ -92,25 +91,21 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	} else {
 		k.handOver(r)
 	}
-	_ = co.suspend(onCall) // what fn returns stands, even if the coroutine is stopped
+	_ = co.suspend(onCall) // what fn returns counts, even if the coroutine is stopped
 	if k.interrupt != nil {
 		c.cold().call = nil
 	}
-	if k.abrupt != nil {
-		endAs(k.abrupt)
-	}
-	if k.err != nil {
-		endAs(k.err)
-	}
+	endAs(k.abrupt)
+	endAs(k.err)
 	return k.value, k.err
 }
 
-// endAs panics if how is a threadPanic, and exits if it is errExited.
-func endAs(how error) {
-	if p, ok := how.(threadPanic); ok {
+// endAs ends the caller as endWith would record it, if err is a threadPanic or errExited.
+func endAs(err error) {
+	if p, ok := err.(threadPanic); ok {
 		panic(p.PanicError)
 	}
-	if how == errExited {
+	if err == errExited {
 		runtime.Goexit()
 	}
 }
@@ -141,7 +136,7 @@ func (h *callOf[T]) Run() {
 	}
 }
 
-// name returns the name of the function; that of the coroutine if the function is all that it does, as in a pool.
+// name returns the name of the function; if it is the function of the coroutine, as in a pool, the name of that.
 func (k *call[T]) name() string {
 	if c := k.co.c; c.entry == k.entry {
 		return c.label()
@@ -198,7 +193,7 @@ func (k *call[T]) arrive(r *run) {
 	}
 }
 
-// stop interrupts fn, because the caller is being stopped. If interrupt panics or exits, make does so in the caller.
+// stop interrupts fn, because the caller is being stopped. If interrupt panics or exits, so does make.
 func (k *call[T]) stop(r *run) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -10,14 +10,14 @@ import (
 
 // A coContext is what the Co of a coroutine needs to be a context.
 //
-// A coroutine begins with an inherited coContext, which many coroutines share: it has the values and the deadline, and no
-// context.Context of its own. The coroutine gets its own coContext, with a context.Context, when its Done, Err or Value is first
-// called, which is seldom, or when it is stopped.
+// A coroutine begins with an inherited coContext, which many coroutines share. That has the values and the deadline, and no
+// context.Context. The coroutine gets a coContext of its own, with a context.Context, when its Done, Err or Value is first called,
+// which is seldom, or when it is stopped.
 //
-// Only the loop ends that context.Context. The end of the run's context does not end it directly, or its cause could differ from
-// the one for which the loop crashes, and code could act on it before the loop does.
+// Only the loop ends that context.Context. If the end of the run's context ended it directly, its cause could differ from the one for
+// which the loop crashes, and code could act on it before the loop does.
 type coContext struct {
-	inherited *coContext      // what those inherit that this coroutine starts; itself, in an inherited one
+	inherited *coContext      // what the coroutines inherit that this one starts; an inherited coContext refers to itself
 	run       context.Context // of the run
 	values    context.Context
 	labels    context.Context         // the profiler labels of values, and nothing else
@@ -49,7 +49,7 @@ func (x *coContext) withDeadline(at time.Time) *coContext {
 	return x.during(at)
 }
 
-// during returns an inherited coContext like x, with the deadline at, whatever that of x is.
+// during returns an inherited coContext like x, with the deadline at, even if that of x is earlier.
 func (x *coContext) during(at time.Time) *coContext {
 	y := &coContext{run: x.run, values: x.values, labels: x.labels, deadline: at}
 	y.inherited = y
@@ -72,9 +72,9 @@ func (x *coContext) ownContext() *coContext {
 	return &y
 }
 
-// WithValues returns another Co of the same coroutine, to be used instead of co. As a context it has the values of ctx and its
-// profiler labels (see [runtime/pprof.WithLabels]), and so have the coroutines that are started through it. That is how a span or a
-// logger follows from a coroutine to those that it starts. Nothing else of ctx counts, neither its end nor its deadline. The Co is
+// WithValues returns another Co of the same coroutine, to be used instead of co. As a context it has the values and the profiler labels
+// of ctx (see [runtime/pprof.WithLabels]), and so have the coroutines that are started through it. That is how a span or a
+// logger passes from a coroutine to those that it starts. Nothing else of ctx counts, neither its end nor its deadline. The Co is
 // valid for as long as co is.
 func (co *Co) WithValues(ctx context.Context) *Co {
 	c := co.enter("WithValues")
@@ -167,7 +167,7 @@ func (co *Co) context() context.Context {
 		return p.Load().own
 	}
 	if co.c.hasFinished() {
-		mine.cancel(nil) // finish may have looked for a context before this one was there
+		mine.cancel(nil) // finish, which ends the context, may have come before this one was there
 	}
 	return mine.own
 }
@@ -239,8 +239,7 @@ type runningCo struct{}
 // still while the inner run lasts, and cannot end the context of co. So the inner run's context also ends with the context of the
 // outer run; in a Shield, it ends after the grace.
 //
-// If the caller is on another goroutine, such as a thread, ctx is enough: the loop goes on and ends the context of co. The state of
-// the Shield must not be read there.
+// On another goroutine, ctx is enough: the loop goes on and ends the context of co.
 func (co *Co) nest(ctx context.Context) (merged context.Context, leave func()) {
 	if !co.c.isCaller() {
 		return ctx, func() {}

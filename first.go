@@ -1,15 +1,13 @@
 package tinyio
 
-import (
-	"errors"
-)
+import "errors"
 
 // First starts several coroutines, each as in [Isolate], and returns the value of the first that succeeds. Before it returns, it
 // stops the others, unless somebody else waits for them; their errors are dropped. If all fail, the error joins theirs, in the
 // order given. First panics if there are none.
 //
-// One that has been started already is awaited. If the caller is stopped, so are all of them, and First returns the caller's own
-// error when they have stopped; and with it the value of one that has succeeded all the same.
+// One that has been started already is awaited. If the caller is stopped, so are all of them. First then returns the caller's own error
+// when they have stopped, and with it the value of one that has succeeded all the same.
 func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	var zero T
 	caller := co.enter("First")
@@ -56,7 +54,7 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	return zero, errors.Join(errs...)
 }
 
-// A race is what one First has come to. The first of its scopes that is empty and whose first coroutine has succeeded wins.
+// A race is the state of a First. The first coroutine of a scope wins if it has succeeded and its scope is the first one to become empty.
 type race struct{ winner *task }
 
 // race runs the first coroutines of scopes and waits until all scopes are empty. It returns the coroutine that has won.
@@ -83,8 +81,8 @@ func (r *run) settleRace(s *scope) {
 	r.endWaits()
 }
 
-// awaiting returns a coroutine that awaits c and has its name. If it is stopped when c has finished already, it still returns the
-// result of c (R28).
+// awaiting returns a coroutine that awaits c, returns its result, and has its name. If it is stopped when c has finished already, it still
+// returns that result (R28).
 func awaiting[T any](c *Coro[T]) *Coro[T] {
 	w := New(func(co *Co) (T, error) {
 		v, err := c.Await(co)

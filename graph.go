@@ -95,8 +95,9 @@ func (c *task) reaches(t *task) bool {
 	return false
 }
 
-// rings returns a number for each coroutine, the same for all that wait for each other, directly or not. It covers those of cs that
-// wait for any of several, and all that these wait for, directly or not. The algorithm is Tarjan's for strongly connected components.
+// rings finds the rings of the wait graph: coroutines that wait for each other, directly or not. It returns a number for each coroutine,
+// the same for those of one ring. It covers those of cs that wait for any of several, and all that these wait for, directly or not.
+// The algorithm is Tarjan's for strongly connected components.
 func rings(cs []*task) map[*task]int {
 	type visit struct {
 		c    *task

@@ -5,12 +5,12 @@ package tinyio
 // waits until all of it has stopped and returns the failure, as [Run] would have returned it. A panic is such a failure, and
 // is returned as a [*PanicError].
 //
-// What somebody outside waits for is spared when the domain is stopped: it carries on, with what it waits for and what it has
+// When the domain is stopped, what somebody outside waits for is spared: it carries on, with what it waits for and what it has
 // spawned, and belongs from then on to the domain of the first who waits.
 //
 // When the caller is stopped, so is everything inside. Isolate then waits until that has stopped and returns the caller's own
-// error, unless something inside had failed before. The caller's own error is sticky: every later wait returns it as well. So
-// do not try again if co.Err() != nil.
+// error, unless something inside had failed before. Every later wait of the caller returns its own error as well. So a loop that
+// tries again has to end if co.Err() != nil.
 //
 // If c has been started before, it belongs to the domain in which it was started, and Isolate is [Coro.Await]. What runs inside
 // may await coroutines that were started outside.
@@ -47,7 +47,7 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 	return c.result(err)
 }
 
-// isolate runs the first coroutine of each of the scopes, which are siblings, and waits until all scopes are empty.
+// isolate begins scopes and its siblings, each with its main coroutine, and waits until all are empty.
 func (co *Co) isolate(scopes *scope) error {
 	c := co.c
 	c.addCold().inner = scopes
@@ -57,7 +57,7 @@ func (co *Co) isolate(scopes *scope) error {
 	return err
 }
 
-// beginScopes begins the scopes that c is going to wait for.
+// beginScopes begins the scopes that c has asked for, and makes c wait for them.
 func (r *run) beginScopes(c *task) {
 	c.unmet = 0
 	for s := c.cold().inner; s != nil; s = s.sibling {

@@ -25,8 +25,8 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 	return c
 }
 
-// inThread calls fn in the goroutine that is c's thread, and sends its outcome to the loop: a return, a panic or a Goexit. If a host
-// runs the thread, inThread only stores the outcome, and the host sends it with Return.
+// inThread calls fn in the goroutine that is c's thread, and sends its result to the loop: a value, an error, a panic or a Goexit. If a
+// host runs the thread, inThread only stores the result, and the host sends it with Return.
 func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), shielded, hosted bool) {
 	pprof.SetGoroutineLabels(c.c.labels(c.c.ctx.Load()))
 	if shielded {
@@ -62,12 +62,12 @@ func (t *threadContext) Done() <-chan struct{}       { return (*Co)(t).Done() }
 func (t *threadContext) Err() error                  { return (*Co)(t).Err() }
 func (t *threadContext) Value(key any) any           { return (*Co)(t).value(key) }
 
-// WithThreads makes a loop pass the function of each [RunInThread] and [Call] to start, instead of running it in a goroutine
+// WithThreads makes a loop pass the function of each [RunInThread] and [Call] to start, and run none of them in a goroutine
 // itself. It is for hosts that run threads elsewhere, in a certain order, or not at all, such as tools for tests and for replaying.
 // For a function of [RunInPool], start is called when the function has a permit of the pool.
 //
 // The function start is called on the loop, in the turn of the coroutine. It must not block, so another goroutine has to call the
-// thread's Run. The loop waits for the thread until its outcome has come back.
+// thread's Run. The loop waits for the thread until its result has come back.
 func WithThreads(start func(t *hook.Thread)) Option {
 	if start == nil {
 		panic("tinyio: WithThreads: the function is nil; leave the option out for a goroutine for each thread")
@@ -75,8 +75,8 @@ func WithThreads(start func(t *hook.Thread)) Option {
 	return func(l *Loop) { l.startThread = start }
 }
 
-// handOver passes f to the host as a thread. If the host's function panics, the run stops because of it, and the thread fails unless
-// it has been begun.
+// handOver passes f to the host as a thread. If the host's function panics, the run stops because of that, and the thread fails, unless
+// it has begun.
 func (r *run) handOver(name string, f hook.Function) {
 	t := hook.NewThread(name, f)
 	r.guard(func() { t.Fail(errors.New("tinyio: the function given to WithThreads has panicked")) }, func() { r.loop.startThread(t) })
@@ -98,8 +98,8 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 	return newCallback[T](start, entryOf(start))
 }
 
-// newCallback returns a coroutine that is completed from outside. Its begin is the start function of FromCallback or the function of a
-// thread. (A start function that starts the thread would cost two more closures.) The coldFields, which every callback needs,
+// newCallback returns a coroutine that is completed from outside. Its begin is the start function of FromCallback or, since a start
+// function that starts the thread would cost two more closures, the function of a thread. The coldFields, which every callback needs,
 // are allocated with it.
 func newCallback[T any](begin any, entry uintptr) *Coro[T] {
 	both := new(struct {
@@ -113,11 +113,11 @@ func newCallback[T any](begin any, entry uintptr) *Coro[T] {
 	return c
 }
 
-// A callback is what a coroutine has that is completed from outside the loop. As a message, it brings the result to the loop.
+// A callback is the state of a coroutine that is completed from outside the loop. As a message, it brings the result to the loop.
 //
-// It is completed once, by whatever sets called first: done, or a start or cancel function that panics or exits. Only that one writes
-// the result. If start panics or exits when done has been called already, perhaps on another goroutine, the coroutine still waits for
-// the message of done. Then it ends as start did: the panic is not lost, and the message does not come for a finished coroutine.
+// It is completed once, by whichever sets called first: done, or a start or cancel function that panics or exits. Only that one writes
+// the result. If start panics or exits after done has been called, perhaps on another goroutine, the coroutine still waits for
+// the message of done, and then ends as start did: the panic is not lost, and no message comes for a finished coroutine.
 type callback struct {
 	message
 	c      *task
@@ -172,8 +172,8 @@ func (c *Coro[T]) callBegin() {
 	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
 }
 
-// endAbruptly deals with a start function that has panicked or exited. It reports whether the coroutine finishes now: it does unless
-// done was called before.
+// endAbruptly deals with a start function that has panicked or exited. It reports whether the coroutine finishes now, which it does
+// unless done was called before.
 func (b *callback) endAbruptly(how error) bool {
 	if !b.called.CompareAndSwap(false, true) {
 		b.abrupt = how
@@ -183,7 +183,7 @@ func (b *callback) endAbruptly(how error) bool {
 	return true
 }
 
-// comeBackWith is the done function of a callback. It may be called from any goroutine; the first call counts.
+// comeBackWith is the done function of a callback. It may be called from any goroutine. Only the first call counts.
 func (c *Coro[T]) comeBackWith(v T, err error) {
 	b := &c.c.cold().callback
 	if b.called.CompareAndSwap(false, true) {
@@ -212,8 +212,8 @@ func (c *task) endCallback() {
 	if b.abrupt != nil {
 		c.err = b.abrupt
 	}
-	b.cancel = nil                     // not needed any more, and may refer to much memory
-	if c.err != nil && c.stop != nil { // in a sandbox, since a method of the error could panic or exit on the loop's stack
+	b.cancel = nil                     // it may refer to much memory
+	if c.err != nil && c.stop != nil { // in a sandbox, since a method of the error may panic or exit
 		if f := c.run().inSandbox(func() { c.clean = c.stop.explains(c.err) }); f != nil {
 			c.err = f.ending()
 		}
@@ -221,8 +221,8 @@ func (c *task) endCallback() {
 	c.endWith(c.err)
 }
 
-// endWith records how the function of c has ended: errExited stands for a Goexit, a threadPanic for a panic, and any other err, or
-// nil, for a return.
+// endWith records how the function of c has ended: by a Goexit if err is errExited, by a panic if it is a threadPanic, and otherwise by
+// returning err.
 func (c *task) endWith(err error) {
 	c.err, c.outcome, c.wait = err, returned, onNothing
 	if err == errExited {
@@ -234,8 +234,8 @@ func (c *task) endWith(err error) {
 
 func cancelCallback(r *run, c *task) { c.cold().callback.stop(r, c.stop.cause()) }
 
-// stop calls the cancel function, because the coroutine is being stopped. If that function panics or exits, the coroutine ends with
-// that panic or exit, for done may never be called.
+// stop calls the cancel function, because the coroutine is being stopped. If that function panics or exits, so does the coroutine,
+// since done may never be called.
 func (b *callback) stop(r *run, cause error) {
 	cancel := b.cancel
 	b.cancel = nil

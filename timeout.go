@@ -34,32 +34,33 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 		return c.value, stop
 	}
 	if t, ok := err.(*TimeoutError); ok && len(cleanups) > 0 {
-		t = &TimeoutError{After: t.After, Coro: t.Coro, Trace: t.Trace, Cleanup: cleanups} // others hold the one without
+		t = &TimeoutError{After: t.After, Coro: t.Coro, Trace: t.Trace, Cleanup: cleanups} // a copy, since the halted coroutines hold t
 		return zero, t
 	}
 	return zero, err
 }
 
-// takeCleanups returns the clean-up errors of the coroutines that the caller has just halted. If the caller is itself being stopped, with the
-// error stop, they go to the reason for that instead (R10).
+// takeCleanups returns the clean-up errors of the coroutines that the caller has just halted. But if the caller is itself being stopped,
+// with the error stop, it adds them to those that the reason for this collects (R10).
 func (co *Co) takeCleanups(stop error) (errs []error) {
 	c := co.c
 	if c.cold() == nil || c.cold().halting == nil {
 		return nil
 	}
-	r := c.cold().halting
+	why := c.cold().halting
 	c.cold().halting = nil
 	if stop != nil {
-		c.stop.cleanups = append(c.stop.cleanups, r.cleanups...)
+		c.stop.cleanups = append(c.stop.cleanups, why.cleanups...)
 		return nil
 	}
-	for _, f := range r.cleanups {
+	for _, f := range why.cleanups {
 		errs = append(errs, f.error())
 	}
 	return errs
 }
 
-// setLimit makes d the limit of the wait that c is about to begin, and returns the time when it ends. It reads the clock, which may exit.
+// setLimit sets the timer for a limit of d to the wait that c is about to begin, and returns when it fires. It reads the clock, which may
+// exit.
 func (c *task) setLimit(d time.Duration) (until int64) {
 	r := c.run()
 	until = r.in(d)
@@ -74,10 +75,11 @@ func (c *task) due(r *run) {
 	}
 }
 
-// giveUp ends the wait of c for a coroutine. If nobody else wants that one, it is halted, and c waits on until it has stopped.
-func (r *run) giveUp(c *task) (ready bool) {
-	e := &c.one[0]
-	t := e.line.owner
+// giveUp is the expire of a Timeout. If nobody else wants the target of c, the target is halted, and c waits on until it has finished.
+// Otherwise c gives up its wait.
+func (r *run) giveUp(c *task) (wake bool) {
+	edge := &c.one[0]
+	t := edge.line.owner
 	timeout := &TimeoutError{After: c.cold().limit, Coro: t.label(), Trace: r.stuck(t)}
 	c.err = timeout
 	if !c.droppedWants {
@@ -94,6 +96,6 @@ func (r *run) giveUp(c *task) (ready bool) {
 	if t.wanted == 0 || t.isStopping() {
 		return false
 	}
-	e.remove()
+	edge.remove()
 	return true
 }
