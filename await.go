@@ -3,7 +3,8 @@ package tinyio
 import "cmp"
 
 // How coroutines wait for coroutines. A coroutine that waits has an edge to each that it waits for, its target: a waiter among the
-// awaiters of the target. The call prepares the edges, and join puts them among the awaiters when the coroutine has suspended.
+// awaiters of the target. A call such as Await prepares the edges, and join puts them among the awaiters when the coroutine has
+// suspended.
 
 // target returns the coroutine of a, nil if there is none.
 func target(a Awaitable) *task {
@@ -25,7 +26,7 @@ func (c *task) check(op string, a Awaitable) error {
 	return nil
 }
 
-// edgesTo makes edges lead from c to cs, as edgeTo does. There are as many. If it fails, it leaves no trace.
+// edgesTo makes edges, of which there are len(cs), lead from c to cs, as edgeTo does. If it fails, it leaves no trace.
 func edgesTo[A Awaitable](edges []waiter, c *task, op string, cs []A) error {
 	l := c.loop.Load()
 	edges = edges[:len(cs)]
@@ -42,7 +43,7 @@ func edgesTo[A Awaitable](edges []waiter, c *task, op string, cs []A) error {
 		case t.hasFinished():
 			continue
 		case t.loop.Load() == l:
-			l.run.asked.rare, l.run.asked.met = true, true
+			l.run.asked.rare, l.run.asked.claimed = true, true
 		default:
 			undoEdges(edges)
 			return foreign(t)
@@ -71,15 +72,15 @@ func (c *task) edgeTo(op string, t *task) error {
 	if l := c.loop.Load(); t.tryClaim(l) {
 		return nil
 	}
-	return c.edgeToMet(t)
+	return c.edgeToClaimed(t)
 }
 
-// edgeToMet is edgeTo for one that belongs to a loop already.
-func (c *task) edgeToMet(t *task) error {
+// edgeToClaimed is edgeTo for a t that was claimed before.
+func (c *task) edgeToClaimed(t *task) error {
 	l := c.loop.Load()
 	switch {
 	case t.loop.Load() == l:
-		l.run.asked.rare, l.run.asked.met = true, true
+		l.run.asked.rare, l.run.asked.claimed = true, true
 		return nil
 	case t.hasFinished():
 		c.one[0].line = nil
@@ -127,8 +128,7 @@ func (co *Co) awaitAll(edges []waiter) error {
 	return err
 }
 
-// joined returns the error of a wait for coroutines whose suspension has returned err: that, or the error with which the wait itself has
-// failed.
+// joined returns the error of a wait for coroutines: err, which the suspension has returned, or the error with which the wait itself failed.
 func (co *Co) joined(err error) error {
 	c := co.c
 	if c.err == nil {
@@ -143,7 +143,7 @@ func (co *Co) joined(err error) error {
 // only if some of the coroutines may have been started before: a fresh one can be part of no cycle.
 func (r *run) join(c *task) {
 	edges := c.edges()
-	if r.asked.met && !allFit(c, edges) {
+	if r.asked.claimed && !allFit(c, edges) {
 		if err := r.checkCycle(c); err != nil {
 			undoEdges(edges)
 			c.err = err

@@ -10,8 +10,8 @@ import (
 
 // A Co is the handle of the running coroutine. A coroutine's function is given its Co and waits through it. The methods that
 // wait, and the functions of this package that take a Co, suspend the coroutine and let others run. If the coroutine is
-// cancelled or halted, they return an error (a [*CancelledError], a [*TimeoutError]), and they return it again, at once, every
-// time from then on, except inside [Co.Shield]. Return this error: a coroutine that asks to suspend a hundred times more is
+// cancelled or halted, they return an error (a [*CancelledError], a [*TimeoutError]). From then on they return it at once, every
+// time, except inside [Co.Shield]. Return this error: a coroutine that asks to suspend a hundred times more is
 // unwound as if it had called [runtime.Goexit], and reported.
 //
 // A Co is also a [context.Context], for libraries that take one. It is done when the coroutine is cancelled or halted, or has
@@ -68,7 +68,8 @@ const (
 	shieldsAllowed  = 10_000
 )
 
-// refused returns the error with which a wait is refused because the coroutine is being stopped; nil if it may wait.
+// refused returns the error with which a wait is refused because the coroutine is being stopped; nil if it may wait. It counts how often
+// that happens: see attempt.
 func (co *Co) refused() error {
 	c := co.c
 	if c.stop == nil {
@@ -78,7 +79,7 @@ func (co *Co) refused() error {
 }
 
 func (co *Co) refusal() error {
-	err := co.ended()
+	err := co.stopError()
 	if err != nil {
 		co.c.attempt(shieldsAllowed / attemptsAllowed)
 	}
@@ -121,7 +122,7 @@ func (co *Co) suspend(w waitKind) error {
 	if r.watched {
 		r.notify()
 	}
-	return co.outcome()
+	return co.waitError()
 }
 
 // suspendWidely is suspend for a wait whose begin would make a small stack grow: the run loop calls it.
@@ -131,16 +132,16 @@ func (co *Co) suspendWidely(w waitKind) error {
 	return co.suspend(w)
 }
 
-// outcome returns the error of a wait that has ended: nil unless the coroutine is being stopped.
-func (co *Co) outcome() error {
+// waitError returns the error of a wait that has ended: nil unless the coroutine is being stopped.
+func (co *Co) waitError() error {
 	if co.c.stop == nil {
 		return nil
 	}
-	return co.ended()
+	return co.stopError()
 }
 
-// ended is outcome for a coroutine that is being stopped.
-func (co *Co) ended() error {
+// stopError is waitError for a coroutine that is being stopped: nil if a Shield lets it wait.
+func (co *Co) stopError() error {
 	c := co.c
 	c.exitIfDiscarded()
 	if co.shield().keepsAway(c, c.stop) {
@@ -152,7 +153,7 @@ func (co *Co) ended() error {
 // Yield lets every other coroutine that is ready have its turn.
 func (co *Co) Yield() error { return co.yield() }
 
-// yield is Yield, with the code of suspend in it, and Yield can be inlined: two calls fewer around a switch save a tenth of the time
+// yield is Yield. It has the code of suspend in it, and Yield can be inlined: two calls fewer around a switch save a tenth of the time
 // of a turn.
 func (co *Co) yield() error {
 	c := co.enter("Yield")
@@ -179,7 +180,7 @@ func (co *Co) yield() error {
 	if r.watched {
 		r.notify()
 	}
-	return co.outcome()
+	return co.waitError()
 }
 
 // Sleep suspends the coroutine for d; others run meanwhile. With d zero or negative it is a Yield.
@@ -196,8 +197,8 @@ func (co *Co) Sleep(d time.Duration) error {
 }
 
 // Spawn starts cs, in that order, without waiting for them: they go to the back of the ready queue and the caller behind
-// them. Those that have started already are left as they are, except that from now on they carry on even if all that await
-// them are halted (see [Timeout]). [Run] waits for spawned coroutines, and an error in one crashes the loop like any other.
+// them. One that has started already is not started again, but from now on it carries on even if all that await
+// it are halted (see [Timeout]). [Run] waits for spawned coroutines, and an error in one crashes the loop like any other.
 func (co *Co) Spawn(cs ...Awaitable) error { return co.spawn("Spawn", cs, false) }
 
 // SpawnDaemon is [Co.Spawn] for coroutines that only serve others, such as a heartbeat. A daemon does not keep its run, or its

@@ -103,8 +103,8 @@ func (c *task) isYetToBegin() bool {
 //
 // An error of Await is mostly that of the caller, which has been cancelled or halted meanwhile: an error of c cancels all
 // coroutines of its crash domain, including its awaiters. An awaiter that is not cancelled gets the error of c, as an [*Error]
-// with its await chain, for [errors.Is] and [errors.As]. That is so if c failed in an earlier run or inside an [Isolate], or if
-// Await is called inside a [Co.Shield].
+// with its await chain, for [errors.Is] and [errors.As]: after c has failed in an earlier run or inside an [Isolate], and in a
+// [Co.Shield].
 //
 // If c waits for the caller, directly or not, Await returns a [*CycleError] instead of waiting. A coroutine that belongs to
 // another loop can be awaited once it has finished; before that, Await returns an error.

@@ -42,24 +42,24 @@ func (e *Event) Set() {
 			break
 		}
 	}
-	if h := e.line.Load(); h != nil {
-		h.set()
+	if line := e.line.Load(); line != nil {
+		line.set()
 	}
 	if o := e.others.Load(); o != nil {
-		for _, h := range o.lines.Range {
-			h.(*eventLine).set()
+		for _, line := range o.lines.Range {
+			line.(*eventLine).set()
 		}
 	}
 }
 
-// set wakes the waiters of h, because the event has been set.
-func (h *eventLine) set() {
-	if r := h.loop.runOfCaller(); r != nil {
+// set wakes the waiters of line, because the event has been set.
+func (line *eventLine) set() {
+	if r := line.loop.runOfCaller(); r != nil {
 		r.takeIn() // messages that were posted before make coroutines ready first
-		h.wake(r)
+		line.wake(r)
 		r.notify()
 	} else {
-		h.post()
+		line.post()
 	}
 }
 
@@ -76,12 +76,12 @@ func (l *Loop) runOfCaller() *run {
 	return l.run
 }
 
-// post posts h to the loop, unless h is on its way already, or the loop is not running. If the loop refuses the message, post clears
+// post posts line to the loop, unless line is on its way already, or the loop is not running. If the loop refuses the message, post clears
 // posted and looks once more: a run may have begun meanwhile, and another goroutine may have seen posted and relied on this message.
-func (h *eventLine) post() {
-	for h.posted.CompareAndSwap(false, true) && !h.loop.inbox.post(&h.message) {
-		h.posted.Store(false)
-		if h.loop.inbox.isClosed() {
+func (line *eventLine) post() {
+	for line.posted.CompareAndSwap(false, true) && !line.loop.inbox.post(&line.message) {
+		line.posted.Store(false)
+		if line.loop.inbox.isClosed() {
 			return
 		}
 	}
@@ -136,44 +136,44 @@ type otherLines struct {
 
 // lineOf returns the line of l, and adds one if there is none. It is called only on the loop l.
 func (e *Event) lineOf(l *Loop) *eventLine {
-	if h := e.line.Load(); h != nil && h.loop == l && h.isCurrent() {
-		return h
+	if line := e.line.Load(); line != nil && line.loop == l && line.isCurrent() {
+		return line
 	}
 	if o := e.others.Load(); o != nil {
-		if h, ok := o.lines.Load(l); ok && h.(*eventLine).isCurrent() {
-			return h.(*eventLine)
+		if line, ok := o.lines.Load(l); ok && line.(*eventLine).isCurrent() {
+			return line.(*eventLine)
 		}
 	}
 	return e.addLine(l)
 }
 
-// isCurrent reports whether the event still has h. A line with waiters is always kept: it had not been dropped when they began to wait,
-// and since then its loop has been running, which keeps drop from dropping it.
-func (h *eventLine) isCurrent() bool { return h.waiters.head != nil || !h.dropped.Load() }
+// isCurrent reports whether the event still has line. It always has a line with waiters: that was not dropped before they began to wait,
+// nor since then, for its loop has been running.
+func (line *eventLine) isCurrent() bool { return line.waiters.head != nil || !line.dropped.Load() }
 
 // addLine adds a line for l.
 func (e *Event) addLine(l *Loop) *eventLine {
-	h := &eventLine{event: e, loop: l}
-	h.to = h
-	if old := e.line.Load(); old != nil && !old.drop() || !e.line.CompareAndSwap(old, h) {
+	line := &eventLine{event: e, loop: l}
+	line.to = line
+	if old := e.line.Load(); old != nil && !old.drop() || !e.line.CompareAndSwap(old, line) {
 		if e.others.Load() == nil {
 			e.others.CompareAndSwap(nil, new(otherLines))
 		}
-		e.others.Load().lines.Store(l, h)
+		e.others.Load().lines.Store(l, line)
 	}
 	if o := e.others.Load(); o != nil && o.added.Add(1) > o.kept.Load() {
 		o.drop()
 	}
-	return h
+	return line
 }
 
 // drop drops the lines of loops that are not running. It is called when more lines have been added than the last call has left, so
 // that its cost is in proportion to the lines added.
 func (o *otherLines) drop() {
 	kept := int64(0)
-	for l, h := range o.lines.Range {
-		if h.(*eventLine).drop() {
-			o.lines.CompareAndDelete(l, h)
+	for l, line := range o.lines.Range {
+		if line.(*eventLine).drop() {
+			o.lines.CompareAndDelete(l, line)
 		} else {
 			kept++
 		}
@@ -182,26 +182,26 @@ func (o *otherLines) drop() {
 	o.added.Store(0)
 }
 
-// drop drops h if its loop is not running, and reports whether it has. If the loop begins to run at the same moment, either the loop
-// sees that h is dropped, or drop sees that the loop is running.
-func (h *eventLine) drop() bool {
-	if h.loop.active.Load() {
+// drop drops line if its loop is not running, and reports whether it has. If the loop begins to run at the same moment, either the loop
+// sees that line is dropped, or drop sees that the loop is running.
+func (line *eventLine) drop() bool {
+	if line.loop.active.Load() {
 		return false
 	}
-	h.dropped.Store(true)
-	return !h.loop.active.Load()
+	line.dropped.Store(true)
+	return !line.loop.active.Load()
 }
 
-// joinEvent makes c wait for the event that it has asked for, unless that is set.
+// joinEvent makes c wait for the event that it has asked for, or wakes c if that is set.
 func (r *run) joinEvent(c *task) {
-	h := r.asked.eventLine
+	line := r.asked.eventLine
 	r.asked.eventLine = nil
-	c.answer = h.event.changes.Load()
+	c.answer = line.event.changes.Load()
 	if c.answer&1 == 0 {
-		h.waiters.push(&c.one[0])
+		line.waiters.push(&c.one[0])
 		// If a goroutine sets the event after this, c is in the line when its message arrives. If one has set it before, its
 		// message may have been taken in already: so look again.
-		if h.event.changes.Load() == c.answer {
+		if line.event.changes.Load() == c.answer {
 			return
 		}
 		c.one[0].remove()
@@ -210,16 +210,16 @@ func (r *run) joinEvent(c *task) {
 	r.wake(c)
 }
 
-func (h *eventLine) arrive(r *run) {
-	h.posted.Store(false)
-	h.wake(r)
+func (line *eventLine) arrive(r *run) {
+	line.posted.Store(false)
+	line.wake(r)
 }
 
 // wake wakes those waiters that began to wait before the event was set.
-func (h *eventLine) wake(r *run) {
-	now := h.event.changes.Load()
+func (line *eventLine) wake(r *run) {
+	now := line.event.changes.Load()
 	var next *waiter
-	for w := h.waiters.head; w != nil; w = next {
+	for w := line.waiters.head; w != nil; w = next {
 		next = w.next
 		if w.c.answer != now {
 			w.remove()

@@ -240,7 +240,7 @@ const maxOrphans = 100
 func (r *run) orphan(cleanups []failure) {
 	for _, f := range cleanups {
 		if len(r.orphans) == maxOrphans {
-			r.lostMore++
+			r.orphansLost++
 			continue
 		}
 		r.orphans = append(r.orphans, f)

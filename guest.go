@@ -78,7 +78,7 @@ func (r *run) steps(yield func(Pause) bool) {
 		r.resumeAfter(p)
 	}
 	left = false
-	r.goOn()
+	r.panicOrExit()
 }
 
 // setHosted records whether a host drives r.
@@ -164,7 +164,7 @@ var ErrAbandoned = errors.New("tinyio: the host left the run before it had ended
 // [runtime.Goexit], so does Result.
 func (r *Runtime[T]) Result() (T, error) {
 	var zero T
-	r.run.goOn()
+	r.run.panicOrExit()
 	switch {
 	case !r.run.ended:
 		return zero, errors.New("tinyio: Result: the run has not ended; range over Steps first")

@@ -55,12 +55,12 @@ func NewLoop(opts ...Option) *Loop {
 	return l
 }
 
-// Run runs c on a loop of its own and returns when c has finished and every other coroutine that it started, directly
-// or not, has finished too, whether awaited or spawned, and every thread with them. It returns c's value, or the error that
-// crashed the loop: see [Error] for the trace that it carries, [GroupMode] for when it is an [*ErrorGroup].
+// Run runs c on a loop of its own. It returns when c has finished, and every other coroutine and thread that was started, awaited
+// or not. It returns the value of c, or the error that crashed the loop: see [Error] for the trace that this carries, and [GroupMode] for
+// when it is an [*ErrorGroup].
 //
-// When ctx is done, the loop crashes with [context.Cause] of it. If a coroutine panics, everything is cancelled and
-// cleaned up and then Run panics with a [*PanicError]; if one calls [runtime.Goexit], Run does so in the end.
+// When ctx is done, the loop crashes with [context.Cause] of ctx. If a coroutine panics, everything is cancelled and
+// cleaned up, and then Run panics with a [*PanicError]. If one calls [runtime.Goexit], so does Run in the end.
 //
 // Coroutines and threads begin with the profiler labels of ctx (see [runtime/pprof.WithLabels]), whatever others have set.
 //
@@ -71,8 +71,8 @@ func Run[T any](ctx context.Context, c *Coro[T], opts ...Option) (T, error) {
 	return RunOn(ctx, NewLoop(opts...), c)
 }
 
-// RunOn is [Run] on a loop made before. A coroutine that finished in an earlier run gives its result again, at once. A
-// loop that is running already cannot be run: RunOn returns an error without waiting.
+// RunOn is [Run] on the loop l. If c has finished in an earlier run, RunOn returns its result again, at once. If l is running
+// already, RunOn returns an error without waiting.
 func RunOn[T any](ctx context.Context, l *Loop, c *Coro[T]) (T, error) {
 	return runOn(ctx, l, c, "Run")
 }

@@ -17,13 +17,13 @@ import (
 
 // The invariants of a loop. checkInvariants tests those that can be tested, after every step, in the tests.
 //
-//  1. A coroutine is in exactly one state (see the diagram in task.go), and in the list that belongs to it: a ready one
+//  1. A coroutine is in exactly one state (see the diagram in task.go), and in the list that belongs to that state: a ready one
 //     is in the ready queue, a waiting one in the lines of what it waits for. It finishes once, and its result stays with it.
 //  2. One goroutine of a loop runs at a time: that of the running coroutine or, between two turns, the one that runs the loop.
 //     The others are parked (turn.go). Only the running one touches the loop's state. Goroutines from outside touch only the
 //     inbox.
-//  3. The ready queue is in the order in which its coroutines became ready, for reasons inside and outside the loop alike. So the
-//     inbox is taken in before a turn first appends to the ready queue, and at the end of the turn.
+//  3. The ready queue is in the order in which its coroutines became ready, whether the reason came from inside or from outside the loop.
+//     So the inbox is taken in before a turn first appends to the ready queue, and at the end of the turn.
 //  4. A coroutine that waits for coroutines has an edge to each of them. The edges that count (cycle.go) make no cycle, and none
 //     of them leads to a lower level.
 //  5. The field wanted of a coroutine counts the edges to it whose owners are not being stopped, and one more if it was spawned or
@@ -38,7 +38,7 @@ type run struct {
 	loop      *Loop
 	ready     queue
 	running   *task  // the running coroutine; nil between two turns
-	unsettled *task  // its turn has ended, and the run loop still has to begin its wait or finish it
+	unsettled *task  // a coroutine whose turn has ended, and whose wait the run loop still has to begin, or which it has to finish
 	inline    *task  // while it waits, the run loop runs on its stack: see runInline
 	inlined   bool   // the run loop runs there now
 	live      int    // coroutines that have been started and have not finished, in all scopes
@@ -49,7 +49,7 @@ type run struct {
 	ending    bool       // endWaits is running
 	asked     request
 	deferred  ring[deferred] // to be done between two turns
-	wide      int            // how many edges there are of coroutines that wait for several
+	wide      int            // how many edges coroutines have that wait for several
 	threads   int            // threads, calls and callbacks that have started and have not come back
 	served    int            // how many waits of this turn have been served at once: see letOthers
 
@@ -78,12 +78,12 @@ type run struct {
 	apart     bool // the run loop runs on no coroutine's stack, because a tool that it calls may exit
 	watch     *watch
 
-	detach   func()    // detaches the run from its context
-	reopened bool      // the loop had run before
-	unwatch  func()    // stops the watchdog; nil if there is none
-	orphans  []failure // clean-up errors of coroutines whose Submit had returned before; the first hundred
-	lostMore int       // how many more of these there were
-	exiting  bool      // Run is going to call runtime.Goexit
+	detach      func()    // detaches the run from its context
+	reopened    bool      // the loop had run before
+	unwatch     func()    // stops the watchdog; nil if there is none
+	orphans     []failure // clean-up errors of coroutines whose Submit had returned before; the first hundred
+	orphansLost int       // how many more of these there were
+	exiting     bool      // Run is going to call runtime.Goexit
 
 	above, below walk // the searches for a cycle; empty between steps
 
@@ -128,8 +128,8 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 	return r
 }
 
-// attach connects r to its clock, its context and the inbox. If the context is done already, it returns the failure that says so. The
-// context and the clock are code of the user's: if one panics, attach leaves the loop as it was.
+// attach connects r to its clock, its context and the inbox. If the context is done already, it returns the failure that says so. If the
+// context or the clock, which may be the user's code, panics, attach leaves the loop as it was.
 func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	r.detach = func() {}
 	attached := false
@@ -184,19 +184,19 @@ func (r *run) drive() {
 	defer stack.Leave()
 	r.watchTurns()
 	r.complete()
-	r.goOn()
+	r.panicOrExit()
 }
 
 // complete takes steps until the run has ended. If a tool calls [runtime.Goexit] meanwhile, which unwinds this stack, the steps go on in a
 // deferred function, and the Goexit after that.
 func (r *run) complete() {
-	defer r.completeAllTheSame()
+	defer r.completeAfterExit()
 	for !r.over() {
 		r.turns(nil)
 	}
 }
 
-func (r *run) completeAllTheSame() {
+func (r *run) completeAfterExit() {
 	if r.ended {
 		return
 	}
@@ -211,8 +211,8 @@ func (r *run) completeAllTheSame() {
 	}
 }
 
-// goOn panics or calls Goexit in the goroutine that called Run, if a coroutine has. All coroutines have stopped by then.
-func (r *run) goOn() {
+// panicOrExit panics or calls Goexit in the goroutine that called Run, if a coroutine has. All coroutines have stopped by then.
+func (r *run) panicOrExit() {
 	if r.panics != nil {
 		panic(r.panics)
 	}
@@ -230,7 +230,7 @@ func (r *run) over() bool {
 	if r.live > 0 || !r.shut() {
 		return false
 	}
-	r.root.adopt(r.orphans, r.lostMore)
+	r.root.adopt(r.orphans, r.orphansLost)
 	r.exits = r.exiting
 	r.end(r.root.report(r.loop.mode))
 	return true
@@ -263,7 +263,8 @@ func (r *run) end(result error) {
 	l.active.Store(false)
 }
 
-// settleLast calls the observer and does what is deferred when no coroutine is live any more: a failure in that is still one of the run.
+// settleLast calls the observer and does what is deferred when no coroutine is live any more. What fails in that is still a failure of the
+// run.
 func (r *run) settleLast() {
 	for r.live == 0 {
 		r.notify()
@@ -429,12 +430,12 @@ func (r *run) quiet() bool {
 	return r.turnsLeft > 0
 }
 
-// A request is what the running coroutine asks for when it suspends: the arguments of waitRow.begin. A run has one, since only one
-// coroutine runs at a time, and this saves memory in each coroutine.
+// A request is what the running coroutine asks for when it suspends: the arguments of waitRow.begin. A run has one for all coroutines,
+// since one runs at a time.
 type request struct {
 	rare      bool        // a field other than line is set, so the request has to be cleared
 	large     bool        // begin would make a small stack grow, so the run loop calls it
-	met       bool        // some of the coroutines to wait for may have been started before
+	claimed   bool        // some of the coroutines to wait for had been claimed before, so they may have been started
 	fresh     []Awaitable // of Spawn: what to start
 	daemons   bool        // of Spawn: as daemons
 	inherit   *coContext  // what coroutines inherit that are started for the request; nil if they inherit from the asking one
@@ -443,8 +444,8 @@ type request struct {
 	line      *waitList
 }
 
-// catchUp takes in what has come from outside during a turn, and starts what has been posted. It is called at the end of a turn,
-// before the coroutine begins to wait or finishes: what came first also becomes ready first.
+// catchUp takes in what has come from outside during a turn, and starts what has been posted. It is called at the end of the turn,
+// before the coroutine begins to wait or finishes, so that what came first becomes ready first.
 func (r *run) catchUp() {
 	if r.deferred.n > 0 || r.loop.inbox.head.Load() != nil {
 		r.takeInAndStart()

@@ -224,7 +224,7 @@ func (s *submission) do(r *run) {
 	if r.watch != nil {
 		r.note(hook.Suspended, c, nil)
 	}
-	r.asked.rare, r.asked.met = true, true
+	r.asked.rare, r.asked.claimed = true, true
 	r.beginWait(c)
 }
 

@@ -65,7 +65,7 @@ type task struct {
 	state        state
 	wait         waitKind
 	outcome      outcome
-	droppedWants bool // it no longer wants those that it waits for: see cancel.go
+	droppedWants bool // it no longer wants those that it waits for: see dropWants
 	spawned      bool // it was spawned, and so is wanted for its own sake
 	daemon       bool // it does not keep its scope going
 	mark         mark // of a search for cycles

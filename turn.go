@@ -7,8 +7,8 @@ import "github.com/tinyio-go/tinyio/internal/stack"
 // others are parked, each in some slot: see package stack. To switch to a goroutine is to park in the slot in which it is parked.
 //
 // The field running of the run says whose turn it is: that of a coroutine or, when it is nil, the loop's. A goroutine that is resumed
-// when it is not its turn switches to the one whose turn it is. That happens when a worker ends, since this resumes the goroutine that
-// is parked in the slot in which the worker began, and when a probe finds out where a coroutine waits.
+// when it is not its turn switches to the one whose turn it is. That happens in two cases: a worker has ended, which resumes the
+// goroutine that is parked in the slot in which the worker began; or a probe finds out where a coroutine waits.
 
 // handOn chooses the goroutine that goes on after c, which waits. It returns the slot in which that goroutine is parked, and in which c
 // is going to park; nil if it is the turn of c again.

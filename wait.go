@@ -114,8 +114,8 @@ func (co *Co) standIn(line *waitList, w waitKind) error {
 // the others from running.
 var maxServed = 64 // a variable for the sake of tests
 
-// letOthers is called before a wait that can be served at once. If there have been maxServed of these in this turn, it yields first.
-// After that the wait may have to be a real one.
+// letOthers is called before a wait that can be served at once. If this turn has had maxServed of these, it yields first. After that the
+// caller has to look again whether the wait can be served.
 func (co *Co) letOthers() error {
 	r := co.c.run()
 	if r.served++; r.served < maxServed {

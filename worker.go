@@ -87,8 +87,8 @@ func (w *worker) survive() {
 // exit ends the last turn of the task of w if that has called [runtime.Goexit]. Nothing stops that, so the goroutine ends, and w with
 // it. To go on working in this deferred function would cost a stack that is deeper each time.
 //
-// The end of a goroutine resumes whoever is parked in the slot that it began in, and a Goexit would go on there if that one has
-// parked by Next. So somebody else has to be parked there by then: see relief.
+// The end of a goroutine resumes the one that is parked in the slot that it began in, and a Goexit would go on there if that one has
+// parked by Next. So another goroutine has to be parked there by then: see relief.
 func (w *worker) exit() {
 	r, c := w.run, w.task
 	if c == nil {
