@@ -97,7 +97,7 @@ type Execution interface {
 	Result() (json.RawMessage, error)
 }
 
-// A Host is what an engine provides to the coroutines of one execution, through their context: see [WithHost]. A [Base] has most of it.
+// A Host is what an engine provides to the coroutines of one execution, through their context: see [WithHost]. A [Driver] has most of it.
 // Functions of threads come to the engine through [tinyio.WithThreads]; what it does with them is said for [Pending].
 type Host interface {
 	// ID is that of the run.

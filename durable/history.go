@@ -73,12 +73,12 @@ func Verify(history io.Reader) error {
 		m.until = time.Unix(0, end.At)
 	}
 	m.run()
-	m.stopTaking()
+	m.LetGo()
 	if end == nil {
-		if m.ended || m.halt == errVerified {
+		if m.Halted() == errVerified {
 			return nil
 		}
-		return m.halt
+		return m.Halted()
 	}
 	return m.compare(end)
 }
@@ -86,11 +86,11 @@ func Verify(history io.Reader) error {
 // compare checks that the program has ended as it did.
 func (m *machine) compare(end *record) error {
 	err := &NondeterminismError{Run: m.e.id, Step: m.taken, Name: "the end", Expected: end.outcome()}
-	switch now := m.end(); {
-	case m.halt == errVerified:
+	switch now := m.endRecord(); {
+	case m.Halted() == errVerified:
 		err.Found = "a program that has not ended"
-	case m.halt != nil:
-		return m.halt
+	case m.Halted() != nil:
+		return m.Halted()
 	case now.State == end.State && slices.Equal(now.Value, end.Value) && now.Err.text() == end.Err.text():
 		return nil
 	default:

@@ -7,27 +7,11 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/hook"
 )
-
-// A Base is what the hosts of all engines have in common: a [Host] embeds one. It is made for one execution, whose loop takes it as its observer
-// ([tinyio.WithObserver]). Its methods are for the goroutine that drives the loop, between two steps, and for coroutines in their
-// turns.
-type Base struct {
-	id     string
-	random *rand.Rand
-	name   string // of the next function that is handed over
-	taken  int    // how many have been
-	boxes  map[string]*mailbox
-
-	current tinyio.ID  // whose turn it is
-	mu      sync.Mutex // guards stops, which functions of threads read when they have returned
-	stops   stops
-}
 
 // A mailbox is the signals of a name.
 type mailbox struct {
@@ -35,61 +19,46 @@ type mailbox struct {
 	some   tinyio.Event
 }
 
-// NewBase returns a Base for the run with an id. The seed is that of its random numbers, and must be the same whenever the run is replayed.
-func NewBase(id string, seed []byte) *Base { return &Base{id: id, random: newRand(seed)} }
-
 // ID is that of the run.
-func (b *Base) ID() string { return b.id }
+func (d *Driver) ID() string { return d.id }
 
 // Random is the run's source of random numbers.
-func (b *Base) Random() *rand.Rand { return b.random }
+func (d *Driver) Random() *rand.Rand { return d.random }
 
 // NameStep is that of a [Host].
-func (b *Base) NameStep(name string) int {
-	b.name = name
-	return b.taken + 1
+func (d *Driver) NameStep(name string) int {
+	d.name = name
+	return d.taken + 1
 }
 
 // Taken is how many steps the program has begun.
-func (b *Base) Taken() int { return b.taken }
+func (d *Driver) Taken() int { return d.taken }
 
 // SetTaken says that n steps have been begun in earlier parts of the run, so that the next one has another number.
-func (b *Base) SetTaken(n int) { b.taken = n }
+func (d *Driver) SetTaken(n int) { d.taken = n }
 
-// Observe makes b a [hook.Observer].
-func (b *Base) Observe(n hook.Note) {
-	switch n.What {
-	case hook.Stopped:
-		b.mu.Lock()
-		b.stops.add(n.Err)
-		b.mu.Unlock()
-	case hook.Resumed:
-		b.current = n.Coro
-	}
+func (d *Driver) encode(err error) *failure {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return encodeError(err, &d.stops)
 }
 
-func (b *Base) encode(err error) *failure {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return encodeError(err, &b.stops)
-}
-
-func (b *Base) decode(f *failure) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return f.decode(&b.stops)
+func (d *Driver) decode(f *failure) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return f.decode(&d.stops)
 }
 
 // Deliver gives the program a signal.
-func (b *Base) Deliver(name string, value json.RawMessage) {
-	m := b.box(name)
+func (d *Driver) Deliver(name string, value json.RawMessage) {
+	m := d.box(name)
 	m.values = append(m.values, value)
 	m.some.Set()
 }
 
 // Receive is that of a [Host].
-func (b *Base) Receive(co *tinyio.Co, name string) (json.RawMessage, error) {
-	m := b.box(name)
+func (d *Driver) Receive(co *tinyio.Co, name string) (json.RawMessage, error) {
+	m := d.box(name)
 	for len(m.values) == 0 || co.Err() != nil {
 		if len(m.values) == 0 {
 			m.some.Clear()
@@ -104,22 +73,22 @@ func (b *Base) Receive(co *tinyio.Co, name string) (json.RawMessage, error) {
 	return v, nil
 }
 
-func (b *Base) box(name string) *mailbox {
-	m := b.boxes[name]
+func (d *Driver) box(name string) *mailbox {
+	m := d.boxes[name]
 	if m == nil {
-		if b.boxes == nil {
-			b.boxes = map[string]*mailbox{}
+		if d.boxes == nil {
+			d.boxes = map[string]*mailbox{}
 		}
 		m = new(mailbox)
-		b.boxes[name] = m
+		d.boxes[name] = m
 	}
 	return m
 }
 
 // Unreceived returns the signals that the program has not received, by name, each in the order in which they were delivered.
-func (b *Base) Unreceived() map[string][]json.RawMessage {
+func (d *Driver) Unreceived() map[string][]json.RawMessage {
 	all := map[string][]json.RawMessage{}
-	for name, m := range b.boxes {
+	for name, m := range d.boxes {
 		if len(m.values) > 0 {
 			all[name] = m.values
 		}
@@ -135,7 +104,7 @@ type Pending struct {
 	Name   string // which changes only if the program does
 	Coro   tinyio.ID
 	Thread *hook.Thread
-	base   *Base
+	driver *Driver
 	ran    bool // the function has, here
 	exited bool // and has called runtime.Goexit
 
@@ -145,14 +114,14 @@ type Pending struct {
 	stopped error     // why there is no next one: the coroutine was stopped
 }
 
-// Take takes over a function that the loop has handed over: see [tinyio.WithThreads].
-func (b *Base) Take(t *hook.Thread) *Pending {
-	name := b.name
-	if b.name = ""; name == "" {
+// take takes over a function that the loop has handed over: see [tinyio.WithThreads].
+func (d *Driver) take(t *hook.Thread) *Pending {
+	name := d.name
+	if d.name = ""; name == "" {
 		name = stableName(t.Name())
 	}
-	b.taken++
-	return &Pending{Number: b.taken, Name: name, Coro: b.current, Thread: t, base: b}
+	d.taken++
+	return &Pending{Number: d.taken, Name: name, Coro: d.current, Thread: t, driver: d}
 }
 
 // Place is the file and line where the program waits for p, given the state of its coroutines.
@@ -228,23 +197,23 @@ func (p *Pending) drop() {
 func (p *Pending) outcome() outcome {
 	o := outcome{Name: p.Name}
 	if p.stopped != nil {
-		o.Err = p.base.encode(p.stopped) // it ends as any other wait does
+		o.Err = p.driver.encode(p.stopped) // it ends as any other wait does
 		if o.Err.Stop, o.Err.Cause = o.Err.Stop+o.Err.Cause, 0; o.Err.Stop == 0 {
-			o.Err = p.base.encode(&tinyio.CancelledError{Cause: p.stopped})
+			o.Err = p.driver.encode(&tinyio.CancelledError{Cause: p.stopped})
 		}
 		return o
 	}
 	v, err := p.Thread.Outcome()
 	p.ran = true
-	o.Err = p.base.encode(err)
+	o.Err = p.driver.encode(err)
 	ctx := p.Thread.Context()
 	if r := RetryOf(ctx); err != nil && r.Attempts != 1 && !p.exited && ctx.Err() == nil {
-		_, final := r.Next(p.Name, p.failed+1, p.base.decode(o.Err))
+		_, final := r.Next(p.Name, p.failed+1, p.driver.decode(o.Err))
 		if final == nil {
 			o.Attempt, o.At = p.failed+1, time.Now().UnixNano()
 			return o
 		}
-		o.Err = p.base.encode(final)
+		o.Err = p.driver.encode(final)
 	}
 	value := reflect.ValueOf(v).Elem()
 	if value.Type().Size() == 0 || value.IsZero() {
@@ -283,7 +252,7 @@ func (p *Pending) Give(recorded json.RawMessage, status func() []tinyio.Status) 
 		expected = fmt.Sprintf("step %d, of which the record cannot be read: %v", p.Number, err)
 	}
 	return false, &NondeterminismError{
-		Run: p.base.id, Step: p.Number, Name: o.Name, Place: p.Place(status()), Expected: expected,
+		Run: p.driver.id, Step: p.Number, Name: o.Name, Place: p.Place(status()), Expected: expected,
 		Found: fmt.Sprintf("step %d, %q", p.Number, p.Name),
 	}
 }
@@ -295,7 +264,7 @@ func (p *Pending) give(o outcome) (ended bool) {
 		p.ran = false
 	}
 	if o.Attempt > 0 {
-		p.failed, p.err = o.Attempt, p.base.decode(o.Err)
+		p.failed, p.err = o.Attempt, p.driver.decode(o.Err)
 		p.next = time.Unix(0, o.At).Add(RetryOf(p.Thread.Context()).waitAfter(p.failed))
 		return false
 	}
@@ -306,7 +275,7 @@ func (p *Pending) give(o outcome) (ended bool) {
 				return fmt.Errorf("durable: the recorded result of step %q is no %T: %w", p.Name, reflect.ValueOf(value).Elem().Interface(), err)
 			}
 		}
-		return p.base.decode(o.Err)
+		return p.driver.decode(o.Err)
 	})
 	return true
 }

@@ -7,55 +7,37 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
-	"github.com/tinyio-go/tinyio/hook"
 )
 
-// The invariants of a machine.
+// The invariants of a machine, beside those of a [Driver].
 //
-//  1. The program hears of nothing from outside but records, which are on the disk, in the order in which they are there, and each at a
-//     point that depends on nothing else: when no coroutine is ready, or none has waited for busyTurns turns.
-//  2. Time stands still in between. A record carries its time. A timer that is due before it fires before it, at exactly its
-//     deadline: so timers leave no records, and fire in the same order when everything is replayed.
-//  3. What the program gets is what can be read back from the record, when it is recorded too.
-//  4. Functions of threads run only when everything that was recorded has been taken in. Which of them still have to run is
+//  1. What the program hears of are records, which are on the disk, in the order in which they are there.
+//  2. What the program gets is what can be read back from the record, when it is recorded too.
+//  3. Functions of threads run only when everything that was recorded has been taken in. Which of them still have to run is
 //     known then.
-
-// busyTurns is after how many turns without a pause something from outside is taken in all the same.
-const busyTurns = 1 << 14
 
 // A machine runs a program as its records say, and beyond.
 type machine struct {
-	*Base
+	*Driver
 	e       *entry
 	program *Program
-	loop    *tinyio.Loop
-	cancel  context.CancelCauseFunc
 	gone    chan struct{} // closed when it has let go of the entry
 
 	// Of the goroutine that drives the loop, and of the coroutines in their turns.
-	now       time.Time
 	history   []item    // what is recorded and has not been taken in
 	replaying bool      // functions of threads are not run yet
 	verifying bool      // nor will they be: it stops when everything that was recorded has been taken in
 	until     time.Time // and then timers fire until this time
-	turns     uint64    // that had been taken when something from outside was last taken in
-	steps     int       // since then
 	waiting   map[int]*Pending
 	recorded  map[string]int // versions of changes, by their records
 	versions  map[string]int // those that hold
 	markers   []*record      // which are recorded with what comes next
-	cause     error          // why the run was cancelled
-	halt      error          // why it cannot go on
-	result    json.RawMessage
-	err       error
-	ended     bool // the program has, with result or err
 
 	threads sync.WaitGroup // which run functions
 
@@ -95,9 +77,9 @@ type query interface {
 // newMachine returns a machine for e, whose mu is held.
 func newMachine(e *entry, p *Program) *machine {
 	m := &machine{
-		Base: NewBase(e.id, e.seed), e: e, program: p, gone: make(chan struct{}), bell: make(chan struct{}, 1), now: e.started,
-		replaying: true, waiting: map[int]*Pending{},
+		e: e, program: p, gone: make(chan struct{}), bell: make(chan struct{}, 1), replaying: true, waiting: map[int]*Pending{},
 	}
+	m.Driver = NewDriver(e.id, e.seed, e.started, m)
 	for _, r := range e.history {
 		if r.Kind == kindVersion {
 			if m.recorded == nil {
@@ -120,99 +102,38 @@ func (m *machine) live() {
 
 // run drives the program.
 func (m *machine) run() {
-	m.err = errors.New("durable: the program has called runtime.Goexit")
-	defer func() {
-		if p := recover(); p != nil {
-			err, ok := p.(*tinyio.PanicError)
-			if !ok {
-				err = &tinyio.PanicError{Value: p, Stack: debug.Stack()}
-			}
-			m.err = err
-		}
-		m.ended = m.halt == nil
-	}()
-	ctx, cancel := context.WithCancelCause(WithHost(m.e.j.base, m))
-	m.cancel = cancel
-	defer cancel(nil)
-	m.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(m)), tinyio.WithThreads(m.thread), tinyio.WithObserver(m.Base))
-	x, err := m.program.Start(ctx, m.loop, m.e.input)
-	if err != nil {
-		m.halt = err
+	if m.Drive(m.e.j.base, m.program, m.e.input) != nil {
 		return
 	}
-	for p := range x.Steps() {
-		if m.halt == nil && (p.Blocked || m.busy()) {
-			m.halt = m.takeIn(p)
-		}
-		if m.halt != nil {
-			m.stopTaking()
-			x.Discard()
-		}
-	}
-	if m.halt != nil {
-		return
-	}
-	m.result, m.err = x.Result()
 	for _, it := range m.history { // of signals that nobody has received there may be some
 		if it.Kind == kindStep || it.Kind == kindAttempt {
-			m.halt = m.mismatch(it, nil, fmt.Sprintf("the program has ended after %d steps", m.taken))
+			m.Halt(m.mismatch(it, nil, fmt.Sprintf("the program has ended after %d steps", m.taken)))
 			return
 		}
 	}
 }
 
-// busy reports that something from outside is to be taken in although coroutines are ready.
-func (m *machine) busy() bool {
-	m.steps++
-	return m.steps >= busyTurns && m.loop.Stats().Turns-m.turns >= busyTurns
-}
+// Between makes m an Outside, as Begin, Next and LetGo do.
+func (m *machine) Between(tinyio.Pause) bool { return false }
 
-// takeIn gives the program what comes next: a timer that is due, or a record.
-func (m *machine) takeIn(p tinyio.Pause) error {
-	m.steps, m.turns = 0, m.loop.Stats().Turns
+// Next is the next record, or that a timer is due when there is none.
+func (m *machine) Next(p tinyio.Pause) (Arrival, error) {
 	for {
-		if m.e.j.isClosed() {
-			return ErrClosed
+		switch {
+		case m.e.j.isClosed():
+			return Arrival{}, ErrClosed
+		case len(m.history) > 0:
+			return Arrival{time.Unix(0, m.history[0].At), m.take}, nil
+		case m.verifying:
+			return Arrival{m.until, func() error { return errVerified }}, nil
 		}
-		if len(m.history) == 0 {
-			if m.verifying {
-				if m.isDue(p, m.until) {
-					return nil
-				}
-				return errVerified
-			}
-			m.goOn()
-			if m.isDue(p, time.Now()) && !m.hasCome() {
-				return nil
-			}
-			if err := m.wait(p); err != nil {
-				return err
-			}
-			continue
+		m.goOn()
+		if !p.Deadline.IsZero() && !p.Deadline.After(time.Now()) && !m.hasCome() {
+			return Arrival{At: p.Deadline}, nil
 		}
-		if m.isDue(p, time.Unix(0, m.history[0].At)) {
-			return nil
+		if err := m.wait(p); err != nil {
+			return Arrival{}, err
 		}
-		next := m.history[0]
-		m.history[0] = item{}
-		m.history = m.history[1:]
-		return m.take(next)
-	}
-}
-
-// isDue reports whether the next timer is due at a time, and if so makes it that of its deadline.
-func (m *machine) isDue(p tinyio.Pause, at time.Time) bool {
-	if p.Deadline.IsZero() || p.Deadline.After(at) {
-		return false
-	}
-	m.advance(p.Deadline)
-	return true
-}
-
-// advance moves the clock, never back.
-func (m *machine) advance(to time.Time) {
-	if to.After(m.now) {
-		m.now = to.UTC().Round(0)
 	}
 }
 
@@ -225,13 +146,21 @@ func (m *machine) goOn() {
 	m.history = nil
 	for n := 1; n <= m.taken; n++ {
 		if s := m.waiting[n]; s != nil {
-			m.begin(s)
+			m.call(s)
 		}
 	}
 }
 
-// begin runs the function of s in a goroutine, or the next attempt of it.
-func (m *machine) begin(s *Pending) {
+// Begin has the function of s run, unless it may be recorded.
+func (m *machine) Begin(s *Pending) {
+	m.waiting[s.Number] = s
+	if !m.replaying {
+		m.call(s)
+	}
+}
+
+// call runs the function of s in a goroutine, or the next attempt of it.
+func (m *machine) call(s *Pending) {
 	m.threads.Go(func() {
 		defer func() { // also if the function calls runtime.Goexit
 			if !m.post(s) {
@@ -318,10 +247,7 @@ func (m *machine) sleep(p tinyio.Pause) error {
 	case <-due:
 	case <-m.e.j.closing:
 	case <-p.Wake:
-		if m.cause == nil { // otherwise it may be the end of the context, which the loop knows of
-			return fmt.Errorf("durable: something came to run %q that is not recorded: from FromCallback, Recv, Send, Submit or Post, "+
-				"or an Event was set in a thread; use Step, RunInThread or Call for what is outside, and Signal for what comes from there", m.e.id)
-		}
+		return m.Woken()
 	}
 	return nil
 }
@@ -357,7 +283,7 @@ func (m *machine) commit(records []*record, steps []*Pending, deliveries []*deli
 		return nil
 	}
 	at := time.Now().UnixNano()
-	at = max(at, m.now.UnixNano())
+	at = max(at, m.Now().UnixNano())
 	for _, r := range records {
 		r.At = at
 	}
@@ -379,9 +305,11 @@ func (m *machine) commit(records []*record, steps []*Pending, deliveries []*deli
 	return nil
 }
 
-// take has the program hear of a record.
-func (m *machine) take(it item) error {
-	m.advance(time.Unix(0, it.At))
+// take has the program hear of the next record.
+func (m *machine) take() error {
+	it := m.history[0]
+	m.history[0] = item{}
+	m.history = m.history[1:]
 	switch it.Kind {
 	case kindStep, kindAttempt:
 		s := m.waiting[it.Step]
@@ -391,15 +319,12 @@ func (m *machine) take(it item) error {
 		if ended := s.give(outcome{Value: it.Value, Err: it.Err, Attempt: it.Attempt, At: it.At}); ended {
 			delete(m.waiting, it.Step)
 		} else if !m.replaying {
-			m.begin(s)
+			m.call(s)
 		}
 	case kindSignal:
 		m.Deliver(it.Name, it.Value)
 	case kindCancel:
-		if m.cause == nil {
-			m.cause = it.Err.decode(nil)
-			m.cancel(m.cause)
-		}
+		m.Cancel(it.Err.decode(nil))
 	case kindTick:
 	default:
 		return m.mismatch(it, nil, fmt.Sprintf("this program does not know records of kind %q", it.Kind))
@@ -429,8 +354,8 @@ func (m *machine) mismatch(it item, s *Pending, found string) error {
 	return err
 }
 
-// stopTaking lets go of everything outside: nobody gets an answer any more but that the run cannot go on, or has ended.
-func (m *machine) stopTaking() {
+// LetGo lets go of everything outside: nobody gets an answer any more but that the run cannot go on, or has ended.
+func (m *machine) LetGo() {
 	m.mu.Lock()
 	m.closed = true
 	come := m.come
@@ -441,11 +366,11 @@ func (m *machine) stopTaking() {
 		case query:
 			c.decline()
 		case *delivery:
-			if m.ended {
-				c.done <- fmt.Errorf("%w: %q", ErrEnded, m.e.id)
-			} else {
-				c.done <- m.halt
+			err := m.Halted()
+			if err == nil {
+				err = fmt.Errorf("%w: %q", ErrEnded, m.e.id)
 			}
+			c.done <- err
 		case *Pending:
 			c.drop()
 		}
@@ -455,54 +380,25 @@ func (m *machine) stopTaking() {
 // leave records the end of the program, if it has come, and lets go of the entry.
 func (m *machine) leave() {
 	state, err, result := Running, error(nil), json.RawMessage(nil)
-	if m.ended {
-		r := m.end()
-		m.halt = m.e.record(append(m.markers, r)...)
-		m.ended = m.halt == nil
+	if _, ended := m.End(); ended {
+		r := m.endRecord()
+		m.Halt(m.e.record(append(m.markers, r)...))
 		state, err, result = r.State, r.Err.decode(nil), r.Value
 	}
-	m.stopTaking()
+	m.LetGo()
 	m.threads.Wait()
-	if !m.ended {
-		if state, err = Stopped, fmt.Errorf("run %q cannot go on: %w", m.e.id, m.halt); errors.Is(m.halt, ErrClosed) {
+	if halt := m.Halted(); halt != nil {
+		if state, err = Stopped, fmt.Errorf("run %q cannot go on: %w", m.e.id, halt); errors.Is(halt, ErrClosed) {
 			state = Running
 		}
 	}
 	m.e.leave(state, err, result)
 }
 
-// end is the record of how the program has ended.
-func (m *machine) end() *record {
-	r := &record{Kind: kindEnd, At: max(time.Now().UnixNano(), m.now.UnixNano()), State: Succeeded}
-	switch {
-	case m.err == nil:
-		r.Value = m.result
-		return r
-	case m.cause != nil && errors.Is(m.err, m.cause):
-		r.State = Cancelled
-	default:
-		r.State = Failed
-	}
-	r.Err = encodeError(m.err, nil)
-	return r
-}
-
-// A clock is the time in a run.
-type clock machine
-
-func (c *clock) Now() time.Time { return c.now }
-
-// thread takes over the function of a thread.
-func (m *machine) thread(t *hook.Thread) {
-	s := m.Take(t)
-	if m.halt != nil {
-		t.Fail(m.halt)
-		return
-	}
-	m.waiting[s.Number] = s
-	if !m.replaying {
-		m.begin(s)
-	}
+// endRecord is the record of how the program has ended.
+func (m *machine) endRecord() *record {
+	end, _ := m.End()
+	return &record{Kind: kindEnd, At: max(time.Now().UnixNano(), m.Now().UnixNano()), State: end.State, Value: end.Value, Err: encodeError(end.Err, nil)}
 }
 
 // failing are the steps that are tried again.
@@ -540,20 +436,7 @@ func (m *machine) Version(co *tinyio.Co, change string, min, max int) (int, erro
 		}
 		m.versions[change] = v
 	}
-	if v < min || v > max {
-		err := &NondeterminismError{
-			Run: m.e.id, Step: m.taken, Name: change, Expected: fmt.Sprintf("a program that knows version %d of the change", v),
-			Found: fmt.Sprintf("versions %d to %d", min, max),
-		}
-		for _, s := range m.loop.Status() {
-			if s.ID == m.current {
-				err.Place = place(s.Frame)
-			}
-		}
-		m.halt = err
-		return 0, err
-	}
-	return v, nil
+	return m.CheckVersion(change, v, min, max)
 }
 
 // A NondeterminismError says that a program does not do what it did when it was recorded, since it has changed, or depends on something

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -17,20 +16,14 @@ import (
 	restate "github.com/restatedev/sdk-go"
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/durable"
-	"github.com/tinyio-go/tinyio/hook"
 )
 
-// The invariants of a driver.
+// The invariants of a driver, beside those of a [durable.Driver].
 //
-//  1. The calls of the SDK are made on the goroutine of the handler, between two steps of the loop, in an order that follows from
+//  1. The calls of the SDK are made on the goroutine of Drive, between two steps of the loop, in an order that follows from
 //     what the program has heard of. The SDK unwinds its caller by a panic when it lets go of a run; then the program is discarded.
-//  2. The program hears of one thing at a time, when no coroutine is ready, or none has waited for busyTurns turns: of that which
-//     comes next in the journal of the server, out of all that is waited for.
-//  3. Time stands still in between. Each of these things has its time: when the function of a step has returned, when a message was sent, the
-//     deadline of a timer. Timers of the loop that are due before it fire before it, at exactly their deadlines.
-
-// busyTurns is after how many turns without a pause something from outside is taken in all the same.
-const busyTurns = 1 << 14
+//  2. What the program hears of is what comes next in the journal of the server, out of all that is waited for.
+//  3. Each of these things has its time: when the function of a step has returned, when a message was sent, the deadline of a timer.
 
 // errCancelled is the cause of a cancellation by the tools of Restate.
 var errCancelled = errors.New("tinyiorestate: the run was cancelled by way of the server")
@@ -39,25 +32,16 @@ func init() { durable.RegisterError("tinyiorestate.errCancelled", errCancelled) 
 
 // A driver drives the program of a run, as far as one attempt of the server goes.
 type driver struct {
-	*durable.Base
+	*durable.Driver
 	engine *Engine
 	ctx    restate.WorkflowContext
-	loop   *tinyio.Loop
-	std    context.Context // of the program
-	cancel context.CancelCauseFunc
-	cause  error // with which the run was cancelled
-	halt   error // why it cannot go on
 
-	now      time.Time
 	calls    []func()           // of the SDK, for between two steps
 	awaited  []awaited          // what has been asked for, but timers
 	timers   []awaited          // by their deadlines
-	next     *arrival           // what the program hears of next, when the timers before it have fired
 	received int                // messages
 	failed   []*durable.Pending // steps that wait for another attempt
 	versions map[string]int
-	turns    uint64 // that had been taken when something from outside was last taken in
-	paused   int    // how often the loop has since then
 
 	stepping sync.Mutex // held by the driver, but while it waits for the server
 	over     bool       // the loop has ended; guarded by stepping
@@ -70,14 +54,8 @@ type driver struct {
 // An awaited is something that will arrive.
 type awaited struct {
 	future restate.Future
-	at     time.Time       // of a timer: its deadline
-	arrive func() *arrival // returns what the program is to hear of
-}
-
-// An arrival is something for the program to hear of.
-type arrival struct {
-	at   time.Time
-	take func() error
+	at     time.Time              // of a timer: its deadline
+	arrive func() durable.Arrival // returns what the program is to hear of
 }
 
 // A result is what a step leaves in the journal of the server.
@@ -91,11 +69,8 @@ func newDriver(e *Engine, ctx restate.WorkflowContext, at time.Time) *driver {
 	for range 4 {
 		seed = binary.LittleEndian.AppendUint64(seed, source.Uint64())
 	}
-	std, cancel := context.WithCancelCause(context.WithoutCancel(e.config.Context))
-	d := &driver{
-		Base: durable.NewBase(restate.Key(ctx), seed), engine: e, ctx: ctx, std: std, cancel: cancel, now: at.UTC(), versions: map[string]int{},
-	}
-	d.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(d)), tinyio.WithThreads(d.thread), tinyio.WithObserver(d.Base))
+	d := &driver{engine: e, ctx: ctx, versions: map[string]int{}}
+	d.Driver = durable.NewDriver(restate.Key(ctx), seed, at, d)
 	d.stepping.Lock() // until drive has ended
 	return d
 }
@@ -105,128 +80,48 @@ func (d *driver) drive(p *durable.Program, input json.RawMessage) (last end, err
 	defer func() {
 		d.over = true
 		d.stepping.Unlock()
-		d.cancel(nil)
 	}()
-	x, err := p.Start(durable.WithHost(d.std, d), d.loop, input)
-	if err != nil {
+	d.calls = append(d.calls, d.awaitMessage)
+	err = errors.New("tinyiorestate: the SDK has called runtime.Goexit") // unless the program has
+	var unwinding any                                                    // the panic of the SDK
+	driven := make(chan struct{})
+	go func() { // which a Goexit ends
+		defer close(driven)
+		defer func() { unwinding = recover() }()
+		err = d.Drive(context.WithoutCancel(d.engine.config.Context), p, input)
+	}()
+	<-driven
+	d.threads.Wait()
+	if unwinding != nil {
+		panic(unwinding)
+	}
+	e, ended := d.End()
+	if !ended {
 		return end{}, err
 	}
-	err = errors.New("tinyiorestate: the program has called runtime.Goexit")
-	var unwinding any // the panic of the SDK
-	var value json.RawMessage
-	ended := make(chan struct{})
-	go func() { // which a Goexit of the program ends
-		defer close(ended)
-		value, unwinding, err = d.steps(x)
-	}()
-	<-ended
-	d.threads.Wait()
-	last = end{Program: p.Name(), At: d.now.UnixNano(), State: durable.Succeeded, Value: value}
-	switch {
-	case unwinding != nil:
-		panic(unwinding)
-	case d.halt != nil:
-		return end{}, d.halt
-	case err == nil:
-		return last, nil
-	}
-	last.State, last.Value, last.Err = durable.Failed, nil, durable.EncodeError(err)
-	if d.cause != nil && errors.Is(err, d.cause) {
-		last.State = durable.Cancelled
+	last = end{Program: p.Name(), At: d.Now().UnixNano(), State: e.State, Value: e.Value}
+	if e.Err != nil {
+		last.Err = durable.EncodeError(e.Err)
 	}
 	return last, nil
 }
 
-// steps takes the steps of the loop. What is unwinding is the panic of the SDK.
-func (d *driver) steps(x durable.Execution) (value json.RawMessage, unwinding any, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			panicked, ok := p.(*tinyio.PanicError)
-			if !ok {
-				panicked = &tinyio.PanicError{Value: p, Stack: debug.Stack()}
-			}
-			err = panicked
-		}
-	}()
-	d.calls = append(d.calls, d.awaitMessage)
-	for p := range x.Steps() {
-		if d.halt == nil {
-			unwinding = d.between(p)
-		}
-		if d.halt != nil || unwinding != nil {
-			d.abandon()
-			x.Discard()
-		}
+// Between makes d a durable.Outside, as Begin, Next and LetGo do. It makes the calls of the SDK that have been asked for, some of which give the
+// program something to do.
+func (d *driver) Between(tinyio.Pause) bool {
+	if d.giveUp() {
+		return true
 	}
-	if d.halt != nil || unwinding != nil {
-		return nil, unwinding, nil
+	calls := d.calls
+	d.calls = nil
+	for _, call := range calls {
+		call()
 	}
-	value, err = x.Result()
-	return value, nil, err
+	return len(calls) > 0
 }
 
-// between does what is to be done between two steps. It returns what the SDK has panicked with.
-func (d *driver) between(p tinyio.Pause) (unwinding any) {
-	completed := false
-	defer func() {
-		if completed {
-			return
-		}
-		if unwinding = recover(); unwinding == nil {
-			unwinding = errors.New("tinyiorestate: the SDK has called runtime.Goexit")
-		}
-	}()
-	switch {
-	case d.giveUp():
-	case len(d.calls) > 0: // some of which give the program something to do
-		calls := d.calls
-		d.calls = nil
-		for _, call := range calls {
-			call()
-		}
-	case p.Blocked || d.busy():
-		d.paused, d.turns = 0, d.loop.Stats().Turns
-		d.halt = d.hear(p)
-	}
-	completed = true
-	return nil
-}
-
-// busy reports that something from outside is to be taken in although coroutines are ready.
-func (d *driver) busy() bool {
-	d.paused++
-	return d.paused >= busyTurns && d.loop.Stats().Turns-d.turns >= busyTurns
-}
-
-// hear gives the program what comes next: a timer that is due, or what has arrived.
-func (d *driver) hear(p tinyio.Pause) error {
-	for {
-		n := d.next
-		switch {
-		case n == nil:
-			if err := d.wait(p); err != nil {
-				return err
-			}
-		case !p.Deadline.IsZero() && !p.Deadline.After(n.at):
-			d.advance(p.Deadline)
-			return nil
-		default:
-			d.next = nil
-			d.advance(n.at)
-			return n.take()
-		}
-	}
-}
-
-// advance moves the clock, never back.
-func (d *driver) advance(to time.Time) {
-	if to.After(d.now) {
-		d.now = to.UTC().Round(0)
-	}
-}
-
-// wait waits for the first of what has been asked for.
-func (d *driver) wait(p tinyio.Pause) error {
+// Next is the first of what has been asked for.
+func (d *driver) Next(p tinyio.Pause) (durable.Arrival, error) {
 	if !p.Blocked {
 		d.tick()
 	}
@@ -239,26 +134,24 @@ func (d *driver) wait(p tinyio.Pause) error {
 		futures = append(futures, d.timers[0].future)
 	}
 	wake := p.Wake
-	if !p.Blocked || d.cause != nil { // what it tells then is something that the loop has taken in, or the end of the context
+	if !p.Blocked || d.Cause() != nil { // what it tells then is something that the loop has taken in, or the end of the context
 		wake = nil
 	}
 	first, cancelled, unrecorded := d.waitFirst(futures, wake)
 	switch {
 	case unrecorded:
-		return fmt.Errorf("tinyiorestate: something came to run %q that is not recorded: from FromCallback, Recv, Send, Submit or Post, "+
-			"or an Event was set in a thread; use Step, RunInThread or Call for what is outside, and Signal for what comes from there", d.ID())
+		return durable.Arrival{}, d.Woken()
 	case cancelled != nil:
-		d.next = &arrival{d.now, func() error { return d.stop(errCancelled) }}
+		return durable.Arrival{At: d.Now(), Take: func() error { d.Cancel(errCancelled); return nil }}, nil
 	case len(d.timers) > 0 && first == d.timers[0].future:
-		d.next = d.timers[0].arrive()
+		t := d.timers[0]
 		d.timers = d.timers[1:]
-	default:
-		i := slices.IndexFunc(d.awaited, func(a awaited) bool { return a.future == first })
-		a := d.awaited[i]
-		d.awaited = slices.Delete(d.awaited, i, i+1)
-		d.next = a.arrive()
+		return t.arrive(), nil
 	}
-	return nil
+	i := slices.IndexFunc(d.awaited, func(a awaited) bool { return a.future == first })
+	a := d.awaited[i]
+	d.awaited = slices.Delete(d.awaited, i, i+1)
+	return a.arrive(), nil
 }
 
 // waitFirst is that of the SDK. Meanwhile others may look at the loop, and something may come to it that is not recorded: then the SDK is made
@@ -293,13 +186,13 @@ type interruptKey struct{}
 // tick asks for the time, for a program that is busy.
 func (d *driver) tick() {
 	f := restate.RunAsync(d.ctx, func(restate.RunContext) (int64, error) { return time.Now().UnixNano(), nil }, restate.WithName("tick"))
-	d.await(f, func() *arrival {
+	d.await(f, func() durable.Arrival {
 		at, _ := f.Result() // it does not fail
-		return &arrival{time.Unix(0, at), func() error { return nil }}
+		return durable.Arrival{At: time.Unix(0, at)}
 	})
 }
 
-func (d *driver) await(f restate.Future, arrive func() *arrival) {
+func (d *driver) await(f restate.Future, arrive func() durable.Arrival) {
 	d.awaited = append(d.awaited, awaited{future: f, arrive: arrive})
 }
 
@@ -310,21 +203,21 @@ func (d *driver) setTimer(deadline time.Time) {
 		return
 	}
 	f := restate.After(d.ctx, max(time.Until(deadline), 0)) // of which the server keeps when it ends
-	d.timers = slices.Insert(d.timers, 0, awaited{f, deadline, func() *arrival {
+	d.timers = slices.Insert(d.timers, 0, awaited{f, deadline, func() durable.Arrival {
 		_ = f.Done() // which it is
-		return &arrival{deadline, func() error { return nil }}
+		return durable.Arrival{At: deadline}
 	}})
 }
 
 // awaitMessage asks for the next message.
 func (d *driver) awaitMessage() {
 	f := restate.Promise[message](d.ctx, strconv.Itoa(d.received))
-	d.await(f, func() *arrival {
+	d.await(f, func() durable.Arrival {
 		m, err := f.Result()
 		d.received++
 		restate.Set(d.ctx, stateNext, d.received)
 		d.awaitMessage()
-		return &arrival{time.Unix(0, m.At), func() error { return d.take(m, err) }}
+		return durable.Arrival{At: time.Unix(0, m.At), Take: func() error { return d.take(m, err) }}
 	})
 }
 
@@ -341,54 +234,41 @@ func (d *driver) take(m message, err restate.TerminalError) error {
 	if !ok || cause == nil {
 		cause = errCancelled
 	}
-	return d.stop(cause)
-}
-
-// stop cancels the program.
-func (d *driver) stop(cause error) error {
-	if d.cause == nil {
-		d.cause = cause
-		d.cancel(cause)
-	}
+	d.Cancel(cause)
 	return nil
 }
 
-// thread takes over the function of a thread.
-func (d *driver) thread(t *hook.Thread) {
-	s := d.Take(t)
-	if d.halt != nil {
-		t.Fail(d.halt)
-		return
-	}
-	d.calls = append(d.calls, func() { d.begin(s) })
+// Begin has a step run when the calls of the SDK are made.
+func (d *driver) Begin(s *durable.Pending) {
+	d.calls = append(d.calls, func() { d.start(s) })
 }
 
-// begin has the server run the function of s, unless it has the result.
-func (d *driver) begin(s *durable.Pending) {
+// start has the server run the function of s, unless it has the result.
+func (d *driver) start(s *durable.Pending) {
 	f := restate.RunAsync(d.ctx, func(restate.RunContext) (result, error) { return d.run(s), nil }, restate.WithName(s.Name))
-	d.await(f, func() *arrival {
+	d.await(f, func() durable.Arrival {
 		r, _ := f.Result() // the function that was run does not fail; what fails is in the outcome
-		return &arrival{time.Unix(0, r.At), func() error {
-			ended, err := s.Give(r.Outcome, d.loop.Status)
+		return durable.Arrival{At: time.Unix(0, r.At), Take: func() error {
+			ended, err := s.Give(r.Outcome, d.Loop().Status)
 			if !ended && err == nil {
-				d.beginAgain(s)
+				d.startAgain(s)
 			}
 			return err
 		}}
 	})
 }
 
-// beginAgain does what begin does when it is time for another attempt.
-func (d *driver) beginAgain(s *durable.Pending) {
+// startAgain does what start does when it is time for another attempt.
+func (d *driver) startAgain(s *durable.Pending) {
 	next := s.Next()
 	d.failed = append(d.failed, s)
 	f := restate.After(d.ctx, max(time.Until(next), 0), restate.WithName("try again: "+s.Name))
-	d.await(f, func() *arrival {
+	d.await(f, func() durable.Arrival {
 		_ = f.Done() // which it is
-		return &arrival{next, func() error {
+		return durable.Arrival{At: next, Take: func() error {
 			if i := slices.Index(d.failed, s); i >= 0 {
 				d.failed = slices.Delete(d.failed, i, i+1)
-				d.begin(s)
+				d.start(s)
 			}
 			return nil
 		}}
@@ -404,7 +284,9 @@ func (d *driver) giveUp() bool {
 	s := d.failed[i]
 	d.failed = slices.Delete(d.failed, i, i+1)
 	s.Run() // calls nothing
-	_, d.halt = s.Give(s.Outcome(), d.loop.Status)
+	if _, err := s.Give(s.Outcome(), d.Loop().Status); err != nil {
+		d.Halt(err)
+	}
 	return true
 }
 
@@ -430,7 +312,8 @@ func (d *driver) run(s *durable.Pending) result {
 	return result{time.Now().UnixNano(), s.Outcome()}
 }
 
-func (d *driver) abandon() {
+// LetGo says that nobody hears any more of what steps return.
+func (d *driver) LetGo() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.abandoned = true
@@ -449,13 +332,8 @@ func (d *driver) status() []tinyio.Status {
 	if d.over {
 		return []tinyio.Status{}
 	}
-	return d.loop.Status()
+	return d.Loop().Status()
 }
-
-// A clock is the time in a run.
-type clock driver
-
-func (c *clock) Now() time.Time { return c.now }
 
 // Version is that of a [durable.Host]. A choice is kept in the state of the workflow.
 func (d *driver) Version(co *tinyio.Co, change string, min, max int) (int, error) {
@@ -469,15 +347,7 @@ func (d *driver) Version(co *tinyio.Co, change string, min, max int) (int, error
 			return 0, err
 		}
 	}
-	v := d.versions[change]
-	if v < min || v > max {
-		d.halt = &durable.NondeterminismError{
-			Run: d.ID(), Step: d.Taken(), Name: change, Expected: fmt.Sprintf("a program that knows version %d of the change", v),
-			Found: fmt.Sprintf("versions %d to %d", min, max),
-		}
-		return 0, d.halt
-	}
-	return v, nil
+	return d.CheckVersion(change, d.versions[change], min, max)
 }
 
 // choose chooses the version of a change. A run that has more on record than the program has asked for was beyond this place before the
@@ -536,16 +406,16 @@ func (c *child) start(r runRequest) {
 	d := c.d
 	restate.WorkflowSend(d.ctx, d.engine.config.Service, c.id, "run").Send(r) // nothing happens if there is that run already
 	f := restate.Workflow[end](d.ctx, d.engine.config.Service, c.id, "result").RequestFuture(restate.Void{})
-	d.await(f, func() *arrival {
+	d.await(f, func() durable.Arrival {
 		last, err := f.Response()
 		switch {
 		case err != nil: // somebody has killed what waits for the child there
-			last = end{At: d.now.UnixNano(), State: durable.Failed, Err: durable.EncodeError(errors.New(err.Message()))}
+			last = end{At: d.Now().UnixNano(), State: durable.Failed, Err: durable.EncodeError(errors.New(err.Message()))}
 		case last.Program != r.Program:
 			last.State = durable.Failed
 			last.Err = durable.EncodeError(anotherProgram(c.id, last.Program, r.Program))
 		}
-		return &arrival{time.Unix(0, last.At), func() error { return c.end(last) }}
+		return durable.Arrival{At: time.Unix(0, last.At), Take: func() error { return c.end(last) }}
 	})
 }
 

@@ -28,19 +28,12 @@ const cancelSignal = "tinyio.cancel"
 
 // A driver is the place of a program in a workflow.
 type driver struct {
-	*durable.Base
-	outer     workflow.Context // which is cancelled when the workflow is
-	ctx       workflow.Context // which never is
-	info      *workflow.Info
-	loop      *tinyio.Loop
-	execution durable.Execution
-	cancel    context.CancelCauseFunc
-	cause     error // why the run was cancelled
-	halt      any   // why the task has to fail: what is to be thrown
-	gone      bool  // the program has been discarded, or is about to be
-
-	now   time.Time
-	turns int // how many steps of the loop, since the SDK had a turn
+	*durable.Driver
+	outer  workflow.Context // which is cancelled when the workflow is
+	ctx    workflow.Context // which never is
+	info   *workflow.Info
+	thrown any // by the SDK in the turn of a coroutine, for which the task has to fail
+	turns  int // how many steps of the loop, since the SDK had a turn
 
 	todo    []func() // calls of the SDK for between two steps, which are no calls below
 	queued  []*call  // calls that are to be made, in order
@@ -78,29 +71,41 @@ func must(co *tinyio.Co, op string) *driver {
 	return d
 }
 
-// between does what is to be done between two steps.
-func (d *driver) between(p tinyio.Pause) {
+// drive runs the program to its end. If it cannot go on the task fails, by a panic, and is tried again: with the next version of the program, maybe.
+func (d *driver) drive(ctx context.Context, p *durable.Program, input json.RawMessage) durable.End {
+	returned := false
 	defer func() {
-		if d.gone { // the SDK has put the workflow out of memory, by a runtime.Goexit, or has panicked
-			d.alarm.set(time.Time{}, time.Time{})
-			d.execution.Discard()
+		if _, ended := d.End(); ended && !returned { // which nothing can hold back
+			panic(errors.New("tinyiotemporal: the program has called runtime.Goexit"))
 		}
 	}()
-	d.gone = true
-	if d.halt != nil {
-		panic(d.halt)
+	err := d.Drive(ctx, p, input)
+	switch {
+	case d.thrown != nil:
+		panic(d.thrown)
+	case err != nil:
+		panic(err)
 	}
+	returned = true
+	e, _ := d.End()
+	return e
+}
+
+// LetGo makes d a durable.Outside, as Begin, Between and Next do.
+func (d *driver) LetGo() { d.alarm.set(time.Time{}, time.Time{}) }
+
+// Between makes the calls of the SDK that have been asked for, and lets it have a turn now and then.
+func (d *driver) Between(p tinyio.Pause) (heard bool) {
 	d.turns++
-	if retried := d.retry(); !d.makeCalls() && !retried {
-		switch {
-		case p.Blocked:
-			d.takeIn(p)
-		case d.turns >= stepsPerTurn:
-			turn := 0
-			d.leave(func() bool { turn++; return turn > 1 })
-		}
+	retried := d.retry()
+	if d.makeCalls() || retried {
+		return true
 	}
-	d.gone = false
+	if !p.Blocked && d.turns >= stepsPerTurn {
+		turn := 0
+		d.leave(func() bool { turn++; return turn > 1 })
+	}
+	return false
 }
 
 // leave gives control to the SDK until condition holds. It does not return if the workflow is put out of memory.
@@ -137,37 +142,34 @@ func (d *driver) makeCalls() (heard bool) {
 	return heard
 }
 
-// takeIn gives the program what comes next: a timer that is due, or what has come from outside.
-func (d *driver) takeIn(p tinyio.Pause) {
-	for {
+// Next is that a timer is due, or else all that has come from outside. A program that is busy hears of neither: the SDK has nothing new for it
+// before the task ends.
+func (d *driver) Next(p tinyio.Pause) (durable.Arrival, error) {
+	for p.Blocked {
 		now := d.time()
-		if !p.Deadline.IsZero() && !p.Deadline.After(now) {
-			d.advance(p.Deadline)
-			return
-		}
-		if d.hear() {
-			d.advance(now)
-			return
-		}
-		if d.retry() {
+		switch {
+		case isDue(p.Deadline, now):
+			return durable.Arrival{At: now}, nil
+		case d.hasCome():
+			return durable.Arrival{At: now, Take: d.hear}, nil
+		case d.retry():
 			if d.makeCalls() {
-				return
+				return durable.Arrival{}, nil
 			}
 			continue
 		}
 		d.warn()
 		deadline := d.deadline(p.Deadline)
 		d.setTimer(deadline)
-		d.leave(func() bool { return d.hasCome(p, deadline) })
+		d.leave(func() bool { return isDue(deadline, d.time()) || len(p.Wake) > 0 || d.hasCome() })
 		if len(p.Wake) > 0 {
-			if d.cause != nil { // it may be the end of the context, which the loop knows of
-				return
-			}
-			panic(fmt.Errorf("tinyiotemporal: something came to run %q that is not recorded: from FromCallback, Recv, Send, Submit or Post, "+
-				"or an Event was set in a thread; use Step, RunInThread, Call or Activity for what is outside, and Signal for what comes from there", d.ID()))
+			return durable.Arrival{}, d.Woken()
 		}
 	}
+	return durable.Arrival{}, nil
 }
+
+func isDue(deadline, now time.Time) bool { return !deadline.IsZero() && !deadline.After(now) }
 
 // time is the time in the history.
 func (d *driver) time() time.Time {
@@ -185,12 +187,9 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// advance moves the clock of the program, never back.
-func (d *driver) advance(to time.Time) { d.now = later(d.now, to.UTC().Round(0)) }
-
-// hasCome reports whether there is something for takeIn to do. The SDK asks whenever something may have changed.
-func (d *driver) hasCome(p tinyio.Pause, deadline time.Time) bool {
-	if !deadline.IsZero() && !deadline.After(d.time()) || len(d.updates) > 0 || len(p.Wake) > 0 || d.toldToStop() {
+// hasCome reports whether something has come from outside. The SDK asks whenever something may have changed.
+func (d *driver) hasCome() bool {
+	if len(d.updates) > 0 || d.toldToStop() {
 		return true
 	}
 	for _, c := range d.pending {
@@ -202,11 +201,11 @@ func (d *driver) hasCome(p tinyio.Pause, deadline time.Time) bool {
 }
 
 // toldToStop reports that the workflow has been cancelled, and that the program does not know it yet.
-func (d *driver) toldToStop() bool { return d.cause == nil && d.outer.Err() != nil }
+func (d *driver) toldToStop() bool { return d.Cause() == nil && d.outer.Err() != nil }
 
-// hear gives the program what has come from outside, and reports whether there was anything.
-func (d *driver) hear() (any bool) {
-	any = d.hearSignals()
+// hear gives the program what has come from outside.
+func (d *driver) hear() error {
+	d.hearSignals()
 	rest := d.pending[:0]
 	for _, c := range d.pending {
 		if !c.future.IsReady() {
@@ -216,27 +215,24 @@ func (d *driver) hear() (any bool) {
 		if c.step {
 			d.steps--
 		}
-		any = true
 		c.take(c.future)
 	}
 	clear(d.pending[len(rest):])
 	d.pending = rest
 	for _, u := range d.updates {
-		any = true
-		if err := d.loop.Post(u.work); err != nil {
+		if err := d.Loop().Post(u.work); err != nil {
 			u.refuse(fmt.Errorf("tinyiotemporal: the run is being stopped: %w", err))
 		}
 	}
 	d.updates = nil
 	if d.toldToStop() {
-		d.interrupt(context.Canceled)
-		any = true
+		d.Cancel(context.Canceled)
 	}
-	return any
+	return nil
 }
 
 // hearSignals gives the program the signals that have come.
-func (d *driver) hearSignals() (any bool) {
+func (d *driver) hearSignals() {
 	names := workflow.GetUnhandledSignalNames(d.ctx)
 	slices.Sort(names) // which come out of a map
 	for _, name := range names {
@@ -246,26 +242,16 @@ func (d *driver) hearSignals() (any bool) {
 			if !ch.ReceiveAsync(&value) {
 				break
 			}
-			any = true
-			if name == cancelSignal {
-				cause, _ := durable.DecodeError(value)
-				d.interrupt(cause)
+			if name != cancelSignal {
+				d.Deliver(name, value)
 				continue
 			}
-			d.Deliver(name, value)
+			cause, _ := durable.DecodeError(value)
+			if cause == nil {
+				cause = context.Canceled
+			}
+			d.Cancel(cause)
 		}
-	}
-	return any
-}
-
-// interrupt ends the context of the program.
-func (d *driver) interrupt(cause error) {
-	if cause == nil {
-		cause = context.Canceled
-	}
-	if d.cause == nil {
-		d.cause = cause
-		d.cancel(cause)
 	}
 }
 
@@ -302,11 +288,6 @@ func (d *driver) warn() {
 	workflow.GetLogger(d.ctx).Warn("the history of the run has become long: return tinyiotemporal.ContinueAsNew, or do parts of it in a durable.Child",
 		"run", d.ID(), "events", d.info.GetCurrentHistoryLength(), "bytes", d.info.GetCurrentHistorySize())
 }
-
-// A clock is the time in a run.
-type clock driver
-
-func (c *clock) Now() time.Time { return c.now }
 
 // A call is one of the SDK that has a future.
 type call struct {

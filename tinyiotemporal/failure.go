@@ -22,16 +22,17 @@ type failure struct {
 // maxTrace is about how many bytes of a trace are kept for people.
 const maxTrace = 16 << 10
 
-// failure is what the workflow ends with if the program ends with err.
+// failure is what the workflow ends with if the program has failed.
 //
 // It wraps nothing of that. The SDK looks for a cancellation, or for a run that continues as new, anywhere in an error: a clean-up that was
 // cancelled would make the whole run pass for one that was.
-func (d *driver) failure(err error) error {
+func (d *driver) failure(e durable.End) error {
+	err := e.Err
 	if a := continuesAsNew(err); a != nil {
 		d.hearSignals() // those that the service thinks have been received
 		return workflow.NewContinueAsNewError(d.ctx, d.info.WorkflowType.Name, a.input, &rest{d.Taken(), d.Unreceived()})
 	}
-	if d.cause != nil && errors.Is(err, d.cause) {
+	if e.State == durable.Cancelled {
 		return temporal.NewCanceledErrorWithOptions(temporal.CanceledErrorOptions{Message: message(err), Details: []any{details(err)}})
 	}
 	return applicationError(err)

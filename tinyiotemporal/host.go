@@ -12,28 +12,21 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// What follows, and durable.Base, makes a driver a durable.Host.
+// What follows, and durable.Driver, makes a driver a durable.Host.
 
 // Version is a call of GetVersion. It answers at once, so it has to be made in the turn of the coroutine.
 func (d *driver) Version(co *tinyio.Co, change string, min, max int) (v int, err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			d.halt, err = p, errHalted
+		if d.thrown = recover(); d.thrown != nil {
+			err = errHalted
+			d.Halt(err)
 		}
 	}()
 	v = int(workflow.GetVersion(d.ctx, change, workflow.DefaultVersion, workflow.Version(max)))
 	if v == int(workflow.DefaultVersion) {
 		v = min
 	}
-	if v < min {
-		err := &durable.NondeterminismError{
-			Run: d.ID(), Step: d.Taken(), Name: change, Expected: fmt.Sprintf("a program that knows version %d of the change", v),
-			Found: fmt.Sprintf("versions %d to %d", min, max),
-		}
-		d.halt = err
-		return 0, err
-	}
-	return v, nil
+	return d.CheckVersion(change, v, min, max)
 }
 
 // Child runs a program as a child workflow.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/durable"
@@ -65,10 +63,8 @@ func run(ctx workflow.Context, o options, p *durable.Program, input json.RawMess
 	info := workflow.GetInfo(ctx)
 	seed := sha256.Sum256([]byte(info.OriginalRunID))
 	inner, _ := workflow.NewDisconnectedContext(ctx)
-	d := &driver{
-		Base: durable.NewBase(info.WorkflowExecution.ID, seed[:]), outer: ctx, ctx: inner, info: info, now: workflow.Now(ctx),
-		recorded: o.recorded,
-	}
+	d := &driver{outer: ctx, ctx: inner, info: info, recorded: o.recorded}
+	d.Driver = durable.NewDriver(info.WorkflowExecution.ID, seed[:], workflow.Now(ctx), d)
 	if before != nil {
 		d.SetTaken(before.Taken)
 		for _, name := range sorted(before.Signals) {
@@ -77,59 +73,19 @@ func run(ctx workflow.Context, o options, p *durable.Program, input json.RawMess
 			}
 		}
 	}
-	base := context.WithValue(durable.WithHost(context.Context(&values{o.base, ctx}), d), driverKey{}, d)
-	base, cancel := context.WithCancelCause(base)
-	defer cancel(nil)
-	d.cancel = cancel
-	d.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(d)), tinyio.WithThreads(d.thread), tinyio.WithObserver(d.Base))
-	if err := workflow.SetQueryHandler(ctx, coroutines, func() ([]tinyio.Status, error) { return d.loop.Status(), nil }); err != nil {
+	if err := workflow.SetQueryHandler(ctx, coroutines, func() ([]tinyio.Status, error) { return d.Loop().Status(), nil }); err != nil {
 		panic(err)
 	}
-	x, err := p.Start(base, d.loop, input)
-	if err != nil {
-		panic(err) // the task fails, and is tried again with the next version of the program
-	}
-	d.execution = x
-	out, err := d.drive()
+	e := d.drive(context.WithValue(&values{o.base, ctx}, driverKey{}, d), p, input)
 	d.finish()
-	if err == nil {
-		return out, nil
+	if e.Err != nil {
+		return nil, d.failure(e)
 	}
-	return nil, d.failure(err)
+	return e.Value, nil
 }
 
 // coroutines is the name of the query that tells what each coroutine is doing.
 const coroutines = "coroutines"
-
-// drive runs the program to its end.
-func (d *driver) drive() (out json.RawMessage, err error) {
-	exited := true
-	defer func() {
-		p := recover()
-		switch {
-		case d.gone: // the SDK has put the workflow out of memory, or one of its calls has panicked
-			if p != nil {
-				panic(p)
-			}
-		case p != nil:
-			var ok bool
-			if err, ok = p.(*tinyio.PanicError); !ok {
-				err = &tinyio.PanicError{Value: p, Stack: debug.Stack()}
-			}
-		case exited: // which nothing can hold back; the task fails
-			panic(errors.New("tinyiotemporal: the program has called runtime.Goexit"))
-		}
-	}()
-	for p := range d.execution.Steps() {
-		d.between(p)
-	}
-	if d.halt != nil { // it has ended in the turn in which that came up
-		d.gone = true
-		panic(d.halt)
-	}
-	exited = false
-	return d.execution.Result()
-}
 
 // finish lets updates return to those who wait for them, before the workflow ends.
 func (d *driver) finish() {

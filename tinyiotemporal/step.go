@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio/durable"
-	"github.com/tinyio-go/tinyio/hook"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 )
@@ -35,9 +34,9 @@ type answer struct {
 	Alarm   int64           `json:"alarm,omitempty"` // instead: the time for which it has come back
 }
 
-// thread takes over the function of a thread, in the turn of its coroutine.
-func (d *driver) thread(t *hook.Thread) {
-	d.queued = append(d.queued, d.callOf(d.step(d.Take(t))))
+// Begin has a step taken when the calls of the SDK are made.
+func (d *driver) Begin(p *durable.Pending) {
+	d.queued = append(d.queued, d.callOf(d.step(p)))
 }
 
 func (d *driver) step(p *durable.Pending) *step {
@@ -78,7 +77,7 @@ func (d *driver) callOf(s *step) *call {
 
 // give gives the program what a step has come to, or has it tried again.
 func (d *driver) give(s *step, outcome json.RawMessage) {
-	ended, err := s.Give(outcome, d.loop.Status)
+	ended, err := s.Give(outcome, d.Loop().Status)
 	if err != nil {
 		panic(err)
 	}
@@ -112,7 +111,7 @@ func (d *driver) retry() (any bool) {
 		switch {
 		case s.Thread.Context().Err() != nil:
 			s.Run() // calls nothing
-			if _, err := s.Give(s.Outcome(), d.loop.Status); err != nil {
+			if _, err := s.Give(s.Outcome(), d.Loop().Status); err != nil {
 				panic(err)
 			}
 		case s.Next().After(now):
