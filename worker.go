@@ -88,7 +88,7 @@ func (w *worker) survive() {
 // it. To go on working in this deferred function would cost a stack that is deeper each time.
 //
 // The end of a goroutine resumes the one that is parked in the slot that it began in, and a Goexit would go on there if that one has
-// parked by Next. So another goroutine has to be parked there by then: see relief.
+// called next (see [stack.Slot.IsOdd]). So another goroutine has to be parked there by then: see relief.
 func (w *worker) exit() {
 	r, c := w.run, w.task
 	if c == nil {

@@ -2,12 +2,11 @@ package hook
 
 import "time"
 
-// A Clock is where a loop has its time from. If one panics or calls [runtime.Goexit], the loop goes by the real clock from
-// then on.
+// A Clock gives a loop its time. If it panics or calls [runtime.Goexit], the loop uses the real clock from then on.
 //
-// When no coroutine is ready, the loop waits in real time for as long as the clock is short of the next deadline, or until something comes
-// from outside, and then asks for the time again. A Clock that is an [Idler] waits in another way. A loop in guest mode
-// does not wait: its host does.
+// When no coroutine is ready, the loop waits, in real time, for as long as its next deadline is away on the clock, or until something comes
+// from outside, and then reads the clock again. A Clock that is an [Idler] waits in its own way. In guest mode, the host waits and not the
+// loop.
 type Clock interface {
 	// Now returns the time. It must not go backwards.
 	Now() time.Time
@@ -17,23 +16,23 @@ type Clock interface {
 type Idler interface {
 	Clock
 	// Idle is called when no coroutine is ready. It returns when p.Deadline has come, if that is not the zero time, or when it has
-	// received from p.Wake. It may return earlier. It returns false if it is certain that nothing will ever happen any more, and the
-	// loop then fails with a DeadlockError. It may block.
+	// received from p.Wake. It may return earlier. If it returns false, nothing can ever happen again, and the run fails with a
+	// DeadlockError. It may block.
 	Idle(p Pause) (possible bool)
 }
 
 // A Skipper is a Clock that skips idle time for a host too.
 type Skipper interface {
 	Clock
-	// Skip is called in guest mode, when the host takes a step and nobody is ready still: it may move the clock to p.Deadline. It returns
-	// false as Idle does. It must not block.
+	// Skip is called in guest mode, when the host takes a step and no coroutine is ready: it may move the clock to p.Deadline. It returns
+	// what Idle would. It must not block.
 	Skip(p Pause) (possible bool)
 }
 
-// A Pause is a loop in which nobody is ready.
+// A Pause describes a loop in which no coroutine is ready.
 type Pause struct {
 	Deadline time.Time       // of the next timer, or the zero time if none is set
 	Wake     <-chan struct{} // can be received from when something has come from outside
-	Threads  int             // how many threads, calls and callbacks are under way: apart from an Event that another goroutine sets, Wake comes from them
+	Threads  int             // how many threads, calls and callbacks are running: what comes from outside mostly comes from them
 	Returned int             // how many have come back since the run began
 }

@@ -1,10 +1,10 @@
-// Package hook has the types by which a tool or a host takes part in a loop: it chooses who is next (a [Picker]), is told what happens (an
-// [Observer]), says what time it is (a [Clock]), or runs the functions of threads (a [Thread]). They are what the options
-// WithPicker, WithObserver, WithClock and WithThreads of package tinyio take. A program that only uses coroutines needs nothing of it.
+// Package hook has the types by which a tool or a host takes part in a loop: a [Picker] chooses which coroutine is next, an [Observer] is
+// called for what happens, a [Clock] gives the time, and a host runs the function of a [Thread]. The options WithPicker, WithObserver,
+// WithClock and WithThreads of package tinyio take them. A program that only uses coroutines does not need this package.
 //
-// A picker, an observer and a clock are called where the loop runs, on its goroutine or on that of a coroutine, while the loop stands
-// still: a call each, and no switch. They must not block, and must call nothing of the loop or of its coroutines. One that panics or calls
-// [runtime.Goexit] is not called again, and the run is stopped and ends in the same way.
+// The loop calls a picker, an observer and a clock on its own goroutine or on that of a coroutine, without a switch, and stands still
+// meanwhile. They must not block, and must not call the loop or its coroutines. If one panics or calls [runtime.Goexit], it is not called
+// again, and the run is stopped and ends in the same way.
 package hook
 
 // An ID is the number of a coroutine on its loop: coroutines are numbered from 0, in the order in which the loop meets them. With
@@ -17,9 +17,9 @@ const Nobody ID = -1
 
 // A Picker chooses which of the ready coroutines has the next turn: for tests that explore interleavings, and for simulations.
 type Picker interface {
-	// Pick returns the index in ready of the one to go on. The loop calls it when there are at least two. They are in the order
-	// in which they became ready: to return 0 is what a loop without a picker does. The slice belongs to
-	// the loop: it is good until Pick returns, and must not be changed. To pick the first or the last takes constant time; one between them,
-	// as long as it takes to close the gap that it leaves.
+	// Pick returns the index in ready of the coroutine to go on. The loop calls it when there are at least two. They are in the order
+	// in which they became ready, so a loop without a picker takes index 0. The slice belongs to the loop: it is valid until Pick
+	// returns, and must not be changed. To pick the first or the last takes constant time. To pick another one takes as long as to close
+	// the gap that it leaves.
 	Pick(ready []ID) int
 }

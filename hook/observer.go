@@ -5,24 +5,23 @@ import (
 	"time"
 )
 
-// An Observer is told what happens on a loop, as it happens: for traces, metrics and debugging.
+// An Observer is called for what happens on a loop, as it happens: for traces, metrics and debugging.
 type Observer interface {
-	// Observe is called before anything else of the program goes on. It may use the methods of n until it returns. A
-	// [runtime.Goexit] in it also unwinds the coroutine in whose turn it happened.
+	// Observe is called before any other code of the program goes on. It may use the methods of n until it returns. A
+	// [runtime.Goexit] in it also unwinds the coroutine in whose turn it is called.
 	Observe(n Note)
 }
 
-// A Note is one thing that an observer is told.
+// A Note says what has happened to a coroutine.
 type Note struct {
 	What What
-	Coro ID   // which coroutine it happened to
-	By   ID   // in whose turn, or Nobody
-	Wait Wait // of Suspended: what it waits for
-	End  End  // of Finished: how
-	// Err is the result of one that has finished, and what the waits of one that was stopped end with.
-	Err error
+	Coro ID    // the coroutine
+	By   ID    // the coroutine in whose turn it happened, or Nobody
+	Wait Wait  // of Suspended: what the coroutine waits for
+	End  End   // of Finished: how it has ended
+	Err  error // of Finished, the error that it has returned; of Stopped, the error with which its waits end
 
-	// Details answers what costs something to find out.
+	// Details has what costs something to find out.
 	Details
 }
 
@@ -30,7 +29,7 @@ type Note struct {
 type Details interface {
 	// Name is the name of the coroutine.
 	Name() string
-	// For is the coroutines that it waits for, if it waits for any. It is for Suspended.
+	// For is the numbers of the coroutines that it waits for, if it waits for any. It is for Suspended.
 	For() []ID
 	// Place is where the coroutine waits: the line in its own function, or in one that this called. It is for Suspended, and takes some
 	// microseconds.
@@ -39,7 +38,7 @@ type Details interface {
 	Time() time.Time
 }
 
-// A What says what an observer is told.
+// A What says what has happened.
 type What uint8
 
 const (
@@ -119,7 +118,7 @@ var endNames = [...]string{"succeeded", "stopped cleanly", "failed", "failed in 
 // String is e in words.
 func (e End) String() string { return endNames[e] }
 
-// A Stuck is a turn that lasts too long, which a watchdog is told of.
+// A Stuck is a turn that lasts too long, which a watchdog reports.
 type Stuck struct {
 	Coro   string        // the name of the coroutine
 	Since  time.Time     // when the turn began

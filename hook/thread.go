@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// A Thread is the function of a RunInThread, of a Call, or of a function in a pool in the hands of a host. A loop hands it over in
-// the turn of the coroutine, in an order that is the same for the same inputs, and waits until it has come back. A host ends it in
-// one of three ways: Run and then Return; Replay; Fail. Between Run and Return it may take the result back, with Again. All methods may be called from any goroutine. A Goexit of the function ends the
-// goroutine that calls Run, so Return belongs in a deferred function there:
+// A Thread is the function of a RunInThread or a Call, also of one in a pool, in the hands of a host. A loop hands it over in the turn of
+// the coroutine, in an order that is the same for the same inputs, and waits until it has come back. A host ends it in one of three
+// ways: Run and then Return; Replay; Fail. Between Run and Return it may take the result back, with Again. All methods may be called
+// from any goroutine. A Goexit of the function ends the goroutine that calls Run, so Return belongs in a deferred function there:
 //
 //	go func() {
 //		defer t.Return()
@@ -41,8 +41,8 @@ func NewThread(name string, f Function) *Thread { return &Thread{name: name, f: 
 // Name is the name of the coroutine, or of the function of a Call.
 func (t *Thread) Name() string { return t.name }
 
-// Context is the context that the function is given: it has the values of whoever started the thread, and is done when its coroutine is
-// stopped. It panics if the thread has returned.
+// Context is the context that the function is given: it has the values of the coroutine that started the thread, and is done when its
+// coroutine is stopped. It panics if the thread has returned.
 func (t *Thread) Context() context.Context {
 	t.mustNotHaveReturned("Context")
 	return t.f.Context()
@@ -66,8 +66,8 @@ func (t *Thread) Outcome() (value any, err error) {
 	return v, *e
 }
 
-// Again takes back the result of a function that has returned: for a host that tries again what has failed, or that gives the program what it
-// has recorded of the result and nothing else. The thread is then as it was when it was handed over, and can be ended in any of the three
+// Again takes back the result of a function that has returned, for a host that tries again what has failed, or that gives the program
+// only what it has recorded of the result. The thread is then as it was when it was handed over, and can be ended in any of the three
 // ways. Again panics when Outcome does.
 func (t *Thread) Again() {
 	t.mustHaveEnded("Again")
@@ -99,11 +99,12 @@ func (t *Thread) mustNotHaveReturned(op string) {
 	}
 }
 
-// Replay gives the thread a result that was recorded, instead of running its function, and brings it to the loop: fill is given the
-// pointer to the value, as Outcome returns it, fills in the value, and returns the error. It does nothing if the thread has begun before.
+// Replay gives the thread a recorded result, instead of running its function, and brings it to the loop. The function fill is given the
+// pointer to the value, as Outcome returns it, fills in the value, and returns the error. Replay does nothing if the thread has begun
+// before.
 func (t *Thread) Replay(fill func(value any) error) {
 	if fill == nil {
-		panic("tinyio: Thread.Replay: the function is nil; it is what gives the result")
+		panic("tinyio: Thread.Replay: the function is nil; it gives the result")
 	}
 	if !t.begun.CompareAndSwap(false, true) {
 		return

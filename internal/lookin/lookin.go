@@ -1,8 +1,8 @@
-// Package lookin is what package debug and the watchdog need to look into loops, and nobody else: who runs, whose turn it is, and the
+// Package lookin is what only package debug and the watchdog need to look into loops: which loops run, whose turn it is, and the
 // stack of the goroutine whose turn it is.
 //
-// Package tinyio must not depend on package debug, and the other way round there is no exported name for these things. So each sets here
-// what the other calls. The package tinyio passes its own types as any.
+// Package tinyio must not depend on package debug, and exports no names for these things. So each of the two sets here what the other
+// calls. Package tinyio passes its own types as any.
 package lookin
 
 import (
@@ -12,15 +12,15 @@ import (
 	"sync/atomic"
 )
 
-// A Listener is told which runs there are. Its methods must not block, and may be called by several goroutines at a time.
+// A Listener is called when runs begin and end. Its methods must not block, and may be called by several goroutines at a time.
 type Listener interface {
-	// Began is told that a run of loop, a *tinyio.Loop, has begun, with the name of its first coroutine.
+	// Began is called when a run of loop, a *tinyio.Loop, has begun, with the name of its first coroutine.
 	Began(loop any, first string)
-	// Ended is told that the run has ended.
+	// Ended is called when the run has ended.
 	Ended(loop any)
-	// Made is told that a coroutine has been made, and returns what is to be called when it is started, or nil.
+	// Made is called when a coroutine has been made. It returns what is to be called when that is started, or nil.
 	Made() (started func())
-	// MadeQueue is told that a queue has been made, and returns what it is to be shown in, or nil. It must not keep that.
+	// MadeQueue is called when a queue has been made. It returns what the queue is to be shown in, or nil, and must not keep that.
 	MadeQueue() *Queue
 	// Number returns the number of the run of loop that is under way, 0 if there is none.
 	Number(loop any) uint64
@@ -28,16 +28,17 @@ type Listener interface {
 
 var listener atomic.Pointer[Listener]
 
-// Samples says that somebody listens: then Made is to be called for each coroutine that is made. It is set before main begins.
+// Samples says that there is a listener, so Made has to be called for each coroutine that is made. It is set before main begins.
 var Samples bool
 
-// Listen has l told of every run that begins from now on. It is called before main begins.
+// Listen makes l the listener. It is called before main begins.
 func Listen(l Listener) {
 	listener.Store(&l)
 	Samples = l != nil
 }
 
-// Made is called when a coroutine has been made. If it is to be known whether it is ever started, Made returns what is to be called then.
+// Made is called when a coroutine has been made. If the listener wants to know whether that is ever started, Made returns what is to be
+// called then; otherwise nil.
 func Made() (started func()) {
 	if l := Listening(); l != nil {
 		return l.Made()
@@ -45,7 +46,7 @@ func Made() (started func()) {
 	return nil
 }
 
-// Listening returns who listens, nil if nobody does.
+// Listening returns the listener, nil if there is none.
 func Listening() Listener {
 	if l := listener.Load(); l != nil {
 		return *l

@@ -4,13 +4,12 @@
 // between two goroutines without the scheduler in between. Such a switch costs about a quarter of a channel operation.
 //
 // Both next and yield park the goroutine that calls them and resume the one that is parked on the other side. So a pair of them is
-// used as a [Slot] here, in which one goroutine is parked at any time, whichever, and any running one can switch to that by parking
-// there itself. That lets coroutines switch to each other directly, once a turn, where going back to a scheduler in between takes two
-// switches.
+// a [Slot]: one goroutine is parked in it at any time, and any running goroutine can switch to that one by parking there itself. That
+// lets coroutines switch to each other directly, once a turn. To go back to a scheduler in between would take two switches.
 //
-// That next may be called by different goroutines, one after another, follows from the documentation of iter.Pull. That yield may,
-// and a few more things, do not: they are so all the same, and pull_test.go looks whether they still are. [Direct] does
-// without them.
+// The documentation of iter.Pull implies that different goroutines may call next, one after another. It does not say so of yield, nor of
+// a few more things that this package relies on. They hold all the same, and pull_test.go checks that they do. If [Direct] is false, the
+// package does without them.
 package stack
 
 import (
@@ -18,22 +17,22 @@ import (
 	"unsafe"
 )
 
-// A Slot is where one goroutine is parked, any goroutine.
+// In a Slot, one goroutine is parked at any time. It may be any.
 type Slot struct {
 	next  func() (struct{}, bool)
 	yield func(struct{}) bool
 	top   uintptr // the end of the stack of the goroutine that parked here last, when it did: see Prefetch
-	odd   bool    // an odd number of switches has been made: the next one is by Yield
+	odd   bool    // an odd number of switches has been made, so the next one calls yield
 }
 
-// Init parks a new goroutine in p, which is to call w.Work when it goes on for the first time. When Work returns, its
-// goroutine ends, and the one that is parked in p then, whichever that is, goes on. It panics with [Exited] if Work has
-// ended by [runtime.Goexit] and it had parked by an odd switch. The Slot is good for nothing then.
+// Init parks a new goroutine in p. When it goes on for the first time, it calls w.Work. When Work returns, the goroutine ends, and the
+// one that is parked in p by then goes on. If Work ended by [runtime.Goexit], and that one has parked by an odd switch, it panics with
+// [Exited]. After that p cannot be used any more.
 func (p *Slot) Init(w Worker) {
 	p.next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		Enter()
 		returned := false
-		// A Goexit would go on in the one that is parked in p: iter.Pull sees to that. A panic can be stopped there.
+		// After a Goexit, iter.Pull would call Goexit in the goroutine that is parked in p. A panic can be recovered there.
 		defer func() {
 			Leave()
 			if returned {
@@ -69,11 +68,11 @@ func (p *Slot) Switch() {
 }
 
 // Prefetch has the processor load the end of the stack of the goroutine that is parked in p, and does not wait for it. With many
-// goroutines it is in no cache, and who switches to p waits for it otherwise. It is a hint: the stack may have been moved.
+// goroutines that is in no cache, and a switch to p would wait for it. It is a hint: the stack may have been moved.
 func (p *Slot) Prefetch() { prefetch(p.top) }
 
-// SwitchOrExit is Switch for one who is ready for a goroutine whose Slot this is to call runtime.Goexit: it reports whether
-// one has.
+// SwitchOrExit is Switch for a caller that expects that the goroutine with which p was initialised calls [runtime.Goexit]. It reports
+// whether that has happened.
 func (p *Slot) SwitchOrExit() (exited bool) {
 	returned := false
 	defer func() {
@@ -89,8 +88,8 @@ func (p *Slot) SwitchOrExit() (exited bool) {
 	return false
 }
 
-// Exited is what a goroutine panics with if one has called runtime.Goexit whose Slot it was parked in.
+// Exited is what the goroutine panics with that is parked in a Slot whose first goroutine has called [runtime.Goexit].
 var Exited any = new(int)
 
-// IsOdd reports that an odd number of switches has been made: whoever is parked in p has parked by next.
+// IsOdd reports that an odd number of switches has been made: the goroutine that is parked in p has called next.
 func (p *Slot) IsOdd() bool { return p.odd }

@@ -1,7 +1,7 @@
 // Package timers keeps deadlines in order: adding one, removing one and taking the next cost O(log n).
 package timers
 
-// A Timer is the place of one deadline in a [Heap]. It is meant to be a field of what it belongs to, so that setting it
+// A Timer is a deadline in a [Heap], or one that is not set. It is meant to be a field of what it belongs to, so that setting it
 // allocates nothing. The zero Timer is not set.
 type Timer struct{ at int32 }
 
