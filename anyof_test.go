@@ -11,10 +11,8 @@ import (
 
 // R18: a coroutine that ranges over AsCompleted is halted by a Timeout, and those over which it ranges, which are spawned, carry on.
 func TestTimeoutOfAsCompleted(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		slow := tinyio.New(func(co *tinyio.Co) (int, error) {
 			err := co.Sleep(10 * time.Second)
 			log.add("slow: %v", err)
@@ -22,7 +20,7 @@ func TestTimeoutOfAsCompleted(t *testing.T) {
 		})
 		ranging := tinyio.Do(func(co *tinyio.Co) error {
 			for v, err := range tinyio.AsCompleted(co, slow, value(time.Second, 1)) {
-				log.add("%d, %v after %v", v, err, start.passed(co))
+				log.add("%d, %v after %v", v, err, passed(co))
 				if err != nil {
 					return err
 				}
@@ -30,7 +28,7 @@ func TestTimeoutOfAsCompleted(t *testing.T) {
 			return nil
 		})
 		_, err := tinyio.Timeout(co, ranging, 5*time.Second)
-		log.add("timeout: %v after %v", err, start.passed(co))
+		log.add("timeout: %v after %v", err, passed(co))
 		return nil
 	})
 	log.want(t, "1, <nil> after 1s", "0, tinyio: timed out after 5s after 5s",
@@ -40,7 +38,6 @@ func TestTimeoutOfAsCompleted(t *testing.T) {
 // R1, R3: AsCompleted gives the results in the order in which they come, those that were there first, and one twice; leaving it early
 // leaves the others running, and it can be ranged over again.
 func TestAsCompletedOrder(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		finished := value(0, 0)
 		if err := wait(co, finished); err != nil {
@@ -78,12 +75,10 @@ func TestAsCompletedOrder(t *testing.T) {
 
 // What finishes while the body of a range over AsCompleted is elsewhere is not lost, and comes in the order in which it finished.
 func TestAsCompletedWhileItsBodyWaits(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		for v, err := range tinyio.AsCompleted(co, value(4*time.Second, 4), value(time.Second, 1), value(3*time.Second, 3), value(2*time.Second, 2)) {
-			log.add("%d, %v after %v", v, err, start.passed(co))
+			log.add("%d, %v after %v", v, err, passed(co))
 			if v == 1 {
 				if err := co.Sleep(9 * time.Second); err != nil {
 					return err
@@ -109,9 +104,7 @@ func TestAsCompletedOfACancelledCoroutine(t *testing.T) {
 		})
 		return co.Wait(ranging, failer(time.Second, errBoom))
 	})
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	log.want(t, "1: <nil>", "0: tinyio: cancelled because of: boom")
 }
 

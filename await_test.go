@@ -9,7 +9,6 @@ import (
 
 // R2: a fresh coroutine goes to the back of the queue; awaiters become ready in the order in which they began to wait.
 func TestAwaitersBecomeReadyInTheOrderInWhichTheyBeganToWait(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	shared := tinyio.New(func(co *tinyio.Co) (int, error) {
 		log.add("shared starts")
@@ -39,7 +38,6 @@ func TestAwaitersBecomeReadyInTheOrderInWhichTheyBeganToWait(t *testing.T) {
 
 // R2: Gather starts the fresh ones in order, takes one twice, and gives the values in the order of its arguments.
 func TestGatherOfSeveralAndOfOneTwice(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	c := func(name string, d time.Duration) *tinyio.Coro[string] {
 		return tinyio.New(func(co *tinyio.Co) (string, error) {
@@ -63,7 +61,6 @@ func TestGatherOfSeveralAndOfOneTwice(t *testing.T) {
 
 // R2: Wait is Gather for mixed types.
 func TestWaitOfMixedTypes(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		a, b := value(2*time.Second, 1), value(time.Second, "one")
 		start := startWatch(co)

@@ -11,7 +11,6 @@ import (
 
 // W18: a barrier works again and again, and a party that was timed out does not count.
 func TestBarrierOpensAgainAndForgetsTheTimedOut(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
 		barrier := tinyio.NewBarrier(2)
@@ -39,7 +38,6 @@ func TestBarrierOpensAgainAndForgetsTheTimedOut(t *testing.T) {
 func TestPartyThatIsStoppedAfterTheBarrierHasOpened(t *testing.T) {
 	for name, last := range map[string]bool{"one that waited": false, "the last to arrive": true} {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			var log recorder
 			succeed(t, func(co *tinyio.Co) error {
 				barrier := tinyio.NewBarrier(2)
@@ -72,9 +70,7 @@ func TestPartyThatIsStoppedAfterTheBarrierHasOpened(t *testing.T) {
 					log.add("the domain fails")
 					return errBoom
 				}))
-				if !errors.Is(err, errBoom) {
-					t.Errorf("Isolate gives %v", err)
-				}
+				wantError(t, "Isolate", err, errBoom)
 				return wait(co, free)
 			})
 			cancelled := "tinyio: cancelled because of: boom"

@@ -19,7 +19,6 @@ import (
 
 // R30: Call returns exactly what its function returns, and nothing crashes. Others have their turns meanwhile.
 func TestCallReturnsWhatItsFunctionReturns(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	done := make(chan bool)
 	succeed(t, func(co *tinyio.Co) error {
@@ -80,9 +79,7 @@ func TestCallOfACallerThatIsStopped(t *testing.T) {
 				})
 				return co.Wait(caller, tinyio.Do(func(*tinyio.Co) error { return errBoom }))
 			}))
-			if !errors.Is(err, errBoom) {
-				t.Errorf("Run returns %v", err)
-			}
+			wantError(t, "Run", err, errBoom)
 			if shielded {
 				log.want(t, `"in time", <nil>; then <nil>`)
 			} else {
@@ -112,9 +109,7 @@ func TestCallByOneThatIsStoppedAlready(t *testing.T) {
 			return err
 		}))
 	})
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	log.want(t, "0, the caller's own: true", "7, <nil>")
 }
 

@@ -170,9 +170,7 @@ func TestCancelIsNotCalledAfterDone(t *testing.T) {
 		})
 		return co.Wait(ready, tinyio.Do(func(*tinyio.Co) error { return errBoom }))
 	})
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 }
 
 // R14, R21: a cancel function that does not return ends the coroutine, although nobody calls done, or after it has called done itself;

@@ -15,11 +15,11 @@ import (
 
 // noting is a coroutine that sleeps for d, and notes when it begins, and how its sleep ends and when. It returns last, or how its sleep
 // ended if last is nil.
-func noting(log *recorder, start *stopwatch, name string, d time.Duration, last error) *tinyio.Coro[string] {
+func noting(log *recorder, name string, d time.Duration, last error) *tinyio.Coro[string] {
 	return tinyio.New(func(co *tinyio.Co) (string, error) {
-		log.add("%s begins after %v", name, start.passed(co))
+		log.add("%s begins after %v", name, passed(co))
 		err := co.Sleep(d)
-		log.add("%s: %v after %v", name, err, start.passed(co))
+		log.add("%s: %v after %v", name, err, passed(co))
 		if last != nil {
 			err = last
 		}
@@ -116,9 +116,7 @@ func TestCrashCancelsChildrenFirst(t *testing.T) {
 		top := node("top", func(co *tinyio.Co) error { return co.Wait(left, right) })
 		return co.Wait(top, failer(time.Second, errBoom))
 	})
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	log.want(t,
 		"leaf2 hears: true", "leaf1 hears: true", "leaf2 ends: <nil>", "leaf1 ends: <nil>", // in the order of their starts
 		"diamond hears: true", "diamond ends: <nil>",
@@ -160,9 +158,7 @@ func TestParentOutlivesItsThread(t *testing.T) {
 				})
 				return co.Wait(parent, trigger)
 			})
-			if !errors.Is(err, errBoom) {
-				t.Errorf("Run returns %v", err)
-			}
+			wantError(t, "Run", err, errBoom)
 		})
 	}
 }
@@ -249,7 +245,6 @@ func TestCancelOfAFreshCoroutine(t *testing.T) {
 
 // R25: without a cause, it is context.Canceled.
 func TestCancelWithoutACause(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		c := tinyio.Do(func(co *tinyio.Co) error {
 			err := co.Sleep(time.Hour)
@@ -268,7 +263,6 @@ func TestCancelWithoutACause(t *testing.T) {
 
 // R25: of a finished coroutine nothing changes, whether it has a value or an error; it takes a turn all the same (R1).
 func TestCancelOfAFinishedCoroutine(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		well, badly := value(0, 7), failer(0, errBoom)
 		if err := wait(co, well); err != nil {
@@ -309,13 +303,11 @@ func TestCancelOfAFinishedCoroutine(t *testing.T) {
 
 // R25, R9: what only the cancelled one was waiting for is stopped first; what others want, or was spawned, carries on.
 func TestCancelStopsWhatOnlyThatWasWaitingFor(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		leaf := noting(&log, &start, "leaf", time.Hour, nil)
-		shared := noting(&log, &start, "shared", 3*time.Second, nil)
-		spawned := noting(&log, &start, "spawned", 4*time.Second, nil)
+		leaf := noting(&log, "leaf", time.Hour, nil)
+		shared := noting(&log, "shared", 3*time.Second, nil)
+		spawned := noting(&log, "spawned", 4*time.Second, nil)
 		middle := tinyio.Do(func(co *tinyio.Co) error {
 			err := co.Wait(leaf, shared, spawned)
 			log.add("middle: %v", err)
@@ -341,7 +333,7 @@ func TestCancelStopsWhatOnlyThatWasWaitingFor(t *testing.T) {
 			return err
 		}
 		err := top.Cancel(co, errBoom)
-		log.add("Cancel: %v after %v", err, start.passed(co))
+		log.add("Cancel: %v after %v", err, passed(co))
 		return nil
 	})
 	log.want(t, "spawned begins after 0s", "shared begins after 0s", "leaf begins after 0s",
@@ -448,7 +440,6 @@ func TestCancelOfOneThatOthersAwait(t *testing.T) {
 	errCleanup := errors.New("clean-up")
 	for _, last := range []error{nil, errBoom, errCleanup} {
 		t.Run(fmt.Sprint(last), func(t *testing.T) {
-			noLeaks(t)
 			var log recorder
 			succeed(t, func(co *tinyio.Co) error {
 				c := tinyio.New(func(co *tinyio.Co) (int, error) {
@@ -540,12 +531,10 @@ func TestAwaitOfACancelledCoroutineReturned(t *testing.T) {
 
 // R25, R10: Cancel returns the clean-up errors of all that it has stopped, joined, in the order in which they came, each with its trace.
 func TestCancelReturnsTheErrorsOfCleanUp(t *testing.T) {
-	noLeaks(t)
 	errs := []error{errors.New("a"), errors.New("b"), errors.New("c")}
 	succeed(t, func(co *tinyio.Co) error {
 		var log recorder
-		start := startWatch(co)
-		a, b := noting(&log, &start, "a", time.Hour, errs[0]), noting(&log, &start, "b", time.Hour, errs[1])
+		a, b := noting(&log, "a", time.Hour, errs[0]), noting(&log, "b", time.Hour, errs[1])
 		c := tinyio.Do(func(co *tinyio.Co) error {
 			co.Wait(a, b, sleeper(time.Hour))
 			return errs[2]
@@ -606,25 +595,23 @@ func TestCancelOfOneThatPanicsInItsCleanUp(t *testing.T) {
 // R25, R13: one in a Shield stops when that ends, and Cancel waits for it; so does one that is a member of the Shield of another only
 // until it is cancelled itself.
 func TestCancelOfAShieldedCoroutine(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		c := tinyio.Do(func(co *tinyio.Co) error {
 			err := co.Shield(5*time.Second, func(co *tinyio.Co) error {
-				err := wait(co, noting(&log, &start, "inside", 3*time.Second, nil))
-				log.add("first: %v after %v", err, start.passed(co))
-				err = wait(co, noting(&log, &start, "too long", time.Hour, nil))
-				log.add("second: %v after %v", err, start.passed(co))
+				err := wait(co, noting(&log, "inside", 3*time.Second, nil))
+				log.add("first: %v after %v", err, passed(co))
+				err = wait(co, noting(&log, "too long", time.Hour, nil))
+				log.add("second: %v after %v", err, passed(co))
 				return err
 			})
-			log.add("shield: %v after %v", err, start.passed(co))
+			log.add("shield: %v after %v", err, passed(co))
 			return err
 		})
 		if err := errors.Join(co.Spawn(c), co.Sleep(time.Second)); err != nil {
 			return err
 		}
-		log.add("Cancel: %v after %v", c.Cancel(co, errBoom), start.passed(co))
+		log.add("Cancel: %v after %v", c.Cancel(co, errBoom), passed(co))
 		return nil
 	})
 	log.want(t, "inside begins after 0s", "inside: <nil> after 3s", "first: <nil> after 3s", "too long begins after 3s",
@@ -635,7 +622,6 @@ func TestCancelOfAShieldedCoroutine(t *testing.T) {
 // R25: a coroutine that was started inside the Shield of another is stopped at once by a Cancel of itself alone: the Shield is against what
 // stops its owner.
 func TestCancelOfOneInsideTheShieldOfAnother(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		return co.Shield(time.Hour, func(co *tinyio.Co) error {
 			start := startWatch(co)
@@ -659,15 +645,14 @@ func TestCancelByAShieldedCaller(t *testing.T) {
 	errCleanup := errors.New("clean-up")
 	var log recorder
 	err := virtually(func(co *tinyio.Co) error {
-		start := startWatch(co)
-		helper := noting(&log, &start, "helper", 2*time.Hour, errCleanup)
+		helper := noting(&log, "helper", 2*time.Hour, errCleanup)
 		caller := tinyio.Do(func(co *tinyio.Co) error {
 			err := co.Shield(time.Hour, func(co *tinyio.Co) error {
 				if err := co.Spawn(helper); err != nil {
 					return err
 				}
 				co.Sleep(2 * time.Second)
-				log.add("Cancel: %v after %v", helper.Cancel(co, errBoom), start.passed(co))
+				log.add("Cancel: %v after %v", helper.Cancel(co, errBoom), passed(co))
 				return nil
 			})
 			another := sleeper(time.Second)
@@ -700,7 +685,6 @@ func TestCancelOfWhoWaitsForTheCaller(t *testing.T) {
 	}
 	for name, waitFor := range through {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			succeed(t, func(co *tinyio.Co) error {
 				var top *tinyio.Coro[tinyio.Void]
 				var bottom *tinyio.Coro[int]
@@ -731,7 +715,6 @@ func TestCancelOfWhoWaitsForTheCaller(t *testing.T) {
 
 // R25: of two that cancel each other the first does so: the second, which is waited for, is stopped before its turn.
 func TestTwoCoroutinesThatCancelEachOther(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		var a, b *tinyio.Coro[tinyio.Void]
 		var errA, errB error
@@ -767,7 +750,6 @@ func TestCancelTwice(t *testing.T) {
 	for _, last := range []error{nil, errors.New("clean-up")} {
 		log = recorder{}
 		succeed(t, func(co *tinyio.Co) error {
-			start := startWatch(co)
 			c := tinyio.Do(func(co *tinyio.Co) error {
 				err := co.Sleep(time.Hour)
 				co.Shield(time.Minute, func(co *tinyio.Co) error { return co.Sleep(2 * time.Second) })
@@ -778,12 +760,12 @@ func TestCancelTwice(t *testing.T) {
 			})
 			cancel := func(name string, cause error) *tinyio.Coro[tinyio.Void] {
 				return tinyio.Do(func(co *tinyio.Co) error {
-					log.add("%s: %v after %v", name, c.Cancel(co, cause), start.passed(co))
+					log.add("%s: %v after %v", name, c.Cancel(co, cause), passed(co))
 					return nil
 				})
 			}
 			err := errors.Join(co.Spawn(c), co.Sleep(time.Second), co.Wait(cancel("one", errBoom), cancel("two", errOther)))
-			log.add("three: %v after %v", c.Cancel(co, errOther), start.passed(co))
+			log.add("three: %v after %v", c.Cancel(co, errOther), passed(co))
 			wantStopped(t, wait(co, c), errBoom)
 			return err
 		})
@@ -799,7 +781,6 @@ func TestCancelTwice(t *testing.T) {
 func TestCancelInTheSameStepAsTheCompletion(t *testing.T) {
 	for _, cancelFirst := range []bool{false, true} {
 		t.Run(fmt.Sprint("cancelled first: ", cancelFirst), func(t *testing.T) {
-			noLeaks(t)
 			succeed(t, func(co *tinyio.Co) error {
 				c := value(time.Second, 7)
 				canceller := tinyio.Do(func(co *tinyio.Co) error {
@@ -837,7 +818,6 @@ func TestCancelByOneThatIsStoppedMeanwhile(t *testing.T) {
 			var returned, cleanups error
 			var ended time.Duration
 			err := virtually(func(co *tinyio.Co) error {
-				start := startWatch(co)
 				c := tinyio.Do(func(co *tinyio.Co) error {
 					co.Sleep(time.Hour)
 					co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(5 * time.Second) })
@@ -845,7 +825,7 @@ func TestCancelByOneThatIsStoppedMeanwhile(t *testing.T) {
 				})
 				caller := tinyio.Do(func(co *tinyio.Co) error {
 					returned = c.Cancel(co, errBoom)
-					if ended = start.passed(co); returned != co.Yield() {
+					if ended = passed(co); returned != co.Yield() {
 						t.Errorf("Cancel returns %v, and the next wait %v", returned, co.Yield())
 					}
 					return returned
@@ -883,15 +863,13 @@ func TestCancelByOneThatIsStoppedMeanwhile(t *testing.T) {
 
 // R25, R9: a coroutine that isolates stops after all that is inside, and what goes wrong there is for the Cancel (R10).
 func TestCancelOfOneThatIsolates(t *testing.T) {
-	noLeaks(t)
 	errCleanup := errors.New("clean-up")
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		inside := tinyio.Do(func(co *tinyio.Co) error {
-			return errors.Join(co.Spawn(noting(&log, &start, "spawned", time.Hour, errCleanup)),
-				co.SpawnDaemon(noting(&log, &start, "daemon", time.Hour, nil)),
-				wait(co, noting(&log, &start, "child", time.Hour, nil)))
+			return errors.Join(co.Spawn(noting(&log, "spawned", time.Hour, errCleanup)),
+				co.SpawnDaemon(noting(&log, "daemon", time.Hour, nil)),
+				wait(co, noting(&log, "child", time.Hour, nil)))
 		})
 		c := tinyio.Do(func(co *tinyio.Co) error {
 			_, err := tinyio.Isolate(co, inside)
@@ -911,11 +889,9 @@ func TestCancelOfOneThatIsolates(t *testing.T) {
 
 // R25, R27: a daemon is cancelled like any other.
 func TestCancelOfADaemon(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		d := noting(&log, &start, "daemon", time.Hour, nil)
+		d := noting(&log, "daemon", time.Hour, nil)
 		if err := errors.Join(co.SpawnDaemon(d), co.Sleep(time.Second)); err != nil {
 			return err
 		}
@@ -928,7 +904,6 @@ func TestCancelOfADaemon(t *testing.T) {
 
 // R25, R11: one that ignores its cancellation is unwound, and Cancel says which.
 func TestCancelOfOneThatIgnoresIt(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		c := tinyio.Do(func(co *tinyio.Co) error {
 			for {
@@ -947,7 +922,6 @@ func TestCancelOfOneThatIgnoresIt(t *testing.T) {
 
 // R25, R6: a coroutine of another loop that has not finished is not to be cancelled from here.
 func TestCancelOfACoroutineOfAnotherLoop(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		c := sleeper(time.Second)
 		if err := errors.Join(co.Spawn(c), co.Yield()); err != nil {
@@ -965,15 +939,13 @@ func TestCancelOfACoroutineOfAnotherLoop(t *testing.T) {
 
 // R25, R18: a Cancel inside a Timeout of what the Timeout is for: it has been cancelled, which is no timeout.
 func TestCancelOfOneThatHasALimit(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		c := sleeper(time.Hour)
 		limited := tinyio.Do(func(co *tinyio.Co) error {
 			_, err := tinyio.Timeout(co, c, time.Minute)
 			wantStopped(t, err, errBoom)
-			if start.passed(co) != time.Second {
-				t.Errorf("Timeout returns after %v", start.passed(co))
+			if passed(co) != time.Second {
+				t.Errorf("Timeout returns after %v", passed(co))
 			}
 			return co.Sleep(time.Hour)
 		})
@@ -985,11 +957,9 @@ func TestCancelOfOneThatHasALimit(t *testing.T) {
 func TestCancelledOneThatReturnsTheCause(t *testing.T) {
 	for _, err := range []error{errBoom, fmt.Errorf("stopped: %w", errBoom), context.Canceled, tinyio.ErrCancelled} {
 		t.Run(err.Error(), func(t *testing.T) {
-			noLeaks(t)
 			succeed(t, func(co *tinyio.Co) error {
 				var log recorder
-				start := startWatch(co)
-				c := noting(&log, &start, "c", time.Hour, err)
+				c := noting(&log, "c", time.Hour, err)
 				if err := errors.Join(co.Spawn(c), co.Yield()); err != nil {
 					return err
 				}

@@ -27,7 +27,6 @@ func recvLogged(co *tinyio.Co, log *recorder, ch <-chan int) error {
 
 // A ready channel takes a turn (R1) and no coroutine besides, hence no goroutine.
 func TestChannelThatIsReadyCostsATurn(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	notes := new(noteTaker)
 	in, out := make(chan int, 2), make(chan int, 2)
@@ -70,7 +69,6 @@ func TestChannelThatIsReadyCostsATurn(t *testing.T) {
 
 // Values pass between coroutines of a loop through a channel without a buffer, while the others go on.
 func TestChannelBetweenCoroutines(t *testing.T) {
-	noLeaks(t)
 	ch := make(chan int)
 	var got []int
 	succeed(t, func(co *tinyio.Co) error {
@@ -101,7 +99,6 @@ func TestChannelBetweenCoroutines(t *testing.T) {
 
 // A channel that is closed while somebody waits to receive is no error.
 func TestChannelClosedWhileReceiving(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	ch := make(chan int)
 	succeed(t, func(co *tinyio.Co) error {
@@ -179,10 +176,9 @@ func TestChannelThatIsNil(t *testing.T) {
 				t.Errorf("Run returns %v, want a deadlock of one coroutine", err)
 			}
 			succeed(t, func(co *tinyio.Co) error {
-				start := startWatch(co)
 				_, err := tinyio.Timeout(co, tinyio.Do(operation), time.Hour)
-				if !errors.Is(err, tinyio.ErrTimeout) || start.passed(co) != time.Hour {
-					t.Errorf("Timeout returns %v after %v", err, start.passed(co))
+				if !errors.Is(err, tinyio.ErrTimeout) || passed(co) != time.Hour {
+					t.Errorf("Timeout returns %v after %v", err, passed(co))
 				}
 				return nil
 			})
@@ -338,9 +334,7 @@ func TestChannelCancelledInTheSameStep(t *testing.T) {
 						second = co.Yield()
 						return second
 					}))
-					if !errors.Is(err, errBoom) {
-						t.Errorf("Isolate gives %v", err)
-					}
+					wantError(t, "Isolate", err, errBoom)
 					return nil
 				}), func(tinyio.Pause) bool { fail.Set(); m.partner(ch); return false })
 				if v != 7 || first != nil || !errors.Is(second, tinyio.ErrCancelled) || err != nil {
@@ -427,9 +421,7 @@ func TestChannelCancelledAfterTheArrival(t *testing.T) {
 					fail.Set()
 					return false
 				})
-				if !errors.Is(err, errBoom) {
-					t.Errorf("Run returns %v", err)
-				}
+				wantError(t, "Run", err, errBoom)
 				log.want(t, "failing", "7 <nil>", "tinyio: cancelled because of: boom")
 			})
 		})
@@ -462,9 +454,7 @@ func TestChannelBehindAShield(t *testing.T) {
 		}
 		return wait(co, failer(time.Second, errBoom))
 	})
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	log.want(t, "received 8 true <nil>", "shielded: <nil>")
 }
 

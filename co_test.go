@@ -10,7 +10,6 @@ import (
 
 // R2, W20: Spawn puts the fresh ones at the back in the order given and the caller behind them.
 func TestSpawnPutsTheCallerBehindTheSpawned(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	say := func(s string) tinyio.Awaitable {
 		return tinyio.Do(func(co *tinyio.Co) error {
@@ -37,7 +36,6 @@ func TestSpawnPutsTheCallerBehindTheSpawned(t *testing.T) {
 
 // Name is the name of the coroutine, through each of its handles.
 func TestCoName(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		if name := co.Name(); !strings.HasSuffix(name, "TestCoName.func1") {
 			t.Errorf("the name of a function is %q", name)

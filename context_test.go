@@ -95,7 +95,6 @@ func TestContextOfAHandleEndsWithItsCoroutine(t *testing.T) {
 
 // R29: the deadline is the earliest of those of the run and of every Timeout around.
 func TestDeadlineIsTheEarliest(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		start := co.Now()
 		left := func(co *tinyio.Co) time.Duration {
@@ -126,7 +125,6 @@ func TestDeadlineIsTheEarliest(t *testing.T) {
 
 // R13, R29: in the Shield of a coroutine that has been stopped, the deadline is the end of the grace period, also for what is started there.
 func TestDeadlineInAShield(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
 		start := co.Now()
@@ -221,9 +219,7 @@ func TestContextOfACoroutine(t *testing.T) {
 		})
 		return co.Wait(victim, failer(time.Second, errBoom))
 	}), tinyio.WithVirtualTime())
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	for i, ctx := range kept {
 		if ctx.Err() == nil {
 			t.Errorf("context %d is not done after the end", i)

@@ -47,7 +47,6 @@ func TestCoroutineRunsOnceAndKeepsItsResult(t *testing.T) {
 
 // R6: a coroutine belongs to the loop on which it first ran.
 func TestCoroutineBelongsToOneLoop(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		finished, unfinished := value(0, 1), value(time.Hour, 2).Named("unfinished")
 		if err := co.Spawn(finished, unfinished); err != nil {

@@ -12,11 +12,11 @@ import (
 const onlyDaemons = "tinyio: cancelled because of: tinyio: only daemons are left"
 
 // heartbeat is a coroutine that never ends by itself, and notes how it is stopped and when.
-func heartbeat(log *recorder, start *stopwatch, name string) *tinyio.Coro[int] {
+func heartbeat(log *recorder, name string) *tinyio.Coro[int] {
 	return tinyio.New(func(co *tinyio.Co) (beats int, err error) {
 		for ; ; beats++ {
 			if err := co.Sleep(time.Second); err != nil {
-				log.add("%s: %d beats, %v after %v", name, beats, err, start.passed(co))
+				log.add("%s: %d beats, %v after %v", name, beats, err, passed(co))
 				return beats, err
 			}
 		}
@@ -28,10 +28,9 @@ func heartbeat(log *recorder, start *stopwatch, name string) *tinyio.Coro[int] {
 func TestDaemonDoesNotKeepTheRunUp(t *testing.T) {
 	noLeaks(t)
 	var log recorder
-	start := new(stopwatch)
 	v, err := tinyio.Run(background, tinyio.New(func(co *tinyio.Co) (int, error) {
-		*start = startWatch(co)
-		if err := co.SpawnDaemon(heartbeat(&log, start, "heartbeat")); err != nil {
+
+		if err := co.SpawnDaemon(heartbeat(&log, "heartbeat")); err != nil {
 			return 0, err
 		}
 		return 7, co.Spawn(sleeper(2500 * time.Millisecond))
@@ -44,7 +43,6 @@ func TestDaemonDoesNotKeepTheRunUp(t *testing.T) {
 
 // R27, R24: nor does one that waits for what can never happen: that is no deadlock. If a normal coroutine does, it is one of both.
 func TestDaemonThatWaitsForEver(t *testing.T) {
-	noLeaks(t)
 	waitsForEver := func() *tinyio.Coro[tinyio.Void] { return tinyio.Do(new(tinyio.Event).Wait) }
 	succeed(t, func(co *tinyio.Co) error { return co.SpawnDaemon(waitsForEver()) })
 	err := virtually(func(co *tinyio.Co) error {
@@ -59,11 +57,9 @@ func TestDaemonThatWaitsForEver(t *testing.T) {
 // R27: what only daemons have started, by awaiting, spawning, Go, Isolate, First or Gather, keeps nobody up either, and is stopped
 // first (R9).
 func TestWhatADaemonStarts(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		beat := func(name string) *tinyio.Coro[int] { return heartbeat(&log, &start, name) }
+		beat := func(name string) *tinyio.Coro[int] { return heartbeat(&log, name) }
 		daemon := func(name string, do func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
 			return tinyio.Do(func(co *tinyio.Co) error {
 				err := do(co)
@@ -118,11 +114,10 @@ func TestFailureOfADaemon(t *testing.T) {
 	noLeaks(t)
 	var log recorder
 	crash := func(co *tinyio.Co) error {
-		start := startWatch(co)
 		if err := co.SpawnDaemon(failer(time.Second, errBoom).Named("daemon")); err != nil {
 			return err
 		}
-		return wait(co, noting(&log, &start, "other", time.Hour, nil))
+		return wait(co, noting(&log, "other", time.Hour, nil))
 	}
 	err := virtually(crash)
 	e, ok := err.(*tinyio.Error)
@@ -148,15 +143,13 @@ func TestFailureOfADaemon(t *testing.T) {
 
 // R27, R19: a daemon inside an Isolate belongs to that: it ends with it, and the Isolate returns when it has stopped.
 func TestDaemonInsideAnIsolate(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		v, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
 			d := stubborn(0, time.Hour, 2*time.Second, nil)
-			return 7, errors.Join(co.SpawnDaemon(heartbeat(&log, &start, "heartbeat"), d), co.Sleep(1500*time.Millisecond))
+			return 7, errors.Join(co.SpawnDaemon(heartbeat(&log, "heartbeat"), d), co.Sleep(1500*time.Millisecond))
 		}))
-		log.add("Isolate: %v, %v after %v", v, err, start.passed(co))
+		log.add("Isolate: %v, %v after %v", v, err, passed(co))
 		return co.Sleep(time.Second)
 	})
 	log.want(t, "heartbeat: 1 beats, "+onlyDaemons+" after 1.5s", "Isolate: 7, <nil> after 3.5s")
@@ -165,17 +158,15 @@ func TestDaemonInsideAnIsolate(t *testing.T) {
 // R27: a daemon that somebody awaits is still one, but the one who awaits keeps its domain up, and gets the daemon's value; so a
 // daemon that ends by itself has simply finished.
 func TestDaemonThatIsAwaited(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		d, other := value(2500*time.Millisecond, 7), heartbeat(&log, &start, "other")
+		d, other := value(2500*time.Millisecond, 7), heartbeat(&log, "other")
 		if err := errors.Join(co.SpawnDaemon(d, other), co.Yield()); err != nil {
 			return err
 		}
 		return co.Spawn(tinyio.Do(func(co *tinyio.Co) error {
 			v, err := d.Await(co)
-			log.add("the value: %v, %v after %v", v, err, start.passed(co))
+			log.add("the value: %v, %v after %v", v, err, passed(co))
 			return err
 		}))
 	})
@@ -187,12 +178,11 @@ func TestDaemonThatIsAwaited(t *testing.T) {
 func TestDaemonThatIsSpawnedToo(t *testing.T) {
 	noLeaks(t)
 	for _, again := range []bool{false, true} {
-		start := new(stopwatch)
 		var log recorder
 		succeed(t, func(co *tinyio.Co) error {
-			*start = startWatch(co)
-			c := noting(&log, start, "c", time.Minute, nil)
-			d := noting(&log, start, "d", time.Hour, nil)
+
+			c := noting(&log, "c", time.Minute, nil)
+			d := noting(&log, "d", time.Hour, nil)
 			spawner := tinyio.Do(func(co *tinyio.Co) error { return errors.Join(co.Spawn(d), co.Sleep(time.Hour)) })
 			err := errors.Join(co.SpawnDaemon(c, d), co.Yield(), co.SpawnDaemon(spawner), co.Yield())
 			if again {
@@ -210,11 +200,9 @@ func TestDaemonThatIsSpawnedToo(t *testing.T) {
 
 // R27: a coroutine that was spawned and then is spawned as a daemon remains what it was.
 func TestSpawnedOneThatIsSpawnedAsADaemon(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		c := noting(&log, &start, "c", time.Minute, nil)
+		c := noting(&log, "c", time.Minute, nil)
 		return errors.Join(co.Spawn(c), co.SpawnDaemon(c))
 	})
 	log.want(t, "c begins after 0s", "c: <nil> after 1m0s")
@@ -244,14 +232,12 @@ func TestCleanUpErrorOfADaemon(t *testing.T) {
 
 // R27, R13: a daemon's Shield has its grace, in which it may wait for what it starts.
 func TestDaemonInAShield(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		d := tinyio.Do(func(co *tinyio.Co) error {
 			return co.Shield(10*time.Second, func(co *tinyio.Co) error {
 				for range 2 {
-					log.add("%v", errors.Join(wait(co, noting(&log, &start, "inside", 8*time.Second, nil))))
+					log.add("%v", errors.Join(wait(co, noting(&log, "inside", 8*time.Second, nil))))
 				}
 				return nil
 			})
@@ -264,14 +250,12 @@ func TestDaemonInAShield(t *testing.T) {
 
 // R27: a normal coroutine that comes up while daemons are being stopped, out of one's clean-up, is waited for, and stopped with them.
 func TestDaemonThatSpawnsInItsCleanUp(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		d := tinyio.Do(func(co *tinyio.Co) error {
 			err := co.Sleep(time.Hour)
 			return errors.Join(err, co.Shield(time.Minute, func(co *tinyio.Co) error {
-				return co.Spawn(noting(&log, &start, "late", time.Hour, nil))
+				return co.Spawn(noting(&log, "late", time.Hour, nil))
 			}))
 		})
 		return errors.Join(co.SpawnDaemon(d), co.Sleep(time.Second))
@@ -308,11 +292,9 @@ func TestThreadThatIsADaemon(t *testing.T) {
 
 // R27, R18: a Timeout of a daemon only gives up waiting (it was spawned), and one whose coroutine has daemons halts none of them.
 func TestTimeoutWithDaemons(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		d, e := heartbeat(&log, &start, "d"), heartbeat(&log, &start, "e")
+		d, e := heartbeat(&log, "d"), heartbeat(&log, "e")
 		if err := co.SpawnDaemon(d); err != nil {
 			return err
 		}
@@ -331,17 +313,15 @@ func TestTimeoutWithDaemons(t *testing.T) {
 // R27, R19: a daemon inside an Isolate that somebody outside awaits is spared when only daemons are left inside: it carries on for that
 // one, and is of the domain outside, a daemon still.
 func TestDaemonOfAnIsolateThatIsAwaitedOutside(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		d := noting(&log, &start, "daemon", time.Minute, nil)
+		d := noting(&log, "daemon", time.Minute, nil)
 		other := tinyio.Do(func(co *tinyio.Co) error {
 			if err := co.Sleep(time.Second); err != nil {
 				return err
 			}
 			v, err := tinyio.Timeout(co, d, time.Second)
-			log.add("other: %q, %v after %v", v, err, start.passed(co))
+			log.add("other: %q, %v after %v", v, err, passed(co))
 			return nil
 		})
 		if err := co.Spawn(other); err != nil {
@@ -350,7 +330,7 @@ func TestDaemonOfAnIsolateThatIsAwaitedOutside(t *testing.T) {
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 			return errors.Join(co.SpawnDaemon(d), co.Sleep(1500*time.Millisecond))
 		}))
-		log.add("Isolate: %v after %v", err, start.passed(co))
+		log.add("Isolate: %v after %v", err, passed(co))
 		return co.Sleep(time.Second)
 	})
 	log.want(t, "daemon begins after 0s", "Isolate: <nil> after 1.5s", `other: "", tinyio: timed out after 1s after 2s`,
@@ -360,16 +340,14 @@ func TestDaemonOfAnIsolateThatIsAwaitedOutside(t *testing.T) {
 // R27, R5: two domains that only have daemons end each at its own time; a daemon that isolates does not keep its domain up though what is
 // inside is no daemon there.
 func TestDaemonThatIsolates(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		d := tinyio.Do(func(co *tinyio.Co) error {
 			for i := range 2 {
 				_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
-					return errors.Join(co.SpawnDaemon(heartbeat(&log, &start, "heartbeat")), co.Sleep(time.Duration(i+1)*2*time.Second))
+					return errors.Join(co.SpawnDaemon(heartbeat(&log, "heartbeat")), co.Sleep(time.Duration(i+1)*2*time.Second))
 				}))
-				log.add("Isolate: %v after %v", err, start.passed(co))
+				log.add("Isolate: %v after %v", err, passed(co))
 			}
 			return co.Yield()
 		})
@@ -383,13 +361,11 @@ func TestDaemonThatIsolates(t *testing.T) {
 // hear of it.
 func TestDaemonThatWaitsForWhatAnotherIsolates(t *testing.T) {
 	for _, waiterFirst := range []bool{false, true} {
-		noLeaks(t)
 		var log recorder
 		succeed(t, func(co *tinyio.Co) error {
-			start := startWatch(co)
-			shared := heartbeat(&log, &start, "shared")
-			isolator := isolates(&log, &start, "isolator", shared)
-			waiter := awaits(&log, &start, "waiter", time.Second/4, shared)
+			shared := heartbeat(&log, "shared")
+			isolator := isolates(&log, "isolator", shared)
+			waiter := awaits(&log, "waiter", time.Second/4, shared)
 			if waiterFirst {
 				return errors.Join(co.SpawnDaemon(waiter, isolator), co.Sleep(time.Second/2))
 			}
@@ -492,7 +468,6 @@ func TestDaemonOfASparedCoroutineGoesWithIt(t *testing.T) {
 
 // R27: the end of a great many daemons takes time in proportion to how many there are.
 func TestManyDaemonsEnd(t *testing.T) {
-	noLeaks(t)
 	const n = 20_000
 	ended := 0
 	succeed(t, func(co *tinyio.Co) error {

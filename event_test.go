@@ -94,7 +94,6 @@ func TestEventOfSeveralLoops(t *testing.T) {
 
 // R22: whoever waited when an event was set becomes ready, in order, even if it is cleared before its turn.
 func TestEventWakesInOrderEvenIfCleared(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
 		var event tinyio.Event

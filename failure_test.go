@@ -61,9 +61,7 @@ func TestNobodyCarriesOnUnaware(t *testing.T) {
 		awaiter = wait(co, failing)
 		return nil // which does not hide the failure
 	})
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	for _, err := range []error{ready, awaiter} {
 		var cancelled *tinyio.CancelledError
 		if !errors.As(err, &cancelled) || cancelled.Cause != errBoom {

@@ -28,23 +28,21 @@ func stubborn[T any](v T, d, cleanup time.Duration, last error) *tinyio.Coro[T] 
 // R26: First returns the value of the first that succeeds, when the others have stopped, children first (R9), with their clean-up, whose
 // errors are of no interest.
 func TestFirstReturnsTheFirstValue(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		loser := tinyio.New(func(co *tinyio.Co) (int, error) {
 			child := tinyio.Do(func(co *tinyio.Co) error {
 				err := co.Sleep(time.Hour)
 				co.Shield(time.Hour, func(co *tinyio.Co) error { return co.Sleep(time.Second) })
-				log.add("child after %v", start.passed(co))
+				log.add("child after %v", passed(co))
 				return err
 			})
 			err := co.Wait(child)
-			log.add("loser after %v: %v", start.passed(co), err)
+			log.add("loser after %v: %v", passed(co), err)
 			return 1, errBoom
 		})
 		v, err := tinyio.First(co, loser, value(2*time.Second, 2), value(3*time.Second, 3), stubborn(4, time.Hour, 5*time.Second, errBoom))
-		log.add("First after %v: %v, %v", start.passed(co), v, err)
+		log.add("First after %v: %v, %v", passed(co), v, err)
 		return co.Sleep(time.Hour)
 	})
 	log.want(t, "child after 3s", "loser after 3s: tinyio: cancelled because of: tinyio: First: another one was first",
@@ -53,9 +51,7 @@ func TestFirstReturnsTheFirstValue(t *testing.T) {
 
 // R26: one that fails stops only what is inside it; First goes on with the others.
 func TestFirstGoesOnAfterAFailure(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		fails := tinyio.New(func(co *tinyio.Co) (int, error) { return 0, co.Wait(sleeper(time.Hour), failer(time.Second, errBoom)) })
 		panics := tinyio.New(func(co *tinyio.Co) (int, error) {
 			if err := co.Sleep(time.Second); err != nil {
@@ -64,8 +60,8 @@ func TestFirstGoesOnAfterAFailure(t *testing.T) {
 			panic("ouch")
 		})
 		v, err := tinyio.First(co, fails, panics, value(2*time.Second, 2))
-		if v != 2 || err != nil || start.passed(co) != 2*time.Second || co.Err() != nil {
-			t.Errorf("First returns %v, %v after %v", v, err, start.passed(co))
+		if v != 2 || err != nil || passed(co) != 2*time.Second || co.Err() != nil {
+			t.Errorf("First returns %v, %v after %v", v, err, passed(co))
 		}
 		return co.Yield()
 	})
@@ -74,10 +70,8 @@ func TestFirstGoesOnAfterAFailure(t *testing.T) {
 // R26: if all fail, the error joins theirs, in the order given, each as Isolate would return it: with its trace, its clean-up errors, a
 // panic as a *PanicError (R14).
 func TestFirstOfWhichAllFail(t *testing.T) {
-	noLeaks(t)
 	errs := []error{errors.New("a"), errors.New("b"), errors.New("clean-up")}
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		slow := failer(3*time.Second, errs[0]).Named("slow")
 		quick := tinyio.Do(func(co *tinyio.Co) error {
 			return errors.Join(co.Spawn(stubborn(0, time.Hour, time.Second, errs[2])), co.Yield(), errs[1])
@@ -85,8 +79,8 @@ func TestFirstOfWhichAllFail(t *testing.T) {
 		panics := tinyio.Do(func(co *tinyio.Co) error { panic("ouch") })
 		_, err := tinyio.First(co, slow, quick, panics)
 		joined, ok := err.(interface{ Unwrap() []error })
-		if !ok || len(joined.Unwrap()) != 3 || start.passed(co) != 3*time.Second || errors.Is(err, tinyio.ErrCancelled) {
-			t.Fatalf("First returns %v after %v", err, start.passed(co))
+		if !ok || len(joined.Unwrap()) != 3 || passed(co) != 3*time.Second || errors.Is(err, tinyio.ErrCancelled) {
+			t.Fatalf("First returns %v after %v", err, passed(co))
 		}
 		parts := joined.Unwrap()
 		if e, ok := parts[0].(*tinyio.Error); !ok || e.Err != errs[0] || e.Trace[len(e.Trace)-1].Coro != "slow" {
@@ -105,15 +99,13 @@ func TestFirstOfWhichAllFail(t *testing.T) {
 // R26, R19: a candidate has succeeded when all inside it has finished: one whose helper fails afterwards has failed, and one
 // whose helper takes longer comes later.
 func TestFirstWaitsForWhatACandidateHasStarted(t *testing.T) {
-	noLeaks(t)
 	with := func(v int, helper tinyio.Awaitable) *tinyio.Coro[int] {
 		return tinyio.New(func(co *tinyio.Co) (int, error) { return v, co.Spawn(helper) })
 	}
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		v, err := tinyio.First(co, with(1, failer(time.Second, errBoom)), with(2, sleeper(time.Minute)), with(3, sleeper(2*time.Second)))
-		if v != 3 || err != nil || start.passed(co) != 2*time.Second {
-			t.Errorf("First returns %v, %v after %v", v, err, start.passed(co))
+		if v != 3 || err != nil || passed(co) != 2*time.Second {
+			t.Errorf("First returns %v, %v after %v", v, err, passed(co))
 		}
 		return co.Yield()
 	})
@@ -122,7 +114,6 @@ func TestFirstWaitsForWhatACandidateHasStarted(t *testing.T) {
 // R26: of those that succeed in the same step the first to finish wins; one that had finished before is there at once, and one that
 // had failed before has failed.
 func TestFirstOfThoseThatHaveFinished(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		well, badly := value(0, 1), tinyio.New(func(*tinyio.Co) (int, error) { return 0, errBoom })
 		if err := wait(co, well); err != nil {
@@ -147,16 +138,14 @@ func TestFirstOfThoseThatHaveFinished(t *testing.T) {
 
 // R26: one may be listed twice: it runs once, and if it fails, it fails for each.
 func TestFirstOfOneListedTwice(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		runs := 0
 		c := tinyio.New(func(co *tinyio.Co) (int, error) {
 			runs++
 			return 1, co.Sleep(time.Second)
 		})
-		if v, err := tinyio.First(co, c, c, value(time.Minute, 2)); v != 1 || err != nil || runs != 1 || start.passed(co) != time.Second {
-			t.Errorf("First returns %v, %v after %v and %d runs", v, err, start.passed(co), runs)
+		if v, err := tinyio.First(co, c, c, value(time.Minute, 2)); v != 1 || err != nil || runs != 1 || passed(co) != time.Second {
+			t.Errorf("First returns %v, %v after %v and %d runs", v, err, passed(co), runs)
 		}
 		bad := failer(time.Second, errBoom)
 		_, err := tinyio.First(co, bad, bad)
@@ -165,8 +154,8 @@ func TestFirstOfOneListedTwice(t *testing.T) {
 			t.Errorf("First returns %v", err)
 		}
 		loser := stubborn(1, time.Hour, time.Second, nil)
-		if v, err := tinyio.First(co, loser, value(time.Second, 2), loser); v != 2 || err != nil || start.passed(co) != 4*time.Second {
-			t.Errorf("First returns %v, %v after %v", v, err, start.passed(co))
+		if v, err := tinyio.First(co, loser, value(time.Second, 2), loser); v != 2 || err != nil || passed(co) != 4*time.Second {
+			t.Errorf("First returns %v, %v after %v", v, err, passed(co))
 		}
 		wantStopped(t, wait(co, loser), wait(co, loser).(*tinyio.CancelledError).Cause)
 		return co.Yield()
@@ -181,9 +170,8 @@ func TestFirstSparesALoserThatOthersWant(t *testing.T) {
 			noLeaks(t)
 			var log recorder
 			err := virtually(func(co *tinyio.Co) error {
-				start := startWatch(co)
 				loser := tinyio.New(func(co *tinyio.Co) (int, error) {
-					err := wait(co, noting(&log, &start, "child", 3*time.Second, nil))
+					err := wait(co, noting(&log, "child", 3*time.Second, nil))
 					if fails && err == nil {
 						err = errBoom
 					}
@@ -194,14 +182,14 @@ func TestFirstSparesALoserThatOthersWant(t *testing.T) {
 						return err
 					}
 					v, err := loser.Await(co)
-					log.add("other: %v, %v after %v", v, err, start.passed(co))
+					log.add("other: %v, %v after %v", v, err, passed(co))
 					return err
 				})
 				if err := co.Spawn(other); err != nil {
 					return err
 				}
 				v, err := tinyio.First(co, loser, value(2*time.Second, 2))
-				log.add("First: %v, %v after %v", v, err, start.passed(co))
+				log.add("First: %v, %v after %v", v, err, passed(co))
 				return co.Sleep(time.Hour)
 			})
 			if fails != errors.Is(err, errBoom) || !fails && err != nil {
@@ -219,18 +207,16 @@ func TestFirstSparesALoserThatOthersWant(t *testing.T) {
 
 // R26: one that had been started before is awaited; it belongs to where it was started, and carries on if it loses.
 func TestFirstOfOneThatHasBeenStarted(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		quick, slow := value(time.Second, 1), value(time.Minute, 2)
 		if err := co.Spawn(quick, slow); err != nil {
 			return err
 		}
-		if v, err := tinyio.First(co, slow, quick, value(time.Hour, 3)); v != 1 || err != nil || start.passed(co) != time.Second {
-			t.Errorf("First returns %v, %v after %v", v, err, start.passed(co))
+		if v, err := tinyio.First(co, slow, quick, value(time.Hour, 3)); v != 1 || err != nil || passed(co) != time.Second {
+			t.Errorf("First returns %v, %v after %v", v, err, passed(co))
 		}
-		if v, err := slow.Await(co); v != 2 || err != nil || start.passed(co) != time.Minute {
-			t.Errorf("the loser gives %v, %v after %v", v, err, start.passed(co))
+		if v, err := slow.Await(co); v != 2 || err != nil || passed(co) != time.Minute {
+			t.Errorf("the loser gives %v, %v after %v", v, err, passed(co))
 		}
 		return co.Yield()
 	})
@@ -241,10 +227,8 @@ func TestFirstOfOneThatHasBeenStarted(t *testing.T) {
 func TestFirstOfACallerThatIsStopped(t *testing.T) {
 	for _, anyway := range []bool{false, true} {
 		t.Run(fmt.Sprint("one succeeds: ", anyway), func(t *testing.T) {
-			noLeaks(t)
 			errCleanup := errors.New("clean-up")
 			succeed(t, func(co *tinyio.Co) error {
-				start := startWatch(co)
 				a := tinyio.New(func(co *tinyio.Co) (int, error) {
 					err := co.Sleep(time.Hour)
 					if anyway {
@@ -256,8 +240,8 @@ func TestFirstOfACallerThatIsStopped(t *testing.T) {
 				var err error
 				_, timeout := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
 					v, err = tinyio.First(co, stubborn(2, time.Hour, 2*time.Second, errCleanup), a)
-					if start.passed(co) != 3*time.Second || co.Err() == nil || co.Yield() != err {
-						t.Errorf("First returns %v after %v, and the next wait %v", err, start.passed(co), co.Yield())
+					if passed(co) != 3*time.Second || co.Err() == nil || co.Yield() != err {
+						t.Errorf("First returns %v after %v, and the next wait %v", err, passed(co), co.Yield())
 					}
 					return err
 				}), time.Second)
@@ -299,17 +283,15 @@ func TestFirstThatIsWonJustBeforeACrash(t *testing.T) {
 
 // R26: a First is a candidate like any other.
 func TestFirstInAFirst(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		race := func(cs ...*tinyio.Coro[int]) *tinyio.Coro[int] {
 			return tinyio.New(func(co *tinyio.Co) (int, error) { return tinyio.First(co, cs...) })
 		}
 		fails := tinyio.New(func(co *tinyio.Co) (int, error) { return 0, errBoom })
 		v, err := tinyio.First(co, race(value(time.Hour, 1), stubborn(2, time.Hour, time.Second, errBoom)), race(fails, value(2*time.Second, 3)),
 			race(fails, fails), value(time.Minute, 4))
-		if v != 3 || err != nil || start.passed(co) != 3*time.Second {
-			t.Errorf("First returns %v, %v after %v", v, err, start.passed(co))
+		if v != 3 || err != nil || passed(co) != 3*time.Second {
+			t.Errorf("First returns %v, %v after %v", v, err, passed(co))
 		}
 		return co.Yield()
 	})
@@ -320,13 +302,12 @@ func TestFirstInsideAShield(t *testing.T) {
 	noLeaks(t)
 	var log recorder
 	err := virtually(func(co *tinyio.Co) error {
-		start := startWatch(co)
 		shielded := tinyio.Do(func(co *tinyio.Co) error {
 			return co.Shield(10*time.Second, func(co *tinyio.Co) error {
 				v, err := tinyio.First(co, value(3*time.Second, 3), value(time.Minute, 60))
-				log.add("First: %v, %v after %v", v, err, start.passed(co))
+				log.add("First: %v, %v after %v", v, err, passed(co))
 				v, err = tinyio.First(co, value(time.Minute, 60), value(time.Hour, 61))
-				log.add("First: %v, %v after %v", v, err, start.passed(co))
+				log.add("First: %v, %v after %v", v, err, passed(co))
 				return err
 			})
 		})
@@ -340,19 +321,17 @@ func TestFirstInsideAShield(t *testing.T) {
 
 // R26, R19: a First inside an Isolate that crashes stops with everybody in all its candidates.
 func TestFirstInsideAnIsolateThatCrashes(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 			racer := tinyio.Do(func(co *tinyio.Co) error {
-				_, err := tinyio.First(co, noting(&log, &start, "a", time.Hour, nil), noting(&log, &start, "b", time.Hour, nil))
+				_, err := tinyio.First(co, noting(&log, "a", time.Hour, nil), noting(&log, "b", time.Hour, nil))
 				log.add("First: %v", err)
 				return err
 			})
 			return co.Wait(racer, failer(time.Second, errBoom))
 		}))
-		log.add("Isolate: %v after %v", err, start.passed(co))
+		log.add("Isolate: %v after %v", err, passed(co))
 		return co.Yield()
 	})
 	log.want(t, "a begins after 0s", "b begins after 0s", "a: tinyio: cancelled because of: boom after 1s",
@@ -362,17 +341,15 @@ func TestFirstInsideAnIsolateThatCrashes(t *testing.T) {
 // R26, R27: a daemon inside a candidate does not keep that from winning, and has stopped when First returns; one that fails makes its
 // candidate fail.
 func TestFirstOfThoseWithDaemons(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		with := func(v int, d time.Duration, daemon tinyio.Awaitable) *tinyio.Coro[int] {
 			return tinyio.New(func(co *tinyio.Co) (int, error) { return v, errors.Join(co.SpawnDaemon(daemon), co.Sleep(d)) })
 		}
 		v, err := tinyio.First(co, with(1, 2*time.Second, failer(time.Second, errBoom)),
-			with(2, 3*time.Second, noting(&log, &start, "winner's", time.Hour, nil)),
-			with(3, time.Hour, noting(&log, &start, "loser's", time.Hour, nil)))
-		log.add("First: %v, %v after %v", v, err, start.passed(co))
+			with(2, 3*time.Second, noting(&log, "winner's", time.Hour, nil)),
+			with(3, time.Hour, noting(&log, "loser's", time.Hour, nil)))
+		log.add("First: %v, %v after %v", v, err, passed(co))
 		return co.Yield()
 	})
 	log.want(t, "winner's begins after 0s", "loser's begins after 0s",
@@ -382,12 +359,10 @@ func TestFirstOfThoseWithDaemons(t *testing.T) {
 
 // R26, R27: a daemon that races does not keep its domain up.
 func TestFirstCalledByADaemon(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		d := tinyio.Do(func(co *tinyio.Co) error {
-			_, err := tinyio.First(co, noting(&log, &start, "a", time.Hour, nil), noting(&log, &start, "b", time.Hour, nil))
+			_, err := tinyio.First(co, noting(&log, "a", time.Hour, nil), noting(&log, "b", time.Hour, nil))
 			log.add("First: %v", err)
 			return err
 		})
@@ -424,7 +399,6 @@ func TestFirstOfThreads(t *testing.T) {
 
 // R26, R17: a candidate that waits for the caller can never succeed: it fails with a *CycleError, and the others go on.
 func TestFirstOfOneThatWaitsForTheCaller(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		var self *tinyio.Coro[int]
 		started := tinyio.New(func(co *tinyio.Co) (int, error) { return self.Await(co) }).Named("started")
@@ -483,16 +457,14 @@ func TestFirstOfOneThatExits(t *testing.T) {
 
 // R26: a candidate that is cancelled by somebody else has failed, with that; and so has one whose own Timeout has passed.
 func TestFirstOfOneThatIsCancelled(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		c := value(time.Hour, 1)
 		canceller := tinyio.Do(func(co *tinyio.Co) error { return errors.Join(co.Sleep(time.Second), c.Cancel(co, errBoom)) })
 		if err := co.Spawn(canceller); err != nil {
 			return err
 		}
-		if v, err := tinyio.First(co, c, value(2*time.Second, 2)); v != 2 || err != nil || start.passed(co) != 2*time.Second {
-			t.Errorf("First returns %v, %v after %v", v, err, start.passed(co))
+		if v, err := tinyio.First(co, c, value(2*time.Second, 2)); v != 2 || err != nil || passed(co) != 2*time.Second {
+			t.Errorf("First returns %v, %v after %v", v, err, passed(co))
 		}
 		_, err := tinyio.First(co, c)
 		var cancelled *tinyio.CancelledError

@@ -125,6 +125,14 @@ func wantSentence(t *testing.T, value any, parts ...string) {
 	}
 }
 
+// wantError wants err, which op has returned, to be the error want.
+func wantError(t *testing.T, op string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s returns %v, want %v", op, err, want)
+	}
+}
+
 // A recorder is the log of a test: what happened, in order.
 type recorder struct{ lines []string }
 
@@ -144,6 +152,12 @@ func (r *recorder) want(t *testing.T, lines ...string) {
 	}
 }
 
+// virtualStart is when a loop in virtual time begins.
+var virtualStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// passed is how much virtual time has passed since the loop of co began.
+func passed(co *tinyio.Co) time.Duration { return co.Now().Sub(virtualStart) }
+
 // A stopwatch measures how long ago it was started on a loop's clock.
 type stopwatch struct{ start time.Time }
 
@@ -157,9 +171,10 @@ func virtually(f func(co *tinyio.Co) error, opts ...tinyio.Option) error {
 	return err
 }
 
-// succeed is virtually for what must not fail.
+// succeed is virtually for what must not fail. It calls noLeaks.
 func succeed(t *testing.T, f func(co *tinyio.Co) error, opts ...tinyio.Option) {
 	t.Helper()
+	noLeaks(t)
 	if err := virtually(f, opts...); err != nil {
 		t.Fatalf("the run fails: %+v", err)
 	}

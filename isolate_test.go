@@ -24,19 +24,19 @@ func after(d time.Duration, do func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Vo
 }
 
 // awaits is a coroutine that awaits c after d, notes what it gets and when, and ends well.
-func awaits[T any](log *recorder, start *stopwatch, name string, d time.Duration, c *tinyio.Coro[T]) *tinyio.Coro[tinyio.Void] {
+func awaits[T any](log *recorder, name string, d time.Duration, c *tinyio.Coro[T]) *tinyio.Coro[tinyio.Void] {
 	return after(d, func(co *tinyio.Co) error {
 		v, err := c.Await(co)
-		log.add("%s: %v, %v after %v", name, v, err, start.passed(co))
+		log.add("%s: %v, %v after %v", name, v, err, passed(co))
 		return nil
 	}).Named(name)
 }
 
 // isolates is a coroutine that isolates c, and notes what that gives and when.
-func isolates[T any](log *recorder, start *stopwatch, name string, c *tinyio.Coro[T]) *tinyio.Coro[tinyio.Void] {
+func isolates[T any](log *recorder, name string, c *tinyio.Coro[T]) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		v, err := tinyio.Isolate(co, c)
-		log.add("%s: %v, %v after %v", name, v, err, start.passed(co))
+		log.add("%s: %v, %v after %v", name, v, err, passed(co))
 		return co.Yield()
 	}).Named(name)
 }
@@ -65,7 +65,6 @@ var stops = []struct {
 func eachStop(t *testing.T, program func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error) {
 	for _, s := range stops {
 		t.Run(s.name, func(t *testing.T) {
-			noLeaks(t)
 			succeed(t, func(co *tinyio.Co) error {
 				inside := s.inside
 				if inside == nil {
@@ -85,7 +84,6 @@ func eachStop(t *testing.T, program func(co *tinyio.Co, fails tinyio.Awaitable, 
 
 // R19: a failure inside cancels everything inside, waits until it has stopped and is handed back; outside nothing happened.
 func TestIsolateKeepsAFailureInside(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	var isolated, last tinyio.Frame
 	succeed(t, func(co *tinyio.Co) error {
@@ -131,14 +129,12 @@ func TestIsolateKeepsAFailureInside(t *testing.T) {
 
 // R19: without a failure Isolate gives the value, when everything inside has finished.
 func TestIsolateWaitsForEverythingInside(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		v, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
 			return 7, co.Spawn(sleeper(time.Minute))
 		}))
-		if v != 7 || err != nil || start.passed(co) != time.Minute {
-			t.Errorf("Isolate gives %v, %v after %v", v, err, start.passed(co))
+		if v != 7 || err != nil || passed(co) != time.Minute {
+			t.Errorf("Isolate gives %v, %v after %v", v, err, passed(co))
 		}
 		return nil
 	})
@@ -174,16 +170,13 @@ func TestCancellingTheOutsideCancelsTheInside(t *testing.T) {
 
 // R19: a coroutine that was started outside may be awaited inside, and belongs outside.
 func TestCoroutineStartedOutsideMayBeAwaitedInside(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		outside := value(time.Minute, 1)
 		if err := co.Spawn(outside); err != nil {
 			return err
 		}
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(outside, failer(time.Second, errBoom)) }))
-		if !errors.Is(err, errBoom) {
-			t.Errorf("Isolate gives %v", err)
-		}
+		wantError(t, "Isolate", err, errBoom)
 		v, err := outside.Await(co)
 		if v != 1 {
 			t.Errorf("the value is %d", v)
@@ -194,7 +187,6 @@ func TestCoroutineStartedOutsideMayBeAwaitedInside(t *testing.T) {
 
 // R19: an error of clean-up inside is part of the result.
 func TestCleanUpErrorsInsideAreInTheResult(t *testing.T) {
-	noLeaks(t)
 	errCleanUp := errors.New("clean-up")
 	succeed(t, func(co *tinyio.Co) error {
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
@@ -213,7 +205,6 @@ func TestCleanUpErrorsInsideAreInTheResult(t *testing.T) {
 
 // R19, W16: Isolate starts no goroutine but for coroutines' stacks, however often the loop is idle meanwhile.
 func TestIsolateStartsNoThread(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		most, before := 0, runtime.NumGoroutine()
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
@@ -273,7 +264,6 @@ func TestNoFailureEscapesIsolate(t *testing.T) {
 	}
 	for name, inside := range cases {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			succeed(t, func(co *tinyio.Co) error {
 				if err := co.Spawn(sleeper(2 * time.Hour)); err != nil {
 					return err
@@ -296,15 +286,15 @@ func TestSharedWorkIsSpared(t *testing.T) {
 		q := tinyio.NewQueue[int](0)
 		shared := tinyio.New(func(co *tinyio.Co) (int, error) {
 			helper := after(5*time.Second, func(co *tinyio.Co) error { return q.Put(co, 7) })
-			if err := errors.Join(co.Spawn(helper), wait(co, noting(&log, &start, "child", 3*time.Second, nil))); err != nil {
+			if err := errors.Join(co.Spawn(helper), wait(co, noting(&log, "child", 3*time.Second, nil))); err != nil {
 				return 0, err
 			}
 			return q.Get(co)
 		})
 		inside := tinyio.Do(func(co *tinyio.Co) error {
-			return errors.Join(co.Spawn(fails, noting(&log, &start, "beside", time.Hour, nil)), wait(co, shared))
+			return errors.Join(co.Spawn(fails, noting(&log, "beside", time.Hour, nil)), wait(co, shared))
 		})
-		if err := co.Spawn(awaits(&log, &start, "outside", time.Second/2, shared)); err != nil {
+		if err := co.Spawn(awaits(&log, "outside", time.Second/2, shared)); err != nil {
 			return err
 		}
 		err := run(tinyio.Do(func(co *tinyio.Co) error {
@@ -376,23 +366,21 @@ func TestWhatSharedWorkHasStartedIsSpared(t *testing.T) {
 	}
 	for name, startHelper := range ways {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			var log recorder
 			succeed(t, func(co *tinyio.Co) error {
-				start := startWatch(co)
 				shared := tinyio.New(func(co *tinyio.Co) (string, error) {
 					if err := startHelper(co); err != nil {
 						return "", err
 					}
 					return q.Get(co)
 				})
-				if err := co.Spawn(awaits(&log, &start, "outside", time.Second/2, shared)); err != nil {
+				if err := co.Spawn(awaits(&log, "outside", time.Second/2, shared)); err != nil {
 					return err
 				}
 				_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 					return co.Wait(shared, failer(time.Second, errBoom))
 				}))
-				log.add("Isolate: %v after %v", err, start.passed(co))
+				log.add("Isolate: %v after %v", err, passed(co))
 				return nil
 			})
 			end := "5s"
@@ -409,7 +397,6 @@ func TestWhatSharedWorkHasStartedIsSpared(t *testing.T) {
 func TestFailureOfWhatWasSpared(t *testing.T) {
 	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
 		var log recorder
-		start := startWatch(co)
 		errLater := errors.New("later")
 		shared := tinyio.New(func(co *tinyio.Co) (int, error) {
 			err := co.Sleep(5 * time.Second)
@@ -419,8 +406,8 @@ func TestFailureOfWhatWasSpared(t *testing.T) {
 			return 0, err
 		})
 		domain := func(name string, d time.Duration) tinyio.Awaitable {
-			return isolates(&log, &start, name, tinyio.Do(func(co *tinyio.Co) error {
-				return co.Wait(awaits(&log, &start, "in "+name, d, shared), noting(&log, &start, "beside "+name, 6*time.Second, nil))
+			return isolates(&log, name, tinyio.Do(func(co *tinyio.Co) error {
+				return co.Wait(awaits(&log, "in "+name, d, shared), noting(&log, "beside "+name, 6*time.Second, nil))
 			}))
 		}
 		if err := co.Spawn(domain("second", time.Second/2), domain("first", time.Second/4)); err != nil {
@@ -439,18 +426,16 @@ func TestFailureOfWhatWasSpared(t *testing.T) {
 
 // R19: of nested domains the outer may be where it belongs then; when that is stopped too, it moves on to who waits outside of that.
 func TestSharedWorkOfNestedDomains(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		shared := noting(&log, &start, "shared", 5*time.Second, nil)
+		shared := noting(&log, "shared", 5*time.Second, nil)
 		inner := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(shared, failer(time.Second, errBoom)) })
 		outer := tinyio.Do(func(co *tinyio.Co) error {
-			return co.Wait(isolates(&log, &start, "inner", inner), awaits(&log, &start, "in outer", time.Second/2, shared),
+			return co.Wait(isolates(&log, "inner", inner), awaits(&log, "in outer", time.Second/2, shared),
 				failer(2*time.Second, errBoom))
 		})
-		err := co.Spawn(awaits(&log, &start, "outside", 1500*time.Millisecond, shared))
-		return errors.Join(err, co.Wait(isolates(&log, &start, "outer", outer)))
+		err := co.Spawn(awaits(&log, "outside", 1500*time.Millisecond, shared))
+		return errors.Join(err, co.Wait(isolates(&log, "outer", outer)))
 	})
 	log.want(t, "shared begins after 0s", "inner: {}, boom after 1s", "in outer: , tinyio: cancelled because of: boom after 2s",
 		"outer: {}, boom after 2s", "shared: <nil> after 5s", "outside: shared, <nil> after 5s")
@@ -461,11 +446,11 @@ func TestSharedWorkDeepInside(t *testing.T) {
 	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
 		var log recorder
 		start := startWatch(co)
-		shared := noting(&log, &start, "shared", 5*time.Second, nil)
-		deep := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(shared, noting(&log, &start, "deep", time.Hour, nil)) })
+		shared := noting(&log, "shared", 5*time.Second, nil)
+		deep := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(shared, noting(&log, "deep", time.Hour, nil)) })
 		middle := tinyio.Do(func(co *tinyio.Co) error { _, err := tinyio.Isolate(co, deep); return err })
 		inside := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(fails, middle) })
-		if err := co.Spawn(awaits(&log, &start, "outside", time.Second/2, shared)); err != nil {
+		if err := co.Spawn(awaits(&log, "outside", time.Second/2, shared)); err != nil {
 			return err
 		}
 		err := run(tinyio.Do(func(co *tinyio.Co) error { tinyio.Isolate(co, inside); return co.Err() }))
@@ -480,28 +465,26 @@ func TestSharedWorkDeepInside(t *testing.T) {
 // R19: who waits inside the domain, or is in it by an Isolate, is nobody outside; and who is stopped already, and not in a Shield, does not
 // count.
 func TestNobodyOutsideWaits(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		shared := noting(&log, &start, "shared", 5*time.Second, nil)
+		shared := noting(&log, "shared", 5*time.Second, nil)
 		stopped := tinyio.Do(func(co *tinyio.Co) error { // it is cancelled, and waits for its child to stop
 			err := co.Sleep(time.Second / 4)
 			if err == nil {
 				err = co.Wait(shared, stubborn(0, time.Hour, 2*time.Second, nil))
 			}
-			log.add("stopped after %v", start.passed(co))
+			log.add("stopped after %v", passed(co))
 			return err
 		})
 		inside := tinyio.Do(func(co *tinyio.Co) error {
-			return co.Wait(awaits(&log, &start, "inside", 0, shared), isolates(&log, &start, "isolated", awaits(&log, &start, "deep", 0, shared)),
+			return co.Wait(awaits(&log, "inside", 0, shared), isolates(&log, "isolated", awaits(&log, "deep", 0, shared)),
 				failer(time.Second, errBoom))
 		})
 		canceller := after(time.Second/2, func(co *tinyio.Co) error { return stopped.Cancel(co, errBoom) })
 		if err := co.Spawn(stopped, canceller); err != nil {
 			return err
 		}
-		return wait(co, isolates(&log, &start, "Isolate", inside))
+		return wait(co, isolates(&log, "Isolate", inside))
 	})
 	log.want(t, "shared begins after 0s", "shared: tinyio: cancelled because of: boom after 1s",
 		"inside: , tinyio: cancelled because of: boom after 1s", "deep: , tinyio: cancelled because of: boom after 1s",
@@ -512,10 +495,9 @@ func TestNobodyOutsideWaits(t *testing.T) {
 func TestSharedWorkForOneInAShield(t *testing.T) {
 	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
 		var log recorder
-		start := startWatch(co)
-		shared := noting(&log, &start, "shared", 5*time.Second, nil)
+		shared := noting(&log, "shared", 5*time.Second, nil)
 		shielded := tinyio.Do(func(co *tinyio.Co) error {
-			return co.Shield(time.Minute, func(co *tinyio.Co) error { return wait(co, awaitsIn(co, &log, &start, shared)) })
+			return co.Shield(time.Minute, func(co *tinyio.Co) error { return wait(co, awaitsIn(co, &log, shared)) })
 		})
 		canceller := after(time.Second/2, func(co *tinyio.Co) error { return shielded.Cancel(co, nil) })
 		if err := co.Spawn(shielded, canceller); err != nil {
@@ -532,29 +514,27 @@ func TestSharedWorkForOneInAShield(t *testing.T) {
 }
 
 // awaitsIn awaits c after a quarter of a second; it is started inside a Shield.
-func awaitsIn(_ *tinyio.Co, log *recorder, start *stopwatch, c *tinyio.Coro[string]) *tinyio.Coro[tinyio.Void] {
-	return awaits(log, start, "in the Shield", time.Second/4, c)
+func awaitsIn(_ *tinyio.Co, log *recorder, c *tinyio.Coro[string]) *tinyio.Coro[tinyio.Void] {
+	return awaits(log, "in the Shield", time.Second/4, c)
 }
 
 // R19, R13: those that the isolated one has shielded are spared like others, and have no Shield then but their own.
 func TestSharedWorkStartedInsideAShield(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		shared := noting(&log, &start, "shared", 20*time.Second, nil)
+		shared := noting(&log, "shared", 20*time.Second, nil)
 		inside := tinyio.Do(func(co *tinyio.Co) error {
 			return co.Shield(10*time.Second, func(co *tinyio.Co) error {
 				err := wait(co, shared)
-				log.add("inside: %v after %v", err, start.passed(co))
+				log.add("inside: %v after %v", err, passed(co))
 				return err
 			})
 		})
-		if err := co.Spawn(awaits(&log, &start, "outside", time.Second/2, shared)); err != nil {
+		if err := co.Spawn(awaits(&log, "outside", time.Second/2, shared)); err != nil {
 			return err
 		}
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(inside, failer(time.Second, errBoom)) }))
-		log.add("Isolate: %v after %v", err, start.passed(co))
+		log.add("Isolate: %v after %v", err, passed(co))
 		return co.Sleep(time.Minute)
 	})
 	log.want(t, "shared begins after 0s", "inside: tinyio: cancelled because of: boom after 11s", "Isolate: boom after 11s",
@@ -564,25 +544,23 @@ func TestSharedWorkStartedInsideAShield(t *testing.T) {
 // R19, R17: a helper that waits for the one who isolates the waiter outside cannot come to belong inside that, or the two would wait for
 // each other.
 func TestHelperThatWaitsForWhereItWouldBelong(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		var elsewhere *tinyio.Coro[tinyio.Void]
 		shared := tinyio.New(func(co *tinyio.Co) (int, error) {
 			helper := after(time.Second/2, func(co *tinyio.Co) error {
 				err := wait(co, elsewhere)
-				log.add("helper: %v after %v", err, start.passed(co))
+				log.add("helper: %v after %v", err, passed(co))
 				return err
 			})
 			return 1, errors.Join(co.Spawn(helper), co.Sleep(5*time.Second))
 		})
-		elsewhere = isolates(&log, &start, "elsewhere", awaits(&log, &start, "waiter", time.Second/4, shared))
+		elsewhere = isolates(&log, "elsewhere", awaits(&log, "waiter", time.Second/4, shared))
 		if err := co.Spawn(elsewhere); err != nil {
 			return err
 		}
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(shared, failer(time.Second, errBoom)) }))
-		log.add("Isolate: %v after %v", err, start.passed(co))
+		log.add("Isolate: %v after %v", err, passed(co))
 		return co.Sleep(time.Minute)
 	})
 	log.want(t, "Isolate: boom after 1s", "waiter: 1, <nil> after 5s", "elsewhere: {}, <nil> after 5s", "helper: <nil> after 5s")
@@ -592,11 +570,9 @@ func TestHelperThatWaitsForWhereItWouldBelong(t *testing.T) {
 func TestSharedWorkThatIsGivenUp(t *testing.T) {
 	for _, spawned := range []bool{false, true} {
 		t.Run(fmt.Sprint("spawned: ", spawned), func(t *testing.T) {
-			noLeaks(t)
 			var log recorder
 			succeed(t, func(co *tinyio.Co) error {
-				start := startWatch(co)
-				shared := noting(&log, &start, "shared", 5*time.Second, nil)
+				shared := noting(&log, "shared", 5*time.Second, nil)
 				outside := after(time.Second/2, func(co *tinyio.Co) error {
 					_, err := tinyio.Timeout(co, shared, 2*time.Second)
 					log.add("outside: %v", err)
@@ -625,18 +601,16 @@ func TestSharedWorkThatIsGivenUp(t *testing.T) {
 
 // R19, R18: so is the isolated one itself: the Isolate does not want it any more.
 func TestIsolatedOneThatIsGivenUp(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
-		shared := noting(&log, &start, "shared", 5*time.Second, nil)
+		shared := noting(&log, "shared", 5*time.Second, nil)
 		outside := after(time.Second/2, func(co *tinyio.Co) error {
 			_, err := tinyio.Timeout(co, shared, 2*time.Second)
 			log.add("outside: %v", err)
 			return nil
 		})
 		err := co.Spawn(outside)
-		_, failed := tinyio.Timeout(co, isolates(&log, &start, "Isolate", shared), time.Second)
+		_, failed := tinyio.Timeout(co, isolates(&log, "Isolate", shared), time.Second)
 		log.add("Timeout: %v", failed)
 		return errors.Join(err, co.Sleep(time.Minute))
 	})
@@ -647,16 +621,14 @@ func TestIsolatedOneThatIsGivenUp(t *testing.T) {
 // R19: a coroutine inside may be cancelled by somebody outside (R25): Isolate returns that as a value; if others inside carry on, it waits
 // for them.
 func TestIsolatedOneThatIsCancelled(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		c := tinyio.New(func(co *tinyio.Co) (int, error) {
-			return 1, errors.Join(co.Spawn(noting(&log, &start, "beside", 3*time.Second, nil)), co.Sleep(time.Hour))
+			return 1, errors.Join(co.Spawn(noting(&log, "beside", 3*time.Second, nil)), co.Sleep(time.Hour))
 		})
 		canceller := after(time.Second, func(co *tinyio.Co) error {
 			err := c.Cancel(co, errBoom)
-			log.add("Cancel: %v after %v", err, start.passed(co))
+			log.add("Cancel: %v after %v", err, passed(co))
 			return err
 		})
 		if err := co.Spawn(canceller); err != nil {
@@ -664,7 +636,7 @@ func TestIsolatedOneThatIsCancelled(t *testing.T) {
 		}
 		_, err := tinyio.Isolate(co, c)
 		wantStopped(t, err, errBoom)
-		log.add("Isolate after %v", start.passed(co))
+		log.add("Isolate after %v", passed(co))
 		if co.Err() != nil {
 			t.Error("the caller is stopped")
 		}
@@ -675,7 +647,6 @@ func TestIsolatedOneThatIsCancelled(t *testing.T) {
 
 // R19: with one error, co.Err distinguishes a failure inside from the caller's own stop, which is sticky.
 func TestIsolateInARetryLoop(t *testing.T) {
-	noLeaks(t)
 	tries := 0
 	succeed(t, func(co *tinyio.Co) error {
 		_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
@@ -695,7 +666,6 @@ func TestIsolateInARetryLoop(t *testing.T) {
 
 // R14: a panic inside is handed back with its stack and chain, with the errors of clean-up; a second one is in it.
 func TestIsolateHandsBackAPanic(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 			panics := after(time.Second, func(co *tinyio.Co) error { panic("ouch") }).Named("panics")
@@ -774,7 +744,6 @@ func TestCleanUpErrorInsideACancelledIsolate(t *testing.T) {
 
 // R15, R19: an Isolate has the group mode of its loop, and a nested run has its own.
 func TestGroupModeOfAnIsolateAndOfANestedRun(t *testing.T) {
-	noLeaks(t)
 	program := func(co *tinyio.Co) error { return co.Wait(sleeper(time.Hour), failer(time.Second, errBoom)) }
 	succeed(t, func(co *tinyio.Co) error {
 		_, err := tinyio.Isolate(co, tinyio.Do(program))
@@ -792,7 +761,6 @@ func TestGroupModeOfAnIsolateAndOfANestedRun(t *testing.T) {
 // R10, R19: what goes wrong in clean-up inside an Isolate whose caller is halted goes to whoever halted it: to the Timeout; or, if
 // that was the end of a Submit that has not waited, of the run.
 func TestFailureInsideAnIsolateThatIsHalted(t *testing.T) {
-	noLeaks(t)
 	isolating := func() *tinyio.Coro[tinyio.Void] {
 		return tinyio.Do(func(co *tinyio.Co) error {
 			_, err := tinyio.Isolate(co, tinyio.RunInThread(func(ctx context.Context) (tinyio.Void, error) {
@@ -837,7 +805,5 @@ func TestFailureInsideAnIsolateThatIsHalted(t *testing.T) {
 		}
 		return nil
 	}))
-	if !errors.Is(err, errBoom) {
-		t.Errorf("the run gives %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 }

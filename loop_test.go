@@ -15,7 +15,6 @@ import (
 
 // R6: loops nest, and the inner one blocks the outer one.
 func TestLoopsNest(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
 		other := tinyio.Do(func(co *tinyio.Co) error {
@@ -68,7 +67,6 @@ func TestRunningLoopCannotBeRunAgain(t *testing.T) {
 
 // R6: whoever nests a run may handle its failure; a run nested under the context of a cancelled coroutine fails at once.
 func TestNestedRunThatFailsAndIsHandled(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		if err := virtually(func(co *tinyio.Co) error { return errBoom }); !errors.Is(err, errBoom) {
 			t.Errorf("the nested run returns %v", err)

@@ -53,7 +53,6 @@ func heap() uint64 {
 
 // W15: 20,000 satisfied waits with long timeouts keep no memory.
 func TestSatisfiedWaitsKeepNoMemory(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		before := heap()
 		for range 20_000 {
@@ -70,7 +69,6 @@ func TestSatisfiedWaitsKeepNoMemory(t *testing.T) {
 
 // Of many coroutines, each of which was started inside the Shield of the one before, only live ones stay in memory.
 func TestShieldsThatAreOverKeepNoMemory(t *testing.T) {
-	noLeaks(t)
 	var before uint64
 	var generation func(n int) *tinyio.Coro[tinyio.Void]
 	generation = func(n int) *tinyio.Coro[tinyio.Void] {
@@ -117,7 +115,6 @@ func TestResultThatRefersToItsCoroutineIsFreed(t *testing.T) {
 	}
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			freed.Store(0)
 			const n = 200
 			body := func(co *tinyio.Co) error {
@@ -689,7 +686,6 @@ func TestQueueGivesBackTheMemoryOfACrowd(t *testing.T) {
 
 // TestPlacesOfACrowdAreUsedAgain goes on with a queue at which ever more and ever fewer wait, in an order that is not theirs.
 func TestPlacesOfACrowdAreUsedAgain(t *testing.T) {
-	noLeaks(t)
 	q := tinyio.NewQueue[int](0)
 	sum, want := 0, 0
 	succeed(t, func(co *tinyio.Co) error {
@@ -737,7 +733,6 @@ func TestAllocations(t *testing.T) {
 }
 
 func testAllocations(t *testing.T, opts ...tinyio.Option) {
-	noLeaks(t)
 	tinyio.KeepWorkers(t)
 	if raceEnabled() {
 		t.Skip("the race detector allocates")

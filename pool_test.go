@@ -13,7 +13,6 @@ import (
 
 // W9: a ThreadPool bounds how many threads there are.
 func TestThreadPoolBoundsTheThreads(t *testing.T) {
-	noLeaks(t)
 	const n, limit = 400, 7
 	pool := tinyio.NewThreadPool(limit)
 	var running, most atomic.Int32
@@ -48,7 +47,6 @@ func TestThreadPoolBoundsTheThreads(t *testing.T) {
 
 // W9: those that wait for the pool are served in order, and one that is stopped meanwhile never runs and keeps no place.
 func TestThreadPoolServesInOrder(t *testing.T) {
-	noLeaks(t)
 	pool := tinyio.NewThreadPool(1)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {

@@ -45,7 +45,6 @@ func getter(log *recorder, q *tinyio.Queue[int], name string, n int) *tinyio.Cor
 
 // R1: Put and Get suspend only if they have to wait; whoever waits goes on, when it is served, behind the turn of the one who serves it.
 func TestQueueOrder(t *testing.T) {
-	noLeaks(t)
 	p := func(v int) string { return fmt.Sprintf("p put %d: ok", v) }
 	g := func(v int) string { return fmt.Sprintf("g got %d: ok", v) }
 	for capacity, want := range []struct{ putterFirst, getterFirst []string }{
@@ -76,7 +75,6 @@ func TestQueueOrder(t *testing.T) {
 
 // Those who wait are served in the order in which they came, and each value goes to one of them.
 func TestQueueServesInOrder(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	q := tinyio.NewQueue[int](1)
 	succeed(t, func(co *tinyio.Co) error {
@@ -136,7 +134,6 @@ func TestQueueLatecomerDoesNotOvertake(t *testing.T) {
 
 // W2: one who waits and is timed out gets nothing, and those behind it are served.
 func TestQueueWaitThatTimesOut(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	q := tinyio.NewQueue[int](1)
 	timedOut := func(c *tinyio.Coro[tinyio.Void]) tinyio.Awaitable {
@@ -351,7 +348,6 @@ func TestQueueBehindAShield(t *testing.T) {
 // Close ends the waits of those who get from an empty queue and of those who put into a full one, of which nothing was put;
 // what the queue holds can be taken.
 func TestQueueClose(t *testing.T) {
-	noLeaks(t)
 	closed := "tinyio: the queue is closed"
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -395,16 +391,13 @@ func TestQueueCloseInTheStepOfACrash(t *testing.T) {
 				return errBoom
 			}))
 	})
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	slices.Sort(log.lines)
 	log.want(t, "g again got 0: cancelled", "g got 0: cancelled", "p again put 1: cancelled", "p put 1: cancelled")
 }
 
 // All ranges until the queue is closed and empty. Leaving it early leaves the rest.
 func TestQueueAll(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	q := tinyio.NewQueue[int](3)
 	consumer := func(name string, most int) tinyio.Awaitable {
@@ -438,9 +431,7 @@ func TestQueueAll(t *testing.T) {
 	q = tinyio.NewQueue[int](3)
 	q.TryPut(1)
 	err := virtually(func(co *tinyio.Co) error { return co.Wait(consumer("c", -1), failer(time.Second, errBoom)) })
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	log.want(t, "c: 1, ok", "c: 0, cancelled")
 }
 
@@ -464,7 +455,6 @@ func TestQueueDeadlock(t *testing.T) {
 
 // A picker that turns the order of turns round changes who runs first, and not who was given what.
 func TestQueueWithAPicker(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	q := tinyio.NewQueue[int](0)
 	succeed(t, func(co *tinyio.Co) error {
@@ -530,7 +520,6 @@ func TestQueueGrowsAndForgets(t *testing.T) {
 
 // No operation on a queue allocates, whether it waits or not.
 func TestQueueAllocations(t *testing.T) {
-	noLeaks(t)
 	if raceEnabled() {
 		t.Skip("the race detector allocates")
 	}
@@ -592,7 +581,6 @@ func TestQueueAllocations(t *testing.T) {
 // GetFor gives up when its time is up, without an error, and stands in no line any more: a value that comes in the same step, but later, goes
 // to the next.
 func TestQueueGetFor(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
 		q := tinyio.NewQueue[int](0)

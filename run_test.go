@@ -16,7 +16,6 @@ import (
 
 // R1: one coroutine runs at a time. The counter is not atomic on purpose: the race detector is part of the test.
 func TestOneCoroutineRunsAtATime(t *testing.T) {
-	noLeaks(t)
 	inside, total := 0, 0
 	succeed(t, func(co *tinyio.Co) error {
 		var cs []*tinyio.Coro[tinyio.Void]
@@ -46,7 +45,6 @@ func TestOneCoroutineRunsAtATime(t *testing.T) {
 
 // R1: the ready queue is first in, first out.
 func TestReadyQueueIsFirstInFirstOut(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	chatter := func(name string, turns int) tinyio.Awaitable {
 		return tinyio.Do(func(co *tinyio.Co) error {
@@ -70,15 +68,13 @@ func TestReadyQueueIsFirstInFirstOut(t *testing.T) {
 
 // R5: Run returns when every coroutine that it started has finished.
 func TestRunWaitsForTheSpawned(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	var end time.Duration
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		grandchild := tinyio.Do(func(co *tinyio.Co) error {
 			err := co.Sleep(2 * time.Second)
 			log.add("grandchild")
-			end = start.passed(co)
+			end = passed(co)
 			return err
 		})
 		child := tinyio.Do(func(co *tinyio.Co) error {
@@ -141,9 +137,7 @@ func TestContextThatIsDoneBeforeTheRunAndDeadline(t *testing.T) {
 		}
 		return co.Sleep(time.Hour)
 	}))
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, context.DeadlineExceeded)
 }
 
 // R12, W22: SIGTERM cleans up everything, an endless background task included.
@@ -173,9 +167,7 @@ func TestSignalCleansUpEverything(t *testing.T) {
 		}
 		return process.Signal(syscall.SIGTERM)
 	}))
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, context.Canceled)
 	log.want(t, "cleaned up")
 }
 

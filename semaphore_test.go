@@ -24,7 +24,6 @@ func holderOf(log *recorder, s *tinyio.Semaphore, name string, n int, d time.Dur
 
 // R1: Acquire on a semaphore or lock that is free does not suspend.
 func TestAcquireOfAFreePermitDoesNotSuspend(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
 		other := tinyio.Do(func(co *tinyio.Co) error {
@@ -53,7 +52,6 @@ func TestAcquireOfAFreePermitDoesNotSuspend(t *testing.T) {
 
 // W1: a latecomer cannot take a permit between a release and its waiter's turn.
 func TestReleasedPermitIsHandedToTheFirstWaiter(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
 		semaphore := tinyio.NewSemaphore(1)
@@ -92,7 +90,6 @@ func TestReleasedPermitIsHandedToTheFirstWaiter(t *testing.T) {
 
 // W3: a permit granted to a waiter that is stopped before its turn comes goes to the next one.
 func TestPermitGrantedToAStoppedWaiterIsNotLost(t *testing.T) {
-	noLeaks(t)
 	var lock tinyio.Lock
 	var heard error
 	succeed(t, func(co *tinyio.Co) error {
@@ -114,9 +111,7 @@ func TestPermitGrantedToAStoppedWaiterIsNotLost(t *testing.T) {
 		}
 		halted := tinyio.Do(func(co *tinyio.Co) error {
 			_, err := tinyio.Timeout(co, first, time.Second)
-			if !errors.Is(err, tinyio.ErrTimeout) {
-				t.Errorf("Timeout returns %v", err)
-			}
+			wantError(t, "Timeout", err, tinyio.ErrTimeout)
 			return nil
 		})
 		return co.Wait(halted, second)
@@ -152,7 +147,6 @@ func TestPermitGrantedToAStoppedWaiterIsNotLost(t *testing.T) {
 
 // Those who wait for permits are served in the order in which they came: one who wants many is not overtaken by those who want few.
 func TestSemaphoreServesInOrderWhateverTheWeight(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	s := tinyio.NewSemaphore(3)
 	succeed(t, func(co *tinyio.Co) error {
@@ -180,7 +174,6 @@ func TestSemaphoreServesInOrderWhateverTheWeight(t *testing.T) {
 
 // W2, W3: when one who waits for many permits gives up, those behind it get what they may have; what it was granted goes on to them.
 func TestSemaphoreWaiterThatGivesUpLetsOthersPass(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	s := tinyio.NewSemaphore(3)
 	succeed(t, func(co *tinyio.Co) error {
@@ -304,7 +297,6 @@ func TestStoppedBeforeThe64thWaitIsServed(t *testing.T) {
 
 // In the turn that the others have before the 64th is served, what was free may go to them. Then it is waited for.
 func TestThe64thMayHaveToWait(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	s := tinyio.NewSemaphore(1)
 	begun := time.Time{}
@@ -352,7 +344,6 @@ func TestDiscardBeforeThe64thWaitIsServed(t *testing.T) {
 
 // AcquireN of nothing is served at once, and so is a turn now and then.
 func TestAcquireOfNothingIsATurnToo(t *testing.T) {
-	noLeaks(t)
 	s := tinyio.NewSemaphore(1)
 	others := 0
 	succeed(t, func(co *tinyio.Co) error {

@@ -147,12 +147,10 @@ func TestLoopRunsForWhatShieldedCodeWaitsOn(t *testing.T) {
 
 // R13: without a cancellation Shield has no limit and its result is that of the function.
 func TestShieldWithoutCancellation(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		err := co.Shield(time.Second, func(co *tinyio.Co) error { return cmpOr(co.Sleep(time.Hour), errBoom) })
-		if err != errBoom || start.passed(co) != time.Hour {
-			t.Errorf("%v after %v", err, start.passed(co))
+		if err != errBoom || passed(co) != time.Hour {
+			t.Errorf("%v after %v", err, passed(co))
 		}
 		return nil
 	})
@@ -214,14 +212,13 @@ func TestIsolateInsideAShieldOfOneThatIsStopped(t *testing.T) {
 	noLeaks(t)
 	var log recorder
 	err := virtually(func(co *tinyio.Co) error {
-		start := startWatch(co)
 		c := shielded(time.Hour, func(co *tinyio.Co) error {
 			v, err := tinyio.Isolate(co, value(time.Second, 7))
-			log.add("%v, %v after %v", v, err, start.passed(co))
+			log.add("%v, %v after %v", v, err, passed(co))
 			v, err = tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
 				return 0, co.Wait(sleeper(time.Hour), failer(time.Second, errors.New("inside")))
 			}))
-			log.add("%v, %v after %v; %v", v, err, start.passed(co), co.Err())
+			log.add("%v, %v after %v; %v", v, err, passed(co), co.Err())
 			return nil
 		})
 		return co.Wait(c, failer(time.Second, errBoom))
@@ -237,9 +234,8 @@ func TestDaemonSpawnedInsideAShield(t *testing.T) {
 	noLeaks(t)
 	var log recorder
 	err := virtually(func(co *tinyio.Co) error {
-		start := startWatch(co)
 		c := shielded(time.Hour, func(co *tinyio.Co) error {
-			return errors.Join(co.SpawnDaemon(heartbeat(&log, &start, "heartbeat")), co.Sleep(2500*time.Millisecond))
+			return errors.Join(co.SpawnDaemon(heartbeat(&log, "heartbeat")), co.Sleep(2500*time.Millisecond))
 		})
 		return co.Wait(c, failer(time.Second, errBoom))
 	})
@@ -412,10 +408,9 @@ func TestMemberOfAnInnerShieldIsStoppedWithTheOuter(t *testing.T) {
 				var ended time.Duration
 				var heard error
 				err := virtually(func(co *tinyio.Co) error {
-					start := startWatch(co)
 					member := tinyio.Do(func(co *tinyio.Co) error {
 						heard = event.Wait(co)
-						ended = start.passed(co)
+						ended = passed(co)
 						return heard
 					})
 					victim := tinyio.Do(func(co *tinyio.Co) error {
@@ -454,25 +449,24 @@ func TestTimeoutOfOneInsideAShieldOfAnother(t *testing.T) {
 	noLeaks(t)
 	var log recorder
 	err := virtually(func(co *tinyio.Co) error {
-		start := startWatch(co)
 		shared := tinyio.Do(func(co *tinyio.Co) error {
 			err := co.Sleep(time.Hour)
-			log.add("%v: the shared one: %v", start.passed(co), err)
+			log.add("%v: the shared one: %v", passed(co), err)
 			return err
 		})
 		err := co.Spawn(
 			tinyio.Do(func(co *tinyio.Co) error {
 				return co.Shield(10*time.Second, func(co *tinyio.Co) error {
 					_, err := tinyio.Timeout(co, shared, time.Second) // which gives up waiting
-					log.add("%v: the owner of the Shield: %v", start.passed(co), err)
+					log.add("%v: the owner of the Shield: %v", passed(co), err)
 					err = co.Sleep(time.Hour)
-					log.add("%v: the owner of the Shield: %v", start.passed(co), err)
+					log.add("%v: the owner of the Shield: %v", passed(co), err)
 					return err
 				})
 			}),
 			tinyio.Do(func(co *tinyio.Co) error {
 				_, err := tinyio.Timeout(co, shared, 2*time.Second)
-				log.add("%v: the other one: %v", start.passed(co), err)
+				log.add("%v: the other one: %v", passed(co), err)
 				return nil
 			}))
 		if err != nil {
@@ -483,9 +477,7 @@ func TestTimeoutOfOneInsideAShieldOfAnother(t *testing.T) {
 		}
 		return errBoom
 	})
-	if !errors.Is(err, errBoom) {
-		t.Errorf("the run gives %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	log.want(t,
 		"1s: the owner of the Shield: tinyio: timed out after 1s",
 		"2s: the shared one: tinyio: timed out after 2s",
@@ -529,9 +521,8 @@ func TestStartedInsideAShieldThatOutlivesTheOneAroundIt(t *testing.T) {
 	noLeaks(t)
 	var log recorder
 	err := virtually(func(co *tinyio.Co) error {
-		start := startWatch(co)
 		ends := func(co *tinyio.Co, name string, err error) error {
-			log.add("%v: %s: %s", start.passed(co), name, describe(err))
+			log.add("%v: %s: %s", passed(co), name, describe(err))
 			return err
 		}
 		innermost := tinyio.Do(func(co *tinyio.Co) error {
@@ -558,7 +549,5 @@ func TestStartedInsideAShieldThatOutlivesTheOneAroundIt(t *testing.T) {
 		return errors.Join(co.Spawn(outer), co.Sleep(5*time.Second), errBoom)
 	})
 	log.want(t, "15s: outer: cancelled", "15s: innermost: cancelled")
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 }

@@ -310,9 +310,7 @@ func TestPostIsRefused(t *testing.T) {
 		}
 		return errBoom
 	}))
-	if !errors.Is(err, errBoom) {
-		t.Errorf("the run ends with %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 	wantCancelled(t, stopped, errBoom)
 	if v, err := tinyio.Run(background, free); v != 7 || err != nil {
 		t.Errorf("elsewhere it gives %d, %v", v, err)
@@ -476,9 +474,7 @@ func TestSubmitOfACoroutineInsideACrashingIsolate(t *testing.T) {
 				}
 				return wait(co, failer(time.Second, errBoom))
 			}))
-			if !errors.Is(err, errBoom) {
-				t.Errorf("Isolate gives %v", err)
-			}
+			wantError(t, "Isolate", err, errBoom)
 			return 1, co.Yield()
 		}))
 		began := time.Now()
@@ -919,7 +915,6 @@ func TestSubmitIsNamed(t *testing.T) {
 
 // What comes from outside is taken in in the order in which it came, also what comes while the rest is taken in.
 func TestInboxKeepsItsOrder(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	done := map[int]func(int, error){}
 	call := func(i int) *tinyio.Coro[int] {
@@ -1236,7 +1231,6 @@ func TestPostAsTheLastAct(t *testing.T) {
 // R3, R6, R31: of what waits in a loop that has not begun, what has finished on another loop meanwhile is passed over, and what has begun
 // there is a failure of the run, since nobody else could be told.
 func TestPostOfWhatAnotherLoopHasTaken(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		finished, taken := value(0, 1), value(time.Hour, 2).Named("taken")
 		for _, c := range []*tinyio.Coro[int]{finished, taken} {
@@ -1393,9 +1387,7 @@ func TestPostedThenAwaitedBelongsToTheRun(t *testing.T) {
 			}
 			return wait(co, job)
 		}))
-		if !errors.Is(err, errBoom) {
-			t.Errorf("Isolate returns %v", err)
-		}
+		wantError(t, "Isolate", err, errBoom)
 		return nil
 	}))
 	if err != nil || ended != nil {

@@ -39,7 +39,6 @@ func TestThreadHasTheContextOfTheRun(t *testing.T) {
 
 // R20: a thread does not block the loop, and its value, error or panic comes out where it is awaited.
 func TestThreadComesOutWhereItIsAwaited(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		release := make(chan struct{})
 		turns := 0

@@ -67,7 +67,6 @@ func TestTimeoutHaltsAndWaits(t *testing.T) {
 // R18, W6: what only the halted coroutine was waiting for is halted with it, recursively and children first; what anyone else
 // waits for, or was spawned, carries on.
 func TestHaltTravelsToWhatNobodyElseWants(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	node := func(name string, f func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
 		return tinyio.Do(func(co *tinyio.Co) error {
@@ -131,7 +130,6 @@ func TestTimeoutOfACoroutineThatOthersWantOnlyGivesUp(t *testing.T) {
 	}
 	for name, want := range ways {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			succeed(t, func(co *tinyio.Co) error {
 				shared := value(time.Minute, 1)
 				if err := want(co, shared); err != nil {
@@ -153,7 +151,6 @@ func TestTimeoutOfACoroutineThatOthersWantOnlyGivesUp(t *testing.T) {
 
 // R18, W5: a coroutine that finishes with nil after being halted, and after waiting in its clean-up, has finished: its value is returned.
 func TestHaltedCoroutineThatFinishesHasFinished(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		partial := tinyio.New(func(co *tinyio.Co) (string, error) {
 			if err := co.Sleep(time.Hour); !errors.Is(err, tinyio.ErrTimeout) {
@@ -178,7 +175,6 @@ func TestHaltedCoroutineThatFinishesHasFinished(t *testing.T) {
 
 // R18: in time, Timeout is an Await; when the coroutine would finish in the same step, the limit was there first.
 func TestTimeoutInTime(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		v, err := tinyio.Timeout(co, value(time.Second, 1), time.Second+1)
 		if v != 1 || err != nil {
@@ -193,15 +189,12 @@ func TestTimeoutInTime(t *testing.T) {
 		_, err := tinyio.Timeout(co, failer(time.Second, errBoom), time.Hour)
 		return err
 	})
-	if !errors.Is(err, errBoom) {
-		t.Errorf("Run returns %v", err)
-	}
+	wantError(t, "Run", err, errBoom)
 }
 
 // R18: the *TimeoutError says what it was, for how long, where it was stuck when the time came, and what went wrong in clean-up, in its text
 // too; and it is each of these errors.
 func TestTimeoutErrorSaysEverything(t *testing.T) {
-	noLeaks(t)
 	errChild := errors.New("child's")
 	succeed(t, func(co *tinyio.Co) error {
 		var frames []tinyio.Frame
@@ -262,7 +255,6 @@ func TestTimeoutErrorSaysEverything(t *testing.T) {
 // R18: halted coroutines get the timeout without the clean-up errors, which are for the caller alone, and whoever waited for a
 // part of it as well hears of it as a value.
 func TestTimeoutErrorInside(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		var inside, later error
 		slow := tinyio.Do(func(co *tinyio.Co) error {
@@ -285,7 +277,6 @@ func TestTimeoutErrorInside(t *testing.T) {
 func TestTimeoutErrorInEachGroupMode(t *testing.T) {
 	for _, mode := range []tinyio.GroupMode{tinyio.GroupAuto, tinyio.GroupNever, tinyio.GroupAlways} {
 		t.Run(fmt.Sprint(mode), func(t *testing.T) {
-			noLeaks(t)
 			limited := func(co *tinyio.Co) error {
 				_, err := tinyio.Timeout(co, stubborn(0, time.Hour, time.Second, errBoom), time.Second)
 				return err
@@ -350,7 +341,6 @@ func TestTimeoutOfOneThatReturnsSeveralErrors(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			noLeaks(t)
 			succeed(t, func(co *tinyio.Co) error {
 				_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error { return c.err(co.Sleep(time.Hour)) }), time.Second)
 				if e, ok := err.(*tinyio.TimeoutError); !ok || (len(e.Cleanup) == 1) != c.cleanup || errors.Is(err, errBoom) != c.cleanup {
@@ -364,7 +354,6 @@ func TestTimeoutOfOneThatReturnsSeveralErrors(t *testing.T) {
 
 // R18: a limit that is not positive: a fresh coroutine never runs; a finished one gives its value.
 func TestTimeoutOfNoTime(t *testing.T) {
-	noLeaks(t)
 	succeed(t, func(co *tinyio.Co) error {
 		for _, d := range []time.Duration{0, -time.Second} {
 			_, err := tinyio.Timeout(co, tinyio.Do(func(*tinyio.Co) error { t.Error("it runs"); return nil }).Named("fresh"), d)
@@ -386,17 +375,15 @@ func TestTimeoutOfNoTime(t *testing.T) {
 // R18: of two limits around each other the inner one that passes is an error of the outer coroutine alone; when the outer passes while the
 // inner one's coroutine cleans up, each gets its own, and the errors of clean-up reach who caused the stop.
 func TestTimeoutDuringTheCleanUpOfAnother(t *testing.T) {
-	noLeaks(t)
 	var inner, outer error
 	var innerEnds, outerEnds time.Duration
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		_, outer = tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
 			_, inner = tinyio.Timeout(co, stubborn(0, time.Hour, 5*time.Second, errBoom).Named("leaf"), time.Second)
-			innerEnds = start.passed(co)
+			innerEnds = passed(co)
 			return inner
 		}).Named("outer"), 3*time.Second)
-		outerEnds = start.passed(co)
+		outerEnds = passed(co)
 		return co.Yield()
 	})
 	i, _ := inner.(*tinyio.TimeoutError)
@@ -434,10 +421,8 @@ func TestCrashDuringTheCleanUpOfATimeout(t *testing.T) {
 
 // R18: of several who give up a coroutine that they share, one after the other, the last one halts it.
 func TestTimeoutsOfASharedCoroutine(t *testing.T) {
-	noLeaks(t)
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
-		start := startWatch(co)
 		shared := tinyio.Do(func(co *tinyio.Co) error {
 			err := co.Sleep(time.Hour)
 			log.add("shared: %v", err)
@@ -446,7 +431,7 @@ func TestTimeoutsOfASharedCoroutine(t *testing.T) {
 		limited := func(d time.Duration) tinyio.Awaitable {
 			return tinyio.Do(func(co *tinyio.Co) error {
 				_, err := tinyio.Timeout(co, shared, d)
-				log.add("%v: %v after %v", d, err, start.passed(co))
+				log.add("%v: %v after %v", d, err, passed(co))
 				return nil
 			})
 		}
@@ -477,9 +462,7 @@ func TestAwaitOfACoroutineThatIsBeingHalted(t *testing.T) {
 			return err
 		}
 		_, err := tinyio.Timeout(co, halted, time.Second)
-		if !errors.Is(err, tinyio.ErrTimeout) {
-			t.Errorf("Timeout returns %v", err)
-		}
+		wantError(t, "Timeout", err, tinyio.ErrTimeout)
 		return nil
 	})
 	if err != nil || !errors.Is(late, tinyio.ErrTimeout) {

@@ -354,7 +354,6 @@ func TestStateIsOfTheDomainAndBounded(t *testing.T) {
 
 // R16: an await of a coroutine that failed in another domain returns its chain.
 func TestAwaitTellsTheChainOfAnotherDomain(t *testing.T) {
-	noLeaks(t)
 	fails := failer(time.Second, errBoom).Named("fails")
 	isolated := tinyio.Do(func(co *tinyio.Co) error { return wait(co, fails) }).Named("isolated")
 	succeed(t, func(co *tinyio.Co) error {

@@ -33,7 +33,6 @@ func TestSuspensionAlwaysGivesOthersATurn(t *testing.T) {
 	}
 	for name, suspend := range cases {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
 			finished = value(0, 1)
 			var log recorder
 			succeed(t, func(co *tinyio.Co) error {

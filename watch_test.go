@@ -648,7 +648,6 @@ func (f observerFunc) Observe(n hook.Note) { f(n) }
 
 // A picker and an observer of thousands: everybody is told of once, and the last one to become ready is the first to go on.
 func TestPickerAndObserverOfACrowd(t *testing.T) {
-	noLeaks(t)
 	const n = 3000
 	var order []int
 	ended := 0

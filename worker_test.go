@@ -14,7 +14,6 @@ import (
 // TestWorkersOfABurstEnd proves that goroutines that a burst of coroutines needed end in the middle of a run, wherever each
 // of them and whoever waits is parked by then: coroutines go on with each other in an order that changes every round.
 func TestWorkersOfABurstEnd(t *testing.T) {
-	noLeaks(t)
 	const n, rounds = 300, 5
 	succeed(t, func(co *tinyio.Co) error {
 		before := runtime.NumGoroutine()
@@ -62,7 +61,6 @@ func ignorer(begun func(depth int)) *tinyio.Coro[tinyio.Void] {
 // memory, and no stack on which those that come later are deeper. Each that is unwound has been resumed by others than the one that
 // made its goroutine, so that whoever is parked where it began is somebody else each time.
 func TestUnwindingCostsALoopNothing(t *testing.T) {
-	noLeaks(t)
 	const rounds, each, allowed = 1000, 3, 1 << 20 // a goroutine that goes on after each would take 1.8 kB
 	used := func() uint64 {
 		var m runtime.MemStats
@@ -111,7 +109,6 @@ func TestUnwindingCostsALoopNothing(t *testing.T) {
 // TestUnwindingDisturbsNobody proves that a worker can end wherever it and all others are parked by then (R11): coroutines sleep at
 // random and are resumed in an order that changes all the time, while others among them are unwound.
 func TestUnwindingDisturbsNobody(t *testing.T) {
-	noLeaks(t)
 	const n, rounds = 30, 20
 	random := rand.New(rand.NewPCG(3, 4))
 	turns, unwound := make([]int, n), 0
