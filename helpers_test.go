@@ -347,15 +347,6 @@ func waits() map[string]func(co *tinyio.Co) error {
 	}
 }
 
-func cmpOr(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // raceEnabled reports whether the race detector is on: it makes sync.Pool forget on purpose, which shows in allocations.
 func raceEnabled() bool {
 	var pool sync.Pool

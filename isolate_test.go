@@ -1,6 +1,7 @@
 package tinyio_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func TestIsolateKeepsAFailureInside(t *testing.T) {
 		})
 		failing := tinyio.Do(func(co *tinyio.Co) error {
 			last = here("failing", -1)
-			return cmpOr(co.Sleep(time.Second), errBoom)
+			return cmp.Or(co.Sleep(time.Second), errBoom)
 		}).Named("failing")
 		start := startWatch(co)
 		_, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {

@@ -43,12 +43,12 @@ func (ws *witnesses) alive() (n int) {
 func (w *witness) use() { w.data[0]++ }
 
 // heap is how many bytes are in use.
-func heap() uint64 {
+func heap() int64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return int64(m.HeapAlloc)
 }
 
 // W15: 20,000 satisfied waits with long timeouts keep no memory.
@@ -635,14 +635,6 @@ func keptCollector(ws *witnesses) any {
 	return kept
 }
 
-// heapInUse is how much memory is alive.
-func heapInUse() int64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
 // TestQueueGivesBackTheMemoryOfACrowd has many wait to put into a queue, and looks when one is left, and none; and when few
 // values are left of many.
 func TestQueueGivesBackTheMemoryOfACrowd(t *testing.T) {
@@ -653,7 +645,7 @@ func TestQueueGivesBackTheMemoryOfACrowd(t *testing.T) {
 		q := tinyio.NewQueue[large](capacity)
 		var before, after int64
 		succeed(t, func(co *tinyio.Co) error {
-			before = heapInUse()
+			before = heap()
 			crowd := make([]tinyio.Awaitable, n)
 			for i := range crowd {
 				crowd[i] = tinyio.Do(func(co *tinyio.Co) error { return q.Put(co, large{}) })
@@ -670,14 +662,14 @@ func TestQueueGivesBackTheMemoryOfACrowd(t *testing.T) {
 			if err := co.Sleep(1); err != nil {
 				return err
 			}
-			after = heapInUse()
+			after = heap()
 			_, err := q.Get(co)
 			return err
 		})
 		if kept := after - before; kept > n*int64(len(large{}))/4 {
 			t.Errorf("a queue of %d that held %d values and holds 1 keeps %d bytes", capacity, n, kept)
 		}
-		if kept := heapInUse() - before; kept > n*int64(len(large{}))/4 {
+		if kept := heap() - before; kept > n*int64(len(large{}))/4 {
 			t.Errorf("a queue of %d that held %d values and is empty keeps %d bytes", capacity, n, kept)
 		}
 		runtime.KeepAlive(q)

@@ -1,6 +1,7 @@
 package tinyio_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -284,7 +285,7 @@ func TestMisuseHugeDurations(t *testing.T) {
 			return err
 		},
 		"Shield": func(co *tinyio.Co) error {
-			return co.Shield(math.MaxInt64, func(co *tinyio.Co) error { return cmpOr(co.Sleep(time.Hour), context.Canceled) })
+			return co.Shield(math.MaxInt64, func(co *tinyio.Co) error { return cmp.Or(co.Sleep(time.Hour), context.Canceled) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package tinyio_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func TestShieldWorksForTheGracePeriod(t *testing.T) {
 				crash := tinyio.Do(func(co *tinyio.Co) error {
 					err := co.Sleep(max(c.before, time.Minute))
 					crashed = co.Now()
-					return cmpOr(err, errBoom)
+					return cmp.Or(err, errBoom)
 				})
 				shielded := tinyio.Do(func(co *tinyio.Co) error {
 					if c.before < 0 {
@@ -148,7 +149,7 @@ func TestLoopRunsForWhatShieldedCodeWaitsOn(t *testing.T) {
 // R13: without a cancellation Shield has no limit and its result is that of the function.
 func TestShieldWithoutCancellation(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
-		err := co.Shield(time.Second, func(co *tinyio.Co) error { return cmpOr(co.Sleep(time.Hour), errBoom) })
+		err := co.Shield(time.Second, func(co *tinyio.Co) error { return cmp.Or(co.Sleep(time.Hour), errBoom) })
 		if err != errBoom || passed(co) != time.Hour {
 			t.Errorf("%v after %v", err, passed(co))
 		}

@@ -1,6 +1,7 @@
 package tinyio_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func TestChainLeadsFromTheRootToTheFailure(t *testing.T) {
 			err := func() error {
 				failing := tinyio.New(func(co *tinyio.Co) (int, error) {
 					last = here("failing", -1)
-					return 0, cmpOr(co.Sleep(time.Second), errBoom)
+					return 0, cmp.Or(co.Sleep(time.Second), errBoom)
 				}).Named("failing")
 				waiting := tinyio.New(func(co *tinyio.Co) (int, error) {
 					var err error

@@ -27,7 +27,7 @@ func TestValueBesideTheError(t *testing.T) {
 			return c.Value(), err
 		},
 		"AsCompleted": func(co *tinyio.Co, c, _ *tinyio.Coro[int]) (int, error) {
-			for v, err := range tinyio.AsCompleted(co, sleeperOf[int](time.Hour), c) {
+			for v, err := range tinyio.AsCompleted(co, value(time.Hour, 0), c) {
 				return v, err
 			}
 			return 0, nil
@@ -114,10 +114,4 @@ func TestNoValueBesideTheError(t *testing.T) {
 		t.Errorf("Await returns %v, %v, and Run %v", v, stop, err)
 	}
 	wantStopped(t, stop, errBoom)
-}
-
-// sleeperOf is sleeper for coroutines with a value.
-func sleeperOf[T any](d time.Duration) *tinyio.Coro[T] {
-	var zero T
-	return value(d, zero)
 }
