@@ -35,8 +35,8 @@ func TestTimeoutOfAsCompleted(t *testing.T) {
 		"timeout: tinyio: timed out after 5s after 5s", "slow: <nil>")
 }
 
-// R1, R3: AsCompleted gives the results in the order in which they come, those that were there first, and one twice; leaving it early
-// leaves the others running, and it can be ranged over again.
+// R1, R3: AsCompleted gives the results in the order in which they come: first those that were there before, and once what is listed
+// twice. If the range is left early, the others go on, and can be ranged over again.
 func TestAsCompletedOrder(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		finished := value(0, 0)
@@ -73,7 +73,8 @@ func TestAsCompletedOrder(t *testing.T) {
 	})
 }
 
-// What finishes while the body of a range over AsCompleted is elsewhere is not lost, and comes in the order in which it finished.
+// What finishes while the body of a range over AsCompleted waits for something else is not lost, and comes in the order in which it
+// finished.
 func TestAsCompletedWhileItsBodyWaits(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {

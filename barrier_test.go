@@ -33,8 +33,8 @@ func TestBarrierOpensAgainAndForgetsTheTimedOut(t *testing.T) {
 	log.want(t, "a 0", "b 1", "c 0", "d 1", "e 0", "f 1")
 }
 
-// What was granted stands: a party that is stopped between the opening of a barrier and its turn has arrived, as the others believe.
-// The next suspension returns the error. The same holds for the last to arrive.
+// What was granted stands: a party that is stopped between the opening of a barrier and its turn has arrived, since the others count on
+// it. Its next suspension returns the error. The same holds for the last to arrive.
 func TestPartyThatIsStoppedAfterTheBarrierHasOpened(t *testing.T) {
 	for name, last := range map[string]bool{"one that waited": false, "the last to arrive": true} {
 		t.Run(name, func(t *testing.T) {

@@ -11,9 +11,8 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// The benchmarks here are of this package's own operations, for go test -bench and benchstat; an operation of a
-// benchmark is one of each coroutine where it has a number of them. What other ways to do the same cost is measured by
-// the module in bench.
+// These are benchmarks of the operations of this package, for go test -bench and benchstat. If a benchmark has a number of coroutines, its
+// operation is one of each coroutine. The module in bench measures what other ways to do the same cost.
 
 var errBenchmark = errors.New("failed on purpose")
 
@@ -63,7 +62,7 @@ func BenchmarkYieldPicked(b *testing.B) { yields(b, 10_000, tinyio.WithPicker(id
 // BenchmarkYieldLabelled is BenchmarkYield with names as profiler labels.
 func BenchmarkYieldLabelled(b *testing.B) { yields(b, 100_000, tinyio.WithLabels()) }
 
-// BenchmarkAwaitFreshLabelled is BenchmarkAwaitFresh with them: each coroutine is given its name.
+// BenchmarkAwaitFreshLabelled is BenchmarkAwaitFresh with names as profiler labels.
 func BenchmarkAwaitFreshLabelled(b *testing.B) { awaitsFresh(b, tinyio.WithLabels()) }
 
 // BenchmarkSnapshot is a Snapshot of a loop whose coroutines wait.
@@ -195,8 +194,8 @@ func below(n int, fn func(co *tinyio.Co) error) func(co *tinyio.Co) error {
 	return fn
 }
 
-// BenchmarkAwaitBelowChain is an await at the end of a chain of awaits: of a coroutine that has started, or that waits for another one
-// itself; and with somebody else who waits for any of several. The chain should make no difference.
+// BenchmarkAwaitBelowChain is an await at the end of a chain of awaits: of a coroutine that has started, or of one that itself waits for
+// another; also while a bystander waits for any of several. The chain should make no difference.
 func BenchmarkAwaitBelowChain(b *testing.B) {
 	yield3 := func(co *tinyio.Co) error {
 		for range 3 {
@@ -277,8 +276,8 @@ func BenchmarkNestedWaitAny(b *testing.B) {
 	}
 }
 
-// BenchmarkAwaitChainFromChain is a recursion each level of which also waits for the first of a chain as long: it makes the longest
-// searches for cycles there are, and none is to be made twice.
+// BenchmarkAwaitChainFromChain is a recursion in which each level also waits for the first of a chain as long as the recursion. It makes the
+// longest possible searches for cycles, and none may be made twice.
 func BenchmarkAwaitChainFromChain(b *testing.B) {
 	forCounts(b, func(b *testing.B, n int) {
 		b.ReportAllocs()
@@ -359,8 +358,7 @@ func BenchmarkEventPingPong(b *testing.B) {
 	})
 }
 
-// BenchmarkSemaphore is acquire, a turn, release: by one, for a semaphore that is free, and by many for a tenth as many
-// permits; an operation is one of them.
+// BenchmarkSemaphore is acquire, a turn, release: by one coroutine on a free semaphore, and by many on one with a tenth as many permits.
 func BenchmarkSemaphore(b *testing.B) {
 	forCounts(b, func(b *testing.B, n int) {
 		s := tinyio.NewSemaphore(max(1, n/10))
@@ -506,7 +504,7 @@ func BenchmarkIsolate(b *testing.B) {
 	}
 }
 
-// BenchmarkCrash is from the failure of one until all the others have ended and Run has returned.
+// BenchmarkCrash is the time from the failure of one coroutine until all others have ended and Run has returned.
 func BenchmarkCrash(b *testing.B) {
 	forCounts(b, func(b *testing.B, n int) {
 		b.ReportAllocs()

@@ -46,8 +46,8 @@ func TestCallReturnsWhatItsFunctionReturns(t *testing.T) {
 	log.want(t, "turn", "turn", "turn", "7, boom, the same: true", "boom, the same: true")
 }
 
-// R30: when the caller is stopped, the context of the function is done, with the cause, and what it returns all the same is returned. The next
-// wait tells.
+// R30: when the caller is stopped, the context of the function is done, with the cause, and Call returns what the function returns. The
+// next wait returns the error.
 func TestCallOfACallerThatIsStopped(t *testing.T) {
 	for name, shielded := range map[string]bool{"exposed": false, "in a Shield": true} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestCallOfACallerThatIsStopped(t *testing.T) {
 	}
 }
 
-// R30: a function is not called for one that is stopped already, and is for one in a Shield.
+// R30: the function of a caller that has been stopped before is not called, unless the caller is in a Shield.
 func TestCallByOneThatIsStoppedAlready(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -222,7 +222,7 @@ func TestTimeoutOfACommandCanBeSurvived(t *testing.T) {
 	}
 }
 
-// A result is not lost when its caller is stopped: the file that was opened can be closed.
+// The result of a Call is not lost when the caller is stopped: a file that was opened can be closed.
 func TestCallOpensAFileInACrash(t *testing.T) {
 	noLeaks(t)
 	name := t.TempDir() + "/file"
@@ -252,7 +252,7 @@ func TestCallOpensAFileInACrash(t *testing.T) {
 	}
 }
 
-// R30: interrupt is called once, however many reasons the caller is stopped for while fn runs.
+// R30: interrupt is called once, even if the caller is stopped for several reasons while fn runs.
 func TestCallInterruptibleOfACallerThatIsStoppedTwice(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
@@ -316,8 +316,8 @@ func TestInterruptThatDoesNotReturn(t *testing.T) {
 	}
 }
 
-// R30, R33: interrupt is called only while the function runs. One that a host has not begun when the caller is stopped does not run; and
-// one whose result a host has from a record is not interrupted.
+// R30, R33: interrupt is called only while the function runs. If a host has not begun the function when the caller is stopped, it does not
+// run. If a host has its result from a record, it is not interrupted.
 func TestCallInterruptibleThatAHostHasNotBegun(t *testing.T) {
 	noLeaks(t)
 	for name, end := range map[string]func(th *hook.Thread) (v int, err string){

@@ -143,7 +143,7 @@ func TestCancelIsCalledOnceAndDoneEndsIt(t *testing.T) {
 				return own
 			})
 			if err == nil || len(causes) != 1 || ended != 5*time.Second {
-				t.Errorf("Run returns %v, cancel is told %v, it ends after %v", err, causes, ended)
+				t.Errorf("Run returns %v, cancel gets %v, it ends after %v", err, causes, ended)
 			}
 			if len(causes) == 1 && causes[0] != errBoom && causes[0] != own && !errors.Is(causes[0], tinyio.ErrTimeout) {
 				t.Errorf("the cause is %v", causes[0])
@@ -173,8 +173,8 @@ func TestCancelIsNotCalledAfterDone(t *testing.T) {
 	wantError(t, "Run", err, errBoom)
 }
 
-// R14, R21: a cancel function that does not return ends the coroutine, although nobody calls done, or after it has called done itself;
-// everybody else is cleaned up.
+// R14, R21: if a cancel function does not return, the coroutine ends, whether the function has called done before or nobody ever does.
+// Everybody else is cleaned up.
 func TestCancelFunctionThatDoesNotReturn(t *testing.T) {
 	for name, how := range endings {
 		for _, called := range []bool{false, true} {
@@ -213,8 +213,8 @@ func TestCancelFunctionThatDoesNotReturn(t *testing.T) {
 	}
 }
 
-// R14, R21: a start function that does not return has the last word, be it that done has been called before, in it or by
-// another goroutine that is still at it. Nothing arrives in a later run.
+// R14, R21: if a start function does not return, the coroutine ends as that did, even if start or another goroutine has called done before,
+// or is calling it. Nothing arrives in a later run.
 func TestStartFunctionThatDoesNotReturn(t *testing.T) {
 	type start = func(done func([]byte, error))
 	begin := make(chan func([]byte, error))

@@ -13,8 +13,8 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// noting is a coroutine that sleeps for d, and notes when it begins, and how its sleep ends and when. It returns last, or how its sleep
-// ended if last is nil.
+// noting is a coroutine that sleeps for d, and logs when it begins, and how and when its sleep ends. It returns last or, if that is nil, how
+// its sleep ended.
 func noting(log *recorder, name string, d time.Duration, last error) *tinyio.Coro[string] {
 	return tinyio.New(func(co *tinyio.Co) (string, error) {
 		log.add("%s begins after %v", name, passed(co))
@@ -209,8 +209,8 @@ func TestIgnoringCoroutineIsUnwoundAndReported(t *testing.T) {
 	}
 }
 
-// R25, R8: a fresh coroutine that is cancelled never runs, nor what it would have started; whoever awaits it gets the *CancelledError
-// as a value, again and again, and nothing crashes.
+// R25, R8: a fresh coroutine that is cancelled never runs, nor does what it would have started. Awaiting it returns the *CancelledError as
+// a value, again and again, and nothing crashes.
 func TestCancelOfAFreshCoroutine(t *testing.T) {
 	noLeaks(t)
 	for _, make := range map[string]func(fn func()) *tinyio.Coro[int]{
@@ -261,7 +261,7 @@ func TestCancelWithoutACause(t *testing.T) {
 	})
 }
 
-// R25: of a finished coroutine nothing changes, whether it has a value or an error; it takes a turn all the same (R1).
+// R25: Cancel of a finished coroutine changes nothing, whether that has a value or an error; it takes a turn all the same (R1).
 func TestCancelOfAFinishedCoroutine(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		well, badly := value(0, 7), failer(0, errBoom)
@@ -301,7 +301,7 @@ func TestCancelOfAFinishedCoroutine(t *testing.T) {
 	})
 }
 
-// R25, R9: what only the cancelled one was waiting for is stopped first; what others want, or was spawned, carries on.
+// R25, R9: what only the cancelled coroutine was waiting for is stopped first. What others want, or what was spawned, carries on.
 func TestCancelStopsWhatOnlyThatWasWaitingFor(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -342,7 +342,7 @@ func TestCancelStopsWhatOnlyThatWasWaitingFor(t *testing.T) {
 		"shared: <nil> after 3s", "other: shared, <nil>", "spawned: <nil> after 4s")
 }
 
-// R25: it stops one that waits for anything at all, and Cancel returns when that has stopped.
+// R25: Cancel stops a coroutine whatever it waits for, and returns when that has stopped.
 func TestCancelEndsEveryWait(t *testing.T) {
 	waits := map[string]func(co *tinyio.Co) error{
 		"sleep":     func(co *tinyio.Co) error { return co.Sleep(time.Hour) },
@@ -434,8 +434,8 @@ func TestCancelEndsEveryWait(t *testing.T) {
 	}
 }
 
-// R25: others who await the cancelled one get its value if it finishes with nil all the same, else the *CancelledError, as a value:
-// they carry on. An Isolate and a Gather around it do as well.
+// R25: those that await the cancelled coroutine get its value if it finishes with nil all the same, else the *CancelledError, as a value:
+// they carry on. The same holds for an Isolate and a Gather around it.
 func TestCancelOfOneThatOthersAwait(t *testing.T) {
 	errCleanup := errors.New("clean-up")
 	for _, last := range []error{nil, errBoom, errCleanup} {
@@ -508,8 +508,8 @@ func TestCancelOfOneThatOthersAwait(t *testing.T) {
 	}
 }
 
-// R25: the *CancelledError of a coroutine that somebody else has cancelled is an error like any other for who awaits it: to return it is
-// to fail with it.
+// R25: whoever awaits a coroutine that another one has cancelled gets its *CancelledError as an error like any other: to return it is to
+// fail with it.
 func TestAwaitOfACancelledCoroutineReturned(t *testing.T) {
 	noLeaks(t)
 	err := virtually(func(co *tinyio.Co) error {
@@ -529,7 +529,8 @@ func TestAwaitOfACancelledCoroutineReturned(t *testing.T) {
 	wantStopped(t, e.Err, errBoom)
 }
 
-// R25, R10: Cancel returns the clean-up errors of all that it has stopped, joined, in the order in which they came, each with its trace.
+// R25, R10: Cancel returns the clean-up errors of all coroutines that it has stopped, joined, in the order in which they came, each with its
+// trace.
 func TestCancelReturnsTheErrorsOfCleanUp(t *testing.T) {
 	errs := []error{errors.New("a"), errors.New("b"), errors.New("c")}
 	succeed(t, func(co *tinyio.Co) error {
@@ -557,8 +558,8 @@ func TestCancelReturnsTheErrorsOfCleanUp(t *testing.T) {
 	})
 }
 
-// R14: a panic during the clean-up is no clean-up error: it crashes the domain of the one that panics, and with it the caller. What came of
-// the Cancel is then in that crash.
+// R14: a panic during clean-up is no clean-up error: it crashes the domain in which it happens, and with it the caller of Cancel. The
+// clean-up errors of the Cancel are then in that crash.
 func TestCancelOfOneThatPanicsInItsCleanUp(t *testing.T) {
 	noLeaks(t)
 	errCleanup := errors.New("clean-up")
@@ -592,8 +593,8 @@ func TestCancelOfOneThatPanicsInItsCleanUp(t *testing.T) {
 	})
 }
 
-// R25, R13: one in a Shield stops when that ends, and Cancel waits for it; so does one that is a member of the Shield of another only
-// until it is cancelled itself.
+// R25, R13: a coroutine in a Shield stops when the Shield ends, and Cancel waits for it. One that was started inside the Shield of another
+// is protected only until it is cancelled itself.
 func TestCancelOfAShieldedCoroutine(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -619,8 +620,8 @@ func TestCancelOfAShieldedCoroutine(t *testing.T) {
 		"shield: tinyio: cancelled because of: boom after 6s", "Cancel: <nil> after 6s")
 }
 
-// R25: a coroutine that was started inside the Shield of another is stopped at once by a Cancel of itself alone: the Shield is against what
-// stops its owner.
+// R25: a coroutine that was started inside the Shield of another is stopped at once by a Cancel of it alone: the Shield protects only from
+// what stops its owner.
 func TestCancelOfOneInsideTheShieldOfAnother(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		return co.Shield(time.Hour, func(co *tinyio.Co) error {
@@ -638,8 +639,8 @@ func TestCancelOfOneInsideTheShieldOfAnother(t *testing.T) {
 	})
 }
 
-// R25, R13: a caller that is being cancelled can cancel others inside its Shield, and has to do with their clean-up errors; outside,
-// Cancel returns the caller's own stop and cancels nobody.
+// R25, R13: inside its Shield, a caller that is being cancelled can cancel others, and gets their clean-up errors. Outside, Cancel returns
+// the caller's own stop and cancels nobody.
 func TestCancelByAShieldedCaller(t *testing.T) {
 	noLeaks(t)
 	errCleanup := errors.New("clean-up")
@@ -669,8 +670,8 @@ func TestCancelByAShieldedCaller(t *testing.T) {
 	log.want(t, "helper begins after 0s", "helper: tinyio: cancelled because of: boom after 2s", "Cancel: clean-up after 2s")
 }
 
-// R25, R17: to cancel oneself, or whom one's own end is waited for by, directly or through others, an Isolate or a First, is a
-// *CycleError; nothing has happened then.
+// R25, R17: to cancel oneself, or a coroutine that waits for oneself, directly or through others, an Isolate or a First, is a *CycleError,
+// and changes nothing.
 func TestCancelOfWhoWaitsForTheCaller(t *testing.T) {
 	through := map[string]func(co *tinyio.Co, c *tinyio.Coro[int]) error{
 		"await":   func(co *tinyio.Co, c *tinyio.Coro[int]) error { return wait(co, c) },
@@ -713,7 +714,7 @@ func TestCancelOfWhoWaitsForTheCaller(t *testing.T) {
 	}
 }
 
-// R25: of two that cancel each other the first does so: the second, which is waited for, is stopped before its turn.
+// R25: if two coroutines cancel each other, the first one does so, and the second, which is waited for, is stopped before its turn.
 func TestTwoCoroutinesThatCancelEachOther(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		var a, b *tinyio.Coro[tinyio.Void]
@@ -742,7 +743,7 @@ func TestTwoCoroutinesThatCancelEachOther(t *testing.T) {
 	})
 }
 
-// R25: a second Cancel of one that is stopping waits for it too, and is nil if it stops cleanly.
+// R25: a second Cancel of a coroutine that is stopping waits for it too, and returns nil if it stops cleanly.
 func TestCancelTwice(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -777,7 +778,7 @@ func TestCancelTwice(t *testing.T) {
 	}
 }
 
-// R25, R28: a coroutine that has finished in the step in which it is cancelled has finished, and its value is everybody's.
+// R25, R28: a coroutine that finishes in the step in which it is cancelled has finished, and everybody gets its value.
 func TestCancelInTheSameStepAsTheCompletion(t *testing.T) {
 	for _, cancelFirst := range []bool{false, true} {
 		t.Run(fmt.Sprint("cancelled first: ", cancelFirst), func(t *testing.T) {
@@ -808,8 +809,8 @@ func TestCancelInTheSameStepAsTheCompletion(t *testing.T) {
 	}
 }
 
-// R25, R10: when the caller is stopped itself while it waits for the cancelled one to stop, Cancel returns the caller's own stop; what
-// goes wrong is for whoever stopped the caller: a crash, a Timeout, a Cancel.
+// R25, R10: if the caller is stopped while it waits for the cancelled coroutine to stop, Cancel returns the caller's own stop. The clean-up
+// errors go to whatever stopped the caller: a crash, a Timeout, a Cancel.
 func TestCancelByOneThatIsStoppedMeanwhile(t *testing.T) {
 	errCleanup := errors.New("clean-up")
 	for _, how := range []string{"crash", "timeout", "cancel", "isolate"} {
@@ -861,7 +862,7 @@ func TestCancelByOneThatIsStoppedMeanwhile(t *testing.T) {
 	}
 }
 
-// R25, R9: a coroutine that isolates stops after all that is inside, and what goes wrong there is for the Cancel (R10).
+// R25, R9: a coroutine that isolates stops after all that is inside, and Cancel returns the clean-up errors from there (R10).
 func TestCancelOfOneThatIsolates(t *testing.T) {
 	errCleanup := errors.New("clean-up")
 	var log recorder
@@ -902,7 +903,7 @@ func TestCancelOfADaemon(t *testing.T) {
 	log.want(t, "daemon begins after 0s", "daemon: tinyio: cancelled because of: boom after 1s", "Cancel: <nil>")
 }
 
-// R25, R11: one that ignores its cancellation is unwound, and Cancel says which.
+// R25, R11: a coroutine that ignores its cancellation is unwound, and Cancel names it.
 func TestCancelOfOneThatIgnoresIt(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		c := tinyio.Do(func(co *tinyio.Co) error {
@@ -920,7 +921,7 @@ func TestCancelOfOneThatIgnoresIt(t *testing.T) {
 	})
 }
 
-// R25, R6: a coroutine of another loop that has not finished is not to be cancelled from here.
+// R25, R6: a coroutine of another loop that has not finished cannot be cancelled from here.
 func TestCancelOfACoroutineOfAnotherLoop(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		c := sleeper(time.Second)
@@ -937,7 +938,7 @@ func TestCancelOfACoroutineOfAnotherLoop(t *testing.T) {
 	})
 }
 
-// R25, R18: a Cancel inside a Timeout of what the Timeout is for: it has been cancelled, which is no timeout.
+// R25, R18: if the coroutine of a Timeout is cancelled by another one, it has been cancelled, which is no timeout.
 func TestCancelOfOneThatHasALimit(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		c := sleeper(time.Hour)
@@ -953,7 +954,7 @@ func TestCancelOfOneThatHasALimit(t *testing.T) {
 	})
 }
 
-// R25, R10: an error with which a cancelled one says only that it was stopped is none of clean-up, and the cause itself is such.
+// R25, R10: an error of a cancelled coroutine that says only that it was stopped is no clean-up error. The cause itself is such an error.
 func TestCancelledOneThatReturnsTheCause(t *testing.T) {
 	for _, err := range []error{errBoom, fmt.Errorf("stopped: %w", errBoom), context.Canceled, tinyio.ErrCancelled} {
 		t.Run(err.Error(), func(t *testing.T) {
@@ -973,8 +974,8 @@ func TestCancelledOneThatReturnsTheCause(t *testing.T) {
 	}
 }
 
-// R25, R16: so can be the first coroutine of a run, by one that was spawned; Run returns when that has finished, and tells who was
-// cancelled.
+// R25, R16: the first coroutine of a run can be cancelled too, by one that was spawned. Run returns when that has finished, and the error
+// names the cancelled one.
 func TestCancelOfTheFirstCoroutine(t *testing.T) {
 	noLeaks(t)
 	finished := false

@@ -15,17 +15,16 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// Recv and Send do what the channel operations do, without blocking the loop; and no value is lost, whatever becomes of the
-// coroutine.
+// Recv and Send do what the channel operations do, without blocking the loop. No value is lost, even if the coroutine is stopped.
 
-// recvLogged receives and logs what comes of it.
+// recvLogged receives and logs the result.
 func recvLogged(co *tinyio.Co, log *recorder, ch <-chan int) error {
 	v, ok, err := tinyio.Recv(co, ch)
 	log.add("received %d %v %v", v, ok, err)
 	return err
 }
 
-// A ready channel takes a turn (R1) and no coroutine besides, hence no goroutine.
+// A receive or a send on a ready channel takes a turn (R1), and no other coroutine, hence no goroutine.
 func TestChannelThatIsReadyCostsATurn(t *testing.T) {
 	var log recorder
 	notes := new(noteTaker)
@@ -186,7 +185,7 @@ func TestChannelThatIsNil(t *testing.T) {
 	}
 }
 
-// Whoever looks at a loop sees what waits for a channel by the name of the operation and the function that called it.
+// In a Status, what waits for a channel has the name of the operation and the function that called it.
 func TestChannelOperationsAreNamed(t *testing.T) {
 	noLeaks(t)
 	l := tinyio.NewLoop()
@@ -242,7 +241,7 @@ func TestChannelCancelledBefore(t *testing.T) {
 	}
 }
 
-// A coroutine that is stopped in the turn that it takes before it looks at a channel that is ready has not touched it.
+// A coroutine that is stopped in the turn before it would look at a ready channel does not touch the channel.
 func TestChannelCancelledDuringTheFirstTurn(t *testing.T) {
 	noLeaks(t)
 	in, out := make(chan int, 1), make(chan int, 1)
@@ -277,8 +276,8 @@ var meetings = []meeting{
 		func(ch chan int) int { return <-ch }},
 }
 
-// hosted runs c. Whenever the loop is blocked it calls idle, until that returns false, and from then on waits. A host that
-// waits for time does so by setting the clock.
+// hosted runs c. Whenever the loop is blocked, it calls idle, until that returns false; from then on it waits. A host that waits for time
+// sets the clock.
 func hosted(ctx context.Context, l *tinyio.Loop, c *tinyio.Coro[tinyio.Void], idle func(p tinyio.Pause) bool) error {
 	r := tinyio.Start(ctx, l, c)
 	more := true
@@ -390,7 +389,7 @@ func TestChannelCancelledInTheSameStep(t *testing.T) {
 	}
 }
 
-// The coroutine is stopped when the loop knows that its partner has come, and before its turn.
+// The coroutine is stopped after the loop has noticed that the other side has come, and before its turn.
 func TestChannelCancelledAfterTheArrival(t *testing.T) {
 	for _, m := range meetings {
 		t.Run(m.name, func(t *testing.T) {
@@ -417,7 +416,7 @@ func TestChannelCancelledAfterTheArrival(t *testing.T) {
 					return err
 				}), func(p tinyio.Pause) bool {
 					m.partner(ch)
-					<-p.Wake // the thread has told the loop
+					<-p.Wake // the thread has come back
 					fail.Set()
 					return false
 				})

@@ -32,7 +32,7 @@ func TestTimersFireInTheOrderOfTheirDeadlines(t *testing.T) {
 	log.want(t, "1 at 1s", "3 at 1s", "6 at 1s", "2 at 2s", "5 at 2s", "0 at 3s", "4 at 3s")
 }
 
-// R4: the timers of sleeps, of events and of timeouts are all of one order.
+// R4: timers of sleeps, of events and of timeouts fire in one common order.
 func TestTimersOfAllKindsAreInOneOrder(t *testing.T) {
 	var log recorder
 	var never tinyio.Event
@@ -157,7 +157,7 @@ func TestTimerThatIsDueAtOnceTakesOneTurn(t *testing.T) {
 	}
 }
 
-// R4, W14: a turn makes no system call: it neither reads the clock nor does it go idle.
+// R4, W14: a turn makes no system call: it neither reads the clock nor goes idle.
 func TestTurnNeitherReadsTheClockNorIdles(t *testing.T) {
 	noLeaks(t)
 	clock := newManualClock()
@@ -195,8 +195,8 @@ func TestTurnNeitherReadsTheClockNorIdles(t *testing.T) {
 	}
 }
 
-// W12: what a tick costs does not depend on how many wait. The clock is looked at, and idle, as often for 10 as for 10,000
-// waiters, and as much memory is allocated.
+// W12: the cost of a tick does not depend on the number of waiters: the loop reads the clock and goes idle as often for 10 as for 10,000,
+// and allocates as much memory.
 func TestIdlingDoesNotDependOnTheNumberOfWaiters(t *testing.T) {
 	noLeaks(t)
 	const ticks = 100
@@ -253,7 +253,7 @@ func TestIdlingDoesNotDependOnTheNumberOfWaiters(t *testing.T) {
 	}
 }
 
-// W15: a wait that is satisfied leaves no timer: going idle has no deadline of one.
+// W15: a satisfied wait leaves no timer: when the loop goes idle, there is no deadline.
 func TestSatisfiedWaitLeavesNoTimer(t *testing.T) {
 	noLeaks(t)
 	r := tinyio.Start(background, tinyio.NewLoop(tinyio.WithVirtualTime()), tinyio.Do(func(co *tinyio.Co) error {
@@ -291,7 +291,8 @@ func TestSatisfiedWaitLeavesNoTimer(t *testing.T) {
 	}
 }
 
-// R24: in virtual time, with nobody ready, no timer and no thread, Run returns a DeadlockError that names who waits for what.
+// R24: in virtual time, if no coroutine is ready, no timer is set and no thread runs, Run returns a DeadlockError that names who waits for
+// what.
 func TestDeadlockNamesWhoWaitsForWhat(t *testing.T) {
 	noLeaks(t)
 	var event tinyio.Event
@@ -368,8 +369,8 @@ func TestVirtualTimeSkipsIdleTime(t *testing.T) {
 	}
 }
 
-// TestBusyLoopLetsOthersIn proves that what happens outside a loop gets through to it though some coroutine is always ready (R12,
-// R20), also where Go has one thread and does not interrupt a goroutine: a thread ends, the deadline of the context comes.
+// TestBusyLoopLetsOthersIn proves that a loop in which some coroutine is always ready notices what happens outside (R12, R20): that a thread
+// ends, or that the deadline of the context comes. That holds also where Go has one thread and does not preempt a goroutine.
 func TestBusyLoopLetsOthersIn(t *testing.T) {
 	const patience = 20 * time.Second // only for it to fail rather than to go on for ever
 	waits := map[string]func(co *tinyio.Co) error{
@@ -426,7 +427,7 @@ func TestBusyLoopLetsOthersIn(t *testing.T) {
 	}
 }
 
-// R24: that virtual time has once jumped because of a thread that was stuck is no reason to jump because of another one.
+// R24: after virtual time has jumped because of a thread that was stuck, it does not jump at once because of another one.
 func TestPatienceBeginsAnewWhenAThreadComesBack(t *testing.T) {
 	release, quick := make(chan struct{}), make(chan struct{}, 1)
 	succeed(t, func(co *tinyio.Co) error {
@@ -497,7 +498,7 @@ func TestLoopInABubble(t *testing.T) {
 	})
 }
 
-// R12: a loop in a goroutine of a bubble is durably blocked while it is idle: synctest.Wait comes back, and its time goes on.
+// R12: while a loop in a bubble is idle, its goroutine is durably blocked: synctest.Wait returns, and the time of the bubble goes on.
 func TestIdleLoopInABubbleIsDurablyBlocked(t *testing.T) {
 	noLeaks(t)
 	synctest.Test(t, func(t *testing.T) {

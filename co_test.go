@@ -34,7 +34,7 @@ func TestSpawnPutsTheCallerBehindTheSpawned(t *testing.T) {
 	log.want(t, "z", "started 1", "started 2", "c", "a", "b", "caller")
 }
 
-// Name is the name of the coroutine, through each of its handles.
+// Name returns the name of the coroutine, also through the Co of a Shield or of WithValues.
 func TestCoName(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		if name := co.Name(); !strings.HasSuffix(name, "TestCoName.func1") {

@@ -11,7 +11,7 @@ import (
 
 type contextKey string
 
-// R29: values follow who starts whom: those of the run, of Submit, or of WithValues; through every way to start a coroutine.
+// R29: a coroutine inherits values from the one that starts it, in every way to start one: those of the run, of Submit, or of WithValues.
 func TestValuesFollowWhoStartsWhom(t *testing.T) {
 	noLeaks(t)
 	key, other := contextKey("key"), contextKey("other")
@@ -66,7 +66,8 @@ func TestValuesFollowWhoStartsWhom(t *testing.T) {
 	}
 }
 
-// R29: the context of a handle ends with its coroutine, with its cause, and so do contexts made of it; also if the run's can be cancelled.
+// R29: the context of a Co of WithValues ends with its coroutine, with the same cause, and so do contexts made of it, also if the run's
+// context can be cancelled.
 func TestContextOfAHandleEndsWithItsCoroutine(t *testing.T) {
 	noLeaks(t)
 	cancelable, cancel := context.WithCancel(background)
@@ -123,7 +124,8 @@ func TestDeadlineIsTheEarliest(t *testing.T) {
 	})
 }
 
-// R13, R29: in the Shield of a coroutine that has been stopped, the deadline is the end of the grace period, also for what is started there.
+// R13, R29: in the Shield of a coroutine that has been stopped, the deadline is the end of the grace period, also for what is started
+// there.
 func TestDeadlineInAShield(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {

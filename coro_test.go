@@ -90,7 +90,7 @@ func TestCoroutineBelongsToOneLoop(t *testing.T) {
 	})
 }
 
-// R3: a result that is there, or was given up by a crash, is to be had in a later RunOn.
+// R3: a later RunOn returns a result that is there, also after a crash.
 func TestResultsInALaterRun(t *testing.T) {
 	noLeaks(t)
 	l := tinyio.NewLoop(tinyio.WithVirtualTime())
@@ -128,7 +128,7 @@ func TestResultsInALaterRun(t *testing.T) {
 	}
 }
 
-// What Go has started can be named until its first turn; so can what it has refused, because the caller is being stopped.
+// A coroutine that Go has started can be named until its first turn, and so can one that it has refused because the caller is being stopped.
 func TestNamedAfterGo(t *testing.T) {
 	noLeaks(t)
 	var late any

@@ -11,8 +11,8 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// A crowd is a number of coroutines that a test commands: they wait for each other, or end. It records who waits for whom, and
-// finds out by exhaustive search who could never go on.
+// A crowd is a number of coroutines to which a test gives orders: they wait for each other, or end. It records which waits for which, and
+// finds by exhaustive search which of them could never go on.
 type crowd struct {
 	random  *rand.Rand
 	members []*member
@@ -93,7 +93,7 @@ func (m *member) follow(co *tinyio.Co, o order) (err error) {
 	return err
 }
 
-// stuck returns those who could never go on.
+// stuck returns those that could never go on.
 func (w *crowd) stuck() (stuck []*member) {
 	free := map[*member]bool{}
 	for more := true; more; {
@@ -134,7 +134,7 @@ func (w *crowd) waitsFor(a, b *member) bool {
 	return slices.Contains(a.doing.on, b)
 }
 
-// some returns a few members who have not ended.
+// some returns a few members that have not ended.
 func (w *crowd) some(n int, ok func(m *member) bool) (some []*member) {
 	for range 4 * n {
 		if m := w.members[w.random.IntN(len(w.members))]; !m.ended && ok(m) && len(some) < n {
@@ -144,7 +144,7 @@ func (w *crowd) some(n int, ok func(m *member) bool) (some []*member) {
 	return some
 }
 
-// step lets somebody do something, and wants it to be refused exactly if it could never go on.
+// step lets a member do something, and wants that to be refused exactly if the member could never go on.
 func (w *crowd) step(co *tinyio.Co) error {
 	any := func(*member) bool { return true }
 	one := w.some(1, func(m *member) bool { return m.begun && m.doing == nil })
@@ -206,7 +206,7 @@ func (w *crowd) step(co *tinyio.Co) error {
 	return nil
 }
 
-// checkPath wants path to lead from m, which was refused, back to m, by way of waits of those who would be stuck.
+// checkPath wants path to lead from m, which was refused, back to m, along waits of those that would be stuck.
 func checkPath(m *member, stuck []*member, waits map[[2]*member]bool, path []string) error {
 	var on []*member
 	for _, name := range path {
@@ -327,7 +327,7 @@ func TestCycleIsFoundByTheAwaitThatClosesIt(t *testing.T) {
 	}
 }
 
-// R17: a long chain in any order of its awaits is not a cycle.
+// R17: a long chain of awaits is no cycle, in whatever order they are made.
 func TestNoCycleInALongChain(t *testing.T) {
 	const n = 2000
 	cs := make([]*tinyio.Coro[int], n)
@@ -365,8 +365,8 @@ func TestNoCycleInALongChain(t *testing.T) {
 	})
 }
 
-// TestCycleIsFoundExactlyWhenThereIsOne proves R17: of many waits, of all kinds, that begin and end, exactly those are refused whose
-// coroutine could never go on, and the path is one of waits.
+// TestCycleIsFoundExactlyWhenThereIsOne proves R17: of many waits of all kinds, which begin and end, exactly those are refused whose
+// coroutine could never go on, and the path consists of waits.
 func TestCycleIsFoundExactlyWhenThereIsOne(t *testing.T) {
 	for _, low := range []bool{false, true} {
 		t.Run(fmt.Sprintf("levels kept low: %v", low), func(t *testing.T) {
@@ -390,8 +390,8 @@ func TestCycleIsFoundExactlyWhenThereIsOne(t *testing.T) {
 	}
 }
 
-// TestCycleThroughWaitsForAny proves R17 for those who wait for any of several: they are stuck when all of these are, whichever of
-// these they could count on before.
+// TestCycleThroughWaitsForAny proves R17 for coroutines that wait for any of several: one is stuck when all of these are, whichever of them
+// it could count on before.
 func TestCycleThroughWaitsForAny(t *testing.T) {
 	var log recorder
 	var goOn [2]tinyio.Event
@@ -451,8 +451,8 @@ func TestCyclePathIsOfThoseThatAreStuck(t *testing.T) {
 	}
 }
 
-// TestTwoThatWaitForEachOtherInTurn proves R17 for two that never end and wait for each other in turn, with others who wait for both and
-// whom both wait for: a cycle is seen after any number of turns.
+// TestTwoThatWaitForEachOtherInTurn proves R17 for two coroutines that never end and wait for each other in turn, while others wait for both
+// and both wait for others: a cycle is found after any number of turns.
 func TestTwoThatWaitForEachOtherInTurn(t *testing.T) {
 	tinyio.KeepLevelsLow(t)
 	const turns = 1000
@@ -510,8 +510,8 @@ func TestTwoThatWaitForEachOtherInTurn(t *testing.T) {
 	}
 }
 
-// TestRefusedWaitLeavesNoTrace proves R17, R6 and R18: of a wait that is refused, those that are fresh are free for any other loop, and
-// nobody counts as wanted.
+// TestRefusedWaitLeavesNoTrace proves R17, R6 and R18: when a wait is refused, the fresh ones among its targets are free for any other loop,
+// and none of them counts as wanted.
 func TestRefusedWaitLeavesNoTrace(t *testing.T) {
 	for _, how := range []string{"Gather", "Wait"} {
 		t.Run(how, func(t *testing.T) {
@@ -556,17 +556,17 @@ func TestRefusedWaitLeavesNoTrace(t *testing.T) {
 				}
 				return co.Sleep(time.Hour)
 			})
-			var told error
+			var stop error
 			a = tinyio.Do(func(co *tinyio.Co) error {
-				told = wait(co, b)
-				return told
+				stop = wait(co, b)
+				return stop
 			})
 			succeed(t, func(co *tinyio.Co) error {
 				if _, err := tinyio.Timeout(co, a, time.Second); !errors.Is(err, tinyio.ErrTimeout) {
 					t.Errorf("the timeout gives %v", err)
 				}
-				if !errors.Is(told, tinyio.ErrTimeout) {
-					t.Errorf("it carries on although nobody wants it; it has heard %v", told)
+				if !errors.Is(stop, tinyio.ErrTimeout) {
+					t.Errorf("nobody wants it, and its wait ends with %v", stop)
 				}
 				return nil
 			})
@@ -603,7 +603,7 @@ func TestForeignOneInAListLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// A ring is coroutines that record when their wait ends because they are stopped, and when they have been closed, a second later each.
+// A ring is coroutines that log when their wait ends because they are stopped, and, a second later, that they have been closed.
 type ring struct {
 	recorder
 	coros map[string]*tinyio.Coro[tinyio.Void]
@@ -621,7 +621,7 @@ func (r *ring) coro(name string, fn func(co *tinyio.Co) error) *tinyio.Coro[tiny
 	return c
 }
 
-// waitsForAny is one who waits for any of the named.
+// waitsForAny is a coroutine that waits for any of those named.
 func (r *ring) waitsForAny(name string, of ...string) {
 	r.coro(name, func(co *tinyio.Co) error {
 		var cs []tinyio.Awaitable
@@ -633,7 +633,7 @@ func (r *ring) waitsForAny(name string, of ...string) {
 	})
 }
 
-// stop spawns the named, stops them after a second and wants what happens then.
+// stop spawns those named, stops them after a second, and wants what happens then.
 func (r *ring) stop(t *testing.T, want []string, names ...string) {
 	t.Helper()
 	noLeaks(t)
@@ -652,9 +652,8 @@ func (r *ring) stop(t *testing.T, want []string, names ...string) {
 	r.want(t, want...)
 }
 
-// TestOnlyTheRingDoesNotWaitForItself proves R9: of coroutines that wait for any of several and are stopped, those in a ring of waits
-// hear of it at once, unless they wait for somebody outside the ring, too. Everybody else hears of it when its children have
-// been closed.
+// TestOnlyTheRingDoesNotWaitForItself proves R9: of coroutines that wait for any of several and are stopped, those in a ring of waits get
+// their error at once, unless they also wait for one outside the ring. All others get it when their children have been closed.
 func TestOnlyTheRingDoesNotWaitForItself(t *testing.T) {
 	r := &ring{coros: map[string]*tinyio.Coro[tinyio.Void]{}}
 	r.waitsForAny("above", "a")
@@ -666,7 +665,7 @@ func TestOnlyTheRingDoesNotWaitForItself(t *testing.T) {
 		"above hears", "b hears", "above is closed", "b is closed"}, "above")
 }
 
-// TestWhoAwaitsOneOfARingWaitsForIt proves R9: an await in a ring lasts; it is who waits for any of several that gives up.
+// TestWhoAwaitsOneOfARingWaitsForIt proves R9: an await in a ring lasts; only a wait for any of several is given up.
 func TestWhoAwaitsOneOfARingWaitsForIt(t *testing.T) {
 	r := &ring{coros: map[string]*tinyio.Coro[tinyio.Void]{}}
 	r.waitsForAny("a", "b", "child")
@@ -675,8 +674,8 @@ func TestWhoAwaitsOneOfARingWaitsForIt(t *testing.T) {
 	r.stop(t, []string{"child hears", "child is closed", "a hears", "a is closed", "b hears", "b is closed"}, "a")
 }
 
-// TestWokenOneWaitsForItsOtherChildren proves R9 and R17: one that was woken by one of several, and stopped before its turn, waits for the
-// others that are being stopped; and it counts as waiting from then on.
+// TestWokenOneWaitsForItsOtherChildren proves R9 and R17: a coroutine that one of several has woken, and that is stopped before its turn,
+// waits for the others that are being stopped, and counts as waiting from then on.
 func TestWokenOneWaitsForItsOtherChildren(t *testing.T) {
 	r := &ring{coros: map[string]*tinyio.Coro[tinyio.Void]{}}
 	var inShield error
@@ -697,8 +696,8 @@ func TestWokenOneWaitsForItsOtherChildren(t *testing.T) {
 	}
 }
 
-// TestSparedOneIsWaitedForInItsNewDomain proves R17 and R19: whoever isolates waits for those that have come into its domain later, with
-// others who were spared, and a wait of these for it closes a cycle.
+// TestSparedOneIsWaitedForInItsNewDomain proves R17 and R19: a coroutine that isolates also waits for those that were spared and have moved
+// into its domain, and if one of these waits for it, that closes a cycle.
 func TestSparedOneIsWaitedForInItsNewDomain(t *testing.T) {
 	var a *tinyio.Coro[tinyio.Void]
 	var refused error
@@ -752,8 +751,8 @@ func TestSparedOneIsWaitedForInItsNewDomain(t *testing.T) {
 	}
 }
 
-// R13, R17: one that waits for any of several, and has been stopped, waits for all of them then, and whoever of them, behind a Shield,
-// waits for it closes a cycle.
+// R13, R17: a coroutine that waits for any of several, and has been stopped, waits for all of them. If one of these, in a Shield, waits for
+// it, that closes a cycle.
 func TestRangerThatIsStoppedIsWaitedForInACycle(t *testing.T) {
 	noLeaks(t)
 	var ranger *tinyio.Coro[tinyio.Void]
@@ -788,7 +787,7 @@ func TestRangerThatIsStoppedIsWaitedForInACycle(t *testing.T) {
 	}
 }
 
-// R17: with thousands who wait for one that waits for any of several, it is seen whether that can go on.
+// R17: if thousands wait for a coroutine that waits for any of several, the search still finds whether that can go on.
 func TestCycleUnderACrowd(t *testing.T) {
 	noLeaks(t)
 	for _, free := range []bool{true, false} {

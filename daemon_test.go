@@ -11,7 +11,7 @@ import (
 
 const onlyDaemons = "tinyio: cancelled because of: tinyio: only daemons are left"
 
-// heartbeat is a coroutine that never ends by itself, and notes how it is stopped and when.
+// heartbeat is a coroutine that never ends by itself, and logs how and when it is stopped.
 func heartbeat(log *recorder, name string) *tinyio.Coro[int] {
 	return tinyio.New(func(co *tinyio.Co) (beats int, err error) {
 		for ; ; beats++ {
@@ -23,8 +23,8 @@ func heartbeat(log *recorder, name string) *tinyio.Coro[int] {
 	}).Named(name)
 }
 
-// R27, R5: a heartbeat does not keep Run up: it is stopped when the others have finished, spawned ones too, and no later; in virtual time no
-// more passes.
+// R27, R5: a heartbeat does not keep Run up: it is stopped when all others have finished, spawned ones too, and no later. No more virtual time
+// passes.
 func TestDaemonDoesNotKeepTheRunUp(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -41,7 +41,7 @@ func TestDaemonDoesNotKeepTheRunUp(t *testing.T) {
 	log.want(t, "heartbeat: 2 beats, "+onlyDaemons+" after 2.5s")
 }
 
-// R27, R24: nor does one that waits for what can never happen: that is no deadlock. If a normal coroutine does, it is one of both.
+// R27, R24: a daemon that waits for what can never happen is no deadlock. If a normal coroutine does too, both are in the deadlock.
 func TestDaemonThatWaitsForEver(t *testing.T) {
 	waitsForEver := func() *tinyio.Coro[tinyio.Void] { return tinyio.Do(new(tinyio.Event).Wait) }
 	succeed(t, func(co *tinyio.Co) error { return co.SpawnDaemon(waitsForEver()) })
@@ -54,7 +54,7 @@ func TestDaemonThatWaitsForEver(t *testing.T) {
 	}
 }
 
-// R27: what only daemons have started, by awaiting, spawning, Go, Isolate, First or Gather, keeps nobody up either, and is stopped
+// R27: what only daemons have started, by awaiting, spawning, Go, Isolate, First or Gather, does not keep the run up either, and is stopped
 // first (R9).
 func TestWhatADaemonStarts(t *testing.T) {
 	var log recorder
@@ -141,7 +141,7 @@ func TestFailureOfADaemon(t *testing.T) {
 	}
 }
 
-// R27, R19: a daemon inside an Isolate belongs to that: it ends with it, and the Isolate returns when it has stopped.
+// R27, R19: a daemon inside an Isolate belongs to its domain: it ends with it, and the Isolate returns when the daemon has stopped.
 func TestDaemonInsideAnIsolate(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -155,8 +155,7 @@ func TestDaemonInsideAnIsolate(t *testing.T) {
 	log.want(t, "heartbeat: 1 beats, "+onlyDaemons+" after 1.5s", "Isolate: 7, <nil> after 3.5s")
 }
 
-// R27: a daemon that somebody awaits is still one, but the one who awaits keeps its domain up, and gets the daemon's value; so a
-// daemon that ends by itself has simply finished.
+// R27: a daemon that is awaited is still a daemon, but its awaiter keeps the domain up, and gets its value. So a daemon may end by itself.
 func TestDaemonThatIsAwaited(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -173,8 +172,7 @@ func TestDaemonThatIsAwaited(t *testing.T) {
 	log.want(t, "the value: 7, <nil> after 2.5s", "other: 2 beats, "+onlyDaemons+" after 2.5s")
 }
 
-// R27: one that is spawned by a normal coroutine as well is no daemon any more, and not again when it is then spawned as one; by a daemon it
-// remains one.
+// R27: a daemon that a normal coroutine spawns is no daemon any more, and does not become one again. One that a daemon spawns remains one.
 func TestDaemonThatIsSpawnedToo(t *testing.T) {
 	noLeaks(t)
 	for _, again := range []bool{false, true} {
@@ -198,7 +196,7 @@ func TestDaemonThatIsSpawnedToo(t *testing.T) {
 	}
 }
 
-// R27: a coroutine that was spawned and then is spawned as a daemon remains what it was.
+// R27: a coroutine that was spawned, and then is spawned as a daemon, does not become one.
 func TestSpawnedOneThatIsSpawnedAsADaemon(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -230,7 +228,7 @@ func TestCleanUpErrorOfADaemon(t *testing.T) {
 	}
 }
 
-// R27, R13: a daemon's Shield has its grace, in which it may wait for what it starts.
+// R27, R13: the Shield of a daemon has its grace, in which the daemon may wait for what it starts.
 func TestDaemonInAShield(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -248,7 +246,7 @@ func TestDaemonInAShield(t *testing.T) {
 		"inside: "+onlyDaemons+" after 11s", onlyDaemons)
 }
 
-// R27: a normal coroutine that comes up while daemons are being stopped, out of one's clean-up, is waited for, and stopped with them.
+// R27: a normal coroutine that is started by the clean-up of a daemon is waited for, and stopped with the daemons.
 func TestDaemonThatSpawnsInItsCleanUp(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -263,7 +261,7 @@ func TestDaemonThatSpawnsInItsCleanUp(t *testing.T) {
 	log.want(t, "late begins after 1s", "late: "+onlyDaemons+" after 1s")
 }
 
-// R27, R20: a thread and a callback may be daemons; the run waits until they have stopped.
+// R27, R20: threads and callbacks may be daemons. The run waits until they have stopped.
 func TestThreadThatIsADaemon(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
@@ -290,7 +288,8 @@ func TestThreadThatIsADaemon(t *testing.T) {
 	})
 }
 
-// R27, R18: a Timeout of a daemon only gives up waiting (it was spawned), and one whose coroutine has daemons halts none of them.
+// R27, R18: a Timeout of a daemon only gives up waiting, since the daemon was spawned. A Timeout of a coroutine that has daemons halts none of
+// them.
 func TestTimeoutWithDaemons(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -310,8 +309,8 @@ func TestTimeoutWithDaemons(t *testing.T) {
 		"d: 2 beats, "+onlyDaemons+" after 2.5s", "e: 1 beats, "+onlyDaemons+" after 2.5s")
 }
 
-// R27, R19: a daemon inside an Isolate that somebody outside awaits is spared when only daemons are left inside: it carries on for that
-// one, and is of the domain outside, a daemon still.
+// R27, R19: a daemon inside an Isolate that somebody outside awaits is spared when only daemons are left inside. It carries on in the domain
+// outside, and is still a daemon.
 func TestDaemonOfAnIsolateThatIsAwaitedOutside(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -337,7 +336,7 @@ func TestDaemonOfAnIsolateThatIsAwaitedOutside(t *testing.T) {
 		"daemon: "+onlyDaemons+" after 2.5s")
 }
 
-// R27, R5: two domains that only have daemons end each at its own time; a daemon that isolates does not keep its domain up though what is
+// R27, R5: two domains with daemons alone end each at its own time. A daemon that isolates does not keep its domain up, although what is
 // inside is no daemon there.
 func TestDaemonThatIsolates(t *testing.T) {
 	var log recorder
@@ -357,8 +356,8 @@ func TestDaemonThatIsolates(t *testing.T) {
 		"heartbeat: 2 beats, "+onlyDaemons+" after 5s", "Isolate: "+onlyDaemons+" after 5s")
 }
 
-// R27, R19: when daemons are stopped, one of them is nobody outside for whom what another isolates would be spared: in whatever order they
-// hear of it.
+// R27, R19: when daemons are stopped, none of them counts as somebody outside for whom what another one isolates would be spared, whichever of
+// them is cancelled first.
 func TestDaemonThatWaitsForWhatAnotherIsolates(t *testing.T) {
 	for _, waiterFirst := range []bool{false, true} {
 		var log recorder
@@ -377,7 +376,7 @@ func TestDaemonThatWaitsForWhatAnotherIsolates(t *testing.T) {
 	}
 }
 
-// R27, R31: a daemon that is posted is one no more, also if that is the last that happens before only daemons are left.
+// R27, R31: a daemon that is posted is no daemon any more, even if it is posted just before only daemons would be left.
 func TestDaemonThatIsPostedLast(t *testing.T) {
 	noLeaks(t)
 	for _, yields := range []bool{false, true} {
@@ -403,7 +402,7 @@ func TestDaemonThatIsPostedLast(t *testing.T) {
 	}
 }
 
-// R19, R27: a daemon that a spared coroutine has started goes with it, whether or not it has begun, and however the domain was stopped.
+// R19, R27: a daemon that a spared coroutine has started is spared with it, whether or not it has begun, and whatever stops the domain.
 func TestDaemonOfASparedCoroutineGoesWithIt(t *testing.T) {
 	noLeaks(t)
 	for _, early := range []bool{true, false} {
@@ -466,7 +465,7 @@ func TestDaemonOfASparedCoroutineGoesWithIt(t *testing.T) {
 	}
 }
 
-// R27: the end of a great many daemons takes time in proportion to how many there are.
+// R27: stopping very many daemons takes time in proportion to their number.
 func TestManyDaemonsEnd(t *testing.T) {
 	const n = 20_000
 	ended := 0

@@ -14,7 +14,7 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// runUntil takes steps of a run of c on l until so many have been taken, and then discards it.
+// runUntil takes so many steps of a run of c on l, and then discards it.
 func runUntil(l *tinyio.Loop, c *tinyio.Coro[tinyio.Void], steps int) *tinyio.Runtime[tinyio.Void] {
 	r := tinyio.Start(background, l, c)
 	for range r.Steps() {
@@ -25,8 +25,7 @@ func runUntil(l *tinyio.Loop, c *tinyio.Coro[tinyio.Void], steps int) *tinyio.Ru
 	return r
 }
 
-// Whoever is discarded is unwound where it waits: its deferred functions run, but nothing in them that waits or starts something, and
-// nothing after the wait does.
+// A discarded coroutine is unwound where it waits. Its deferred functions run, up to the first call that waits or starts something.
 func TestDiscardLetsNobodyAct(t *testing.T) {
 	noLeaks(t)
 	var log []string
@@ -199,7 +198,8 @@ func TestDiscardDropsWhatComesBack(t *testing.T) {
 	}
 }
 
-// R14: a panic in a deferred function comes out of Discard, when everything is unwound. A Goexit there is one that was under way.
+// R14: a panic in a deferred function comes out of Discard when everything is unwound. A Goexit there changes nothing, since one is already
+// under way.
 func TestDiscardWithAPanic(t *testing.T) {
 	noLeaks(t)
 	unwound := 0
@@ -246,7 +246,7 @@ func TestDiscardIsNotTold(t *testing.T) {
 	discarded := false
 	l := tinyio.NewLoop(tinyio.WithVirtualTime(), tinyio.WithObserver(observerFunc(func(n hook.Note) {
 		if discarded {
-			t.Errorf("the observer is told that %s %s", n.Name(), n.What)
+			t.Errorf("the observer sees that %s %s", n.Name(), n.What)
 		}
 	})))
 	var lock tinyio.Lock
@@ -265,7 +265,7 @@ func TestDiscardIsNotTold(t *testing.T) {
 	}
 }
 
-// What a loop has not taken in yet when its run is discarded gets the error too.
+// What has been sent to a loop, and not taken in yet when its run is discarded, gets the error too.
 func TestDiscardTellsWhoIsOnTheWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := tinyio.NewLoop()

@@ -69,7 +69,7 @@ func TestSatisfiedWaitsKeepNoMemory(t *testing.T) {
 
 // Of many coroutines, each of which was started inside the Shield of the one before, only live ones stay in memory.
 func TestShieldsThatAreOverKeepNoMemory(t *testing.T) {
-	var before uint64
+	var before int64
 	var generation func(n int) *tinyio.Coro[tinyio.Void]
 	generation = func(n int) *tinyio.Coro[tinyio.Void] {
 		return tinyio.Do(func(co *tinyio.Co) error {
