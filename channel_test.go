@@ -427,7 +427,7 @@ func TestChannelCancelledAfterTheArrival(t *testing.T) {
 	}
 }
 
-// Behind a Shield, Recv and Send work in a coroutine that is cancelled.
+// In a Shield, Recv and Send work in a coroutine that is cancelled.
 func TestChannelBehindAShield(t *testing.T) {
 	noLeaks(t)
 	ch := make(chan int)

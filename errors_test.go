@@ -13,7 +13,7 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// R18: what a timeout and a cancellation are to errors.Is and errors.As.
+// R18: errors.Is and errors.As find what a timeout and a cancellation are.
 func TestWhatErrorsAreToOthers(t *testing.T) {
 	var err error = fmt.Errorf("get: %w", &tinyio.TimeoutError{After: time.Second})
 	var timeout net.Error

@@ -92,7 +92,7 @@ func TestEventOfSeveralLoops(t *testing.T) {
 	})
 }
 
-// R22: whoever waited when an event was set becomes ready, in order, even if it is cleared before its turn.
+// R22: a coroutine that waited when an event was set becomes ready, in order, even if the event is cleared before its turn.
 func TestEventWakesInOrderEvenIfCleared(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -120,7 +120,7 @@ func TestEventWakesInOrderEvenIfCleared(t *testing.T) {
 	log.want(t, "0, set: false", "1, set: false", "2, set: false", "late: false")
 }
 
-// An event wakes those of every loop that waits for it, also of one that has run before, and keeps no loop that has ended.
+// An event wakes the waiters of every loop, also of a loop that has run before, and keeps no loop in memory that has ended.
 func TestEventOfManyLoops(t *testing.T) {
 	noLeaks(t)
 	var e tinyio.Event

@@ -9,7 +9,8 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// Every ticks at multiples of its interval, whatever the range does meanwhile: what takes longer gets one tick late, and loses the others.
+// Every ticks at multiples of its interval, whatever the body of the range does. If that takes longer, one tick comes late and the other
+// missed ones are dropped.
 func TestEveryDropsLateTicks(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -33,7 +34,7 @@ func TestEveryDropsLateTicks(t *testing.T) {
 	log.want(t, "1s", "2s", "3s", "5.5s", "6s", "7s")
 }
 
-// The range ends with the stop of the coroutine. On another goroutine it is a clear panic.
+// The range ends when the coroutine is stopped. On another goroutine it panics with a clear sentence.
 func TestEveryEnds(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		_, err := tinyio.Timeout(co, tinyio.New(func(co *tinyio.Co) (int, error) {
@@ -54,8 +55,8 @@ func TestEveryEnds(t *testing.T) {
 	})
 }
 
-// A range that suspends cannot be pulled: iter.Pull2 runs its body in a goroutine of its own. That is said at the first step, and the
-// coroutine can go on.
+// A range that suspends cannot be pulled, since iter.Pull2 runs its body in a goroutine of its own. The first step says so, and the coroutine
+// can go on.
 func TestIteratorsThatSuspendCannotBePulled(t *testing.T) {
 	pull := func(t *testing.T, step func()) { wantSentence(t, panicOf(step), "was used outside its own coroutine") }
 	succeed(t, func(co *tinyio.Co) error {

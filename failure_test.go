@@ -42,8 +42,8 @@ func TestErrorCancelsEverybodyElse(t *testing.T) {
 		"root: tinyio: cancelled because of: boom after 1m0s")
 }
 
-// R7: nobody carries on after a failure unaware of it: who awaits the one that failed hears of it too, and so does one that
-// was ready to run.
+// R7: no coroutine carries on after a failure unaware of it: one that awaits the failed coroutine gets an error too, and so does one that was
+// ready to run.
 func TestNobodyCarriesOnUnaware(t *testing.T) {
 	noLeaks(t)
 	var ready, awaiter error
@@ -211,7 +211,7 @@ func TestGoexitGoesOnInTheGoroutineThatCalledRun(t *testing.T) {
 	}
 }
 
-// R14: a SkipNow, as a FailNow, inside a coroutine ends the test that called Run.
+// R14: a SkipNow inside a coroutine, like a FailNow, ends the test that called Run.
 func TestSkipNowInsideACoroutine(t *testing.T) {
 	noLeaks(t)
 	skipped, returned := false, false
@@ -345,8 +345,8 @@ func TestErrorGroupPrints(t *testing.T) {
 	}
 }
 
-// R16: a crash in which everybody on a long chain of awaits has a clean-up error of its own takes time and memory in proportion to the chain. The
-// chains of the first of them are whole; those of the later ones begin where they branch off that of the original error, and say so.
+// R16: a crash in which every coroutine on a long chain of awaits has a clean-up error of its own takes time and memory in proportion to the
+// chain. The first of their chains are whole. The later ones begin where they branch off that of the original error, and say so.
 func TestCleanUpErrorsOfALongChain(t *testing.T) {
 	noLeaks(t)
 	const n = 2000
@@ -394,8 +394,8 @@ type badError struct{ end func() }
 func (badError) Error() string   { return "bad" }
 func (b badError) Is(error) bool { b.end(); return false }
 
-// R10, R14: an error whose methods panic says nothing about a stop; one whose methods call runtime.Goexit ends the run so. Neither leaves
-// the loop in a state in which it cannot be run again.
+// R10, R14: an error whose methods panic does not say that it is only a stop. One whose methods call runtime.Goexit ends the run in that way.
+// After either, the loop can be run again.
 func TestErrorWhoseMethodDoesNotReturn(t *testing.T) {
 	coros := map[string]func(err error) *tinyio.Coro[int]{
 		"coroutine": func(err error) *tinyio.Coro[int] {
@@ -434,7 +434,7 @@ func TestErrorWhoseMethodDoesNotReturn(t *testing.T) {
 	}
 }
 
-// R14: of two panics the first is the one, and the other is not lost.
+// R14: if two coroutines panic, Run panics with the first, and the other is not lost.
 func TestTwoPanics(t *testing.T) {
 	noLeaks(t)
 	p := panicErrorOf(t, func() {
@@ -496,7 +496,7 @@ func TestGoexitDuringACrash(t *testing.T) {
 	}
 }
 
-// R14: the first coroutine may wait in a deferred function, panicking or exiting, while another one exits.
+// R14: the first coroutine may wait in a deferred function, while it panics or exits, and another one exits meanwhile.
 func TestWaitingInADeferWhileAnotherExits(t *testing.T) {
 	noLeaks(t)
 	for name, end := range map[string]func(){"panicking": panicDeepDown, "exiting": runtime.Goexit, "returning": func() {}} {

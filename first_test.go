@@ -11,7 +11,8 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// stubborn is a coroutine that sleeps for d; when it is stopped, its clean-up takes so long, and it returns last, or how it was stopped.
+// stubborn is a coroutine that sleeps for d. When it is stopped, its clean-up takes so long, and it returns last or, if that is nil, how it
+// was stopped.
 func stubborn[T any](v T, d, cleanup time.Duration, last error) *tinyio.Coro[T] {
 	return tinyio.New(func(co *tinyio.Co) (T, error) {
 		err := co.Sleep(d)
@@ -25,8 +26,8 @@ func stubborn[T any](v T, d, cleanup time.Duration, last error) *tinyio.Coro[T] 
 	})
 }
 
-// R26: First returns the value of the first that succeeds, when the others have stopped, children first (R9), with their clean-up, whose
-// errors are of no interest.
+// R26: First returns the value of the first that succeeds, when the others have stopped, children first (R9), and have cleaned up. Their
+// errors are dropped.
 func TestFirstReturnsTheFirstValue(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -49,7 +50,7 @@ func TestFirstReturnsTheFirstValue(t *testing.T) {
 		"First after 7s: 2, <nil>")
 }
 
-// R26: one that fails stops only what is inside it; First goes on with the others.
+// R26: if a candidate fails, only what is inside it is stopped, and First goes on with the others.
 func TestFirstGoesOnAfterAFailure(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		fails := tinyio.New(func(co *tinyio.Co) (int, error) { return 0, co.Wait(sleeper(time.Hour), failer(time.Second, errBoom)) })
@@ -111,8 +112,8 @@ func TestFirstWaitsForWhatACandidateHasStarted(t *testing.T) {
 	})
 }
 
-// R26: of those that succeed in the same step the first to finish wins; one that had finished before is there at once, and one that
-// had failed before has failed.
+// R26: if several succeed in the same step, the first to finish wins. One that had finished before wins at once, and one that had failed
+// before has failed.
 func TestFirstOfThoseThatHaveFinished(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		well, badly := value(0, 1), tinyio.New(func(*tinyio.Co) (int, error) { return 0, errBoom })
@@ -136,7 +137,7 @@ func TestFirstOfThoseThatHaveFinished(t *testing.T) {
 	})
 }
 
-// R26: one may be listed twice: it runs once, and if it fails, it fails for each.
+// R26: a coroutine that is listed twice runs once, and if it fails, it fails for each.
 func TestFirstOfOneListedTwice(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		runs := 0
@@ -162,8 +163,8 @@ func TestFirstOfOneListedTwice(t *testing.T) {
 	})
 }
 
-// R26, R19: a loser that somebody else waits for carries on, with what it waits for, and First does not wait for it; a failure of it is
-// then one of the domain of who waits.
+// R26, R19: a loser that somebody else waits for carries on, with what it waits for, and First does not wait for it. If it fails later, that
+// is a failure in the domain of the one that waits.
 func TestFirstSparesALoserThatOthersWant(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprint("fails: ", fails), func(t *testing.T) {
@@ -205,7 +206,7 @@ func TestFirstSparesALoserThatOthersWant(t *testing.T) {
 	}
 }
 
-// R26: one that had been started before is awaited; it belongs to where it was started, and carries on if it loses.
+// R26: a candidate that had been started before is awaited. It belongs to the domain in which it was started, and carries on if it loses.
 func TestFirstOfOneThatHasBeenStarted(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		quick, slow := value(time.Second, 1), value(time.Minute, 2)
@@ -222,8 +223,8 @@ func TestFirstOfOneThatHasBeenStarted(t *testing.T) {
 	})
 }
 
-// R26, R28: a caller that is stopped while it races gets its own stop when all have stopped, and beside it the value of one that succeeds
-// all the same.
+// R26, R28: a caller that is stopped while it races gets its own stop when all have stopped, and beside it the value of a candidate that
+// succeeds all the same.
 func TestFirstOfACallerThatIsStopped(t *testing.T) {
 	for _, anyway := range []bool{false, true} {
 		t.Run(fmt.Sprint("one succeeds: ", anyway), func(t *testing.T) {
@@ -319,7 +320,7 @@ func TestFirstInsideAShield(t *testing.T) {
 	log.want(t, "First: 3, <nil> after 3s", "First: 0, tinyio: cancelled because of: boom after 11s")
 }
 
-// R26, R19: a First inside an Isolate that crashes stops with everybody in all its candidates.
+// R26, R19: a First inside an Isolate that crashes stops, with everything in all of its candidates.
 func TestFirstInsideAnIsolateThatCrashes(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -338,8 +339,8 @@ func TestFirstInsideAnIsolateThatCrashes(t *testing.T) {
 		"b: tinyio: cancelled because of: boom after 1s", "First: tinyio: cancelled because of: boom", "Isolate: boom after 1s")
 }
 
-// R26, R27: a daemon inside a candidate does not keep that from winning, and has stopped when First returns; one that fails makes its
-// candidate fail.
+// R26, R27: a daemon inside a candidate does not keep that from winning, and has stopped when First returns. If the daemon fails, so does the
+// candidate.
 func TestFirstOfThoseWithDaemons(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -372,7 +373,7 @@ func TestFirstCalledByADaemon(t *testing.T) {
 	log.want(t, "a begins after 0s", "b begins after 0s", "a: "+only+" after 1s", "b: "+only+" after 1s", "First: "+only)
 }
 
-// R26, R20: a thread that loses has its context cancelled, and First waits for it; so does it for a Call.
+// R26, R20: the context of a thread that loses is cancelled, and First waits for the thread. The same holds for a Call.
 func TestFirstOfThreads(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
@@ -423,7 +424,7 @@ func TestFirstOfOneThatWaitsForTheCaller(t *testing.T) {
 	})
 }
 
-// R26, R14: a Goexit in a candidate is held back by nothing.
+// R26, R14: nothing contains a Goexit in a candidate: it ends the run.
 func TestFirstOfOneThatExits(t *testing.T) {
 	noLeaks(t)
 	returned, cleaned := false, 0
@@ -455,7 +456,7 @@ func TestFirstOfOneThatExits(t *testing.T) {
 	}
 }
 
-// R26: a candidate that is cancelled by somebody else has failed, with that; and so has one whose own Timeout has passed.
+// R26: a candidate that somebody else cancels has failed with that, and so has one whose own Timeout has passed.
 func TestFirstOfOneThatIsCancelled(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		c := value(time.Hour, 1)
@@ -488,7 +489,7 @@ func TestFirstOfOneThatIsCancelled(t *testing.T) {
 	})
 }
 
-// R26: with nobody to wait for it panics, and says so.
+// R26: First without candidates panics, and says so.
 func TestFirstOfNone(t *testing.T) {
 	noLeaks(t)
 	wantSentence(t, panicOf(func() {

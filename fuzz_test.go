@@ -38,7 +38,7 @@ type coroCode struct {
 	aftermaths int  // of a coroutine that is stopped: see player.aftermath
 }
 
-// An instr is one operation; the README of testdata/conformance explains most of them.
+// An instr is one operation. The README of testdata/conformance explains most of them.
 type instr struct {
 	op   string
 	n, d int
@@ -85,8 +85,8 @@ func (p *program) hasCallbacks() bool {
 	return slices.ContainsFunc(p.coros, func(c coroCode) bool { return c.callback })
 }
 
-// A hand is what a coroutine of a program waits through: that of the package or that of the model. Coroutines, events and so
-// on are numbers; durations are seconds.
+// A hand is the Co of a coroutine of a program, of the package or of the model. Coroutines, events and so on are numbers; durations are
+// seconds.
 type hand interface {
 	Stopped() bool
 	Now() int
@@ -189,7 +189,7 @@ func (x *player) play(h hand, i int) (int, error) {
 	return r.value, nil
 }
 
-// aftermath is what a coroutine does that is being stopped.
+// aftermath is what a coroutine does when it is being stopped.
 func (x *player) aftermath(h hand, r *role, stop error) error {
 	boom := boomError(fmt.Sprintf("cleanup %d", r.i))
 	n := len(x.p.coros)
@@ -221,7 +221,7 @@ func (x *player) aftermath(h hand, r *role, stop error) error {
 		shielded(4, func(h hand) error { _, err := h.Await((r.i + 1) % n); return err })
 	case 8:
 		shielded(3, func(h hand) error { return h.Spawn([]int{(r.i + 1) % n, (r.i + 2) % n}) })
-		return fmt.Errorf("told: %w", stop)
+		return fmt.Errorf("stopped: %w", stop)
 	case 9:
 		shielded(4, func(h hand) error {
 			if err := h.Yield(); err != nil {
@@ -419,7 +419,7 @@ func (x *player) complete(i, v int, err error) bool {
 	return true
 }
 
-// completeOldest is what happens when nothing else can.
+// completeOldest is called when nothing else can happen.
 func (x *player) completeOldest() bool {
 	if len(x.pending) == 0 {
 		return false
@@ -433,7 +433,7 @@ func (x *player) completeOldest() bool {
 	return x.complete(i, 1000+i, err)
 }
 
-// describe is the text of an error without what the rules leave open.
+// describe returns the text of an error without what the rules leave open.
 func describe(err error) string {
 	switch e := err.(type) {
 	case nil:
@@ -580,7 +580,7 @@ func (h stageHand) TryGet(q int) (int, bool)   { return h.s.queues[q].TryGet() }
 func (h stageHand) Len(q int) int              { return h.s.queues[q].Len() }
 func (h stageHand) Close(q int)                { h.s.queues[q].Close() }
 
-// A performance is what came of playing a program.
+// A performance is the result of playing a program.
 type performance struct {
 	log    []string
 	result string // the value or the error
@@ -669,7 +669,7 @@ func host(ctx context.Context, l *tinyio.Loop, s *stage) (int, error) {
 	return r.Result()
 }
 
-// faults are what is wrong after any run.
+// faults are the things that are wrong after a run, whatever the program.
 func (s *stage) faults() (out []string) {
 	for i, n := range s.x.p.semaphores {
 		for k := range n {
@@ -702,7 +702,7 @@ func (s *stage) faults() (out []string) {
 	return out
 }
 
-// disagreement plays p on the package and on the model and returns what is different, "" if nothing is.
+// disagreement plays p on the package and on the model and returns what differs, "" if nothing does.
 func disagreement(p *program) string {
 	want := predict(p)
 	if len(want.faults) > 0 {
@@ -763,7 +763,7 @@ func compare(got, want performance) string {
 	return b.String()
 }
 
-// A decoder makes a program of bytes: of any bytes.
+// A decoder makes a program of bytes. Any bytes will do.
 type decoder struct {
 	data       []byte
 	operations []string
@@ -882,8 +882,8 @@ func FuzzPrograms(f *testing.F) {
 // randomPrograms is how many programs a plain test plays.
 const randomPrograms = 4000
 
-// TestRandomPrograms plays programs that are made up, always the same ones, on the package and on the model: R1 to R5, R7 to
-// R11, R13, R15, R17 to R19, R21, R24.
+// TestRandomPrograms plays random programs, the same ones each time, on the package and on the model: R1 to R5, R7 to R11, R13, R15, R17 to
+// R19, R21, R24 to R28.
 func TestRandomPrograms(t *testing.T) {
 	playRandomPrograms(t, randomPrograms, allOperations)
 }
@@ -948,8 +948,7 @@ func shrink(data []byte, operations []string) []byte {
 	return data
 }
 
-// TestModelConforms validates the model on the programs that were run on the Python original, as TestConformance does the
-// package.
+// TestModelConforms compares the model with the Python original, as TestConformance does with the package.
 func TestModelConforms(t *testing.T) {
 	data, err := os.ReadFile("testdata/conformance/vectors.json")
 	if err != nil {
@@ -1000,7 +999,7 @@ func modelConforms(t *testing.T, v *vector) {
 	}
 }
 
-// compareLines is compareLogs for lines, of which the first exact ones are to be equal and the others the same ones.
+// compareLines is compareLogs for lines. The first exact lines must be equal, and the others may be in any order.
 func compareLines(t *testing.T, got, want []string, exact int) {
 	t.Helper()
 	if exact == 0 {
@@ -1017,7 +1016,7 @@ func compareLines(t *testing.T, got, want []string, exact int) {
 	}
 }
 
-// program is v in the form of this file.
+// program returns v in the form of this file.
 func (v *vector) program() *program {
 	p := &program{mode: groupModes[v.Mode], events: v.Program.Events, semaphores: v.Program.Semaphores,
 		barriers: v.Program.Barriers}

@@ -137,7 +137,7 @@ func TestSameInputsSameInterleaving(t *testing.T) {
 	}
 }
 
-// R23: the loop itself starts no goroutine: there is one for the stack of each coroutine, and no other.
+// R23: the loop itself starts no goroutine: each coroutine has one for its stack, and there is no other.
 func TestGuestLoopStartsNoGoroutine(t *testing.T) {
 	noLeaks(t)
 	ctx, cancel := context.WithCancel(background)
@@ -161,7 +161,8 @@ func TestGuestLoopStartsNoGoroutine(t *testing.T) {
 	}
 }
 
-// R23: guest mode left early, after each number of steps and in each way, has everything cleaned up, and the loop can be run again.
+// R23: if the host leaves the range early, after whatever number of steps and in whatever way, everything is cleaned up, and the loop can be
+// run again.
 func TestGuestLeftEarlyInEveryState(t *testing.T) {
 	l := tinyio.NewLoop(tinyio.WithVirtualTime())
 	ways := map[string]func(){"break": nil, "panic": func() { panic("the host's own") }, "Goexit": runtime.Goexit}
@@ -306,7 +307,7 @@ func TestGuestOfARunningLoop(t *testing.T) {
 	}
 }
 
-// R12, R23: the context of a guest that is done between two steps is noticed at the next one, and its Wake wakes a blocked host.
+// R12, R23: if the context ends between two steps, the next step notices it, and Wake wakes a host whose loop is blocked.
 func TestGuestContextIsDone(t *testing.T) {
 	noLeaks(t)
 	ctx, cancel := context.WithCancel(background)

@@ -40,7 +40,7 @@ func noLeaks(t *testing.T) {
 	})
 }
 
-// goroutines is how many there are, those aside in which Go handles what happens in JavaScript, and of which it keeps one.
+// goroutines returns the number of goroutines, without those in which Go handles JavaScript events, of which it keeps one.
 func goroutines() int {
 	n := runtime.NumGoroutine()
 	if runtime.GOOS == "js" {
@@ -50,7 +50,7 @@ func goroutines() int {
 	return n
 }
 
-// fallsTo reports whether there are at most so many goroutines before long.
+// fallsTo reports whether the number of goroutines soon falls to most.
 func fallsTo(most int) bool {
 	for range 1000 {
 		if goroutines() <= most {
@@ -61,7 +61,7 @@ func fallsTo(most int) bool {
 	return false
 }
 
-// needsProcesses skips the test where a program can neither start another one nor get a signal.
+// needsProcesses skips the test where a program can neither start another one nor receive a signal.
 func needsProcesses(t *testing.T) {
 	t.Helper()
 	if runtime.GOARCH == "wasm" {
@@ -69,8 +69,8 @@ func needsProcesses(t *testing.T) {
 	}
 }
 
-// within calls f on a goroutine of its own and fails the test if it does not return: for what would hang if it were wrong.
-// A panic of f is an error of the test.
+// within calls f on a goroutine of its own and fails the test if f does not return: for what would hang if it were wrong. A panic of f
+// fails the test too.
 func within(t *testing.T, f func()) {
 	t.Helper()
 	ended := make(chan any, 1)
@@ -97,7 +97,7 @@ func panicOf(f func()) (value any) {
 	return nil
 }
 
-// panicErrorOf returns the PanicError with which f, which calls Run, panics.
+// panicErrorOf returns the *PanicError with which f panics.
 func panicErrorOf(t *testing.T, f func()) *tinyio.PanicError {
 	t.Helper()
 	value := panicOf(f)
@@ -206,13 +206,13 @@ func wait[T any](co *tinyio.Co, c *tinyio.Coro[T]) error {
 	return err
 }
 
-// here is a frame of the function that calls it, so many lines further down.
+// here returns a frame of the function that calls it, so many lines further down.
 func here(coro string, down int) tinyio.Frame {
 	pc, file, line, _ := runtime.Caller(1)
 	return tinyio.Frame{Coro: coro, Function: runtime.FuncForPC(pc).Name(), File: file, Line: line + down}
 }
 
-// wantTrace wants the trace of err, an *Error, to be frames.
+// wantTrace wants err to be an *Error whose trace is frames.
 func wantTrace(t *testing.T, err error, frames ...tinyio.Frame) {
 	t.Helper()
 	e, ok := err.(*tinyio.Error)
@@ -222,7 +222,8 @@ func wantTrace(t *testing.T, err error, frames ...tinyio.Frame) {
 	wantFrames(t, e.Trace, frames...)
 }
 
-// wantFrames wants got to be as in want. A frame of want that names no others waits for some further down, whichever, unless it is the last.
+// wantFrames wants got to be the frames of want. A frame of want without Awaits may wait for any that come after it, and must wait for some
+// unless it is the last.
 func wantFrames(t *testing.T, got []tinyio.Frame, want ...tinyio.Frame) {
 	t.Helper()
 	if !slices.EqualFunc(got, want, func(g, w tinyio.Frame) bool {
@@ -275,7 +276,7 @@ func (m *manualClock) Idle(p hook.Pause) bool {
 
 func panicDeepDown() { panic("deep down") }
 
-// waits are all ways to wait for what does not come: what a cancellation has to end. Each call makes new ones.
+// waits are all ways to wait for what does not come, each of which a cancellation has to end. Each call makes new ones.
 func waits() map[string]func(co *tinyio.Co) error {
 	var event tinyio.Event
 	var lock tinyio.Lock
@@ -359,8 +360,8 @@ func raceEnabled() bool {
 	return false
 }
 
-// crashesTheProgram runs the test that calls it in a process of its own, with a variable set, and fails it if that process does not end
-// with an error and say.
+// crashesTheProgram runs the test that calls it in a process of its own, with a variable set, and wants that process to fail with say in its
+// output.
 func crashesTheProgram(t *testing.T, variable, say string) {
 	t.Helper()
 	needsProcesses(t)

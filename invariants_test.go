@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// SetMaxServed sets how many waits of one turn may be served at once, and returns what sets it back.
+// SetMaxServed sets how many waits of one turn may be served at once, and returns a function that sets the number back.
 func SetMaxServed(n int) (reset func()) {
 	before := maxServed
 	maxServed = n
@@ -141,7 +141,7 @@ func (r *run) checkCycles() error {
 	return nil
 }
 
-// checkWait checks that c stands where its wait says, and adds up whom it wants.
+// checkWait checks that c stands in the lines of what it waits for, and counts for each coroutine that c wants it.
 func (c *task) checkWait(wanted map[*task]int32) error {
 	standing := 0
 	for i := range c.edges() {
@@ -224,7 +224,7 @@ func TestEveryWaitHasWhatItNeeds(t *testing.T) {
 	for kind, row := range waits {
 		kind := waitKind(kind)
 		if row.begin == nil || kind != onNothing && row.kind == hook.Nothing {
-			t.Errorf("kind %d, %q, is not told to tools or cannot begin", kind, row.kind)
+			t.Errorf("kind %d, %q, has no name for tools or cannot begin", kind, row.kind)
 		}
 		if earlier, twice := known[row.kind]; twice && kind != onSpawn {
 			t.Errorf("kinds %d and %d are both called %q", earlier, kind, row.kind)
@@ -239,8 +239,8 @@ func TestEveryWaitHasWhatItNeeds(t *testing.T) {
 	}
 }
 
-// TestSizeOfATask keeps a task so small that a Coro of a word, with its function and its value, is 256 bytes: the size class above that
-// has 288, and each coroutine that is awaited would cost an eighth more memory, and time to clear it.
+// TestSizeOfATask proves that a Coro whose value is one word has 256 bytes. The next size class has 288: an eighth more memory for each
+// coroutine, and time to clear it.
 func TestSizeOfATask(t *testing.T) {
 	if size := unsafe.Sizeof(Coro[int]{}); size > 256 && unsafe.Sizeof(uintptr(0)) == 8 {
 		t.Errorf("a Coro[int] has %d bytes", size)

@@ -14,7 +14,7 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// after is a coroutine that does do after d.
+// after is a coroutine that calls do after d.
 func after(d time.Duration, do func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		if err := co.Sleep(d); err != nil {
@@ -24,7 +24,7 @@ func after(d time.Duration, do func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Vo
 	})
 }
 
-// awaits is a coroutine that awaits c after d, notes what it gets and when, and ends well.
+// awaits is a coroutine that awaits c after d, logs the result and the time, and returns nil.
 func awaits[T any](log *recorder, name string, d time.Duration, c *tinyio.Coro[T]) *tinyio.Coro[tinyio.Void] {
 	return after(d, func(co *tinyio.Co) error {
 		v, err := c.Await(co)
@@ -33,7 +33,7 @@ func awaits[T any](log *recorder, name string, d time.Duration, c *tinyio.Coro[T
 	}).Named(name)
 }
 
-// isolates is a coroutine that isolates c, and notes what that gives and when.
+// isolates is a coroutine that isolates c, and logs the result and the time.
 func isolates[T any](log *recorder, name string, c *tinyio.Coro[T]) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		v, err := tinyio.Isolate(co, c)
@@ -42,7 +42,7 @@ func isolates[T any](log *recorder, name string, c *tinyio.Coro[T]) *tinyio.Coro
 	}).Named(name)
 }
 
-// stops are the ways in which a domain comes to be stopped after a second: what is done inside then, and outside.
+// stops are the ways to stop a domain after a second: by something inside, or by something outside.
 var stops = []struct {
 	name    string
 	inside  func(co *tinyio.Co) error
@@ -62,7 +62,7 @@ var stops = []struct {
 	}, "tinyio: timed out after 1s"},
 }
 
-// eachStop runs program with each of them. It is given what fails inside, if anything does, and what runs the one that isolates.
+// eachStop runs program with each of stops. The program gets a coroutine to run inside, and a function that runs the coroutine that isolates.
 func eachStop(t *testing.T, program func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error) {
 	for _, s := range stops {
 		t.Run(s.name, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestIsolateKeepsAFailureInside(t *testing.T) {
 		"isolate: boom, <nil> after 1m1s", "outside: <nil>")
 }
 
-// R19: without a failure Isolate gives the value, when everything inside has finished.
+// R19: if nothing fails, Isolate returns the value when everything inside has finished.
 func TestIsolateWaitsForEverythingInside(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		v, err := tinyio.Isolate(co, tinyio.New(func(co *tinyio.Co) (int, error) {
@@ -169,7 +169,7 @@ func TestCancellingTheOutsideCancelsTheInside(t *testing.T) {
 	log.want(t, "innermost: "+cancelled, "inside: "+cancelled+", true", "caller: "+cancelled+", true")
 }
 
-// R19: a coroutine that was started outside may be awaited inside, and belongs outside.
+// R19: a coroutine that was started outside may be awaited inside, and still belongs outside.
 func TestCoroutineStartedOutsideMayBeAwaitedInside(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		outside := value(time.Minute, 1)
@@ -204,7 +204,7 @@ func TestCleanUpErrorsInsideAreInTheResult(t *testing.T) {
 	})
 }
 
-// R19, W16: Isolate starts no goroutine but for coroutines' stacks, however often the loop is idle meanwhile.
+// R19, W16: Isolate starts no goroutines but those of coroutines, however often the loop is idle meanwhile.
 func TestIsolateStartsNoThread(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		most, before := 0, runtime.NumGoroutine()
@@ -224,7 +224,7 @@ func TestIsolateStartsNoThread(t *testing.T) {
 	})
 }
 
-// R19, W17: no failure escapes Isolate: not one of a spawned coroutine, of a thread, of clean-up, nor a late one.
+// R19, W17: no failure escapes Isolate: not that of a spawned coroutine, of a thread, of clean-up, nor a late one.
 func TestNoFailureEscapesIsolate(t *testing.T) {
 	cases := map[string]func(co *tinyio.Co) error{
 		"own":     func(co *tinyio.Co) error { return errBoom },
@@ -278,8 +278,8 @@ func TestNoFailureEscapesIsolate(t *testing.T) {
 	}
 }
 
-// R19: shared work that was first awaited inside an Isolate carries on, when that is stopped, for somebody outside who waits for it: with its
-// children, and with a helper that answers through a queue. The Isolate does not wait for it. All else inside is stopped.
+// R19: when an Isolate is stopped, shared work that was first awaited inside carries on if somebody outside waits for it: with its children,
+// and with a helper that answers through a queue. The Isolate does not wait for it. All else inside is stopped.
 func TestSharedWorkIsSpared(t *testing.T) {
 	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
 		var log recorder
@@ -313,8 +313,8 @@ func TestSharedWorkIsSpared(t *testing.T) {
 	})
 }
 
-// R19: what it has started is spared however it was: by Go, as a daemon, by a child that has finished meanwhile, by a helper
-// that has; and what it starts later.
+// R19: what shared work has started is spared in whatever way that was done: by Go, as a daemon, by a child or a helper that has finished
+// meanwhile; and so is what it starts later.
 func TestWhatSharedWorkHasStartedIsSpared(t *testing.T) {
 	q := tinyio.NewQueue[string](0)
 	puts := func(what string) *tinyio.Coro[tinyio.Void] {
@@ -393,8 +393,8 @@ func TestWhatSharedWorkHasStartedIsSpared(t *testing.T) {
 	}
 }
 
-// R19: what was spared belongs to the domain of the first who waits for it: its later failure crashes that, and whoever awaits it from
-// another gets it as a value.
+// R19: what was spared belongs to the domain of the first who waits for it: if it fails later, that domain crashes, and an awaiter in another
+// domain gets the error as a value.
 func TestFailureOfWhatWasSpared(t *testing.T) {
 	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
 		var log recorder
@@ -425,7 +425,7 @@ func TestFailureOfWhatWasSpared(t *testing.T) {
 	})
 }
 
-// R19: of nested domains the outer may be where it belongs then; when that is stopped too, it moves on to who waits outside of that.
+// R19: of nested domains, the spared one may come to belong to the outer. When that is stopped too, it moves on to whoever waits outside it.
 func TestSharedWorkOfNestedDomains(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -442,7 +442,7 @@ func TestSharedWorkOfNestedDomains(t *testing.T) {
 		"outer: {}, boom after 2s", "shared: <nil> after 5s", "outside: shared, <nil> after 5s")
 }
 
-// R19: one deep inside is spared when a domain around its own is stopped, past domains that are stopped.
+// R19: when a domain is stopped, shared work several domains deep inside is spared too, although the domains between are stopped.
 func TestSharedWorkDeepInside(t *testing.T) {
 	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
 		var log recorder
@@ -463,8 +463,8 @@ func TestSharedWorkDeepInside(t *testing.T) {
 	})
 }
 
-// R19: who waits inside the domain, or is in it by an Isolate, is nobody outside; and who is stopped already, and not in a Shield, does not
-// count.
+// R19: an awaiter in the domain, or in one that is isolated inside it, is not outside. One that has been stopped, and is not in a Shield, does
+// not count.
 func TestNobodyOutsideWaits(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -492,7 +492,7 @@ func TestNobodyOutsideWaits(t *testing.T) {
 		"isolated: {}, tinyio: cancelled because of: boom after 1s", "Isolate: {}, boom after 1s", "stopped after 2.5s")
 }
 
-// R19, R13: one who has been stopped, and waits for it in a Shield, is somebody who waits.
+// R19, R13: an awaiter that has been stopped, and waits in a Shield, counts.
 func TestSharedWorkForOneInAShield(t *testing.T) {
 	eachStop(t, func(co *tinyio.Co, fails tinyio.Awaitable, run func(*tinyio.Coro[tinyio.Void]) error, stop string) error {
 		var log recorder
@@ -514,12 +514,12 @@ func TestSharedWorkForOneInAShield(t *testing.T) {
 	})
 }
 
-// awaitsIn awaits c after a quarter of a second; it is started inside a Shield.
+// awaitsIn is a coroutine that awaits c after a quarter of a second. It is started inside a Shield.
 func awaitsIn(_ *tinyio.Co, log *recorder, c *tinyio.Coro[string]) *tinyio.Coro[tinyio.Void] {
 	return awaits(log, "in the Shield", time.Second/4, c)
 }
 
-// R19, R13: those that the isolated one has shielded are spared like others, and have no Shield then but their own.
+// R19, R13: coroutines that were started inside a Shield of the isolated one are spared like others, and then have no Shield but their own.
 func TestSharedWorkStartedInsideAShield(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -542,8 +542,8 @@ func TestSharedWorkStartedInsideAShield(t *testing.T) {
 		"shared: <nil> after 20s", "outside: shared, <nil> after 20s")
 }
 
-// R19, R17: a helper that waits for the one who isolates the waiter outside cannot come to belong inside that, or the two would wait for
-// each other.
+// R19, R17: a helper that waits for the coroutine that isolates the awaiter outside cannot move into that domain: the two would wait for each
+// other.
 func TestHelperThatWaitsForWhereItWouldBelong(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -567,7 +567,7 @@ func TestHelperThatWaitsForWhereItWouldBelong(t *testing.T) {
 	log.want(t, "Isolate: boom after 1s", "waiter: 1, <nil> after 5s", "elsewhere: {}, <nil> after 5s", "helper: <nil> after 5s")
 }
 
-// R19, R18: what was spared is wanted by who waits: when that one gives up, it is halted, unless it was spawned.
+// R19, R18: what was spared is wanted by the one that waits: if that gives up, it is halted, unless it was spawned.
 func TestSharedWorkThatIsGivenUp(t *testing.T) {
 	for _, spawned := range []bool{false, true} {
 		t.Run(fmt.Sprint("spawned: ", spawned), func(t *testing.T) {
@@ -600,7 +600,7 @@ func TestSharedWorkThatIsGivenUp(t *testing.T) {
 	}
 }
 
-// R19, R18: so is the isolated one itself: the Isolate does not want it any more.
+// R19, R18: the same holds for the isolated coroutine itself, which the Isolate no longer wants.
 func TestIsolatedOneThatIsGivenUp(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -619,8 +619,7 @@ func TestIsolatedOneThatIsGivenUp(t *testing.T) {
 		"shared: tinyio: timed out after 2s after 2.5s", "outside: tinyio: timed out after 2s")
 }
 
-// R19: a coroutine inside may be cancelled by somebody outside (R25): Isolate returns that as a value; if others inside carry on, it waits
-// for them.
+// R19: if somebody outside cancels a coroutine inside (R25), Isolate returns that as a value. If others inside carry on, it waits for them.
 func TestIsolatedOneThatIsCancelled(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -665,7 +664,7 @@ func TestIsolateInARetryLoop(t *testing.T) {
 	})
 }
 
-// R14: a panic inside is handed back with its stack and chain, with the errors of clean-up; a second one is in it.
+// R14: Isolate returns a panic inside as an error, with its stack, its chain and the clean-up errors. A second panic is in it too.
 func TestIsolateHandsBackAPanic(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
@@ -686,7 +685,8 @@ func TestIsolateHandsBackAPanic(t *testing.T) {
 	})
 }
 
-// R19: cancelled from outside while crashing inside, Isolate returns the failure inside. The caller's next wait returns its own stop.
+// R19: if its caller is cancelled while the domain crashes, Isolate returns the failure inside, and the caller's next wait returns its own
+// stop.
 func TestIsolateCancelledFromOutsideWhileCrashingInside(t *testing.T) {
 	noLeaks(t)
 	errInside := errors.New("inside")
@@ -759,8 +759,8 @@ func TestGroupModeOfAnIsolateAndOfANestedRun(t *testing.T) {
 	}, tinyio.WithErrorGroup(tinyio.GroupAlways))
 }
 
-// R10, R19: what goes wrong in clean-up inside an Isolate whose caller is halted goes to whoever halted it: to the Timeout; or, if
-// that was the end of a Submit that has not waited, of the run.
+// R10, R19: clean-up errors inside an Isolate whose caller is halted go to whatever halted the caller: to the Timeout or, if the context of a
+// Submit was done, to the run.
 func TestFailureInsideAnIsolateThatIsHalted(t *testing.T) {
 	isolating := func() *tinyio.Coro[tinyio.Void] {
 		return tinyio.Do(func(co *tinyio.Co) error {

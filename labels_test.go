@@ -41,8 +41,8 @@ func leaveLabels(value string) {
 	pprof.SetGoroutineLabels(pprof.WithLabels(background, pprof.Labels("left by", value)))
 }
 
-// TestLabelsAreThoseOfTheRun proves R29 for profiler labels: wherever code of a coroutine begins, it has those of the context
-// given to the run and none that another coroutine has set, whichever goroutine it runs on and whoever started that.
+// TestLabelsAreThoseOfTheRun proves R29 for profiler labels: where code of a coroutine begins, it has those of the context given to the run,
+// and none that another coroutine has set, whichever goroutine it runs on and whichever started that.
 func TestLabelsAreThoseOfTheRun(t *testing.T) {
 	run := pprof.WithLabels(background, pprof.Labels("run", "this", "of", "the test"))
 	for name, test := range map[string]struct {
@@ -113,8 +113,8 @@ func TestLabelsAreThoseOfTheRun(t *testing.T) {
 	}
 }
 
-// TestLabelsOfTheCallerOfRun proves that a run leaves the labels of the goroutine alone that called it, and does not take them
-// for its own; and that a run inside another has those of its own context (R29).
+// TestLabelsOfTheCallerOfRun proves that a run does not change the labels of the goroutine that called it, nor take them over, and that a run
+// inside another has those of its own context (R29).
 func TestLabelsOfTheCallerOfRun(t *testing.T) {
 	noLeaks(t)
 	defer pprof.SetGoroutineLabels(background)
@@ -173,8 +173,8 @@ func TestLabelsOfThreadsOfAHost(t *testing.T) {
 	}
 }
 
-// TestWithLabels proves that with the option WithLabels whatever runs for a coroutine carries its name beside the labels of the run, and
-// nothing does afterwards.
+// TestWithLabels proves that, with the option WithLabels, whatever runs for a coroutine carries its name, besides the labels of the run, and
+// that nothing does afterwards.
 func TestWithLabels(t *testing.T) {
 	noLeaks(t)
 	ctx := pprof.WithLabels(background, pprof.Labels("run", "this"))

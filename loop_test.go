@@ -65,7 +65,7 @@ func TestRunningLoopCannotBeRunAgain(t *testing.T) {
 	}
 }
 
-// R6: whoever nests a run may handle its failure; a run nested under the context of a cancelled coroutine fails at once.
+// R6: the caller of a nested run may handle its failure. A run nested under the context of a cancelled coroutine fails at once.
 func TestNestedRunThatFailsAndIsHandled(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		if err := virtually(func(co *tinyio.Co) error { return errBoom }); !errors.Is(err, errBoom) {
@@ -125,8 +125,8 @@ func TestNestedRunEndsWithTheOuterContext(t *testing.T) {
 	}
 }
 
-// R6, R12, R13: a nested run is stopped by the context of the outer one, which stands still meanwhile, also if its own was derived from a Co; but
-// not as long as a Shield protects it.
+// R6, R12, R13: a nested run is stopped by the context of the outer one, which stands still meanwhile, even if its own was derived from a Co;
+// but not while a Shield protects it.
 func TestNestedRunInAShield(t *testing.T) {
 	noLeaks(t)
 	stopped := errors.New("stopped")
@@ -197,7 +197,7 @@ func TestRunThatCannotBegin(t *testing.T) {
 	}
 }
 
-// R6: when two loops want the same fresh coroutine at the same moment, one of them gets it and the other gets an error; it runs once.
+// R6: if two loops want the same fresh coroutine at the same moment, one of them gets it and the other gets an error. It runs once.
 func TestTwoLoopsWantTheSameCoroutine(t *testing.T) {
 	noLeaks(t)
 	ways := []func(co *tinyio.Co, c *tinyio.Coro[int]) error{

@@ -14,9 +14,9 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// What has finished keeps nothing but its result.
+// What has finished keeps only its result in memory.
 
-// A witness is something that must be gone when what it was part of has finished. It is large enough to be an object of its own.
+// A witness must be gone when what it was part of has finished. It is large enough to be an object of its own.
 type witness struct{ data [256]byte }
 
 // Witnesses are all that a program has made.
@@ -28,7 +28,7 @@ func (ws *witnesses) new() *witness {
 	return w
 }
 
-// alive is how many there are left.
+// alive returns how many are left.
 func (ws *witnesses) alive() (n int) {
 	runtime.GC()
 	for _, w := range ws.made {
@@ -39,10 +39,10 @@ func (ws *witnesses) alive() (n int) {
 	return n
 }
 
-// use is what a function does that holds w.
+// use is called by a function that holds w.
 func (w *witness) use() { w.data[0]++ }
 
-// heap is how many bytes are in use.
+// heap returns how many bytes are in use.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -93,7 +93,7 @@ func TestShieldsThatAreOverKeepNoMemory(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error { return co.Spawn(generation(5_010)) })
 }
 
-// W21: a result that refers to its own coroutine is freed, during the run and after it, with what its function holds on to.
+// W21: a result that refers to its own coroutine is freed, during the run and after it, with what its function holds.
 func TestResultThatRefersToItsCoroutineIsFreed(t *testing.T) {
 	type result struct {
 		self *tinyio.Coro[*result]
@@ -147,7 +147,7 @@ func TestResultThatRefersToItsCoroutineIsFreed(t *testing.T) {
 	}
 }
 
-// TestWhatHasFinishedKeepsNothing runs programs that return something to keep, and wants that to keep nothing else alive: R3.
+// TestWhatHasFinishedKeepsNothing runs programs that return something, and wants that to keep nothing else in memory: R3.
 func TestWhatHasFinishedKeepsNothing(t *testing.T) {
 	noLeaks(t)
 	for name, program := range map[string]func(ws *witnesses) (kept any){
@@ -316,7 +316,7 @@ func keptNested(ws *witnesses) any {
 	return kept
 }
 
-// keptOutlived looks while a coroutine still lives that was started inside a Shield that is over.
+// keptOutlived looks while a coroutine is live that was started inside a Shield that is over.
 func keptOutlived(ws *witnesses) any {
 	alive := -1
 	virtually(func(co *tinyio.Co) error {
@@ -635,8 +635,8 @@ func keptCollector(ws *witnesses) any {
 	return kept
 }
 
-// TestQueueGivesBackTheMemoryOfACrowd has many wait to put into a queue, and looks when one is left, and none; and when few
-// values are left of many.
+// TestQueueGivesBackTheMemoryOfACrowd has many coroutines wait to put into a queue, and measures when one is left, when none is, and when few
+// of many values are left.
 func TestQueueGivesBackTheMemoryOfACrowd(t *testing.T) {
 	noLeaks(t)
 	type large [4096]byte
@@ -676,7 +676,7 @@ func TestQueueGivesBackTheMemoryOfACrowd(t *testing.T) {
 	}
 }
 
-// TestPlacesOfACrowdAreUsedAgain goes on with a queue at which ever more and ever fewer wait, in an order that is not theirs.
+// TestPlacesOfACrowdAreUsedAgain goes on with a queue at which ever more and then ever fewer wait, and are served out of order.
 func TestPlacesOfACrowdAreUsedAgain(t *testing.T) {
 	q := tinyio.NewQueue[int](0)
 	sum, want := 0, 0

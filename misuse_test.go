@@ -202,7 +202,7 @@ func TestMisuseOfANilAndOfAZeroCoroutine(t *testing.T) {
 	}
 }
 
-// A nil coroutine in a list leaves those before it alone: they still wake whoever waits for them.
+// A nil coroutine in a list does not affect those before it: they still wake those that wait for them.
 func TestMisuseNilInAListLeavesTheOthersAlone(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
@@ -275,7 +275,7 @@ func TestMisuseSpawningOneself(t *testing.T) {
 	})
 }
 
-// A huge Sleep does not overflow, and can be cancelled; so with the other limits.
+// A huge Sleep does not overflow, and can be cancelled. So do other limits.
 func TestMisuseHugeDurations(t *testing.T) {
 	for name, suspend := range map[string]func(co *tinyio.Co) error{
 		"Sleep":   func(co *tinyio.Co) error { return co.Sleep(math.MaxInt64) },
@@ -319,7 +319,7 @@ func TestMisuseHugeDurations(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error { return errors.Join(co.Sleep(math.MaxInt64), co.Sleep(math.MaxInt64)) })
 }
 
-// A negative or zero limit has passed at once: nothing is run that has not been, and nobody hangs.
+// A negative or zero limit has passed at once: what has not run does not run, and nothing hangs.
 func TestMisuseNegativeDurations(t *testing.T) {
 	for _, d := range []time.Duration{0, -1, math.MinInt64} {
 		t.Run(d.String(), func(t *testing.T) {
@@ -524,7 +524,7 @@ func TestMisusePanicWithANilValue(t *testing.T) {
 	}
 }
 
-// A panic inside a deferred clean-up, of a crash, of a return and of another panic.
+// A deferred function panics while a crash, a return or another panic unwinds the coroutine.
 func TestMisusePanicInsideADeferredCleanUp(t *testing.T) {
 	noLeaks(t)
 	cases := map[string]func(co *tinyio.Co) error{
@@ -584,7 +584,7 @@ func TestMisusePanicInsideADeferredCleanUp(t *testing.T) {
 	}
 }
 
-// A coroutine that calls recover has recovered from its own panic, and sees nobody else's.
+// A coroutine that calls recover recovers from its own panic, and sees no other coroutine's.
 func TestMisuseCoroutineThatRecovers(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		v, err := tinyio.New(func(co *tinyio.Co) (v int, err error) {
@@ -685,7 +685,7 @@ func TestMisuseLoopOnAGoroutineLockedToItsThread(t *testing.T) {
 	})
 }
 
-// A coroutine that locks its thread and gives it free before it waits.
+// A coroutine may lock its thread if it unlocks it before it waits.
 func TestMisuseCoroutineThatLocksItsThreadBetweenWaits(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		return co.Wait(tinyio.Do(func(co *tinyio.Co) error {
@@ -696,8 +696,7 @@ func TestMisuseCoroutineThatLocksItsThreadBetweenWaits(t *testing.T) {
 	})
 }
 
-// A coroutine that waits while its goroutine is locked to its thread is what Go cannot do: the program ends with the reason.
-// That is looked at in a process of its own.
+// Go cannot switch from a goroutine that is locked to its thread: the program ends with the reason. That is tested in a process of its own.
 func TestMisuseCoroutineThatWaitsWithItsThreadLocked(t *testing.T) {
 	if os.Getenv("TINYIO_TEST_LOCKED") != "" {
 		virtually(func(co *tinyio.Co) error {

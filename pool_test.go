@@ -45,7 +45,7 @@ func TestThreadPoolBoundsTheThreads(t *testing.T) {
 	}
 }
 
-// W9: those that wait for the pool are served in order, and one that is stopped meanwhile never runs and keeps no place.
+// W9: those that wait for the pool are served in order. One that is stopped meanwhile never runs, and takes no permit.
 func TestThreadPoolServesInOrder(t *testing.T) {
 	pool := tinyio.NewThreadPool(1)
 	var log recorder

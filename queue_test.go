@@ -15,7 +15,7 @@ import (
 
 // Queues: first in, first out, first come, first served; and what has been granted stands.
 
-// putter puts vs into q, one after the other, and logs what comes of it.
+// putter puts vs into q, one after the other, and logs the results.
 func putter(log *recorder, q *tinyio.Queue[int], name string, vs ...int) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		for _, v := range vs {
@@ -43,7 +43,7 @@ func getter(log *recorder, q *tinyio.Queue[int], name string, n int) *tinyio.Cor
 	}).Named(name)
 }
 
-// R1: Put and Get suspend only if they have to wait; whoever waits goes on, when it is served, behind the turn of the one who serves it.
+// R1: Put and Get suspend only if they have to wait. A coroutine that was served goes on after the turn of the one that has served it.
 func TestQueueOrder(t *testing.T) {
 	p := func(v int) string { return fmt.Sprintf("p put %d: ok", v) }
 	g := func(v int) string { return fmt.Sprintf("g got %d: ok", v) }
@@ -99,7 +99,7 @@ func TestQueueServesInOrder(t *testing.T) {
 	log.want(t, "4 true, 1", "5 true, 1", "6 true, 1", "7 true, 0", "0 false, 0", "a put 5: ok", "b put 6: ok", "c put 7: ok")
 }
 
-// W1: a latecomer cannot take a value, or room, between the moment at which it is granted and the turn of the one who has waited.
+// W1: a latecomer cannot take a value, or room, between the grant and the turn of the one that has waited.
 func TestQueueLatecomerDoesNotOvertake(t *testing.T) {
 	noLeaks(t)
 	for _, capacity := range []int{0, 1} {
@@ -132,7 +132,7 @@ func TestQueueLatecomerDoesNotOvertake(t *testing.T) {
 	log.want(t, "got 1, room before its turn: false", "first put 2: ok", "g got 2: ok", "late put 3: ok", "g got 3: ok")
 }
 
-// W2: one who waits and is timed out gets nothing, and those behind it are served.
+// W2: a coroutine whose wait is timed out gets nothing, and those behind it are served.
 func TestQueueWaitThatTimesOut(t *testing.T) {
 	var log recorder
 	q := tinyio.NewQueue[int](1)
@@ -189,8 +189,8 @@ func scenes() map[string]scene {
 	}
 }
 
-// W3: a value, or room, that was granted to a coroutine that is stopped before its turn is not lost. It stands: the coroutine gets the
-// rest at its next suspension.
+// W3: a value, or room, that was granted to a coroutine that is stopped before its turn is not lost: the coroutine gets it, and its next
+// suspension returns the error.
 func TestQueueGrantStands(t *testing.T) {
 	// Each way runs waiting, and then in one step grants what it waits for and stops it.
 	ways := map[string]func(waiting func(co *tinyio.Co) error, grant func()){
@@ -303,7 +303,7 @@ func TestQueueGrantInTheStepOfATimeout(t *testing.T) {
 	}
 }
 
-// R8: one that is cancelled before anything was granted has done nothing.
+// R8: a coroutine that is cancelled before anything was granted has neither put nor taken anything.
 func TestQueueCancelledWhileWaiting(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -321,7 +321,7 @@ func TestQueueCancelledWhileWaiting(t *testing.T) {
 	}
 }
 
-// R13: behind a Shield a queue works in a coroutine that is cancelled.
+// R13: in a Shield a queue works in a coroutine that is cancelled.
 func TestQueueBehindAShield(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -345,8 +345,8 @@ func TestQueueBehindAShield(t *testing.T) {
 	log.want(t, "g got 5: ok")
 }
 
-// Close ends the waits of those who get from an empty queue and of those who put into a full one, of which nothing was put;
-// what the queue holds can be taken.
+// Close ends the waits of those that get from an empty queue, and of those that put into a full one, whose values are not put. What the queue
+// holds can be taken.
 func TestQueueClose(t *testing.T) {
 	closed := "tinyio: the queue is closed"
 	var log recorder
@@ -376,8 +376,7 @@ func TestQueueClose(t *testing.T) {
 	log.want(t, "a put 1: ok", "closed, 1", "a put 2: "+closed, "b put 3: "+closed, "g got 1: ok", "g got 0: "+closed)
 }
 
-// A coroutine that is stopped while it hears that the queue is closed hears of that first: it is not to fail with ErrClosed,
-// which would be an error of its clean-up.
+// A coroutine that is stopped when it is about to return ErrClosed returns its own error: ErrClosed would be a clean-up error.
 func TestQueueCloseInTheStepOfACrash(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -453,7 +452,7 @@ func TestQueueDeadlock(t *testing.T) {
 	}
 }
 
-// A picker that turns the order of turns round changes who runs first, and not who was given what.
+// A picker that reverses the order of turns changes who runs first, and not who was given what.
 func TestQueueWithAPicker(t *testing.T) {
 	var log recorder
 	q := tinyio.NewQueue[int](0)
@@ -476,7 +475,7 @@ func TestQueueWithAPicker(t *testing.T) {
 	log.want(t, "true true false", "b got 2: ok", "a got 1: ok")
 }
 
-// A queue grows as it fills, keeps its order when it wraps round, and lets go of what was taken.
+// A queue grows as it fills, keeps its order when its buffer wraps round, and drops what was taken.
 func TestQueueGrowsAndForgets(t *testing.T) {
 	noLeaks(t)
 	q := tinyio.NewQueue[*[1 << 16]byte](math.MaxInt)
@@ -578,8 +577,7 @@ func TestQueueAllocations(t *testing.T) {
 	})
 }
 
-// GetFor gives up when its time is up, without an error, and stands in no line any more: a value that comes in the same step, but later, goes
-// to the next.
+// GetFor gives up when its time is up, without an error, and leaves the line: a value that comes later in the same step goes to the next.
 func TestQueueGetFor(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {

@@ -17,7 +17,7 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// These are the recipes of docs/recipes.md: functions and types to take along, each with an example.
+// These are the recipes of docs/recipes.md: functions and types to copy, each with an example.
 
 // retry calls fn, which may block, until it succeeds, at most n times. Before the second time it waits, and twice as long before each
 // next one.
@@ -230,7 +230,7 @@ func Example_batch() {
 }
 
 // supervise runs a service. If that ends, fails or panics, it is started again, after a second at first, and after twice as long each
-// time, up to a minute. If it has run for a minute, the next wait is a second again. The log is told why it has ended: nil if it just has.
+// time, up to a minute. If it has run for a minute, the next wait is a second again. The function log gets the error with which it has ended.
 func supervise(co *tinyio.Co, service func(co *tinyio.Co) error, log func(err error)) error {
 	wait := time.Second
 	for {
@@ -333,7 +333,7 @@ type jobs struct {
 	last    int
 }
 
-// start starts a job and returns its number. If it fails, that is told to log, and the others go on.
+// start starts a job and returns its number. If it fails, log gets the error, and the others go on.
 func (j *jobs) start(ctx context.Context, work func(co *tinyio.Co) error, log func(id int, err error)) (id int, err error) {
 	return tinyio.Submit(ctx, j.loop, tinyio.New(func(co *tinyio.Co) (int, error) {
 		j.last++
@@ -397,7 +397,7 @@ func Example_cancelByID() {
 	// closing time
 }
 
-// serveHTTP serves until quit is set. Then it takes no more requests, and waits for those under way, for at most grace.
+// serveHTTP serves until quit is set. Then it takes no more requests, and waits for those in flight, for at most grace.
 func serveHTTP(co *tinyio.Co, server *http.Server, l net.Listener, quit *tinyio.Event, grace time.Duration) error {
 	defer server.Close() // also if the coroutine is stopped: Serve knows no context
 	err := co.Spawn(tinyio.RunInThread(func(context.Context) (tinyio.Void, error) {
@@ -461,15 +461,15 @@ func Example_httpServer() {
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	fmt.Println(string(body), err) // although the server has been told to quit meanwhile
+	fmt.Println(string(body), err) // although quit has been set meanwhile
 	fmt.Println("served:", <-served)
 	// Output:
 	// visit 1 <nil>
 	// served: <nil>
 }
 
-// readLine reads a line from r, which reads from conn. If the coroutine is stopped meanwhile, that ends the read, and the connection is
-// still good for a last word.
+// readLine reads a line from r, which reads from conn. If the coroutine is stopped meanwhile, the read ends, and the connection can still be
+// written to.
 func readLine(co *tinyio.Co, conn net.Conn, r *bufio.Reader) (string, error) {
 	interrupt := func() { conn.SetReadDeadline(time.Unix(1, 0)) } // long ago
 	line, err := tinyio.CallInterruptible(co, interrupt, func() (string, error) { return r.ReadString('\n') })
@@ -562,7 +562,7 @@ func Example_poolInPool() {
 	// [[small a1 small a2] [small b1 small b2] [small c1 small c2]] false
 }
 
-// A cache fetches values and keeps them for a while. However many want the same one meanwhile, it is fetched once.
+// A cache fetches values and keeps them for a while. If several want the same value meanwhile, it is fetched once.
 type cache[K comparable, V any] struct {
 	fetch   func(co *tinyio.Co, key K) (V, error)
 	keep    time.Duration
@@ -636,7 +636,7 @@ func Example_cache() {
 	// 03:10 "page 3" <nil>
 }
 
-// Who came first may be stopped, and the fetch goes on for the others. If it fails then, it is still a value to them.
+// The first to ask may be stopped, and the fetch goes on for the others. If it fails then, they get the error as a value.
 func TestCacheWithoutWhoCameFirst(t *testing.T) {
 	noLeaks(t)
 	fetches := 0
@@ -683,7 +683,7 @@ func TestCacheWithoutWhoCameFirst(t *testing.T) {
 	}
 }
 
-// A topic hands each value that is published to all subscribers. A publisher never waits: who is slow loses the oldest values.
+// A topic hands each value that is published to all subscribers. A publisher never waits: a slow subscriber loses the oldest values.
 type topic[T any] struct{ subscribers []*tinyio.Queue[T] }
 
 // subscribe returns a queue of the values that are published from now on, which holds up to n of them.

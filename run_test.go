@@ -171,7 +171,7 @@ func TestSignalCleansUpEverything(t *testing.T) {
 	log.want(t, "cleaned up")
 }
 
-// R5, R12: what is done between two turns may finish the last coroutine, and the run has ended then.
+// R5, R12: if what happens between two turns finishes the last coroutine, the run has ended.
 func TestInterruptionFinishesTheLastCoroutine(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		for name, opts := range map[string][]tinyio.Option{"real time": nil, "virtual time": {tinyio.WithVirtualTime()}} {
@@ -195,7 +195,7 @@ func TestInterruptionFinishesTheLastCoroutine(t *testing.T) {
 	})
 }
 
-// The same at the moment of entry, as far as a goroutine can hit that.
+// The same, as close to the moment of entry as a goroutine can come.
 func TestContextIsCancelledAtTheMomentOfEntry(t *testing.T) {
 	ways := map[string]func(ctx context.Context) error{
 		"Run": func(ctx context.Context) error {
@@ -260,8 +260,8 @@ func TestRunInAThreadWithTheContextOfAShield(t *testing.T) {
 	}
 }
 
-// R12: a coroutine that fails with the error of the context of the run, before the run has noticed that this is done, has not failed: the
-// run is interrupted, and returns the cause. So it is inside an Isolate, too.
+// R12: if a coroutine fails with the error of the run's context, and that is done but the run has not noticed yet, the run is interrupted and
+// returns the cause. So it is inside an Isolate.
 func TestFailureThatSaysOnlyThatTheContextIsDone(t *testing.T) {
 	for name, isolated := range map[string]bool{"in the run": false, "isolated": true} {
 		t.Run(name, func(t *testing.T) {
@@ -287,7 +287,7 @@ func TestFailureThatSaysOnlyThatTheContextIsDone(t *testing.T) {
 	}
 }
 
-// A panic of the loop itself, which is a bug, ends the program: on whichever stack it happens, and though somebody recovers from panics there.
+// A panic of the loop itself, which is a bug, ends the program, on whichever stack it happens, and even if somebody recovers from panics there.
 func TestPanicOfTheLoopEndsTheProgram(t *testing.T) {
 	for name, fn := range map[string]func(co *tinyio.Co) error{
 		"the driver's stack": func(co *tinyio.Co) error { return nil },

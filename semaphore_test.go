@@ -88,7 +88,7 @@ func TestReleasedPermitIsHandedToTheFirstWaiter(t *testing.T) {
 	log.want(t, "first has it", "second has it", "latecomer has it")
 }
 
-// W3: a permit granted to a waiter that is stopped before its turn comes goes to the next one.
+// W3: a permit that was granted to a waiter that is stopped before its turn goes to the next one.
 func TestPermitGrantedToAStoppedWaiterIsNotLost(t *testing.T) {
 	var lock tinyio.Lock
 	var heard error
@@ -145,7 +145,7 @@ func TestPermitGrantedToAStoppedWaiterIsNotLost(t *testing.T) {
 	}
 }
 
-// Those who wait for permits are served in the order in which they came: one who wants many is not overtaken by those who want few.
+// Those that wait for permits are served in the order in which they came: few permits do not get ahead of many.
 func TestSemaphoreServesInOrderWhateverTheWeight(t *testing.T) {
 	var log recorder
 	s := tinyio.NewSemaphore(3)
@@ -172,7 +172,7 @@ func TestSemaphoreServesInOrderWhateverTheWeight(t *testing.T) {
 	}
 }
 
-// W2, W3: when one who waits for many permits gives up, those behind it get what they may have; what it was granted goes on to them.
+// W2, W3: when a coroutine that waits for many permits gives up, those behind it get what they may have; what it was granted goes to them.
 func TestSemaphoreWaiterThatGivesUpLetsOthersPass(t *testing.T) {
 	var log recorder
 	s := tinyio.NewSemaphore(3)
@@ -276,7 +276,7 @@ func TestEvery64thWaitThatIsServedIsATurn(t *testing.T) {
 	}
 }
 
-// The turn of the others comes before the 64th is served: a coroutine that is stopped in it has got nothing.
+// The turn of the others comes before the 64th is served: a coroutine that is stopped in it has acquired nothing.
 func TestStoppedBeforeThe64thWaitIsServed(t *testing.T) {
 	noLeaks(t)
 	q := tinyio.NewQueue[int](100)
@@ -295,7 +295,7 @@ func TestStoppedBeforeThe64thWaitIsServed(t *testing.T) {
 	}
 }
 
-// In the turn that the others have before the 64th is served, what was free may go to them. Then it is waited for.
+// In the turn that the others have before the 64th is served, they may take what was free. Then the 64th waits.
 func TestThe64thMayHaveToWait(t *testing.T) {
 	var log recorder
 	s := tinyio.NewSemaphore(1)
@@ -342,7 +342,7 @@ func TestDiscardBeforeThe64thWaitIsServed(t *testing.T) {
 	}
 }
 
-// AcquireN of nothing is served at once, and so is a turn now and then.
+// AcquireN of no permits is served at once, and counts like the others: every 64th takes a turn.
 func TestAcquireOfNothingIsATurnToo(t *testing.T) {
 	s := tinyio.NewSemaphore(1)
 	others := 0

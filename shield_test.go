@@ -11,7 +11,7 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// shielded does do behind a Shield of an hour when its wait has been ended, and then returns how.
+// shielded does do in a Shield of an hour when its wait has been ended, and then returns how.
 func shielded(d time.Duration, do func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		stop := co.Sleep(d)
@@ -179,7 +179,7 @@ func TestCallInsideAShield(t *testing.T) {
 	})
 }
 
-// R13, R30: when the grace has passed, what is called is interrupted.
+// R13, R30: when the grace has passed, a call is interrupted.
 func TestCallInsideAShieldWhoseGraceEnds(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
@@ -208,7 +208,7 @@ func TestCallInsideAShieldWhoseGraceEnds(t *testing.T) {
 	})
 }
 
-// R13, R19: an Isolate inside the Shield of one that is being stopped: its failure is handed back as ever, a value too.
+// R13, R19: an Isolate inside the Shield of a coroutine that is being stopped returns a failure or a value as ever.
 func TestIsolateInsideAShieldOfOneThatIsStopped(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -230,7 +230,7 @@ func TestIsolateInsideAShieldOfOneThatIsStopped(t *testing.T) {
 	log.want(t, "7, <nil> after 2s", "0, inside after 3s; <nil>")
 }
 
-// R13, R27: a daemon that is spawned inside a Shield during a crash is protected as long as that, and stopped with it.
+// R13, R27: a daemon that is spawned inside a Shield during a crash is protected until the Shield ends, and stopped then.
 func TestDaemonSpawnedInsideAShield(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -246,8 +246,8 @@ func TestDaemonSpawnedInsideAShield(t *testing.T) {
 	log.want(t, "heartbeat: 2 beats, tinyio: cancelled because of: boom after 3.5s")
 }
 
-// R13, R10: a failure inside the Shield of a coroutine that is stopped is a clean-up error, and goes to who stopped it: a crash, a Timeout,
-// a Cancel. One in a coroutine that was started there is as well.
+// R13, R10: a failure inside the Shield of a stopped coroutine is a clean-up error, and goes to whatever stopped it: a crash, a Timeout, a
+// Cancel. So is a failure of a coroutine that was started there.
 func TestFailureInsideAShieldOfOneThatIsStopped(t *testing.T) {
 	noLeaks(t)
 	errInside := errors.New("inside")
@@ -274,7 +274,7 @@ func TestFailureInsideAShieldOfOneThatIsStopped(t *testing.T) {
 	})
 }
 
-// R13, R18, R19: a timeout inside an Isolate inside a Shield is the same without a cancellation and with one.
+// R13, R18, R19: a timeout inside an Isolate inside a Shield works the same with and without a cancellation.
 func TestTimeoutInsideAnIsolateInsideAShield(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		t.Run(fmt.Sprint("crash: ", crash), func(t *testing.T) {
@@ -313,7 +313,7 @@ func TestTimeoutInsideAnIsolateInsideAShield(t *testing.T) {
 	}
 }
 
-// R13: each of nested Shields protects for its own grace; what was started inside is stopped when the last around it ends.
+// R13: each of nested Shields protects for its own grace. What was started inside is stopped when the last one around it ends.
 func TestGraceOfNestedShields(t *testing.T) {
 	cases := []struct {
 		outer, inner time.Duration
@@ -363,7 +363,7 @@ func TestGraceOfNestedShields(t *testing.T) {
 	}
 }
 
-// R13: whoever is started inside of three Shields is stopped when the last of them is over, in whatever order that happens.
+// R13: a coroutine that was started inside three Shields is stopped when the last of them ends, in whatever order they do.
 func TestStartedInsideNestedShieldsWhoseGracesEndInAnyOrder(t *testing.T) {
 	noLeaks(t)
 	for _, graces := range [][3]int{{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}} {
@@ -399,7 +399,7 @@ func TestStartedInsideNestedShieldsWhoseGracesEndInAnyOrder(t *testing.T) {
 	}
 }
 
-// R13: what was spawned in an inner Shield, which has ended, is protected by the outer one and stopped with it.
+// R13: what was spawned in an inner Shield that has ended is protected by the outer one, and stopped when that ends.
 func TestMemberOfAnInnerShieldIsStoppedWithTheOuter(t *testing.T) {
 	for _, innerFirst := range []bool{true, false} {
 		t.Run(fmt.Sprint("inner ends before the crash: ", innerFirst), func(t *testing.T) {
@@ -444,8 +444,8 @@ func TestMemberOfAnInnerShieldIsStoppedWithTheOuter(t *testing.T) {
 	}
 }
 
-// R13, R18: who is halted alone is not what the Shield around it is there for. So the Timeout does not wait for the grace of that Shield,
-// and all of the grace is left when its owner needs it.
+// R13, R18: the Shield of another does not protect a coroutine that is halted alone. So the Timeout does not wait for the grace of that
+// Shield, and all of the grace is left when the owner needs it.
 func TestTimeoutOfOneInsideAShieldOfAnother(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -486,7 +486,7 @@ func TestTimeoutOfOneInsideAShieldOfAnother(t *testing.T) {
 		"30s: the owner of the Shield: tinyio: cancelled because of: boom")
 }
 
-// R13: who was started inside a nested Shield, by somebody in there when that was over, is stopped when the one around it ends.
+// R13: a coroutine that was started inside a nested Shield, after that had ended, is stopped when the Shield around it ends.
 func TestShieldEndsForThoseStartedInANestedOneThatIsOver(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -517,7 +517,7 @@ func TestShieldEndsForThoseStartedInANestedOneThatIsOver(t *testing.T) {
 	log.want(t, "last: cancelled after the start", "middle: cancelled")
 }
 
-// R13: who was started inside a Shield that outlived the one around it is stopped when the one around that ends.
+// R13: a coroutine that was started inside a Shield that outlived the one around it is stopped when the next one around ends.
 func TestStartedInsideAShieldThatOutlivesTheOneAroundIt(t *testing.T) {
 	noLeaks(t)
 	var log recorder

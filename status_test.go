@@ -76,7 +76,7 @@ func TestHostCanAskWhatEachCoroutineIsDoing(t *testing.T) {
 	)
 }
 
-// Stats counts what happens, exactly, also for whoever asks in the middle of a turn (R32).
+// Stats counts what happens, exactly, even if it is called in the middle of a turn (R32).
 func TestStatsCountEverything(t *testing.T) {
 	noLeaks(t)
 	l := tinyio.NewLoop(tinyio.WithVirtualTime())
@@ -130,7 +130,7 @@ func TestStatsCountEverything(t *testing.T) {
 	want("after a failure", tinyio.Stats{Started: 8, Finished: 8, Failed: 1, Turns: 15})
 }
 
-// Stats and Running answer while a coroutine blocks the loop, also when they have never been asked before (R32).
+// Stats and Running answer while a coroutine blocks the loop, even if they have never been called before (R32).
 func TestStatsAndRunningOfALoopThatIsStuck(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := tinyio.NewLoop()
@@ -185,7 +185,7 @@ func TestStatsAndRunningOfALoopThatIsStuck(t *testing.T) {
 	})
 }
 
-// Anybody may ask at any time: under the race detector this shows that nothing else is touched (R32).
+// Any goroutine may ask at any time: the race detector shows that they touch nothing else (R32).
 func TestStatsAndRunningFromOtherGoroutines(t *testing.T) {
 	noLeaks(t)
 	l, ended := tinyio.NewLoop(), make(chan error)
@@ -312,7 +312,7 @@ func TestSnapshotFromAnotherGoroutine(t *testing.T) {
 	})
 }
 
-// Where the loop is not running, or would be blocked, Snapshot is an error that says so.
+// If the loop is not running, or would be blocked, Snapshot returns an error that says so.
 func TestSnapshotThatCannotBeTaken(t *testing.T) {
 	noLeaks(t)
 	l := tinyio.NewLoop()
@@ -339,7 +339,7 @@ func TestSnapshotThatCannotBeTaken(t *testing.T) {
 	wantSentence(t, panicOf(func() { new(tinyio.Loop).Snapshot(background) }), "Snapshot", "NewLoop")
 }
 
-// R16, R32: an observer and a cancel function may ask what everybody does: each is found where it waits, and not in the code that asks.
+// R16, R32: an observer and a cancel function may ask what every coroutine does: each is found where it waits, and not in the code that asks.
 func TestStatusAskedByToolsAndCancelFunctions(t *testing.T) {
 	noLeaks(t)
 	var l *tinyio.Loop
@@ -364,7 +364,7 @@ func TestStatusAskedByToolsAndCancelFunctions(t *testing.T) {
 	}
 }
 
-// A runListener writes down which runs there are.
+// A runListener records which runs there are.
 type runListener struct {
 	log         recorder
 	made, begun int // coroutines
@@ -377,7 +377,7 @@ func (l *runListener) Number(any) uint64            { return 0 }
 func (l *runListener) Made() (started func())       { l.made++; return func() { l.begun++ } }
 func (l *runListener) MadeQueue() *lookin.Queue     { l.queue = new(lookin.Queue); return l.queue }
 
-// R32: what package debug stands on: who listens is told of every run, nested ones too, whose turn it is, and what a Status does not say.
+// R32: what package debug relies on: a listener is called for every run, nested ones too; whose turn it is; and what a Status does not say.
 func TestListenerIsToldOfRuns(t *testing.T) {
 	noLeaks(t)
 	listener := new(runListener)
@@ -393,7 +393,7 @@ func TestListenerIsToldOfRuns(t *testing.T) {
 		}
 		tinyio.NewQueue[int](lookin.Many - 1)
 		if listener.queue != nil {
-			t.Error("it is told of a small queue")
+			t.Error("it is called for a small queue")
 		}
 		q := tinyio.NewQueue[int](lookin.Many)
 		if err := errors.Join(q.Put(co, 1), q.Put(co, 2)); err != nil || q.Len() != 2 || listener.queue.Held.Load() != 2 {
@@ -408,7 +408,7 @@ func TestListenerIsToldOfRuns(t *testing.T) {
 		}
 		for _, s := range l.Status() {
 			if more := lookin.More(s); more.Daemon != (s.Coro == "yields") || more.Yielded != (s.Coro == "yields") || more.Stopped != nil {
-				t.Errorf("of %s it is told %+v", s.Coro, more)
+				t.Errorf("of %s it gets %+v", s.Coro, more)
 			}
 		}
 		return nil
@@ -429,8 +429,8 @@ func succeeds() error {
 	return err
 }
 
-// A Snapshot that nobody waits for any more is not made: a loop that was stuck for long does not make up for all of them. It is seen by the
-// numbers, which a Snapshot gives to all.
+// A Snapshot that nobody waits for any more is not made: a loop that was stuck does not make all of them up. The numbers show it, since a
+// Snapshot gives them to all coroutines.
 func TestSnapshotThatWasGivenUpIsNotMade(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := tinyio.NewLoop()
@@ -466,7 +466,7 @@ func TestSnapshotThatWasGivenUpIsNotMade(t *testing.T) {
 	})
 }
 
-// The time of a turn is that of its own run, also if another run of the loop was in another bubble.
+// The time of a turn is that of its own run, even if another run of the loop was in another bubble.
 func TestRunningIsOfItsOwnRun(t *testing.T) {
 	l := tinyio.NewLoop()
 	since := func() (at time.Time) {
@@ -572,7 +572,7 @@ func TestStatusTellsTheLineOfEachWait(t *testing.T) {
 
 func sleepsLong(co *tinyio.Co) error { return co.Sleep(time.Hour) }
 
-// ranges waits in a range over all for the first.
+// ranges waits for the first element of all.
 func ranges[T any](all iter.Seq2[T, error]) error {
 	for _, err := range all {
 		return err
@@ -580,7 +580,7 @@ func ranges[T any](all iter.Seq2[T, error]) error {
 	return nil
 }
 
-// To ask for the Status allocates nothing for each coroutine that waits: what is to be found out of its line has been found out for others.
+// Status allocates nothing for a coroutine that waits at a line that has been looked up for another one.
 func TestStatusOfACrowdAllocatesLittle(t *testing.T) {
 	noLeaks(t)
 	if raceEnabled() {

@@ -18,9 +18,8 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// Submit and Serve: work from other goroutines is coroutines like any other, and the caller of Submit gets what has
-// become of it, in any case. Most of these tests are in a bubble of testing/synctest, whose time is that of the loop; nobody
-// is left there who waits for ever.
+// Submit and Serve: work from other goroutines is coroutines like any other, and the caller of Submit gets the result in any case. Most of these
+// tests are in a bubble of testing/synctest, whose time is that of the loop, and in which nothing may be left that waits for ever.
 
 // inBubble runs f in a bubble.
 func inBubble(t *testing.T, f func(t *testing.T)) {
@@ -51,7 +50,7 @@ func serve(opts ...tinyio.Option) *server {
 	return s
 }
 
-// end stops the server for the reason given, if it runs, and returns what Serve has.
+// end stops the server for the reason given, if it runs, and returns what Serve returns.
 func (s *server) end(cause error) error {
 	s.stop(cause)
 	<-s.ended
@@ -65,7 +64,7 @@ type submitted struct {
 	done chan tinyio.Void
 }
 
-// submit submits c and returns when the loop has done all that it can at this time.
+// submit submits c and returns when the loop has done all that it can do at this time.
 func submit(ctx context.Context, l *tinyio.Loop, c *tinyio.Coro[int]) *submitted {
 	s := &submitted{done: make(chan tinyio.Void)}
 	go func() {
@@ -76,7 +75,7 @@ func submit(ctx context.Context, l *tinyio.Loop, c *tinyio.Coro[int]) *submitted
 	return s
 }
 
-// result is that of a submission that must have ended by now, in the time of the bubble.
+// result returns what Submit has returned, which it must have by now, in the time of the bubble.
 func (s *submitted) result(t *testing.T) (int, error) {
 	t.Helper()
 	synctest.Wait()
@@ -186,7 +185,7 @@ func TestSubmitToALoopThatIsNotRunning(t *testing.T) {
 	}
 }
 
-// What is submitted or posted to a loop that has not begun waits for it, in order; who gives up leaves its coroutine free (R31).
+// What is submitted or posted to a loop that has not begun waits for that, in order. A caller that gives up leaves its coroutine free (R31).
 func TestSubmitToALoopThatHasNotBegun(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := tinyio.NewLoop()
@@ -279,8 +278,8 @@ func TestPostBelongsToTheRun(t *testing.T) {
 	log.want(t, "spawned: tinyio: cancelled because of: boom", "isolated: boom", "posted: <nil>", "in the last turn: <nil>")
 }
 
-// While a run is being stopped, Post is refused with its error (R31). What belongs to another loop is refused too, and of several nothing
-// is started then.
+// While a run is being stopped, Post is refused with its error (R31). If one of several belongs to another loop, Post is refused, and none of
+// them is started.
 func TestPostIsRefused(t *testing.T) {
 	noLeaks(t)
 	l, other := tinyio.NewLoop(), value(time.Hour, 1)
@@ -354,8 +353,8 @@ func TestSubmitOfAForeignCoroutine(t *testing.T) {
 	})
 }
 
-// R7: a failure of what was submitted crashes the loop and comes out of Submit too, with who submitted it in its trace;
-// others that are in flight are cancelled, and clean up before Submit returns.
+// R7: a failure of a submitted coroutine crashes the loop and comes out of Submit too, with the caller of Submit in its trace. Others that are
+// in flight are cancelled, and clean up before their Submit returns.
 func TestSubmitOfACoroutineThatFails(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -389,7 +388,7 @@ func TestSubmitOfACoroutineThatFails(t *testing.T) {
 	})
 }
 
-// What was submitted and finishes with nil although it is cancelled has finished.
+// A submitted coroutine that finishes with nil although it is cancelled has finished.
 func TestSubmitOfACoroutineThatFinishesAllTheSame(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		stubborn := func() *tinyio.Coro[int] {
@@ -404,7 +403,7 @@ func TestSubmitOfACoroutineThatFinishesAllTheSame(t *testing.T) {
 	})
 }
 
-// R14: a panic of what was submitted comes out of Serve, and Submit returns it. Others may look at it while the loop stops.
+// R14: a panic of a submitted coroutine comes out of Serve, and Submit returns it. Others may look at it while the loop stops.
 func TestSubmitOfACoroutineThatPanics(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -427,7 +426,7 @@ func TestSubmitOfACoroutineThatPanics(t *testing.T) {
 	})
 }
 
-// R14: so does a Goexit.
+// R14: a Goexit of a submitted coroutine comes out of Serve too.
 func TestSubmitOfACoroutineThatExits(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -462,7 +461,7 @@ func TestSubmitOfAnIsolatedFailure(t *testing.T) {
 	})
 }
 
-// R19: a coroutine that was started inside an Isolate and is also waited for by a goroutine outside is spared when the Isolate crashes.
+// R19: a coroutine that was started inside an Isolate, and that a goroutine outside also waits for, is spared when the Isolate crashes.
 func TestSubmitOfACoroutineInsideACrashingIsolate(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -521,7 +520,7 @@ func TestSubmitWhoseContextIsDone(t *testing.T) {
 	})
 }
 
-// R10: what goes wrong in the clean-up of a coroutine whose submitter has gone comes out of the run. It crashes nobody.
+// R10: clean-up errors of a coroutine whose Submit has returned come out of the run, and crash nothing.
 func TestSubmitOfACoroutineThatFailsWhenHalted(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -544,7 +543,7 @@ func TestSubmitOfACoroutineThatFailsWhenHalted(t *testing.T) {
 	})
 }
 
-// A context that is done already: the coroutine never runs, and stays free.
+// If the context is done before, the coroutine never runs, and stays free.
 func TestSubmitWhoseContextIsDoneBefore(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -561,7 +560,7 @@ func TestSubmitWhoseContextIsDoneBefore(t *testing.T) {
 	})
 }
 
-// If somebody else wants the coroutine, whoever gives up does so at once, and it carries on (W4).
+// If somebody else waits for the coroutine, a caller that gives up returns at once, and the coroutine carries on (W4).
 func TestSubmitOfASharedCoroutine(t *testing.T) {
 	wanted := map[string]func(l *tinyio.Loop, c *tinyio.Coro[int]) *submitted{
 		"submitted again": func(l *tinyio.Loop, c *tinyio.Coro[int]) *submitted { return submit(background, l, c) },
@@ -752,7 +751,7 @@ func serveForReal(t *testing.T, opts ...tinyio.Option) *tinyio.Loop {
 	}
 }
 
-// R24: a loop that serves in virtual time is not deadlocked: somebody can submit to it. Its time jumps.
+// R24: a loop that serves in virtual time is not deadlocked, since a goroutine can submit to it. Its time jumps.
 func TestServeInVirtualTime(t *testing.T) {
 	l := serveForReal(t, tinyio.WithVirtualTime())
 	within(t, func() {
@@ -774,7 +773,7 @@ func TestServeInVirtualTime(t *testing.T) {
 	})
 }
 
-// R24: a run in virtual time does not wait for submissions, and a deadlock names those that are in it.
+// R24: a run in virtual time does not wait for submissions, and a deadlock names those that are waiting.
 func TestSubmitInADeadlock(t *testing.T) {
 	noLeaks(t)
 	l := tinyio.NewLoop(tinyio.WithVirtualTime())
@@ -805,7 +804,7 @@ func TestSubmitInADeadlock(t *testing.T) {
 	wantCancelled(t, err, deadlock)
 }
 
-// R23: a host that drives the loop is woken by a submission, and takes the steps of it.
+// R23: a submission wakes a host that drives the loop.
 func TestSubmitToAGuest(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
@@ -831,18 +830,18 @@ func TestSubmitToAGuest(t *testing.T) {
 	})
 }
 
-// A host that leaves early has what was submitted cancelled, or refused.
+// If a host leaves the range early, what was submitted is cancelled or refused.
 func TestSubmitToAGuestThatIsLeft(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
 		l := tinyio.NewLoop()
 		r := tinyio.Start(background, l, sleeper(time.Hour))
-		waiting, told := make(chan tinyio.Void), make(chan error)
+		waiting, result := make(chan tinyio.Void), make(chan error)
 		c := tinyio.Do(func(co *tinyio.Co) error {
 			close(waiting)
 			return co.Sleep(time.Hour)
 		})
-		go func() { _, err := tinyio.Submit(background, l, c); told <- err }()
+		go func() { _, err := tinyio.Submit(background, l, c); result <- err }()
 		for p := range r.Steps() {
 			if !p.Blocked {
 				continue
@@ -854,7 +853,7 @@ func TestSubmitToAGuestThatIsLeft(t *testing.T) {
 			}
 			break
 		}
-		if err := <-told; !errors.Is(err, tinyio.ErrCancelled) {
+		if err := <-result; !errors.Is(err, tinyio.ErrCancelled) {
 			t.Errorf("Submit returns %v", err)
 		}
 	})
@@ -873,7 +872,7 @@ func TestServeOfARunningLoop(t *testing.T) {
 	})
 }
 
-// R15: each mode reports what was submitted as anything else.
+// R15: each mode reports errors of submitted coroutines as any other.
 func TestServeWithErrorGroups(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve(tinyio.WithErrorGroup(tinyio.GroupAlways))
@@ -889,7 +888,7 @@ func TestServeWithErrorGroups(t *testing.T) {
 	})
 }
 
-// Status shows a submission by the name of Submit and the function that called it.
+// Status shows a submission under the name of Submit, with the function that called it.
 func TestSubmitIsNamed(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := serve()
@@ -913,7 +912,7 @@ func TestSubmitIsNamed(t *testing.T) {
 	})
 }
 
-// What comes from outside is taken in in the order in which it came, also what comes while the rest is taken in.
+// What comes from outside is taken in in the order in which it came, even what comes while the rest is taken in.
 func TestInboxKeepsItsOrder(t *testing.T) {
 	var log recorder
 	done := map[int]func(int, error){}
@@ -978,7 +977,7 @@ func TestSubmitAgainstTheEndOfRuns(t *testing.T) {
 	})
 }
 
-// submitAtRandom submits a coroutine, perhaps with a context that will soon be done, and checks what comes of it.
+// submitAtRandom submits a coroutine, perhaps with a context that will soon be done, and checks the result.
 func submitAtRandom(t *testing.T, l *tinyio.Loop, random *rand.Rand) {
 	var ran, ended atomic.Int32
 	ctx, cancel := background, func() {}
@@ -1027,8 +1026,7 @@ func TestSubmitDuringTheLastTurn(t *testing.T) {
 	})
 }
 
-// An event that is set between two runs, or while one ends or begins, and is then cleared, still wakes whoever waits for it
-// the next time that it is set.
+// If an event is set between two runs, or while one ends or begins, and is then cleared, its waiters still wake the next time that it is set.
 func TestEventSetBetweenRuns(t *testing.T) {
 	noLeaks(t)
 	within(t, func() {
@@ -1061,8 +1059,8 @@ func TestEventSetBetweenRuns(t *testing.T) {
 	})
 }
 
-// R31: a thread submits, with its own context, what waits for the thread. When the run is stopped, Submit returns at once, and with the
-// thread everybody goes on: nobody waits for somebody who waits, outside the loop, for him.
+// R31: a thread submits, with its own context, a coroutine that waits for the thread. When the run is stopped, Submit returns at once, and the
+// run ends: nothing waits, outside the loop, for what waits for it.
 func TestSubmitByAThreadOfWhatWaitsForThatThread(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := tinyio.NewLoop()
@@ -1108,7 +1106,7 @@ func TestSubmitToALoopThatIsStuck(t *testing.T) {
 	})
 }
 
-// A clock that panics while other goroutines submit: the run ends with the panic, and nobody reads what the loop writes.
+// If the clock panics while other goroutines submit, the run ends with the panic, and no goroutine reads what the loop writes.
 func TestSubmitWhileTheClockPanics(t *testing.T) {
 	noLeaks(t)
 	l := tinyio.NewLoop(tinyio.WithClock(new(brokenClock)))
@@ -1190,7 +1188,7 @@ func TestSubmitAndPostOfShieldedThreads(t *testing.T) {
 			if err := co.Sleep(time.Second); err != nil {
 				return err
 			}
-			co.Go(func(co *tinyio.Co) error { _ = co.Sleep(time.Hour); close(stopping); return nil }) // is told first
+			co.Go(func(co *tinyio.Co) error { _ = co.Sleep(time.Hour); close(stopping); return nil }) // is stopped first
 			return errors.Join(co.Yield(), errBoom)
 		})
 		if _, err := tinyio.RunOn(background, l, root); !errors.Is(err, errBoom) {
@@ -1228,8 +1226,8 @@ func TestPostAsTheLastAct(t *testing.T) {
 	}
 }
 
-// R3, R6, R31: of what waits in a loop that has not begun, what has finished on another loop meanwhile is passed over, and what has begun
-// there is a failure of the run, since nobody else could be told.
+// R3, R6, R31: of what was posted to a loop that has not begun, what has meanwhile finished on another loop is passed over. What another loop
+// has begun is a failure of the run, since Post has returned.
 func TestPostOfWhatAnotherLoopHasTaken(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		finished, taken := value(0, 1), value(time.Hour, 2).Named("taken")
@@ -1251,7 +1249,7 @@ func TestPostOfWhatAnotherLoopHasTaken(t *testing.T) {
 	})
 }
 
-// R27, R31: a daemon that is posted is none any more, as if the first coroutine had spawned it.
+// R27, R31: a daemon that is posted is no daemon any more, as if the first coroutine had spawned it.
 func TestPostOfADaemon(t *testing.T) {
 	noLeaks(t)
 	l, daemon := tinyio.NewLoop(tinyio.WithVirtualTime()), value(time.Hour, 7)
@@ -1265,7 +1263,7 @@ func TestPostOfADaemon(t *testing.T) {
 	}
 }
 
-// R3, R31: what waits in a loop that has not begun, and finishes on another one meanwhile, gives its value.
+// R3, R31: if a coroutine was submitted to a loop that has not begun, and finishes on another loop, Submit returns its value.
 func TestSubmitOfWhatHasFinishedElsewhereMeanwhile(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l, c := tinyio.NewLoop(), value(time.Second, 7)
@@ -1299,7 +1297,8 @@ func TestSubmitOfOneThatIsCancelled(t *testing.T) {
 	})
 }
 
-// R31: what a shielded thread posts or submits is protected from the stop of the run; the stop of its coroutine alone does not concern it.
+// R31: what a shielded thread posts or submits is protected from the stop of the run, and is not affected by a stop of the thread's coroutine
+// alone.
 func TestWorkOfAShieldedThreadIsTheRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, submits := range []bool{false, true} {
@@ -1338,7 +1337,7 @@ func TestWorkOfAShieldedThreadIsTheRuns(t *testing.T) {
 					return nil
 				}))
 				if err != nil || given != nil || ended != nil {
-					t.Errorf("%s, submits %v: Run returns %v; the thread is told %v, the job has ended with %v", how, submits, err, given, ended)
+					t.Errorf("%s, submits %v: Run returns %v; the thread gets %v, the job has ended with %v", how, submits, err, given, ended)
 				}
 			}
 		}
@@ -1371,7 +1370,7 @@ func TestPostAfterTheGrace(t *testing.T) {
 	})
 }
 
-// R31: what a coroutine in an Isolate posts belongs to the run, also if it awaits that at once.
+// R31: what a coroutine in an Isolate posts belongs to the run, even if it then awaits that.
 func TestPostedThenAwaitedBelongsToTheRun(t *testing.T) {
 	noLeaks(t)
 	l := tinyio.NewLoop(tinyio.WithVirtualTime())
@@ -1395,7 +1394,7 @@ func TestPostedThenAwaitedBelongsToTheRun(t *testing.T) {
 	}
 }
 
-// Errors in the clean-up of submissions whose callers have gone do not pile up: the run keeps a hundred, and counts the others.
+// Clean-up errors of coroutines whose Submit has returned do not pile up: the run keeps a hundred, and counts the others.
 func TestErrorsOfCallersThatHaveGoneAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve()

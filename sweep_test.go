@@ -476,7 +476,7 @@ func (s *sweep) shields(seconds int, as ...act) act {
 	}
 }
 
-// finally does as, and then, however they end, last behind a Shield.
+// finally does as, and then, however they end, last in a Shield.
 func (s *sweep) finally(last act, as ...act) act {
 	return func(co *tinyio.Co) (err error) {
 		defer func() {

@@ -64,8 +64,8 @@ func TestTimeoutHaltsAndWaits(t *testing.T) {
 	}
 }
 
-// R18, W6: what only the halted coroutine was waiting for is halted with it, recursively and children first; what anyone else
-// waits for, or was spawned, carries on.
+// R18, W6: what only the halted coroutine was waiting for is halted with it, recursively and children first. What others also wait for, or what
+// was spawned, carries on.
 func TestHaltTravelsToWhatNobodyElseWants(t *testing.T) {
 	var log recorder
 	node := func(name string, f func(co *tinyio.Co) error) *tinyio.Coro[tinyio.Void] {
@@ -173,7 +173,7 @@ func TestHaltedCoroutineThatFinishesHasFinished(t *testing.T) {
 	})
 }
 
-// R18: in time, Timeout is an Await; when the coroutine would finish in the same step, the limit was there first.
+// R18: if the coroutine finishes in time, Timeout is an Await. If it would finish in the step in which the limit passes, the limit comes first.
 func TestTimeoutInTime(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		v, err := tinyio.Timeout(co, value(time.Second, 1), time.Second+1)
@@ -192,8 +192,8 @@ func TestTimeoutInTime(t *testing.T) {
 	wantError(t, "Run", err, errBoom)
 }
 
-// R18: the *TimeoutError says what it was, for how long, where it was stuck when the time came, and what went wrong in clean-up, in its text
-// too; and it is each of these errors.
+// R18: the *TimeoutError says, in its text too, what it was, for how long, where it was stuck when the limit passed, and what went wrong in
+// clean-up. errors.Is finds each of these errors.
 func TestTimeoutErrorSaysEverything(t *testing.T) {
 	errChild := errors.New("child's")
 	succeed(t, func(co *tinyio.Co) error {
@@ -252,8 +252,8 @@ func TestTimeoutErrorSaysEverything(t *testing.T) {
 	})
 }
 
-// R18: halted coroutines get the timeout without the clean-up errors, which are for the caller alone, and whoever waited for a
-// part of it as well hears of it as a value.
+// R18: halted coroutines get the timeout without the clean-up errors, which only the caller gets. Whoever waited for a part of them gets it as
+// a value.
 func TestTimeoutErrorInside(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		var inside, later error
@@ -273,7 +273,7 @@ func TestTimeoutErrorInside(t *testing.T) {
 	})
 }
 
-// R18, R15: the group mode of the loop is for crashes: the clean-up errors of a timeout are always in it.
+// R18, R15: the group mode of the loop applies to crashes only: the clean-up errors of a timeout are always in it.
 func TestTimeoutErrorInEachGroupMode(t *testing.T) {
 	for _, mode := range []tinyio.GroupMode{tinyio.GroupAuto, tinyio.GroupNever, tinyio.GroupAlways} {
 		t.Run(fmt.Sprint(mode), func(t *testing.T) {
@@ -296,7 +296,7 @@ func TestTimeoutErrorInEachGroupMode(t *testing.T) {
 	}
 }
 
-// R18, R14: a panic during the clean-up of a halted coroutine crashes its domain; the other errors of clean-up are in what comes of it.
+// R18, R14: a panic during the clean-up of a halted coroutine crashes its domain, and the other clean-up errors are in that crash.
 func TestTimeoutOfOneThatPanicsInItsCleanUp(t *testing.T) {
 	noLeaks(t)
 	program := func(co *tinyio.Co) error {
@@ -321,7 +321,7 @@ func TestTimeoutOfOneThatPanicsInItsCleanUp(t *testing.T) {
 	})
 }
 
-// R18, R10: joined errors are looked at leaf by leaf: what says more than that the time was up is a clean-up error.
+// R18, R10: each leaf of a joined error counts: one that says more than that the limit has passed is a clean-up error.
 func TestTimeoutOfOneThatReturnsSeveralErrors(t *testing.T) {
 	cases := []struct {
 		name    string
@@ -352,7 +352,7 @@ func TestTimeoutOfOneThatReturnsSeveralErrors(t *testing.T) {
 	}
 }
 
-// R18: a limit that is not positive: a fresh coroutine never runs; a finished one gives its value.
+// R18: if the limit is not positive, a fresh coroutine never runs, and a finished one gives its value.
 func TestTimeoutOfNoTime(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		for _, d := range []time.Duration{0, -time.Second} {
@@ -372,8 +372,8 @@ func TestTimeoutOfNoTime(t *testing.T) {
 	})
 }
 
-// R18: of two limits around each other the inner one that passes is an error of the outer coroutine alone; when the outer passes while the
-// inner one's coroutine cleans up, each gets its own, and the errors of clean-up reach who caused the stop.
+// R18: if the inner of two nested limits passes, that is an error of the outer coroutine alone. If the outer one passes while the inner
+// coroutine cleans up, each gets its own timeout, and the clean-up errors go to whatever caused the stop.
 func TestTimeoutDuringTheCleanUpOfAnother(t *testing.T) {
 	var inner, outer error
 	var innerEnds, outerEnds time.Duration
@@ -394,7 +394,7 @@ func TestTimeoutDuringTheCleanUpOfAnother(t *testing.T) {
 	}
 }
 
-// R18: when a crash comes while a coroutine cleans up after a timeout, that was halted first stays so.
+// R18: if a crash comes while a coroutine cleans up after a timeout, it remains stopped for the timeout.
 func TestCrashDuringTheCleanUpOfATimeout(t *testing.T) {
 	noLeaks(t)
 	var log recorder
@@ -419,7 +419,7 @@ func TestCrashDuringTheCleanUpOfATimeout(t *testing.T) {
 	log.want(t, "halted: tinyio: timed out after 1s, <nil>, true", "caller: tinyio: cancelled because of: boom after 11s")
 }
 
-// R18: of several who give up a coroutine that they share, one after the other, the last one halts it.
+// R18: if several give up a coroutine that they share, one after the other, the last one halts it.
 func TestTimeoutsOfASharedCoroutine(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
@@ -441,7 +441,7 @@ func TestTimeoutsOfASharedCoroutine(t *testing.T) {
 		"shared: tinyio: timed out after 3s", "3s: tinyio: timed out after 3s after 3s")
 }
 
-// R18: somebody who comes to wait for a coroutine while it is being halted has its result, an error that is not to be overlooked.
+// R18: whoever begins to wait for a coroutine while it is being halted gets its result, an error that must not be overlooked.
 func TestAwaitOfACoroutineThatIsBeingHalted(t *testing.T) {
 	noLeaks(t)
 	var late error

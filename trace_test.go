@@ -13,7 +13,7 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// names are the names of the coroutines in a trace, with those that each waits for.
+// names returns the names of the coroutines in a trace, with those that each waits for.
 func names(trace []tinyio.Frame) string {
 	var b strings.Builder
 	for _, f := range trace {
@@ -22,8 +22,7 @@ func names(trace []tinyio.Frame) string {
 	return strings.TrimSpace(b.String())
 }
 
-// R16: the chain leads from the root to the coroutine that failed, with the name and the place of each, and through every
-// way of waiting.
+// R16: the chain leads from the root to the coroutine that failed, with the name and the line of each, through every kind of wait.
 func TestChainLeadsFromTheRootToTheFailure(t *testing.T) {
 	ways := map[string]func(co *tinyio.Co, c *tinyio.Coro[int]) (tinyio.Frame, error){
 		"Await": func(co *tinyio.Co, c *tinyio.Coro[int]) (tinyio.Frame, error) {
@@ -89,7 +88,7 @@ func TestChainLeadsFromTheRootToTheFailure(t *testing.T) {
 	}
 }
 
-// R16: the default name of a coroutine is that of its function, of a thread or callback the function given to it.
+// R16: the default name of a coroutine is that of its function, and of a thread or callback that of the function given to it.
 func TestLastFrameIsTheFailingFunction(t *testing.T) {
 	pool := tinyio.NewThreadPool(1)
 	failures := map[string]*tinyio.Coro[int]{
@@ -213,7 +212,7 @@ func TestNestedRunKeepsItsChain(t *testing.T) {
 	}
 }
 
-// R3, R16: a result that is an error is given again with its chain.
+// R3, R16: a result that is an error is returned again with its chain.
 func TestFailedCoroutineRunAgainGivesItsChain(t *testing.T) {
 	noLeaks(t)
 	l := tinyio.NewLoop()
@@ -229,7 +228,7 @@ func TestFailedCoroutineRunAgainGivesItsChain(t *testing.T) {
 	}
 }
 
-// R16: each frame names those that it waits for, so that a diamond can be read; also through an Isolate, and when one is listed twice.
+// R16: each frame names those that it waits for, so that a diamond can be read, also through an Isolate, and if one is listed twice.
 func TestTraceTellsWhoWaitsForWhom(t *testing.T) {
 	noLeaks(t)
 	fails := failer(time.Second, errBoom).Named("fails")
@@ -320,7 +319,7 @@ func TestInterruptionAndPanicTellTheState(t *testing.T) {
 	}
 }
 
-// R16: the state is that of the first hundred, and of those alone who are in the domain that has crashed.
+// R16: the state is that of the first hundred coroutines, and only of those in the domain that has crashed.
 func TestStateIsOfTheDomainAndBounded(t *testing.T) {
 	noLeaks(t)
 	sleeper := func(name string) tinyio.Awaitable {
@@ -397,7 +396,7 @@ func TestTraceNamesTheElementOfAMapInPool(t *testing.T) {
 	}
 }
 
-// R16: %+v goes down through all domains and runs, and every branch of what is joined.
+// R16: %+v goes down through all domains and runs, and through every branch of a joined error.
 func TestErrorPrintsAllLevels(t *testing.T) {
 	noLeaks(t)
 	level := tinyio.Do(func(*tinyio.Co) error { return errBoom }).Named("level 0")

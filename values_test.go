@@ -9,8 +9,8 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// R28: no result is dropped. What was awaited has finished when the caller is stopped, before its turn: each returns the value beside the
-// error, whether it has started what it awaits or somebody else has.
+// R28: no result is dropped. If what was awaited has finished when the caller is stopped, before its turn, each call returns the value beside
+// the error, whether the caller has started it or another coroutine.
 func TestValueBesideTheError(t *testing.T) {
 	calls := map[string]func(co *tinyio.Co, c, finished *tinyio.Coro[int]) (int, error){
 		"Await":   func(co *tinyio.Co, c, _ *tinyio.Coro[int]) (int, error) { return c.Await(co) },
@@ -94,7 +94,7 @@ func TestValueBesideTheError(t *testing.T) {
 	}
 }
 
-// R28: an error of what was awaited is no value: the caller's own stop is what it gets.
+// R28: if what was awaited has failed, there is no value, and the caller gets its own stop.
 func TestNoValueBesideTheError(t *testing.T) {
 	noLeaks(t)
 	var v int

@@ -32,8 +32,8 @@ func (r *noteTaker) Observe(n hook.Note) {
 	r.lines = append(r.lines, line)
 }
 
-// TestObserverIsToldEverything compares all that an observer sees of a small program.
-func TestObserverIsToldEverything(t *testing.T) {
+// TestObserverSeesEverything compares all that an observer sees of a small program.
+func TestObserverSeesEverything(t *testing.T) {
 	noLeaks(t)
 	var e tinyio.Event
 	setter := tinyio.Do(func(co *tinyio.Co) error {
@@ -99,7 +99,7 @@ type lastFirst struct{}
 
 func (lastFirst) Pick(ready []tinyio.ID) int { return len(ready) - 1 }
 
-// TestPickerDecidesWhoIsNext turns the order of turns round.
+// TestPickerDecidesWhoIsNext reverses the order of turns.
 func TestPickerDecidesWhoIsNext(t *testing.T) {
 	noLeaks(t)
 	var order []int
@@ -123,7 +123,7 @@ func TestPickerDecidesWhoIsNext(t *testing.T) {
 	}
 }
 
-// TestHostRunsThreads has threads run by a host, one failed and two brought back in an order of its own: R20 and R23.
+// TestHostRunsThreads has a host run threads, fail one, and bring two back in an order of its own: R20 and R23.
 func TestHostRunsThreads(t *testing.T) {
 	noLeaks(t)
 	var threads []*hook.Thread
@@ -177,8 +177,8 @@ func TestHostRunsThreads(t *testing.T) {
 	}
 }
 
-// TestHostTriesAThreadAgain has a host call functions again that have failed, panicked and exited, by a policy that it finds in their
-// contexts: R33. What comes out is what the last call returned.
+// TestHostTriesAThreadAgain has a host call functions again that have failed, panicked or exited, by a policy that it finds in their contexts:
+// R33. The result is that of the last call.
 func TestHostTriesAThreadAgain(t *testing.T) {
 	noLeaks(t)
 	type attempts struct{}
@@ -286,7 +286,7 @@ func TestThreadOfHostPanicsAndExits(t *testing.T) {
 	wantSentence(t, panicOf(func() { tinyio.WithThreads(nil) }), "WithThreads", "nil")
 }
 
-// ends writes down how each coroutine ended, when and after what kind of wait.
+// ends records how each coroutine ended, when, and after what kind of wait.
 type ends struct {
 	lines []string
 	waits map[hook.ID]hook.Wait
@@ -309,7 +309,7 @@ func (e *ends) Observe(n hook.Note) {
 	}
 }
 
-// An observer sees of each end whether it was a success, a clean stop, the failure or an error in clean-up, with the time.
+// An observer sees whether each end was a success, a clean stop, the failure or a clean-up error, with the time.
 func TestObserverIsToldHowOneEnded(t *testing.T) {
 	noLeaks(t)
 	finishes := tinyio.Do(func(co *tinyio.Co) error { _ = co.Sleep(time.Hour); return nil }).Named("finishes")
@@ -349,14 +349,14 @@ func TestObserverIsToldHowOneEnded(t *testing.T) {
 	}
 }
 
-// A recording is what came of a thread.
+// A recording is the result of a thread.
 type recording struct {
 	name  string
 	value any
 	err   error
 }
 
-// R33: a host that has kept what came of the threads can run the program again without running them.
+// R33: a host that has recorded the results of threads can run the program again without running them.
 func TestThreadsAreReplayed(t *testing.T) {
 	noLeaks(t)
 	ran := 0
@@ -415,12 +415,12 @@ func TestThreadsAreReplayed(t *testing.T) {
 	wantSentence(t, panicOf(func() { _, _ = new(hook.Thread).Outcome() }), "Thread.Outcome", "has not returned")
 }
 
-// A shiftedClock only tells the time.
+// A shiftedClock gives the time and does nothing else.
 type shiftedClock time.Duration
 
 func (c shiftedClock) Now() time.Time { return time.Now().Add(time.Duration(c)) }
 
-// With a clock that only tells the time, the loop waits in real time.
+// With a clock that only gives the time, the loop waits in real time.
 func TestClockThatOnlyTellsTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun, years := time.Now(), 10*365*24*time.Hour
@@ -476,7 +476,7 @@ func TestClockSkipsForAHost(t *testing.T) {
 	}
 }
 
-// A panicker panics at the n-th thing that it is told, or asked.
+// A panicker panics in its n-th call.
 type panicker struct{ n int }
 
 func (p *panicker) Observe(hook.Note) {
@@ -492,7 +492,7 @@ func (p *panicker) Pick([]tinyio.ID) int {
 	return 0
 }
 
-// R14: a tool that panics, whenever that is, stops the run cleanly and comes out of it.
+// R14: a panic in a tool, in whichever call, stops the run cleanly and comes out of it.
 func TestToolThatPanics(t *testing.T) {
 	noLeaks(t)
 	run := func(o tinyio.Option) (p any) {
@@ -525,8 +525,8 @@ func TestToolThatPanics(t *testing.T) {
 	}
 }
 
-// R14: a Goexit in an observer, a picker, a clock or a thread starter, such as that of a t.Fatal there, ends the run like one in a
-// coroutine, with all of the clean-up.
+// R14: a Goexit in an observer, a picker, a clock or a thread starter, such as that of a t.Fatal there, ends the run as one in a coroutine
+// does, with all of the clean-up.
 func TestGoexitInATool(t *testing.T) {
 	noLeaks(t)
 	exit := func() *exitingTool { return &exitingTool{manualClock: newManualClock()} }
@@ -572,7 +572,7 @@ func TestGoexitInATool(t *testing.T) {
 	}
 }
 
-// An exitingTool is an observer, a picker and a clock, all of which call runtime.Goexit when there has been something to do.
+// An exitingTool is an observer, a picker and a clock, each of which calls runtime.Goexit after a number of calls.
 type exitingTool struct {
 	*manualClock
 	notes, picks int
@@ -598,17 +598,17 @@ func (e *exitingTool) Idle(p hook.Pause) bool {
 	return e.manualClock.Idle(p)
 }
 
-// An observer is told what code of the user's does in the middle of the loop's own work when that is done: here that a cancel function and
-// an interrupt have released a lock each.
-func TestObserverIsToldWhenTheWorkIsDone(t *testing.T) {
+// When code of the user's is called in the middle of the loop's own work, the observer is called for what it does when that work is done:
+// here a cancel function and an interrupt release a lock each.
+func TestObserverIsCalledWhenTheWorkIsDone(t *testing.T) {
 	noLeaks(t)
-	inside, told := false, 0
+	inside, turns := false, 0
 	observer := observerFunc(func(n hook.Note) {
 		if inside {
-			t.Error("the observer is told in the middle of the loop's work")
+			t.Error("the observer is called in the middle of the loop's work")
 		}
 		if n.Name() == "waits" && n.What == hook.Resumed {
-			told++
+			turns++
 		}
 	})
 	err := virtually(func(co *tinyio.Co) error {
@@ -636,8 +636,8 @@ func TestObserverIsToldWhenTheWorkIsDone(t *testing.T) {
 		}
 		return co.Wait(waits[0], waits[1])
 	}, tinyio.WithObserver(observer))
-	if err != nil || told != 4 { // the first turn and the second of each
-		t.Errorf("Run returns %v, and the observer is told of %d turns of those who wait", err, told)
+	if err != nil || turns != 4 { // the first turn and the second of each
+		t.Errorf("Run returns %v, and the observer sees %d turns of those that wait", err, turns)
 	}
 }
 
@@ -646,7 +646,7 @@ type observerFunc func(n hook.Note)
 
 func (f observerFunc) Observe(n hook.Note) { f(n) }
 
-// A picker and an observer of thousands: everybody is told of once, and the last one to become ready is the first to go on.
+// A picker and an observer of thousands: the observer is called for each, and the last one to become ready is the first to go on.
 func TestPickerAndObserverOfACrowd(t *testing.T) {
 	const n = 3000
 	var order []int
@@ -669,7 +669,7 @@ func TestPickerAndObserverOfACrowd(t *testing.T) {
 	}
 }
 
-// R14: when a coroutine panics in its clean-up after a tool has called runtime.Goexit, the panic comes out of Run.
+// R14: if a coroutine panics in its clean-up after a tool has called runtime.Goexit, the panic comes out of Run.
 func TestPanicInTheCleanUpAfterAGoexitInATool(t *testing.T) {
 	noLeaks(t)
 	ended := make(chan any)
@@ -687,14 +687,14 @@ func TestPanicInTheCleanUpAfterAGoexitInATool(t *testing.T) {
 	}
 }
 
-// R14: whenever an observer calls runtime.Goexit, everything is cleaned up, Run exits, and the loop can be run again.
+// R14: if an observer calls runtime.Goexit, in whichever call, everything is cleaned up, Run exits, and the loop can be run again.
 func TestGoexitInAnObserverAtEachNote(t *testing.T) {
 	noLeaks(t)
 	const notes = 25 // that the program makes
 	for n := 1; n <= notes+1; n++ {
-		told, begun, ended, returned := 0, 0, 0, false
+		calls, begun, ended, returned := 0, 0, 0, false
 		loop := tinyio.NewLoop(tinyio.WithVirtualTime(), tinyio.WithObserver(observerFunc(func(hook.Note) {
-			if told++; told == n {
+			if calls++; calls == n {
 				runtime.Goexit()
 			}
 		})))
@@ -723,10 +723,10 @@ func TestGoexitInAnObserverAtEachNote(t *testing.T) {
 			}))
 			returned = true
 		})
-		if wants := n > notes; returned != wants || begun != ended || returned && told != notes {
-			t.Errorf("a Goexit at note %d of %d: Run returns: %t; %d of %d have ended", n, told, returned, ended, begun)
+		if wants := n > notes; returned != wants || begun != ended || returned && calls != notes {
+			t.Errorf("a Goexit at note %d of %d: Run returns: %t; %d of %d have ended", n, calls, returned, ended, begun)
 		}
-		told = n // it is over
+		calls = n // the next call is another one
 		if _, err := tinyio.RunOn(background, loop, value(0, 1)); err != nil {
 			t.Errorf("a Goexit at note %d: the loop cannot be run again: %v", n, err)
 		}

@@ -15,17 +15,17 @@ import (
 )
 
 // A kennel records the reports of a watchdog.
-type kennel struct{ told []hook.Stuck }
+type kennel struct{ reports []hook.Stuck }
 
-func (k *kennel) tell(s hook.Stuck) { k.told = append(k.told, s) }
+func (k *kennel) report(s hook.Stuck) { k.reports = append(k.reports, s) }
 
-// want compares who was told of, when that began after start, and for how long.
+// want compares the reports: which coroutine was stuck, since when, counted from start, and for how long.
 func (k *kennel) want(t *testing.T, start time.Time, want ...hook.Stuck) {
 	t.Helper()
-	if len(k.told) != len(want) {
-		t.Fatalf("it was told of %d turns, want %d: %v", len(k.told), len(want), k.told)
+	if len(k.reports) != len(want) {
+		t.Fatalf("it reports %d turns, want %d: %v", len(k.reports), len(want), k.reports)
 	}
-	for i, got := range k.told {
+	for i, got := range k.reports {
 		if got.Coro != want[i].Coro || got.Since.Sub(start) != want[i].Since.Sub(time.Time{}) || got.Lasted != want[i].Lasted {
 			t.Errorf("number %d is %s since %v for %v, want %s since %v for %v", i,
 				got.Coro, got.Since.Sub(start), got.Lasted, want[i].Coro, want[i].Since.Sub(time.Time{}), want[i].Lasted)
@@ -35,13 +35,13 @@ func (k *kennel) want(t *testing.T, start time.Time, want ...hook.Stuck) {
 
 func fromStart(d time.Duration) time.Time { return time.Time{}.Add(d) }
 
-// blocks is a blocking call, with a name that is found in a stack.
+// blocks is a blocking call that a stack shows by this name.
 //
 //go:noinline
 func blocks(d time.Duration) { time.Sleep(d) }
 
 // A watchdog reports each turn that lasts too long, once, when it has lasted for the limit, with the stack of its goroutine.
-func TestWatchdogIsToldOfLongTurns(t *testing.T) {
+func TestWatchdogReportsLongTurns(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var k kennel
 		start := time.Now()
@@ -61,31 +61,31 @@ func TestWatchdogIsToldOfLongTurns(t *testing.T) {
 			return nil
 		}).Named("bad")
 		root := tinyio.Do(func(co *tinyio.Co) error { return co.Wait(bad, sleeper(20*time.Second)) }).Named("root")
-		if _, err := tinyio.Run(background, root, tinyio.WithWatchdog(time.Second, k.tell)); err != nil {
+		if _, err := tinyio.Run(background, root, tinyio.WithWatchdog(time.Second, k.report)); err != nil {
 			t.Fatal(err)
 		}
 		k.want(t, start,
 			hook.Stuck{Coro: "bad", Since: fromStart(3500 * time.Millisecond), Lasted: time.Second},
 			hook.Stuck{Coro: "bad", Since: fromStart(14400 * time.Millisecond), Lasted: time.Second})
-		for _, s := range k.told {
+		for _, s := range k.reports {
 			if stack := string(s.Stack); !strings.Contains(stack, "tinyio_test.blocks(") || !strings.HasPrefix(stack, "goroutine ") ||
 				strings.Count(stack, "goroutine ") != 2 || !strings.HasPrefix(s.String(), "the turn of bad has lasted 1s\ngoroutine ") {
-				t.Errorf("it is told the stack\n%s", s)
+				t.Errorf("it reports the stack\n%s", s)
 			}
 		}
 	})
 }
 
-// It works while nobody else is there, in each run of a loop anew, and inside a bubble after one outside.
+// A watchdog works while only one coroutine is there, in each run of a loop anew, and inside a bubble after a run outside.
 func TestWatchdogOfALoopThatIsRunAgain(t *testing.T) {
 	var k kennel
-	l := tinyio.NewLoop(tinyio.WithWatchdog(time.Second, k.tell))
+	l := tinyio.NewLoop(tinyio.WithWatchdog(time.Second, k.report))
 	if _, err := tinyio.RunOn(background, l, value(0, 1)); err != nil {
 		t.Fatal(err)
 	}
 	inBubble(t, func(t *testing.T) {
 		for range 2 {
-			k.told = nil
+			k.reports = nil
 			start := time.Now()
 			block := tinyio.Do(func(co *tinyio.Co) error {
 				blocks(time.Hour)
@@ -119,14 +119,14 @@ func TestWatchdogIsNotToldOfThoseWhoWait(t *testing.T) {
 			}
 			return co.Wait(thread, sleeper(2*time.Hour))
 		})
-		if _, err := tinyio.Run(background, root, tinyio.WithWatchdog(time.Second, k.tell)); err != nil {
+		if _, err := tinyio.Run(background, root, tinyio.WithWatchdog(time.Second, k.report)); err != nil {
 			t.Fatal(err)
 		}
 		k.want(t, time.Now())
 	})
 }
 
-// Of a run that fails, panics or exits, and of one that ends while the watchdog reports, no goroutine is left; the run waits for it.
+// No watchdog is left of a run that fails, panics or exits, or that ends during a report: the run waits for it.
 func TestWatchdogEndsWithTheRun(t *testing.T) {
 	ends := map[string]func() error{
 		"error":  func() error { return errBoom },
@@ -136,7 +136,7 @@ func TestWatchdogEndsWithTheRun(t *testing.T) {
 	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				told := false
+				reported := false
 				root := tinyio.Do(func(co *tinyio.Co) error {
 					blocks(1001 * time.Millisecond)
 					return end()
@@ -147,19 +147,19 @@ func TestWatchdogEndsWithTheRun(t *testing.T) {
 					defer func() { recover() }()
 					tinyio.Run(background, root, tinyio.WithWatchdog(time.Second, func(hook.Stuck) {
 						time.Sleep(time.Minute)
-						told = true
+						reported = true
 					}))
 				}()
 				<-ended
-				if !told {
-					t.Error("the run has ended before the watchdog was told")
+				if !reported {
+					t.Error("the run has ended before the report")
 				}
 			})
 		})
 	}
 }
 
-// In guest mode it is the turns that are watched, and not what the host does between them. Its goroutine lives as long as the range.
+// In guest mode only turns are watched, and not what the host does between them. The watchdog lives as long as the range.
 func TestWatchdogInGuestMode(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var k kennel
@@ -172,7 +172,7 @@ func TestWatchdogInGuestMode(t *testing.T) {
 			return co.Yield()
 		}).Named("root")
 		before := runtime.NumGoroutine()
-		r := tinyio.Start(background, tinyio.NewLoop(tinyio.WithWatchdog(time.Minute, k.tell)), root)
+		r := tinyio.Start(background, tinyio.NewLoop(tinyio.WithWatchdog(time.Minute, k.report)), root)
 		if n := runtime.NumGoroutine(); n != before {
 			t.Errorf("Start has started %d goroutines", n-before)
 		}
@@ -184,7 +184,7 @@ func TestWatchdogInGuestMode(t *testing.T) {
 		}
 		k.want(t, start, hook.Stuck{Coro: "root", Since: fromStart(time.Hour), Lasted: time.Minute})
 
-		left := tinyio.Start(background, tinyio.NewLoop(tinyio.WithWatchdog(time.Minute, k.tell)), sleeper(time.Hour))
+		left := tinyio.Start(background, tinyio.NewLoop(tinyio.WithWatchdog(time.Minute, k.report)), sleeper(time.Hour))
 		for range left.Steps() {
 			break
 		}
@@ -192,7 +192,7 @@ func TestWatchdogInGuestMode(t *testing.T) {
 			t.Errorf("the run that was left ends with %v", err)
 		}
 
-		discarded := tinyio.Start(background, tinyio.NewLoop(tinyio.WithWatchdog(time.Minute, k.tell)), sleeper(time.Hour))
+		discarded := tinyio.Start(background, tinyio.NewLoop(tinyio.WithWatchdog(time.Minute, k.report)), sleeper(time.Hour))
 		for range discarded.Steps() {
 			discarded.Discard()
 		}
@@ -200,7 +200,7 @@ func TestWatchdogInGuestMode(t *testing.T) {
 	})
 }
 
-// The report function may ask the loop; what only the loop can answer is answered when the turn is over.
+// The report function may ask the loop. What only the loop can answer is answered when the turn is over.
 func TestWatchdogMayAskTheLoop(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var l *tinyio.Loop
@@ -225,7 +225,7 @@ func TestWatchdogMayAskTheLoop(t *testing.T) {
 	})
 }
 
-// The stack is that of the right goroutine, among others of the same function, in another loop, and around a nested one.
+// The stack is that of the right goroutine, among others that run the same function, in another loop, and around a nested one.
 func TestStackOfATurn(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var outer, inner kennel
@@ -248,25 +248,25 @@ func TestStackOfATurn(t *testing.T) {
 			if err := crowd(co); err != nil {
 				return err
 			}
-			_, err := tinyio.Run(co, nested, tinyio.WithWatchdog(2*time.Second, inner.tell))
+			_, err := tinyio.Run(co, nested, tinyio.WithWatchdog(2*time.Second, inner.report))
 			return err
 		}).Named("root")
-		if _, err := tinyio.Run(background, root, tinyio.WithWatchdog(time.Second, outer.tell)); err != nil {
+		if _, err := tinyio.Run(background, root, tinyio.WithWatchdog(time.Second, outer.report)); err != nil {
 			t.Fatal(err)
 		}
-		if len(outer.told) != 1 || len(inner.told) != 1 {
-			t.Fatalf("%v, %v", outer.told, inner.told)
+		if len(outer.reports) != 1 || len(inner.reports) != 1 {
+			t.Fatalf("%v, %v", outer.reports, inner.reports)
 		}
-		if stack := outer.told[0].Stack; !bytes.Contains(stack, []byte("tinyio.Run[")) || bytes.Contains(stack, []byte("tinyio_test.blocks(")) {
+		if stack := outer.reports[0].Stack; !bytes.Contains(stack, []byte("tinyio.Run[")) || bytes.Contains(stack, []byte("tinyio_test.blocks(")) {
 			t.Errorf("the outer one is stuck in\n%s", stack)
 		}
-		if stack := inner.told[0].Stack; !bytes.Contains(stack, []byte("tinyio_test.blocks(")) {
+		if stack := inner.reports[0].Stack; !bytes.Contains(stack, []byte("tinyio_test.blocks(")) {
 			t.Errorf("the inner one is stuck in\n%s", stack)
 		}
 	})
 }
 
-// What cannot be watched is refused with a sentence.
+// WithWatchdog refuses wrong arguments with a sentence.
 func TestMisuseOfWithWatchdog(t *testing.T) {
 	tell := func(hook.Stuck) {}
 	wantSentence(t, panicOf(func() { tinyio.WithWatchdog(0, tell) }), "WithWatchdog", "not positive", "time.Second")

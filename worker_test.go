@@ -11,8 +11,8 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// TestWorkersOfABurstEnd proves that goroutines that a burst of coroutines needed end in the middle of a run, wherever each
-// of them and whoever waits is parked by then: coroutines go on with each other in an order that changes every round.
+// TestWorkersOfABurstEnd proves that the goroutines of a burst of coroutines end in the middle of a run, wherever each of them and the others
+// are parked by then: coroutines switch to each other in an order that changes every round.
 func TestWorkersOfABurstEnd(t *testing.T) {
 	const n, rounds = 300, 5
 	succeed(t, func(co *tinyio.Co) error {
@@ -57,9 +57,9 @@ func ignorer(begun func(depth int)) *tinyio.Coro[tinyio.Void] {
 	})
 }
 
-// TestUnwindingCostsALoopNothing proves that a loop can unwind coroutines (R11) for ever: no goroutine is left of one, no
-// memory, and no stack on which those that come later are deeper. Each that is unwound has been resumed by others than the one that
-// made its goroutine, so that whoever is parked where it began is somebody else each time.
+// TestUnwindingCostsALoopNothing proves that a loop can unwind coroutines (R11) for ever: no goroutine and no memory is left of one, and later
+// coroutines do not begin deeper on their stacks. Each that is unwound has been resumed by others than the one that made its goroutine,
+// so another goroutine is parked each time where it began.
 func TestUnwindingCostsALoopNothing(t *testing.T) {
 	const rounds, each, allowed = 1000, 3, 1 << 20 // a goroutine that goes on after each would take 1.8 kB
 	used := func() uint64 {
@@ -106,8 +106,8 @@ func TestUnwindingCostsALoopNothing(t *testing.T) {
 	})
 }
 
-// TestUnwindingDisturbsNobody proves that a worker can end wherever it and all others are parked by then (R11): coroutines sleep at
-// random and are resumed in an order that changes all the time, while others among them are unwound.
+// TestUnwindingDisturbsNobody proves that a worker can end wherever it and all others are parked by then (R11): coroutines sleep at random
+// and are resumed in an order that changes all the time, while others among them are unwound.
 func TestUnwindingDisturbsNobody(t *testing.T) {
 	const n, rounds = 30, 20
 	random := rand.New(rand.NewPCG(3, 4))
@@ -153,8 +153,8 @@ func TestUnwindingDisturbsNobody(t *testing.T) {
 	}
 }
 
-// TestExitsAreNobodyElsesAffair proves R14 for a Goexit on a goroutine in whose place anybody may be parked: it ends the run, and no
-// coroutine but its own notices anything but its cancellation.
+// TestExitsAreNobodyElsesAffair proves R14 for a Goexit on a goroutine in whose slot any other may be parked: it ends the run, and the other
+// coroutines notice only that they are cancelled.
 func TestExitsAreNobodyElsesAffair(t *testing.T) {
 	noLeaks(t)
 	const n = 100
@@ -194,8 +194,8 @@ func TestExitsAreNobodyElsesAffair(t *testing.T) {
 	}
 }
 
-// TestStatusWhileCoroutinesChangePlaces proves that whoever asks finds every coroutine where it waits, also when it is parked
-// in the place of another one, and that being asked does not let it go on.
+// TestStatusWhileCoroutinesChangePlaces proves that a Status finds every coroutine where it waits, even one that is parked in the slot of
+// another, and that the question does not let it go on.
 func TestStatusWhileCoroutinesChangePlaces(t *testing.T) {
 	noLeaks(t)
 	const n = 8
