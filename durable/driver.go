@@ -61,7 +61,8 @@ type Driver struct {
 	id      string
 	out     Outside
 	loop    *tinyio.Loop
-	random  *rand.Rand
+	seed    []byte
+	random  *rand.Rand // nil until somebody asks for it
 	now     time.Time
 	current tinyio.ID // whose turn it is
 	name    string    // of the next function that is handed over
@@ -84,7 +85,7 @@ type Driver struct {
 // NewDriver returns a Driver for the run with an id, which has begun at a time. The seed is that of its random numbers. All of these must be the same
 // whenever the run is replayed.
 func NewDriver(id string, seed []byte, at time.Time, out Outside) *Driver {
-	d := &Driver{id: id, out: out, random: newRand(seed), now: at.UTC().Round(0)}
+	d := &Driver{id: id, out: out, seed: seed, now: at.UTC().Round(0)}
 	d.loop = tinyio.NewLoop(tinyio.WithClock((*clock)(d)), tinyio.WithThreads(d.thread), tinyio.WithObserver((*observer)(d)))
 	return d
 }

@@ -86,17 +86,29 @@ func (e *entry) recordStart() error {
 
 // record puts records of e on the disk. Only one goroutine at a time may call it: the machine, or who holds mu while there is none.
 func (e *entry) record(rs ...*record) error {
-	var frames []byte
+	frames, err := e.encode(rs)
+	if err == nil {
+		err = e.write(frames, len(rs))
+	}
+	return err
+}
+
+// encode returns the frames of the next records of e.
+func (e *entry) encode(rs []*record) (frames []byte, err error) {
 	for i, r := range rs {
-		var err error
 		if frames, err = appendFrame(frames, e.number, e.next+uint32(i), r); err != nil {
-			return err
+			return nil, err
 		}
 	}
+	return frames, nil
+}
+
+// write puts the frames of n records on the disk.
+func (e *entry) write(frames []byte, n int) error {
 	if err := e.j.store.commit(frames); err != nil {
 		return err
 	}
-	e.next += uint32(len(rs))
+	e.next += uint32(n)
 	e.bytes += int64(len(frames))
 	return nil
 }

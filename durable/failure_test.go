@@ -138,6 +138,40 @@ func TestResultsAreTheSameInAReplay(t *testing.T) {
 	replayed(t, "test.zero", fmt.Sprint(7, errTest, struct{ A, b int }{1, 0}))
 }
 
+// A panic in the JSON of a result, or of what decides on a retry, is an error of the step, as one of its function is, in a replay too.
+func TestPanicsAroundAStep(t *testing.T) { replayed(t, "test.panicky", "write read decide") }
+
+// A panicky value panics when it is written as JSON, or when it is read.
+type panicky string
+
+func (p panicky) MarshalJSON() ([]byte, error) {
+	if p == "write" {
+		panic("write")
+	}
+	return []byte(`"read"`), nil
+}
+
+func (p *panicky) UnmarshalJSON([]byte) error { panic("read") }
+
+func init() {
+	do("test.panicky", func(co *tinyio.Co) (string, error) {
+		var all []string
+		panics := func(v panicky, err error) {
+			var p *tinyio.PanicError
+			if !errors.As(err, &p) {
+				all = append(all, fmt.Sprintf("%q is %v", v, err))
+				return
+			}
+			all = append(all, fmt.Sprint(p.Value))
+		}
+		panics(value(co, "write", panicky("write")))
+		panics(value(co, "read", panicky("read")))
+		panics(durable.Step(co, "decide", func(context.Context) (panicky, error) { return "", errTest },
+			durable.Retry{If: func(error) bool { panic("decide") }}))
+		return strings.Join(all, " "), co.Sleep(90 * time.Second)
+	})
+}
+
 func TestRegisterTwicePanics(t *testing.T) {
 	for name, f := range map[string]func(){
 		"Register":          func() { do("test.zero", func(*tinyio.Co) (int, error) { return 0, nil }) },

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -23,7 +24,12 @@ type mailbox struct {
 func (d *Driver) ID() string { return d.id }
 
 // Random is the run's source of random numbers.
-func (d *Driver) Random() *rand.Rand { return d.random }
+func (d *Driver) Random() *rand.Rand {
+	if d.random == nil {
+		d.random = newRand(d.seed)
+	}
+	return d.random
+}
 
 // NameStep is that of a [Host].
 func (d *Driver) NameStep(name string) int {
@@ -194,7 +200,15 @@ func (p *Pending) drop() {
 	p.Thread.Return()
 }
 
-func (p *Pending) outcome() outcome {
+// outcome is what is to be recorded of p.
+func (p *Pending) outcome() (o outcome) {
+	if panicked := guarded(func() { o = p.encode() }); panicked != nil {
+		o = outcome{Name: p.Name, Err: p.driver.encode(panicked)}
+	}
+	return o
+}
+
+func (p *Pending) encode() outcome {
 	o := outcome{Name: p.Name}
 	if p.stopped != nil {
 		o.Err = p.driver.encode(p.stopped) // it ends as any other wait does
@@ -268,16 +282,37 @@ func (p *Pending) give(o outcome) (ended bool) {
 		p.next = time.Unix(0, o.At).Add(RetryOf(p.Thread.Context()).waitAfter(p.failed))
 		return false
 	}
-	p.Thread.Replay(func(value any) error {
-		reflect.ValueOf(value).Elem().SetZero()
-		if o.Value != nil {
-			if err := json.Unmarshal(o.Value, value); err != nil {
-				return fmt.Errorf("durable: the recorded result of step %q is no %T: %w", p.Name, reflect.ValueOf(value).Elem().Interface(), err)
-			}
+	p.Thread.Replay(func(value any) (err error) {
+		if panicked := guarded(func() { err = p.fill(value, o) }); panicked != nil {
+			return panicked
 		}
-		return p.driver.decode(o.Err)
+		return err
 	})
 	return true
+}
+
+// fill sets the value of a result, a pointer to which is given, to what was recorded, and returns the error.
+func (p *Pending) fill(value any, o outcome) error {
+	v := reflect.ValueOf(value).Elem()
+	v.SetZero()
+	if o.Value != nil {
+		if err := json.Unmarshal(o.Value, value); err != nil {
+			return fmt.Errorf("durable: the recorded result of step %q is no %T: %w", p.Name, v.Interface(), err)
+		}
+	}
+	return p.driver.decode(o.Err)
+}
+
+// guarded calls f, which calls methods of the user: for JSON, of errors, or to know whether a step is tried again. A panic of these is an
+// error of the step, as one of its function is.
+func guarded(f func()) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &tinyio.PanicError{Value: p, Stack: debug.Stack()}
+		}
+	}()
+	f()
+	return nil
 }
 
 // EncodeError returns what is recorded of an error, as JSON: for the end of a run, or the cause of its cancellation. It is for engines.

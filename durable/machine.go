@@ -1,7 +1,6 @@
 package durable
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,7 +29,7 @@ type machine struct {
 	gone    chan struct{} // closed when it has let go of the entry
 
 	// Of the goroutine that drives the loop, and of the coroutines in their turns.
-	history   []item    // what is recorded and has not been taken in
+	history   []*record // what is recorded and has not been taken in
 	replaying bool      // functions of threads are not run yet
 	verifying bool      // nor will they be: it stops when everything that was recorded has been taken in
 	until     time.Time // and then timers fire until this time
@@ -45,12 +44,6 @@ type machine struct {
 	closed bool  // nothing is taken in any more
 	come   []any // from other goroutines: *delivery, *Pending, query
 	bell   chan struct{}
-}
-
-// An item is a record that the program has not heard of.
-type item struct {
-	*record
-	step *Pending // whose result it is, if that has run in this machine
 }
 
 // A delivery is a record that somebody has sent.
@@ -88,7 +81,7 @@ func newMachine(e *entry, p *Program) *machine {
 			m.recorded[r.Name] = r.Version
 			continue
 		}
-		m.history = append(m.history, item{record: r})
+		m.history = append(m.history, r)
 	}
 	return m
 }
@@ -131,7 +124,13 @@ func (m *machine) Next(p tinyio.Pause) (Arrival, error) {
 		if !p.Deadline.IsZero() && !p.Deadline.After(time.Now()) && !m.hasCome() {
 			return Arrival{At: p.Deadline}, nil
 		}
-		if err := m.wait(p); err != nil {
+		if p.Blocked && !m.hasCome() {
+			if err := m.sleep(p); err != nil {
+				return Arrival{}, err
+			}
+			continue
+		}
+		if err := m.record(); err != nil {
 			return Arrival{}, err
 		}
 	}
@@ -193,41 +192,75 @@ func (m *machine) post(what any) bool {
 	return true
 }
 
-// wait waits for something from outside, and records it.
-func (m *machine) wait(p tinyio.Pause) error {
-	if !m.hasCome() {
-		if !p.Blocked {
-			return m.commit([]*record{{Kind: kindTick}}, nil, nil)
-		}
-		if err := m.sleep(p); err != nil {
-			return err
-		}
-	}
+// record records what has come from outside, or that time has passed, and has the program hear of it in that order.
+func (m *machine) record() error {
 	m.mu.Lock()
 	come := m.come
 	m.come = nil
 	m.mu.Unlock()
 	var records []*record
-	var steps []*Pending
 	var deliveries []*delivery
 	var cannot error // the run go on
-	for _, c := range come {
-		switch c := c.(type) {
-		case query:
-			c.reply()
-		case *delivery:
-			records, steps = append(records, c.record), append(steps, nil)
-			deliveries = append(deliveries, c)
-		case *Pending:
-			if err := m.unavailable(c); err != nil {
-				cannot = err
-				c.drop()
-				continue
-			}
-			records, steps = append(records, m.outcome(c)), append(steps, c)
-		}
+	if len(come) == 0 {
+		records = []*record{{Kind: kindTick}}
 	}
-	return cmp.Or(m.commit(records, steps, deliveries), cannot)
+	var frames []byte
+	var err error
+	aside(func() {
+		for _, c := range come {
+			switch c := c.(type) {
+			case query:
+				c.reply()
+			case *delivery:
+				records, deliveries = append(records, c.record), append(deliveries, c)
+			case *Pending:
+				if why := m.unavailable(c); why != nil {
+					cannot = why
+					c.drop()
+					continue
+				}
+				records = append(records, m.outcome(c))
+			}
+		}
+		if len(records) > 0 {
+			frames, err = m.encode(records)
+		}
+	})
+	if len(records) == 0 {
+		return cannot
+	}
+	if err == nil {
+		err = m.e.write(frames, len(m.markers)+len(records))
+	}
+	for _, d := range deliveries {
+		d.done <- err
+	}
+	if err != nil {
+		return err
+	}
+	m.markers = nil
+	m.history = append(m.history, records...)
+	return cannot
+}
+
+// encode returns the frames of records, which have their time from now on, after those of the markers.
+func (m *machine) encode(records []*record) ([]byte, error) {
+	at := max(time.Now().UnixNano(), m.Now().UnixNano())
+	for _, r := range records {
+		r.At = at
+	}
+	return m.e.encode(slices.Concat(m.markers, records))
+}
+
+// aside calls f on a goroutine of its own, and waits for it. A stack does not shrink much below what was once needed: without this a run
+// that sleeps would keep what it takes to write and read JSON, which is as much as all the rest of it.
+func aside(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	<-done
 }
 
 // sleep waits until something has come, or a timer is due, or the journal is closed.
@@ -277,38 +310,10 @@ func (m *machine) outcome(s *Pending) *record {
 	return r
 }
 
-// commit records what has come, and has the program hear of it in that order.
-func (m *machine) commit(records []*record, steps []*Pending, deliveries []*delivery) error {
-	if len(records) == 0 {
-		return nil
-	}
-	at := time.Now().UnixNano()
-	at = max(at, m.Now().UnixNano())
-	for _, r := range records {
-		r.At = at
-	}
-	err := m.e.record(slices.Concat(m.markers, records)...)
-	for _, d := range deliveries {
-		d.done <- err
-	}
-	if err != nil {
-		return err
-	}
-	m.markers = nil
-	for i, r := range records {
-		it := item{record: r}
-		if steps != nil {
-			it.step = steps[i]
-		}
-		m.history = append(m.history, it)
-	}
-	return nil
-}
-
 // take has the program hear of the next record.
 func (m *machine) take() error {
 	it := m.history[0]
-	m.history[0] = item{}
+	m.history[0] = nil
 	m.history = m.history[1:]
 	switch it.Kind {
 	case kindStep, kindAttempt:
@@ -316,7 +321,9 @@ func (m *machine) take() error {
 		if s == nil || s.Name != it.Name {
 			return m.mismatch(it, s, "")
 		}
-		if ended := s.give(outcome{Value: it.Value, Err: it.Err, Attempt: it.Attempt, At: it.At}); ended {
+		var ended bool
+		aside(func() { ended = s.give(outcome{Value: it.Value, Err: it.Err, Attempt: it.Attempt, At: it.At}) })
+		if ended {
 			delete(m.waiting, it.Step)
 		} else if !m.replaying {
 			m.call(s)
@@ -334,7 +341,7 @@ func (m *machine) take() error {
 
 // mismatch is the error that the program does not do what it did when it was recorded. The step s is what it has in the place of that, if
 // it has something.
-func (m *machine) mismatch(it item, s *Pending, found string) error {
+func (m *machine) mismatch(it *record, s *Pending, found string) error {
 	err := &NondeterminismError{Run: m.e.id, Step: it.Step, Name: it.Name}
 	switch it.Kind {
 	case kindStep, kindAttempt:

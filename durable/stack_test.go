@@ -1,0 +1,40 @@
+//go:build !race
+
+package durable_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// A run that sleeps does not keep the stack that it once needed to read and write JSON.
+func TestASleepingRunHasSmallStacks(t *testing.T) {
+	const runs = 500
+	used := func() uint64 {
+		runtime.GC()
+		runtime.GC() // each halves a stack of which little is used
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.StackInuse
+	}
+	j := open(t, t.TempDir())
+	before := used()
+	for i := range runs {
+		start[int](t, j, "bench.sleep", fmt.Sprint(i), 3)
+	}
+	for i := range runs {
+		for {
+			status, err := j.Status(t.Context(), fmt.Sprint(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(status) == 1 && status[0].On == "a timer" {
+				break
+			}
+		}
+	}
+	if each := (used() - before) / runs; each > 10<<10 {
+		t.Errorf("the stacks of a run take %d bytes", each)
+	}
+}
