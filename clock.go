@@ -148,7 +148,7 @@ func (r *run) unset(t *timers.Timer) {
 	}
 }
 
-// in returns the time d from now. It reads the clock, which may exit: see guard for where that is allowed.
+// in returns the time d from now. It reads the clock, which may exit: see caught for where that is allowed.
 func (r *run) in(d time.Duration) int64 { return r.after(r.now(), d) }
 
 // inBeside is in for calls while the loop's work is half done: it reads the clock in a sandbox.
@@ -189,8 +189,11 @@ func (r *run) now() int64 {
 
 // given is now for a clock that the user has given.
 func (r *run) given() (now int64) {
+	returned := false
+	defer r.caught(&returned, (*run).dropClock)
 	now = r.read
-	r.guard(r.dropClock, func() { now = int64(r.clock.Now().Sub(r.epoch)) })
+	now = int64(r.clock.Now().Sub(r.epoch))
+	returned = true
 	return now
 }
 
@@ -200,28 +203,33 @@ func (r *run) dropClock() { r.setClock(realClock{}, realTime) }
 // A timed is what a timer is for: due is called when the timer fires.
 type timed interface{ due(r *run) }
 
-// fireTimers fires the timers that are due.
-//
-// Reading the real clock costs half as much as a turn. So a loop with timers reads it only every few turns: as many as take about
-// readEvery together, judging by the last ones, and at most maxPeriod. If turns suddenly take long, a timer can be late by maxPeriod
-// of them, once. A loop without timers reads no clock at all.
-func (r *run) fireTimers() {
-	if r.timers.Len() == 0 {
-		return
-	}
-	if r.turnsLeft--; r.turnsLeft > 0 {
-		return
-	}
-	r.fireDue()
-}
-
 const (
 	readEvery = int64(50 * time.Microsecond)
 	maxPeriod = 16
 )
 
-// fireDue reads the clock and fires the timers that are due.
-func (r *run) fireDue() {
+// isTimerDue reports whether the next timer is due. There must be one. It is called before each turn.
+//
+// Reading the real clock costs half as much as a turn. So a loop with timers reads it only every few turns: as many as take about
+// readEvery together, judging by the last ones, and at most maxPeriod. If turns suddenly take long, a timer can be late by maxPeriod
+// of them, once. A loop without timers reads no clock at all.
+func (r *run) isTimerDue() bool {
+	if r.turnsLeft--; r.turnsLeft > 0 {
+		return false
+	}
+	next := r.timers.Next()
+	if next > r.read {
+		r.readClock()
+	}
+	if next > r.read {
+		return false
+	}
+	r.turnsLeft = 0 // the run loop, which fires the timer, has to be told the same
+	return true
+}
+
+// readClock reads the clock, and determines how many turns lie between this and the next reading.
+func (r *run) readClock() {
 	now := r.now()
 	switch passed := now - r.read; {
 	case r.kind != realTime || r.hosted || passed >= readEvery:
@@ -230,11 +238,19 @@ func (r *run) fireDue() {
 		r.period = min(2*r.period, maxPeriod)
 	}
 	r.read, r.turnsLeft = now, r.period
-	for r.timers.Len() > 0 && r.timers.Next() <= now {
+}
+
+// fireTimers fires the timers that are due.
+func (r *run) fireTimers() {
+	if r.timers.Len() == 0 || !r.isTimerDue() {
+		return
+	}
+	for r.timers.Len() > 0 && r.timers.Next() <= r.read {
 		what := r.timers.Pop()
 		r.countTimers()
 		what.due(r)
 	}
+	r.turnsLeft = r.period
 }
 
 // On wasm, Go has one thread and cannot preempt a goroutine. A goroutine that never blocks, such as a busy loop, then keeps all others
@@ -292,11 +308,11 @@ func (r *run) idle() {
 
 // wait makes the clock wait, and reports whether anything can still happen.
 func (r *run) wait() (possible bool) {
-	if r.kind != givenTime {
-		return r.idler.Idle(r.pauseForClock())
-	}
+	returned := false
+	defer r.caught(&returned, (*run).dropClock)
 	possible = true
-	r.guard(r.dropClock, func() { possible = r.idler.Idle(r.pauseForClock()) })
+	possible = r.idler.Idle(r.pauseForClock())
+	returned = true
 	return possible
 }
 

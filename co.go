@@ -119,7 +119,7 @@ func (co *Co) suspend(w waitKind) error {
 			r.switchToTurn(&c.slot)
 		}
 	}
-	if r.watched {
+	if r.watch != nil {
 		r.notify()
 	}
 	return co.waitError()
@@ -177,7 +177,7 @@ func (co *Co) yield() error {
 			r.switchToTurn(&c.slot)
 		}
 	}
-	if r.watched {
+	if r.watch != nil {
 		r.notify()
 	}
 	return co.waitError()

@@ -14,7 +14,7 @@ func (r *run) discard() {
 	if r.running != nil || r.watch != nil && r.watch.silent {
 		panic("tinyio: Discard: called during a step of the run; the host must call it between two steps")
 	}
-	r.setHosted(true)
+	r.hosted = true
 	r.loop.inbox.awake()
 	if r.watch != nil {
 		r.watch.reset()

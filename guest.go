@@ -64,8 +64,8 @@ func (r *run) steps(yield func(Pause) bool) {
 		}
 	}()
 	r.watchTurns()
-	r.setHosted(true)
-	defer r.setHosted(false)
+	r.hosted = true
+	defer func() { r.hosted = false }()
 	for r.hostedStep(); !r.over(); r.hostedStep() {
 		p := r.pause()
 		if !yield(p) {
@@ -79,19 +79,6 @@ func (r *run) steps(yield func(Pause) bool) {
 	}
 	left = false
 	r.panicOrExit()
-}
-
-// setHosted records whether a host drives r.
-func (r *run) setHosted(hosted bool) {
-	if r.ended {
-		return
-	}
-	r.hosted = hosted
-	r.stepwise = hosted || r.hasPicker() || !stack.Direct
-	r.watched = hosted || r.watch != nil
-	r.seen = r.watched || stepped != nil
-	r.counted = r.watched || r.loop.watchdog != nil
-	r.apart = r.watched || r.kind == givenTime || r.loop.startThread != nil
 }
 
 // hostedStep takes a step for a host. It checks the context itself. So if the host ends the context between two steps, the next step
@@ -119,13 +106,19 @@ func (r *run) pause() Pause {
 // resumeAfter goes on after p. If the loop is blocked, a clock of virtual time jumps to the deadline.
 func (r *run) resumeAfter(p Pause) {
 	r.loop.inbox.awake()
-	if s, ok := r.clock.(hook.Skipper); ok && p.Blocked && r.loop.inbox.empty() {
-		possible := true
-		r.guard(r.dropClock, func() { possible = s.Skip(r.pauseForClock()) })
-		if !possible {
-			r.deadlocked()
-		}
+	if s, ok := r.clock.(hook.Skipper); ok && p.Blocked && r.loop.inbox.empty() && !r.skip(s) {
+		r.deadlocked()
 	}
+}
+
+// skip makes the clock skip idle time, and reports whether anything can still happen.
+func (r *run) skip(s hook.Skipper) (possible bool) {
+	returned := false
+	defer r.caught(&returned, (*run).dropClock)
+	possible = true
+	possible = s.Skip(r.pauseForClock())
+	returned = true
+	return possible
 }
 
 // abandon cancels every coroutine because the host has left the range, and waits until all have stopped.
@@ -133,7 +126,7 @@ func (r *run) abandon() {
 	if r.ended {
 		return
 	}
-	r.setHosted(false)
+	r.hosted = false
 	r.loop.inbox.awake()
 	r.fail(r.root, failure{err: ErrAbandoned, outside: true})
 	r.complete()

@@ -46,7 +46,7 @@ func (r *run) checkInvariants() error {
 	queued := map[*task]bool{}
 	inQueue := slices.Collect(r.ready.all())
 	if r.hasPicker() {
-		inQueue = append(inQueue, r.watch.crowd.tasks...)
+		inQueue = append(inQueue, r.watch.crowd.tasks[r.watch.crowd.gone:]...)
 	}
 	for _, c := range inQueue {
 		if queued[c] {

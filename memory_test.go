@@ -716,12 +716,74 @@ func TestPlacesOfACrowdAreUsedAgain(t *testing.T) {
 	}
 }
 
-// No suspension allocates, and a coroutine with its closure costs at most two allocations; an observer costs none.
+// No suspension allocates, and a coroutine with its closure costs at most two allocations; an observer, a picker and a clock cost none.
 func TestAllocations(t *testing.T) {
 	t.Run("by itself", func(t *testing.T) { testAllocations(t) })
 	t.Run("observed", func(t *testing.T) {
 		testAllocations(t, tinyio.WithObserver(observerFunc(func(hook.Note) {})))
 	})
+	t.Run("picked", func(t *testing.T) { testAllocations(t, tinyio.WithPicker(pickerFunc(func(int) int { return 0 }))) })
+	t.Run("by a clock", func(t *testing.T) { testAllocations(t, tinyio.WithClock(newManualClock())) })
+}
+
+// A pickerFunc is a function as a picker: it is given how many are ready.
+type pickerFunc func(n int) int
+
+func (f pickerFunc) Pick(ready []tinyio.ID) int { return f(len(ready)) }
+
+// A turn among many allocates nothing, whomever a picker picks.
+func TestPickAllocatesNothing(t *testing.T) {
+	noLeaks(t)
+	if raceEnabled() {
+		t.Skip("the race detector allocates")
+	}
+	picks := 0
+	for name, pick := range map[string]func(n int) int{
+		"the first":      func(int) int { return 0 },
+		"one in front":   func(n int) int { return n / 3 },
+		"one at the end": func(n int) int { return 2 * n / 3 },
+		"any":            func(n int) int { picks += 7919; return picks % n },
+	} {
+		succeed(t, func(co *tinyio.Co) error {
+			stop := false
+			yield := func(co *tinyio.Co) error {
+				for !stop {
+					if err := co.Yield(); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			for range 200 { // or the invariants are looked at after each step, and that allocates
+				co.Go(yield)
+			}
+			turns := 0
+			n := 0.0
+			co.Go(func(co *tinyio.Co) error {
+				defer func() { stop = true }()
+				take := func() {
+					for range 1000 {
+						if err := co.Yield(); err != nil {
+							panic(err)
+						}
+						turns++
+					}
+				}
+				take()
+				n = testing.AllocsPerRun(20, take)
+				return nil
+			})
+			for !stop {
+				if err := co.Yield(); err != nil {
+					return err
+				}
+			}
+			if n > 0 {
+				t.Errorf("%s: %v allocations in 1,000 turns", name, n)
+			}
+			return nil
+		}, tinyio.WithPicker(pickerFunc(pick)))
+	}
 }
 
 func testAllocations(t *testing.T, opts ...tinyio.Option) {

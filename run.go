@@ -70,13 +70,9 @@ type run struct {
 	sandboxed int    // how many calls in a sandbox are going on
 	probe     *probe // nil unless a coroutine is resumed to fill it
 	traces    *traceCache
-	hosted    bool // a host takes the steps
-	stepwise  bool // every turn goes through the run loop: for a host or a picker, or if switches are not direct
-	counted   bool // a Yield is always a turn, even if no other coroutine is ready: if watched, or for a watchdog
-	watched   bool // there is a host, a picker or an observer
-	seen      bool // showStep is called after every step: if watched, and in the tests of this package
-	apart     bool // the run loop runs on no coroutine's stack, because a tool that it calls may exit
-	watch     *watch
+	hosted    bool         // a host takes the steps
+	watch     *watch       // the picker and the observer, nil if there are none
+	afterStep func(r *run) // called at the end of each step, nil if nobody needs that
 
 	detach      func()    // detaches the run from its context
 	reopened    bool      // the loop had run before
@@ -115,9 +111,9 @@ func begin(ctx context.Context, l *Loop, c *task, op string) *run {
 		r.ended, r.err = true, err
 		return r
 	}
-	stopped := r.attach(ctx, c)
 	r.ready.init()
 	r.root = new(scope)
+	stopped := r.attach(ctx, c)
 	r.startMain(r.root, c, nil)
 	if stopped != nil {
 		r.fail(r.root, *stopped)
@@ -145,7 +141,9 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	l.run, r.watch = r, l.watch
 	r.setClock(l.clock, l.clockKind)
 	r.epoch, r.period = r.clock.Now(), 1
-	r.setHosted(false)
+	if r.afterStep = stepped; r.watch != nil {
+		r.afterStep = (*run).showStep
+	}
 	r.ctx, r.values = ctx, inheritable(ctx)
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
 	r.reopened = l.inbox.head.CompareAndSwap(closed, nil) // before the first run the inbox is open already
@@ -203,8 +201,7 @@ func (r *run) completeAfterExit() {
 	if p := recover(); p != nil {
 		crashProgram(p)
 	}
-	r.running = nil
-	r.loop.inbox.awake()
+	r.unwound()
 	r.complete()
 	if r.panics != nil {
 		panic(r.panics)
@@ -280,7 +277,7 @@ func (r *run) settleLast() {
 // all coroutines have finished, when it is the turn of inline, and for a host after each turn.
 func (r *run) turns(inline *task) (done bool) {
 	defer func() {
-		if p := recover(); p != nil { // otherwise a tool may have called runtime.Goexit: see complete
+		if p := recover(); p != nil { // otherwise a tool may have called runtime.Goexit: see caught
 			crashProgram(p)
 		}
 	}()
@@ -297,7 +294,7 @@ func (r *run) turns(inline *task) (done bool) {
 		c := r.pick()
 		switch {
 		case c != nil:
-		case r.live == 0: // what was done above has finished the last coroutine
+		case r.live == 0, r.deferred.n > 0: // what was done above has finished the last coroutine, or a tool has failed
 			continue
 		case r.hosted:
 			return true
@@ -324,22 +321,17 @@ func (r *run) turns(inline *task) (done bool) {
 	return true
 }
 
-// pick takes the next coroutine out of the ready queue. It passes over those that were stopped before their first turn: they have
-// finished.
+// pick takes the next coroutine out of the ready queue: the first one or, if there is a picker, the one that it chooses. It passes over
+// those that were stopped before their first turn: they have finished.
 func (r *run) pick() *task {
-	c := r.next()
-	for c != nil && c.state != ready {
-		c = r.next()
+	for {
+		if r.watch != nil {
+			r.choose()
+		}
+		if c := r.ready.pop(); c == nil || c.state == ready {
+			return c
+		}
 	}
-	return c
-}
-
-// next takes the first coroutine out of the ready queue, or the one that the picker chooses.
-func (r *run) next() *task {
-	if r.hasPicker() {
-		return r.choose()
-	}
-	return r.ready.pop()
 }
 
 // resume lets c go on and returns when it is the loop's turn again, or that of the coroutine on whose stack the loop runs. The loop is
@@ -380,15 +372,13 @@ func (r *run) finishTurn() {
 
 // endStep is called at the end of each step.
 func (r *run) endStep() {
-	if r.seen {
-		r.showStep()
+	if r.afterStep != nil {
+		r.afterStep(r)
 	}
 }
 
 func (r *run) showStep() {
-	if r.watch != nil {
-		r.watch.turn = hook.Nobody
-	}
+	r.watch.turn = hook.Nobody
 	if stepped != nil {
 		stepped(r)
 	}
@@ -398,7 +388,7 @@ func (r *run) showStep() {
 var stepped func(*run)
 
 // crashProgram ends the program, because the loop itself has panicked with p, and its state cannot be trusted any more. A panic in a
-// clock, a picker or an observer does not get here: see guard.
+// clock, a picker or an observer does not get here: see caught.
 func crashProgram(p any) {
 	err := fmt.Errorf("tinyio: internal error: %v; please report this\n\n%s", p, debug.Stack())
 	go panic(err) // where nobody recovers from it
@@ -420,7 +410,7 @@ func (r *run) runDeferred() {
 // every turn, so with one of them it is false.
 func (r *run) quiet() bool {
 	r.letIn()
-	if r.ready.head != nil || !r.loop.inbox.empty() || r.counted {
+	if r.ready.head != nil || !r.loop.inbox.empty() || r.hosted || r.watch != nil || r.unwatch != nil {
 		return false
 	}
 	if r.timers.Len() == 0 {

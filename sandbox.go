@@ -10,7 +10,7 @@ import (
 
 // A sandbox is a goroutine on which the loop calls code of the user's, such as the cancel function of a callback, while its own work
 // is half done. A panic or a Goexit of that code must not unwind the loop. A call takes two switches, and no round trip through Go's
-// scheduler. Where no work of the loop is half done, guard is enough.
+// scheduler. Where no work of the loop is half done, caught is enough.
 type sandbox struct {
 	slot  stack.Slot
 	call  func() // nil when the goroutine has to end
@@ -72,23 +72,53 @@ func (s *sandbox) callOnce() {
 	s.call()
 }
 
-// guard calls a tool: a clock, a picker or the like. If the tool panics or exits, guard calls drop, and the run stops because of it.
+// caught is deferred by a function that calls a tool: a clock, a picker, an observer or a host's function for threads. If the tool has
+// panicked or exited, and so has not returned, caught calls drop, and the run stops because of it.
 //
-// A panic is recovered here. A Goexit cannot be: it unwinds the stack on which it happens. If that is the stack of a coroutine, in its
-// turn, the coroutine ends as if it had called Goexit itself. If it is the stack of the goroutine that drives the run, the run
-// goes on in a deferred function: see complete. With tools, the run loop runs on no other stack (see apart in run), and none of its
-// work is half done when it calls them.
-func (r *run) guard(drop, call func()) {
-	returned := false
-	defer func() {
-		if returned {
-			return
+// A panic is recovered here. A Goexit cannot be: it unwinds the stack on which it happens. No work of the loop is half done there, so
+// the run goes on in a deferred function, whichever stack that is:
+//
+//   - If it is that of a coroutine in its turn, the coroutine ends as if it had called Goexit itself.
+//   - If it is that of a coroutine that waits, that waits on here, and ends so in its next turn: what it waits for has ended then.
+//   - If it is that of a worker without a coroutine, the worker ends: see exit.
+//   - If it is that of the goroutine that drives the run, the run is completed in it: see complete.
+func (r *run) caught(returned *bool, drop func(r *run)) {
+	if *returned {
+		return
+	}
+	drop(r)
+	p := recover()
+	r.toolFailed(p)
+	if p != nil {
+		return
+	}
+	if c := r.onThisStack(); c != nil && c != r.running {
+		r.unwound()
+		if p := r.handOn(c); p != nil {
+			p.Switch()
+			for r.running != c {
+				r.switchToTurn(&c.slot)
+			}
 		}
-		drop()
-		r.toolFailed(recover())
-	}()
-	call()
-	returned = true
+		r.notify()
+	}
+}
+
+// onThisStack returns the coroutine on whose stack it is called; nil if that is the stack of another goroutine.
+func (r *run) onThisStack() *task {
+	g := stack.ID()
+	for c := range r.root.members {
+		if c.slot != nil && c.g.Load() == g {
+			return c
+		}
+	}
+	return nil
+}
+
+// unwound is called when a tool has called Goexit on the stack on which the run loop runs, so that the loop can begin anew.
+func (r *run) unwound() {
+	r.running = nil
+	r.loop.inbox.awake()
 }
 
 // toolFailed stops the run because a tool has panicked with p, or, if that is nil, has exited.

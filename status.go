@@ -220,8 +220,8 @@ func (l *Loop) Running() (name string, since time.Time, ok bool) {
 // beginTurn makes it the turn of c, which has left the ready queue. During the turn the processor loads the stack of the one after it: among
 // 100,000 that take turns this takes a third off the time of a turn.
 func (r *run) beginTurn(c *task) {
-	if n := r.ready.head; n != nil && n.slot != nil {
-		n.slot.Prefetch()
+	if n := r.ready.head; n != nil {
+		n.prefetch()
 	}
 	k := &r.loop.counters
 	k.ready.Add(-1)
@@ -233,6 +233,7 @@ func (r *run) beginTurn(c *task) {
 // announce records, for the observer and for Running, that the turn of c is about to begin.
 func (r *run) announce(c *task) {
 	if r.watch != nil {
+		r.watch.crowd.chosen = nil
 		r.note(hook.Resumed, c, nil)
 	}
 	if k := &r.loop.counters; k.asked.Load() != nil {

@@ -377,6 +377,6 @@ var loopFunctions []uintptr
 
 func init() { // because begin leads to isOnLoop
 	loopFunctions = []uintptr{
-		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*task).execute), entryOf((*sandbox).Work),
+		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*worker).serve), entryOf((*sandbox).Work),
 	}
 }

@@ -181,7 +181,7 @@ func (c *task) execute(w *worker) {
 	c.g.Set(w.id)
 	pprof.SetGoroutineLabels(c.labels(c.ctx.Load()))
 	c.outcome = exited // if the function does not return, this stays
-	if w.run.watched {
+	if w.run.watch != nil {
 		w.run.notify()
 	}
 	err := c.body.call(&c.co)

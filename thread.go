@@ -78,8 +78,10 @@ func WithThreads(start func(t *hook.Thread)) Option {
 // handOver passes f to the host as a thread. If the host's function panics, the run stops because of that, and the thread fails, unless
 // it has begun.
 func (r *run) handOver(name string, f hook.Function) {
-	t := hook.NewThread(name, f)
-	r.guard(func() { t.Fail(errors.New("tinyio: the function given to WithThreads has panicked")) }, func() { r.loop.startThread(t) })
+	t, returned := hook.NewThread(name, f), false
+	defer r.caught(&returned, func(*run) { t.Fail(errors.New("tinyio: the function given to WithThreads has panicked")) })
+	r.loop.startThread(t)
+	returned = true
 }
 
 // FromCallback returns a coroutine that something outside the loop completes: a channel, another event loop, a library

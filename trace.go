@@ -81,7 +81,7 @@ var nobody = new(task)
 
 // where returns the line at which c waits. If c has no stack, or the stack cannot be walked now, it returns the function of c.
 //
-// Two coroutines are not parked and cannot be probed: the running one, and the one on whose stack the loop runs. Their stack is
+// Two coroutines are not parked and cannot be probed: the running one, and the one on whose stack the loop or a tool runs. Their stack is
 // walked directly if where is called on it. But where may be called on another stack meanwhile: in a sandbox, or in a run that c
 // has called.
 func (r *run) where(c *task) Frame {
@@ -89,8 +89,9 @@ func (r *run) where(c *task) Frame {
 		return r.function(c)
 	}
 	p := &r.traceCache().probe
-	if c == r.running || r.running == nil && r.inlined && c == r.inline {
-		if r.sandboxed > 0 || c.g.Load() != stack.ID() {
+	here := c.g.Load() == stack.ID()
+	if here && stack.ID() != 0 || c == r.running || r.running == nil && r.inlined && c == r.inline {
+		if r.sandboxed > 0 || !here {
 			return r.function(c)
 		}
 		p.limit = len(p.callers)
@@ -117,7 +118,7 @@ func (r *run) find(c *task, p *probe) (at Frame, enough bool) {
 			if !enough {
 				at, enough = l.Frame, true
 			}
-		case observing: // the callers before this one are the observer's, which has called Status
+		case asking: // the callers before this one are the tool's, which has called Status
 			enough = false
 		case beginning:
 			return r.orFunction(c, at, enough), true
@@ -161,7 +162,7 @@ type codeKind uint8
 const (
 	ours      codeKind = iota // of this package, or of what runs below it
 	users                     // of the user
-	observing                 // it calls the observer
+	asking                    // it calls a tool
 	beginning                 // it calls the function of a coroutine: no code of the coroutine's is below it
 )
 
@@ -173,8 +174,8 @@ func (r *run) codeLine(pc uintptr) codeLine {
 		f, _ := runtime.CallersFrames([]uintptr{pc}).Next()
 		l.Frame = Frame{Function: f.Function, File: f.File, Line: f.Line}
 		switch {
-		case f.Function == callsObserver:
-			l.kind = observing
+		case slices.Contains(callsTools, f.Function):
+			l.kind = asking
 		case f.Function == callsFunction:
 			l.kind = beginning
 		case f.Function != "" && !internalFrame(f):
@@ -185,11 +186,20 @@ func (r *run) codeLine(pc uintptr) codeLine {
 	return l
 }
 
-// The names of the functions that call the observer and the functions of coroutines.
+// callsFunction is the name of the function that calls the functions of coroutines, and callsTools are those of the functions that call
+// tools.
 var (
-	callsObserver = runtime.FuncForPC(entryOf((*run).callObserver)).Name()
-	callsFunction = runtime.FuncForPC(entryOf((*task).execute)).Name()
+	callsFunction string
+	callsTools    []string
 )
+
+func init() { // because these functions lead to codeLine
+	name := func(entry uintptr) string { return runtime.FuncForPC(entry).Name() }
+	callsFunction = name(entryOf((*task).execute))
+	callsTools = []string{
+		name(entryOf((*run).callObserver)), name(entryOf((*run).askPicker)), name(entryOf((*run).given)), name(entryOf((*run).wait)),
+	}
+}
 
 // function returns the frame of the function of c. It uses the cache.
 func (r *run) function(c *task) Frame {

@@ -32,13 +32,14 @@ func WithObserver(o hook.Observer) Option {
 
 // A watch is the picker and the observer of a loop.
 //
-// The observer is called on the stack of the run loop or of the running coroutine. A Goexit in it unwinds that stack, so it must not be
-// called while the loop's work is half done. What happens then is recorded (note), and the observer gets it when that part of the
-// work is done (notify), before any other code of the user's runs.
+// The observer is called on the stack of the run loop or of the running coroutine, and the picker on that of the run loop, of a coroutine
+// that waits or of a worker. A Goexit in one unwinds that stack (see caught), so neither must be called while the loop's work is half
+// done. What happens then is recorded (note), and the observer gets it when that part of the work is done (notify), before any other
+// code of the user's runs.
 type watch struct {
 	picker   hook.Picker
 	observer hook.Observer
-	turn     ID      // the running coroutine, or the one that ran last
+	turn     ID      // the running coroutine, or, until the end of the step, the one that ran last
 	notes    []note  // what the observer has not got yet
 	details  details // of the note with which the observer is being called
 	silent   bool    // the observer must not be called now
@@ -140,7 +141,7 @@ func (r *run) noteWoken(c *task) {
 }
 
 // notify calls the observer for what has been recorded, if there is one. It is called only where no work of the loop is half done: in
-// the run loop and, on the stack of a coroutine, at the beginning of its turn and at the end of calls that do not suspend.
+// the run loop, before a pick and, on the stack of a coroutine, at the beginning of its turn and at the end of calls that do not suspend.
 func (r *run) notify() {
 	if w := r.watch; w != nil && len(w.notes) > 0 && !w.silent {
 		r.callObserver()
@@ -148,9 +149,9 @@ func (r *run) notify() {
 }
 
 func (r *run) callObserver() {
-	w := r.watch
+	w, returned := r.watch, false
 	w.silent = true
-	defer r.caughtObserver()
+	defer r.caught(&returned, (*run).dropObserver)
 	for i := 0; i < len(w.notes); i++ {
 		n := &w.notes[i]
 		c, err := n.c, n.err
@@ -158,34 +159,36 @@ func (r *run) callObserver() {
 		w.details = details{r, c}
 		w.observer.Observe(hook.Note{What: n.what, Coro: r.id(c), By: n.by, Wait: n.wait, End: n.end, Err: err, Details: &w.details})
 	}
+	returned = true
 	w.silent, w.details, w.notes = false, details{}, w.notes[:0]
 	if cap(w.notes) > 1024 {
 		w.notes = nil
 	}
 }
 
-// caughtObserver drops the observer if it has panicked or exited. It is deferred by callObserver, and does what guard does for tools that
-// are called less often.
-func (r *run) caughtObserver() {
-	if w := r.watch; w.silent {
-		w.observer, w.notes, w.details, w.silent = nil, nil, details{}, false
-		r.toolFailed(recover())
-	}
+// dropObserver drops the observer, which has panicked or exited.
+func (r *run) dropObserver() {
+	w := r.watch
+	w.observer, w.notes, w.details, w.silent = nil, nil, details{}, false
 }
 
 // A crowd is the ready coroutines among which a picker chooses, with their numbers in a slice as the picker gets them. Coroutines that
-// have become ready since the last choice are still in the ready queue.
+// have become ready since the last choice are still in the ready queue, behind the one that was chosen.
 type crowd struct {
-	tasks []*task
-	ids   []ID
-	stale bool // some of the tasks have finished: see leaveQueue
+	tasks  []*task
+	ids    []ID
+	gone   int   // so many at the front of the slices have been chosen
+	chosen *task // the last one that was, until its turn begins
+	stale  bool  // some of the tasks have finished: see leaveQueue
 }
 
 // hasPicker reports that a picker chooses who is next.
 func (r *run) hasPicker() bool { return r.watch != nil && r.watch.picker != nil }
 
-// add puts c, whose number is id, at the end.
-func (q *crowd) add(c *task, id ID) { q.tasks, q.ids = append(q.tasks, c), append(q.ids, id) }
+// nobodyReady reports that no coroutine is ready.
+func (r *run) nobodyReady() bool {
+	return r.ready.head == nil && (r.watch == nil || r.watch.crowd.size() == 0)
+}
 
 // leaveQueue is called when a coroutine finishes while it is in the ready queue. It stays there, and is passed over: by pick, or by sift if there
 // is a picker.
@@ -195,36 +198,55 @@ func (r *run) leaveQueue() {
 	}
 }
 
-// nobodyReady reports that the ready queue is empty.
-func (r *run) nobodyReady() bool {
-	return r.ready.head == nil && (r.watch == nil || len(r.watch.crowd.tasks) == 0)
+func (q *crowd) size() int { return len(q.tasks) - q.gone }
+
+// add puts c, whose number is id, at the end. It makes use of the room at the front rather than of more memory, if that is half of it.
+func (q *crowd) add(c *task, id ID) {
+	if n := len(q.tasks); n == cap(q.tasks) && n > 0 && q.gone >= n/2 {
+		q.moveTo(q.tasks, q.ids)
+	}
+	q.tasks, q.ids = append(q.tasks, c), append(q.ids, id)
 }
 
-// remove takes the coroutine at index i out of the crowd. It moves the entries on the shorter side.
+// moveTo moves all to the front of other slices, or of the same.
+func (q *crowd) moveTo(tasks []*task, ids []ID) {
+	n := copy(tasks, q.tasks[q.gone:])
+	copy(ids, q.ids[q.gone:])
+	clear(tasks[n:])
+	q.tasks, q.ids, q.gone = tasks[:n], ids[:n], 0
+}
+
+// remove takes the i-th coroutine out of the crowd. It moves the entries on the shorter side.
 func (q *crowd) remove(i int) *task {
-	c, last := q.tasks[i], len(q.tasks)-1
-	if i < last/2 {
-		copy(q.tasks[1:i+1], q.tasks[:i])
-		copy(q.ids[1:i+1], q.ids[:i])
-		q.tasks[0] = nil
-		q.tasks, q.ids = q.tasks[1:], q.ids[1:]
-	} else {
-		copy(q.tasks[i:], q.tasks[i+1:])
-		copy(q.ids[i:], q.ids[i+1:])
-		q.tasks[last] = nil
-		q.tasks, q.ids = q.tasks[:last], q.ids[:last]
+	n := q.size()
+	tasks, ids := q.tasks[q.gone:], q.ids[q.gone:]
+	c := tasks[i]
+	switch {
+	case i == 0:
+		tasks[0] = nil
+		q.gone++
+	case i < n/2:
+		copy(tasks[1:], tasks[:i])
+		copy(ids[1:], ids[:i])
+		tasks[0] = nil
+		q.gone++
+	default:
+		copy(tasks[i:], tasks[i+1:])
+		copy(ids[i:], ids[i+1:])
+		tasks[n-1] = nil
+		q.tasks, q.ids = q.tasks[:len(q.tasks)-1], q.ids[:len(q.ids)-1]
 	}
-	if n := cap(q.tasks); n > 1024 && last < n/4 {
-		q.tasks, q.ids = slices.Clone(q.tasks), slices.Clone(q.ids)
+	if room := cap(q.tasks); room > 1024 && n < room/4 {
+		q.moveTo(make([]*task, n-1), make([]ID, n-1))
 	}
 	return c
 }
 
 // sift removes the coroutines that have been stopped before their first turn.
 func (q *crowd) sift() {
-	n := 0
-	for i, c := range q.tasks {
-		if c.state == ready {
+	n := q.gone
+	for i := n; i < len(q.tasks); i++ {
+		if c := q.tasks[i]; c.state == ready {
 			q.tasks[n], q.ids[n] = c, q.ids[i]
 			n++
 		}
@@ -233,9 +255,14 @@ func (q *crowd) sift() {
 	q.tasks, q.ids, q.stale = q.tasks[:n], q.ids[:n], false
 }
 
-// choose takes the coroutine that the picker wants out of the ready queue.
-func (r *run) choose() *task {
-	q := &r.watch.crowd
+// choose makes the coroutine that the picker wants the only one in the ready queue. If it has been asked already, that is the first one.
+// If there is no picker, or if it fails, choose leaves the ready queue as it is.
+func (r *run) choose() {
+	w, first := r.watch, r.ready.head
+	q := &w.crowd
+	if w.picker == nil || first != nil && (first == q.chosen || first.next == nil && q.size() == 0) {
+		return
+	}
 	if q.stale {
 		q.sift()
 	}
@@ -244,30 +271,44 @@ func (r *run) choose() *task {
 			q.add(c, r.id(c))
 		}
 	}
-	switch len(q.tasks) {
+	i := 0
+	switch q.size() {
 	case 0:
-		return nil
+		return
 	case 1:
-		return q.remove(0)
-	}
-	ids, chosen := slices.Clip(q.ids), 0 // not a copy, which would take time in proportion to them
-	r.guard(r.dropPicker, func() {
-		chosen = r.watch.picker.Pick(ids)
-		if chosen < 0 || chosen >= len(q.tasks) {
-			panic("tinyio: the Picker chose a coroutine that is not there; it must return an index of the slice it is given")
+	default:
+		if r.notify(); r.deferred.n > 0 { // what the picker can know, the observer knows
+			return
 		}
-	})
-	if r.watch.picker == nil {
-		return r.ready.pop()
+		var ok bool
+		if i, ok = r.askPicker(q.ids[q.gone:]); !ok {
+			return
+		}
 	}
-	return q.remove(chosen)
+	q.chosen = q.remove(i)
+	r.ready.push(q.chosen)
+	if q.size() > 0 { // who is first is likelier than any other to be the next one: see beginTurn
+		q.tasks[q.gone].prefetch()
+	}
+}
+
+// askPicker returns the index that the picker chooses. If it fails, ok is false, and there is no picker any more.
+func (r *run) askPicker(ids []ID) (chosen int, ok bool) {
+	r.loop.counters.running.Set(nil)
+	defer r.caught(&ok, (*run).dropPicker)
+	chosen = r.watch.picker.Pick(slices.Clip(ids)) // not of a copy, which would take time in proportion to them
+	if chosen < 0 || chosen >= len(ids) {
+		panic("tinyio: the Picker chose a coroutine that is not there; it must return an index of the slice it is given")
+	}
+	ok = true
+	return chosen, ok
 }
 
 // dropPicker drops the picker, which has panicked or returned a wrong index.
 func (r *run) dropPicker() {
 	w := r.watch
 	w.picker = nil
-	for _, c := range w.crowd.tasks {
+	for _, c := range w.crowd.tasks[w.crowd.gone:] {
 		r.ready.push(c)
 	}
 	w.crowd = crowd{}

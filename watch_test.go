@@ -544,7 +544,7 @@ func TestGoexitInATool(t *testing.T) {
 			}
 		}
 		begun, cleaned, returned := 0, 0, false
-		loop := tinyio.NewLoop(option)
+		loop := tinyio.NewLoop(tinyio.WithVirtualTime(), option)
 		within(t, func() {
 			_, err := tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
 				member := func() tinyio.Awaitable {
@@ -675,60 +675,214 @@ func TestPanicInTheCleanUpAfterAGoexitInATool(t *testing.T) {
 	ended := make(chan any)
 	go func() { // which ends by the Goexit when the panic has been recovered from
 		defer func() { ended <- recover() }()
-		tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		sleeps := tinyio.Do(func(co *tinyio.Co) error {
 			if err := co.Sleep(time.Second); err == nil {
 				t.Error("it is not stopped")
 			}
 			panic("clean-up")
-		}), tinyio.WithClock(&exitingTool{manualClock: newManualClock()}))
+		})
+		tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(sleeps) }), tinyio.WithClock(&exitingTool{manualClock: newManualClock()}))
 	}()
 	if p, ok := (<-ended).(*tinyio.PanicError); !ok || p.Value != "clean-up" {
 		t.Errorf("Run panics with %v", p)
 	}
 }
 
-// R14: if an observer calls runtime.Goexit, in whichever call, everything is cleaned up, Run exits, and the loop can be run again.
-func TestGoexitInAnObserverAtEachNote(t *testing.T) {
+// R14: whenever an observer, a picker, a clock or a function for threads panics or calls runtime.Goexit, everything is cleaned up, children
+// first, Run ends in the same way, and the loop can be run again. It does not matter on which stack the loop calls it: that of a coroutine
+// which waits or whose turn it is, of one that has finished, or of Run.
+func TestToolFailsAtEachCall(t *testing.T) {
 	noLeaks(t)
-	const notes = 25 // that the program makes
-	for n := 1; n <= notes+1; n++ {
-		calls, begun, ended, returned := 0, 0, 0, false
-		loop := tinyio.NewLoop(tinyio.WithVirtualTime(), tinyio.WithObserver(observerFunc(func(hook.Note) {
-			if calls++; calls == n {
-				runtime.Goexit()
-			}
-		})))
-		within(t, func() {
-			tinyio.RunOn(background, loop, tinyio.Do(func(co *tinyio.Co) error {
-				begun++
-				defer func() { ended++ }()
-				var e tinyio.Event
-				member := tinyio.Do(func(co *tinyio.Co) error {
-					begun++
-					defer func() { ended++ }()
-					if err := co.Yield(); err != nil {
-						return err
-					}
-					e.Set()
-					return co.Sleep(time.Second)
+	const failed = "the tool has failed"
+	for name, fewest := range map[string]int{"observer": 40, "picker": 10, "clock": 10, "threads": 2, "all of them": 60} {
+		for way, fail := range map[string]func(){"Goexit": runtime.Goexit, "panic": func() { panic(failed) }} {
+			for n := 1; ; n++ {
+				tool := &failingTool{now: time.Unix(0, 0), left: n + 1, fail: fail} // the first call may be made before the run begins
+				p := &cleanProgram{}
+				loop := tinyio.NewLoop(tool.options(name)...)
+				returned, recovered := false, any(nil)
+				within(t, func() {
+					defer func() { recovered = recover() }()
+					tinyio.RunOn(background, loop, p.root())
+					returned = true
 				})
-				if err := co.Spawn(member); err != nil {
-					return err
+				if len(p.up) != 0 || p.early != 0 {
+					t.Errorf("%s, %s at call %d: %d are still there, and %d have ended before one that they waited for", name, way, n, len(p.up), p.early)
 				}
-				if err := e.Wait(co); err != nil {
-					return err
+				if tool.left > 0 {
+					if !returned || n < fewest {
+						t.Errorf("%s, %s: the run has ended after %d calls; it has returned: %t", name, way, n, returned)
+					}
+					break
 				}
-				_, err := value(time.Second, 1).Await(co)
-				return err
-			}))
-			returned = true
-		})
-		if wants := n > notes; returned != wants || begun != ended || returned && calls != notes {
-			t.Errorf("a Goexit at note %d of %d: Run returns: %t; %d of %d have ended", n, calls, returned, ended, begun)
-		}
-		calls = n // the next call is another one
-		if _, err := tinyio.RunOn(background, loop, value(0, 1)); err != nil {
-			t.Errorf("a Goexit at note %d: the loop cannot be run again: %v", n, err)
+				if e, ok := recovered.(*tinyio.PanicError); returned || ok != (way == "panic") || ok && e.Value != failed {
+					t.Errorf("%s, %s at call %d: Run returns: %t, and panics with %v", name, way, n, returned, recovered)
+				}
+				if _, err := tinyio.RunOn(background, loop, value(0, 1)); err != nil {
+					t.Errorf("%s, %s at call %d: the loop cannot be run again: %v", name, way, n, err)
+				}
+			}
 		}
 	}
+}
+
+// R14: an observer that panics when it is told that the last coroutine waits ends the run at once, and not when that wait would end.
+func TestObserverFailsWhenNobodyIsReady(t *testing.T) {
+	noLeaks(t)
+	within(t, func() {
+		p := panicErrorOf(t, func() {
+			tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }), tinyio.WithObserver(observerFunc(func(n hook.Note) {
+				if n.What == hook.Suspended {
+					panic(errBoom)
+				}
+			})))
+		})
+		if p.Value != errBoom {
+			t.Errorf("Run panics with %v", p)
+		}
+	})
+}
+
+// A tool is called where the loop runs, also on the stack of a coroutine that waits. If it asks for the Status all the same, that tells where
+// that coroutine waits.
+func TestStatusInATool(t *testing.T) {
+	noLeaks(t)
+	tool := &askingTool{manualClock: newManualClock()}
+	tool.loop = tinyio.NewLoop(tinyio.WithPicker(tool), tinyio.WithClock(tool))
+	_, err := tinyio.RunOn(background, tool.loop, tinyio.Do(func(co *tinyio.Co) error {
+		both := func(co *tinyio.Co) error { return errors.Join(co.Yield(), co.Sleep(time.Second), co.Yield()) }
+		return co.Wait(tinyio.Do(both).Named("a"), tinyio.Do(both).Named("b"))
+	}).Named("root"))
+	if err != nil || tool.asked < 4 {
+		t.Errorf("Run returns %v; the tool has asked %d times", err, tool.asked)
+	}
+	for _, line := range tool.wrong {
+		t.Error(line)
+	}
+}
+
+// An askingTool asks for the Status at each call.
+type askingTool struct {
+	*manualClock
+	loop  *tinyio.Loop
+	asked int
+	wrong []string
+}
+
+func (a *askingTool) ask() {
+	a.asked++
+	for _, s := range a.loop.Status() {
+		if !strings.Contains(s.Function, "TestStatusInATool") {
+			a.wrong = append(a.wrong, s.String())
+		}
+	}
+}
+
+func (a *askingTool) Pick([]tinyio.ID) int { a.ask(); return 0 }
+
+func (a *askingTool) Now() time.Time { a.ask(); return a.manualClock.Now() }
+
+func (a *askingTool) Idle(p hook.Pause) bool { a.ask(); return a.manualClock.Idle(p) }
+
+// A failingTool is an observer, a picker, a clock and the host of threads. After some calls it fails.
+type failingTool struct {
+	now  time.Time
+	left int
+	fail func()
+}
+
+func (f *failingTool) options(name string) []tinyio.Option {
+	options := []tinyio.Option{tinyio.WithVirtualTime()}
+	for _, o := range []struct {
+		name   string
+		option tinyio.Option
+	}{
+		{"observer", tinyio.WithObserver(f)},
+		{"picker", tinyio.WithPicker(f)},
+		{"clock", tinyio.WithClock(f)},
+		{"threads", tinyio.WithThreads(f.start)},
+	} {
+		if name == o.name || name == "all of them" {
+			options = append(options, o.option)
+		}
+	}
+	return options
+}
+
+func (f *failingTool) call() {
+	if f.left--; f.left == 0 {
+		f.fail()
+	}
+}
+
+func (f *failingTool) Observe(hook.Note) { f.call() }
+
+func (f *failingTool) Pick(ready []tinyio.ID) int { f.call(); return len(ready) / 2 }
+
+func (f *failingTool) Now() time.Time { f.call(); return f.now }
+
+func (f *failingTool) Idle(p hook.Pause) bool {
+	f.call()
+	if p.Deadline.IsZero() {
+		<-p.Wake
+	} else {
+		f.now = p.Deadline
+	}
+	return true
+}
+
+func (f *failingTool) start(th *hook.Thread) {
+	f.call()
+	th.Run()
+	th.Return()
+}
+
+// A cleanProgram knows which of its coroutines are running, and counts those that have ended before one that they had waited for.
+type cleanProgram struct {
+	up    map[tinyio.Awaitable]bool
+	early int
+}
+
+// member returns a coroutine that calls fn, waits for others, and cleans up with something that waits.
+func (p *cleanProgram) member(fn func(co *tinyio.Co) error, others ...tinyio.Awaitable) (c *tinyio.Coro[tinyio.Void]) {
+	c = tinyio.Do(func(co *tinyio.Co) error {
+		p.up[c] = true
+		waited := false
+		defer delete(p.up, c)
+		defer func() {
+			for _, other := range others {
+				if waited && p.up[other] {
+					p.early++
+				}
+			}
+			_ = co.Shield(time.Second, func(co *tinyio.Co) error { return errors.Join(co.Yield(), co.Sleep(time.Millisecond)) })
+		}()
+		if err := fn(co); err != nil {
+			return err
+		}
+		waited = true
+		return co.Wait(others...)
+	})
+	return c
+}
+
+// root returns a coroutine that starts a dozen others, which yield, sleep, wait for each other and for threads, and end.
+func (p *cleanProgram) root() *tinyio.Coro[tinyio.Void] {
+	p.up = map[tinyio.Awaitable]bool{}
+	var event tinyio.Event
+	sleep := func(co *tinyio.Co) error { return co.Sleep(time.Second) }
+	yield := func(co *tinyio.Co) error { return errors.Join(co.Yield(), co.Yield()) }
+	thread := func(context.Context) (int, error) { return 1, nil }
+	call := func(co *tinyio.Co) error { _, err := tinyio.Call(co, thread); return err }
+	sleeper, yielder := p.member(sleep), p.member(yield)
+	waits := p.member(event.Wait)
+	sets := p.member(func(co *tinyio.Co) error { event.Set(); return nil }, p.member(yield), p.member(yield))
+	late := p.member(func(co *tinyio.Co) error {
+		if _, err := tinyio.Timeout(co, p.member(sleep, p.member(sleep)), time.Millisecond); !errors.Is(err, tinyio.ErrTimeout) {
+			return err
+		}
+		return nil
+	})
+	return p.member(yield, p.member(yield, sleeper, yielder), p.member(sleep, waits, yielder), sets, late,
+		p.member(call, tinyio.RunInThread(thread)))
 }

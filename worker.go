@@ -84,25 +84,29 @@ func (w *worker) survive() {
 	}
 }
 
-// exit ends the last turn of the task of w if that has called [runtime.Goexit]. Nothing stops that, so the goroutine ends, and w with
-// it. To go on working in this deferred function would cost a stack that is deeper each time.
+// exit ends the last turn of the task of w if that has called [runtime.Goexit]. If w has no task, a tool has called Goexit between the turns
+// of two coroutines. Nothing stops that, so the goroutine ends, and w with it. To go on working in this deferred function would cost a
+// stack that is deeper each time.
 //
 // The end of a goroutine resumes the one that is parked in the slot that it began in, and a Goexit would go on there if that one has
 // called next (see [stack.Slot.IsOdd]). So another goroutine has to be parked there by then: see relief.
 func (w *worker) exit() {
-	r, c := w.run, w.task
-	if c == nil {
+	if w.quit {
 		return
 	}
-	c.slot, w.task, w.quit = nil, nil, true
-	r.running = nil
-	if r.catchUp(); c.state == running { // otherwise it is a callback, which waits without a stack
-		r.unsettled = c
+	r := w.run
+	if c := w.task; c != nil {
+		c.slot, w.task = nil, nil
+		r.running = nil
+		if r.catchUp(); c.state == running { // otherwise it is a callback, which waits without a stack
+			r.unsettled = c
+		}
+		if c == r.inline {
+			r.inline = nil
+		}
 	}
+	w.quit = true
 	r.forgetGoroutine()
-	if c == r.inline {
-		r.inline = nil
-	}
 	if !w.home.IsOdd() || !stack.Direct {
 		return
 	}

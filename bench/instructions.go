@@ -47,6 +47,8 @@ var countedRows = []counted{
 	{"acquire free", 1, "", 30_000, 0},
 	{"submit", 1, goroutines, 1_000, 0},
 	{"yield, observed", 1_000, "", 40, 0},
+	{"yield, picked", 1_000, "", 40, 0},
+	{"yield, by a clock", 1_000, "", 40, 0},
 	{"snapshot", 1_000, "", 4, 0},
 }
 

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
@@ -19,6 +21,7 @@ import (
 type lookedAt struct {
 	name    string
 	wanted  float64 // how often a turn without may be in one with it
+	timer   bool    // a timer is set, and the turn without has one too
 	options []tinyio.Option
 	beside  func(l *tinyio.Loop, over <-chan struct{}) // runs beside the loop, in a goroutine
 }
@@ -29,6 +32,7 @@ const stays = 1.1
 var waysToLook = []lookedAt{
 	{name: "nothing", wanted: 1},
 	{name: "an observer that does nothing", wanted: 1.5, options: []tinyio.Option{tinyio.WithObserver(emptyObserver{})}},
+	{name: "a picker that picks the first", wanted: 1.5, options: []tinyio.Option{tinyio.WithPicker(firstPicker{})}},
 	{name: "metrics, as `tinyioprom` and `tinyiotel` collect them", wanted: 2, beside: func(l *tinyio.Loop, _ <-chan struct{}) {
 		l.Running() // from here on each turn costs a look at the clock, however often it is asked
 		l.Stats()
@@ -46,6 +50,15 @@ var waysToLook = []lookedAt{
 			}
 		}
 	}},
+	{name: "a timer set", wanted: 1, timer: true},
+	{name: "a timer set, and a clock that only has Now", wanted: 1.5, timer: true, options: []tinyio.Option{tinyio.WithClock(&stoppedClock{})}},
+	{name: "a timer set, and a clock that waits too", wanted: 1.5, timer: true, options: []tinyio.Option{tinyio.WithClock(&waitingClock{})}},
+}
+
+// without is the index of the way with which the one at index i is compared.
+func without(i int) int {
+	timer := waysToLook[i].timer
+	return slices.IndexFunc(waysToLook, func(way lookedAt) bool { return way.timer == timer })
 }
 
 // lookings are workloads whose instructions are counted and that are in no table.
@@ -53,6 +66,12 @@ func lookings() []workload {
 	return []workload{
 		{name: "yield, observed", peers: []peer{{name: ours, run: func(j *job) int {
 			return yieldWith(j, tinyio.WithObserver(emptyObserver{}))
+		}}}},
+		{name: "yield, picked", peers: []peer{{name: ours, run: func(j *job) int {
+			return yieldWith(j, tinyio.WithPicker(firstPicker{}))
+		}}}},
+		{name: "yield, by a clock", peers: []peer{{name: ours, run: func(j *job) int {
+			return yieldBesideTimer(j, tinyio.WithClock(&stoppedClock{}))
 		}}}},
 		{name: "snapshot", peers: []peer{{name: ours, run: func(j *job) int {
 			j.start()
@@ -68,9 +87,41 @@ func lookings() []workload {
 	}
 }
 
+// yieldBesideTimer is yieldWith while a timer is set, so that the loop looks at its clock.
+func yieldBesideTimer(j *job, opts ...tinyio.Option) int {
+	return runLoop(func(co *tinyio.Co) (int, error) {
+		sleeper := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) })
+		check(co.Spawn(sleeper))
+		sum, err := yieldInTurn(co, j)
+		check(sleeper.Cancel(co, nil))
+		return sum, err
+	}, opts...)
+}
+
 type emptyObserver struct{}
 
 func (emptyObserver) Observe(hook.Note) {}
+
+type firstPicker struct{}
+
+func (firstPicker) Pick([]tinyio.ID) int { return 0 }
+
+// A stoppedClock is the least that a clock can be.
+type stoppedClock struct{ now time.Time }
+
+func (c *stoppedClock) Now() time.Time { return c.now }
+
+// A waitingClock is a stoppedClock that goes on when nobody is ready.
+type waitingClock struct{ stoppedClock }
+
+func (c *waitingClock) Idle(p hook.Pause) bool {
+	if p.Deadline.IsZero() {
+		<-p.Wake
+	} else {
+		c.now = p.Deadline
+	}
+	return true
+}
 
 // turn measures a turn among n coroutines that are ready, in nanoseconds, for about least.
 func (way *lookedAt) turn(n int, least time.Duration) (figure float64) {
@@ -99,6 +150,12 @@ func (way *lookedAt) turn(n int, least time.Duration) (figure float64) {
 		if err := co.Yield(); err != nil { // until all have begun
 			return err
 		}
+		sleeper := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(1000 * time.Hour) })
+		if way.timer {
+			if err := errors.Join(co.Spawn(sleeper), co.Yield()); err != nil {
+				return err
+			}
+		}
 		runtime.GC()
 		rounds, began := 0, time.Now()
 		for ; rounds == 0 || time.Since(began) < least; rounds++ {
@@ -110,7 +167,7 @@ func (way *lookedAt) turn(n int, least time.Duration) (figure float64) {
 		}
 		figure = float64(time.Since(began).Nanoseconds()) / float64(rounds*max(1, 1000/n)*n)
 		ended = true
-		return nil
+		return sleeper.Cancel(co, nil)
 	})))
 	return figure
 }
@@ -162,7 +219,7 @@ func fresh(options ...tinyio.Option) (figure float64) {
 
 // runLooking measures what it costs to be looked at and writes it to the standard output, or into its place in a document.
 func runLooking(rounds int, path string) {
-	crowds := []int{2, 100_000}
+	crowds := []int{2, 1_000, 100_000}
 	const asked, wanted = 10_000, 30 * time.Millisecond
 	figures := make([][]float64, len(waysToLook))
 	for i := range figures {
@@ -182,11 +239,15 @@ func runLooking(rounds int, path string) {
 	var w bytes.Buffer
 	fmt.Fprintf(&w, "%s, %s/%s, %d cores; each figure is the least of %d rounds, in which the ways took turns.\n\n", runtime.Version(), runtime.GOOS,
 		runtime.GOARCH, cores(), rounds)
-	fmt.Fprintf(&w, "| a turn, with | 2 ready | | 100,000 ready | | wanted |\n|---|--:|--:|--:|--:|--:|\n")
+	fmt.Fprintf(&w, "| a turn, with |")
+	for _, n := range crowds {
+		fmt.Fprintf(&w, " %s ready | |", thousands(n))
+	}
+	fmt.Fprintf(&w, " wanted |\n|---|%s--:|\n", strings.Repeat("--:|", 2*len(crowds)))
 	for i, way := range waysToLook {
 		fmt.Fprintf(&w, "| %s |", way.name)
 		for k := range crowds {
-			ratio := figures[i][k] / figures[0][k]
+			ratio := figures[i][k] / figures[without(i)][k]
 			mark := ""
 			if ratio > way.wanted {
 				mark = "**"

@@ -32,33 +32,36 @@ func yieldOurs(j *job) int { return yieldWith(j) }
 
 // yieldWith measures a number of turns of the first coroutine, and of all others in between. Nothing else happens
 // meanwhile: they go away when the measured part is over.
+func yieldWith(j *job, opts ...tinyio.Option) int {
+	return runLoop(func(co *tinyio.Co) (int, error) { return yieldInTurn(co, j) }, opts...)
+}
+
+// yieldInTurn is what yieldWith does in the first coroutine.
 //
 //go:noinline // or what is called in its function literals would not be, which takes 20 instructions
-func yieldWith(j *job, opts ...tinyio.Option) int {
-	return runLoop(func(co *tinyio.Co) (sum int, err error) {
-		over := false
-		others := make([]tinyio.Awaitable, j.N-1)
-		for i := range others {
-			others[i] = tinyio.Do(func(co *tinyio.Co) error {
-				for {
-					check(co.Yield())
-					if over {
-						return nil
-					}
-					sum++
+func yieldInTurn(co *tinyio.Co, j *job) (sum int, err error) {
+	over := false
+	others := make([]tinyio.Awaitable, j.N-1)
+	for i := range others {
+		others[i] = tinyio.Do(func(co *tinyio.Co) error {
+			for {
+				check(co.Yield())
+				if over {
+					return nil
 				}
-			})
-		}
-		check(co.Spawn(others...))
-		j.start()
-		for range j.Reps {
-			check(co.Yield())
-			sum++
-		}
-		j.stop()
-		over = true
-		return sum, nil
-	}, opts...)
+				sum++
+			}
+		})
+	}
+	check(co.Spawn(others...))
+	j.start()
+	for range j.Reps {
+		check(co.Yield())
+		sum++
+	}
+	j.stop()
+	over = true
+	return sum, nil
 }
 
 func yieldGoroutines(j *job) int {

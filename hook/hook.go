@@ -4,7 +4,8 @@
 //
 // The loop calls a picker, an observer and a clock on its own goroutine or on that of a coroutine, without a switch, and stands still
 // meanwhile. They must not block, and must not call the loop or its coroutines. If one panics or calls [runtime.Goexit], it is not called
-// again, and the run is stopped and ends in the same way.
+// again, and the run is stopped and ends in the same way. A Goexit also ends the coroutine on whose goroutine it happens: at once if it is its
+// turn, and otherwise when its wait has ended.
 package hook
 
 // An ID is the number of a coroutine on its loop: coroutines are numbered from 0, in the order in which the loop meets them. With

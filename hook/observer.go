@@ -7,8 +7,7 @@ import (
 
 // An Observer is called for what happens on a loop, as it happens: for traces, metrics and debugging.
 type Observer interface {
-	// Observe is called before any other code of the program goes on. It may use the methods of n until it returns. A
-	// [runtime.Goexit] in it also unwinds the coroutine in whose turn it is called.
+	// Observe is called before any other code of the program goes on. It may use the methods of n until it returns.
 	Observe(n Note)
 }
 
