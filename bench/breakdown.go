@@ -12,7 +12,7 @@ import (
 
 // Where the instructions of an operation go: cachegrind counts them by function, and each function is of one kind.
 
-// The kinds of code, in the order in which they are told.
+// The kinds of code, in the order in which they are shown.
 const (
 	switching  = "switches"
 	channels   = "channels"

@@ -274,7 +274,7 @@ func runPeer(command []string) (lines [][]string, err error) {
 	return lines, nil
 }
 
-// noisy is the spread above which it is told.
+// noisy is the spread from which on it is reported.
 const noisy = 0.1
 
 func (c *comparison) table() *table {
@@ -307,7 +307,7 @@ func (c *comparison) measured() []string {
 // about is a line about the session.
 func (c *comparison) about() string {
 	return strings.Join(c.measured(), "; ") + fmt.Sprintf("; medians of %d rounds, in which "+
-		"the runtimes took turns. Where the quartiles are further from the median than a tenth, that is told.", c.rounds)
+		"the runtimes took turns. Where the quartiles are further from the median than a tenth, that is reported.", c.rounds)
 }
 
 func (c *comparison) notes() (notes []string) {

@@ -308,7 +308,7 @@ func traceOurs(j *job) int {
 	})
 }
 
-// wrap is how an error is told where it has passed without this module.
+// wrap is how an error says, without this module, where it has passed.
 func wrap(err error, n int) error { return fmt.Errorf("link %d: %w", n, err) }
 
 // wraps counts how often err was wrapped.

@@ -73,15 +73,15 @@ var lints = []lint{
 			"picker or a clock that the loop was given blocks, or a run was begun by Start and never ranged over.",
 		"A host has to take the next step when the Deadline of its Pause has come, or its Wake can be received from. Tools must not block."},
 	{awaitsDaemon, "an await of a daemon",
-		"A coroutine that is no daemon waits for one. A daemon is stopped when nothing else is left. As long as it is waited for something is, so " +
-			"if it runs for ever, so does the run.",
+		"A coroutine that is no daemon waits for one. A daemon is stopped when nothing else is left. While it is awaited, its awaiter is left: " +
+			"if the daemon runs for ever, so does the run.",
 		"Have the daemon set an Event or put a value into a Queue, and wait for that; or start it with Spawn, if it comes to an end by itself."},
 	{onlyDaemons, "a wait that only a daemon can end",
 		"All coroutines but daemons wait for an event, a permit, a barrier or a queue, without a time limit, and no thread is under way for them. So " +
 			"only a daemon, or a goroutine from outside, can ever wake them. If that daemon does not, the run never ends, and as daemons keep busy, " +
 			"no deadlock is reported.",
 		"Look at what they wait for, and who is to bring it about. Give the wait a limit: WaitFor of an Event, GetFor of a Queue, Timeout."},
-	{nobodyWakes, "nobody on the loop can wake anybody",
+	{nobodyWakes, "no coroutine can wake another one",
 		"All coroutines wait for an event, a permit, a barrier, a queue or each other, without a time limit, and no thread is under way. Only a " +
 			"goroutine from outside can wake them: by Set of an Event, or by Submit or Post. If none is going to, this is a deadlock.",
 		"Look at what they wait for, and who is to bring it about. With WithVirtualTime in a test, the run fails with a DeadlockError at this point."},
@@ -92,8 +92,8 @@ var lints = []lint{
 			"that closes what it reads from."},
 	{slowCleanup, "a clean-up that takes long",
 		"A coroutine has been stopped, and waits for something in a Shield, still at the same line. It is seen by looking twice, a second apart.",
-		"See whether the grace period of the Shield is as long as you can wait, and whether what it waits for can still happen: those who are being " +
-			"stopped outside a Shield do nothing any more."},
+		"See whether the grace period of the Shield is as long as you can wait, and whether what it waits for can still happen: coroutines " +
+			"that are being stopped, and are not in a Shield, do nothing any more."},
 	{moreCoroutines, "more and more coroutines",
 		"At each of the last looks, over at least ten seconds, there were more coroutines than before, and now there are twice as many as at first. The page " +
 			"remembers what it has seen when it was asked: leave it open, or ask for it several times.",
@@ -108,20 +108,20 @@ var lints = []lint{
 			"connection or an open file.",
 		"Bound them: with a ThreadPool and RunInPool or MapInPool, or a Semaphore around Call."},
 	{heldLong, "a lock that is held for long",
-		"Somebody waits for a permit of a Lock, a Semaphore or a ThreadPool, and for at least ten seconds nobody has been given one. It is seen at " +
+		"Somebody waits for a permit of a Lock, a Semaphore or a ThreadPool, and for at least ten seconds none has been granted. It is seen at " +
 			"several looks: leave the page open, or ask for it again.",
-		"See who has it and what that waits for: the others in the tree that were started by the same code. Do not hold a lock during a wait that can " +
+		"See which coroutine has it, and what that waits for: the others in the tree that were started by the same code. Do not hold a lock during a wait that can " +
 			"take long; release it with defer; and give what is done under it a Timeout. If it is a pool whose work takes that long, nothing is wrong but its size."},
 	{neverStarted, "coroutines that are made and never started",
 		"Coroutines are made at a place in the program, and none of them is ever awaited, gathered, spawned or run: their functions have never begun. " +
-			"It is seen by samples: of one in 16 that are made, at random, it is noted where, and whether it has begun. It is reported when there are eight " +
-			"samples of a place, the first of them ten seconds old, and none has begun. It is shown with the first run, because such a coroutine is of none.",
+			"It is seen by samples: for one in 16, at random, the page notes where it was made, and whether it has begun. It is reported when there are eight " +
+			"samples of a place, the first of them ten seconds old, and none has begun. It is shown with the first run, since such a coroutine belongs to none.",
 		"Await it, or give it to Spawn, Wait or Gather; Go makes one and starts it. If it is only needed sometimes, make it then. Package tinyiovet " +
 			"finds those that are made and dropped at once."},
 	{growingQueue, "a queue that grows",
 		"At each of the last looks, over at least ten seconds, a Queue held more values than before, and now it holds 1,000 at least and twice as many as " +
-			"at first. Only queues with a capacity of 1,000 or more are looked at: others make those wait who put.",
-		"Whoever gets from it does not keep up with those who put. Give it a smaller capacity, so that these wait; get with several coroutines; or put " +
+			"at first. Only queues with a capacity of 1,000 or more are looked at: others make a Put wait.",
+		"The coroutines that get from it do not keep up with those that put. Give it a smaller capacity, so that these wait; get with several coroutines; or put " +
 			"what takes long in RunInPool."},
 }
 

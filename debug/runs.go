@@ -29,7 +29,7 @@ type register struct {
 	queues queues
 }
 
-// running is told by package tinyio of all runs that begin after this package has been linked in.
+// running has all runs that begin after this package has been linked in. Package tinyio calls it.
 var running = &register{
 	runs:   map[uint64]*run{},
 	number: map[weak.Pointer[tinyio.Loop]]uint64{},

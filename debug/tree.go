@@ -6,7 +6,7 @@ import (
 	"github.com/tinyio-go/tinyio"
 )
 
-// A row is a coroutine in the tree of who waits for whom.
+// A row is a coroutine in the tree of waits.
 type row struct {
 	Depth    int        `json:"depth"` // how many coroutines lead to it in the tree
 	ID       tinyio.ID  `json:"id"`
@@ -23,7 +23,7 @@ type row struct {
 	Again    bool       `json:"again,omitempty"`   // it is in the tree before, with what it waits for
 }
 
-// tree returns the coroutines as a tree: first those for whom nobody waits, each before what it waits for. Who is waited for by several is
+// tree returns the coroutines as a tree: first those that nobody waits for, each before what it waits for. One that several wait for is
 // there several times, and what it waits for only the first time. The tree ends after maxRows.
 func tree(all []coroutine) []row {
 	index := make(map[tinyio.ID]int, len(all))

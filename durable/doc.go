@@ -38,7 +38,7 @@
 //
 //   - A run that was started goes on to its end, as often as the process ends on its way.
 //   - The result of a step is recorded once, and every replay sees that one.
-//   - The effect of a step happens at least once: a process may end between the effect and the record. A service that is told [Key] can make it
+//   - The effect of a step happens at least once: a process may end between the effect and the record. A service that is given [Key] can make it
 //     once.
 //   - What is recorded is on the disk before the program, or whoever has sent it, hears of it.
 //   - A program that does not do what it did is stopped with a [*NondeterminismError] before it does anything else.

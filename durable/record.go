@@ -291,7 +291,7 @@ func (p *player) Idle(pause hook.Pause) bool {
 	if e.Outside {
 		if len(p.events) > 0 && p.events[0].Interrupt && p.events[0].Turn == p.turn {
 			p.cancel(p.next().Err.decode(nil))
-			<-pause.Wake // the loop has been told
+			<-pause.Wake // the loop has received it
 		} else {
 			p.outside = e.Turn
 		}
@@ -317,7 +317,7 @@ func (p *player) giveUp(pause hook.Pause) bool {
 	case !pause.Deadline.IsZero():
 		p.now = pause.Deadline
 	case pause.Threads > 0:
-		<-pause.Wake // a callback, which is told that it is not wanted any more
+		<-pause.Wake // a callback, which is cancelled
 	default:
 		return false
 	}

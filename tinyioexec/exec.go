@@ -14,7 +14,7 @@
 //     used. Without /proc it is as on other Unix systems.
 //   - On other Unix systems they are the process group. A process that has left that, as one does that makes a session of its own,
 //     is not found.
-//   - Elsewhere, as on Windows, nobody can be told to stop. The command is killed at once, and nothing else.
+//   - Elsewhere, as on Windows, a command cannot be asked to stop. It is killed at once, and nothing else is.
 //
 // A process that this one may not signal, because it belongs to another user, carries on. So does every command when this program is
 // killed.
@@ -64,7 +64,7 @@ func Run(co *tinyio.Co, cmd *exec.Cmd, grace time.Duration) error {
 	return err
 }
 
-// stopOf returns the error with which a coroutine that is being stopped is told so.
+// stopOf returns the error with which the waits of a coroutine end that is being stopped.
 func stopOf(co *tinyio.Co) error {
 	if err := co.Yield(); err != nil {
 		return err

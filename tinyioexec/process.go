@@ -134,7 +134,7 @@ func (p *process) untilTheEnd(exited <-chan struct{}, status *error) error {
 	case <-exited:
 	case <-p.stopping:
 		select {
-		case <-exited: // before it could be told
+		case <-exited: // before it got the signal
 		default:
 			return errStopped
 		}

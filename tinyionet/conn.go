@@ -169,7 +169,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// stopOf returns the error with which a coroutine that is being stopped is told so, and otherwise err.
+// stopOf returns the error with which the waits of a coroutine end that is being stopped; otherwise err.
 func stopOf(co *tinyio.Co, err error) error {
 	if co.Err() == nil {
 		return err

@@ -4,7 +4,7 @@
 // All of it is part of the loop that it is called on. When a coroutine is stopped, so is what it does on the network, children first; and
 // when [tinyio.Run] has returned, nothing is left.
 //
-// # Who is stopped, and how that is told
+// # What is stopped, and which error says so
 //
 // A read, a write, an accept and a dial are waits like any other: when the coroutine is stopped meanwhile, they return its own error, the
 // [*tinyio.CancelledError] or [*tinyio.TimeoutError] that every wait returns then, and not that some deadline has passed. What has been

@@ -50,7 +50,7 @@ type Config struct {
 	Patience time.Duration
 	// HTTP makes the requests to Ingress and Admin, if they need more than their URLs: credentials, for example.
 	HTTP *http.Client
-	// Logger is told what the SDK has to say. Nil is nobody.
+	// Logger gets what the SDK logs. If it is nil, nothing does.
 	Logger *slog.Logger
 }
 

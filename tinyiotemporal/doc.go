@@ -1,6 +1,6 @@
 // Package tinyiotemporal runs the programs of package durable on Temporal: each run of a program is a workflow.
 //
-// A worker is told of all programs that are registered, and whoever starts runs, signals them or waits for them uses an [Engine]:
+// A worker runs all programs that are registered. To start runs, to signal them or to wait for them, use an [Engine]:
 //
 //	w := worker.New(c, "orders", worker.Options{})
 //	tinyiotemporal.Register(w)

@@ -6,7 +6,7 @@ import "time"
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // A clock is the virtual time of one run. In a bubble it goes along with the bubble's time, so that threads that sleep and
-// coroutines that sleep agree about who is first; outside one it moves only when it is told to.
+// coroutines that sleep agree about who is first; outside one it moves only when it is set.
 type clock struct {
 	bubble  bool
 	begun   time.Time

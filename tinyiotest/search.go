@@ -64,7 +64,7 @@ func (n node) child(i int) schedule {
 // nodeOf is r, which has passed, as a node.
 func nodeOf(r *trial) node { return node{r.done, r.points} }
 
-// errNotDeterministic is what a program is told that behaves in two ways under one schedule.
+// errNotDeterministic is the error of a program that behaves in two ways under one schedule.
 var errNotDeterministic = errors.New("tinyiotest: the program is not deterministic: it does different things under the same " +
 	"schedule, so that no schedule can be replayed; look for what it takes from outside and does not make anew in each run: " +
 	"variables outside the function, the order of a map, random numbers, real time, goroutines that run beside the loop")

@@ -27,7 +27,7 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// An Exporter is a [hook.Observer] that writes what it is told as a trace. It is for one loop at a time. Its methods are
+// An Exporter is a [hook.Observer] that writes what it observes as a trace. It is for one loop at a time. Its methods are
 // called on the loop, Close excepted.
 type Exporter struct {
 	w       *bufio.Writer
@@ -121,11 +121,11 @@ func (e *Exporter) Observe(n hook.Note) {
 		at := n.Place()
 		c.since, c.wait, c.place = now, n.Wait.String(), fmt.Sprintf("%s, %s:%d", at.Function, at.File, at.Line)
 	case hook.Stopped:
-		e.write(event{Name: "stopped", Phase: "i", Scope: "t", Time: micros(now), Track: track(n.Coro), Args: told(n.Err)})
+		e.write(event{Name: "stopped", Phase: "i", Scope: "t", Time: micros(now), Track: track(n.Coro), Args: errorArgs(n.Err)})
 	case hook.Finished:
 		e.endWait(n.Coro, c, now)
 		e.endTurn(n.Coro, c, now)
-		e.write(event{Name: "finished", Phase: "i", Scope: "t", Time: micros(now), Track: track(n.Coro), Args: told(n.Err)})
+		e.write(event{Name: "finished", Phase: "i", Scope: "t", Time: micros(now), Track: track(n.Coro), Args: errorArgs(n.Err)})
 		if c.task != nil {
 			c.task.End()
 		}
@@ -208,8 +208,8 @@ func track(id tinyio.ID) int { return int(id) + 1 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// told is what is to be said of an error.
-func told(err error) map[string]string {
+// errorArgs returns the arguments of an event for an error.
+func errorArgs(err error) map[string]string {
 	if err == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-// Command chat is a chat server: what one says is told to everybody.
+// Command chat is a chat server: what one says, everybody gets.
 //
 //	go run ./examples/chat -addr localhost:7000
 //	nc localhost 7000
@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// serve serves those who connect until ctx is done. Then everybody is told so, and serve returns nil when they have gone.
+// serve serves those who connect until ctx is done. Then everybody gets a goodbye, and serve returns nil when they have gone.
 func (s *server) serve(ctx context.Context, l net.Listener, opts ...tinyio.Option) error {
 	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
 		return tinyionet.Serve(co, l, s.session, tinyionet.WithErrors(s.report))

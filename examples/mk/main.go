@@ -3,7 +3,7 @@
 //	go run ./examples/mk -f mkfile -j 4 prog
 //
 // The file says what depends on what, and by which commands it is made; see README.md. What is up to date is left alone. When a
-// command fails, those that are running are told to stop, and what they have half made is removed.
+// command fails, those that are running are asked to stop, and what they have half made is removed.
 //
 // The exit status is 0 if everything is up to date in the end, 1 if something could not be made, 2 if the file or the
 // command line is not right, and 130 if the program was interrupted.
@@ -82,7 +82,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, opts ...t
 	flags.IntVar(&o.n, "j", runtime.NumCPU(), "run the commands of at most `N` targets at once")
 	flags.BoolVar(&o.dry, "n", false, "print the commands and do not run them")
 	flags.BoolVar(&o.hash, "hash", false, "go by contents and commands, and not by the times of files")
-	flags.DurationVar(&o.grace, "grace", 5*time.Second, "kill commands that have been told to stop after this `long`")
+	flags.DurationVar(&o.grace, "grace", 5*time.Second, "kill commands that have been asked to stop after this `long`")
 	flags.Usage = func() {
 		fmt.Fprintln(stderr, "usage: mk [flags] [target...]")
 		flags.PrintDefaults()

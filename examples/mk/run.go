@@ -37,7 +37,7 @@ func runCommands(co *tinyio.Co, t *target, now version, output *bytes.Buffer, gr
 }
 
 // execute runs a command in a shell. When the coroutine is stopped before it has ended, the command and all that it has started are
-// told to stop, and are killed if they have not done so when the grace has passed.
+// asked to stop, and are killed if they have not done so when the grace has passed.
 func execute(co *tinyio.Co, command string, output io.Writer, grace time.Duration) error {
 	cmd := exec.Command("sh", "-c", command)
 	cmd.Stdout, cmd.Stderr = output, output

@@ -25,7 +25,7 @@ type pipeline struct {
 	in   *tinyio.Queue[record]
 	work *tinyio.Queue[*tinyio.Coro[result]] // batches that are being worked on, in the order of the input
 
-	leaveOut              func(err error) error // is told what is wrong with a record; its error is the end
+	leaveOut              func(err error) error // is called with what is wrong with a record; its error ends the run
 	records, batches, bad int                   // that have been written, or left out
 }
 

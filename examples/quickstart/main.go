@@ -65,7 +65,7 @@ func slowDivide(x, y int) *tinyio.Coro[int] {
 	}).Named("slowDivide")
 }
 
-// waitAnHour shows what becomes of the other coroutines when one fails: they are told, and may clean up.
+// waitAnHour shows what happens to the other coroutines when one fails: their waits end, and they clean up.
 func waitAnHour(w io.Writer) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error {
 		err := co.Sleep(time.Hour)

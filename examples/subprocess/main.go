@@ -3,7 +3,7 @@
 //	go run ./examples/subprocess 'ping -c 3 localhost' 'ls -l' 'sleep 1; echo awake'
 //
 // Each is a line for the shell. When one of them fails, at Ctrl-C, when the terminal is closed, or when nobody reads any more what they
-// write, the others are told to stop, with all that they have started, and killed if that takes them more than five seconds.
+// write, the others are asked to stop, with all that they have started, and killed if that takes them more than five seconds.
 //
 // The exit status is 0 if all of them have succeeded, and 1 if not.
 package main
@@ -23,7 +23,7 @@ import (
 	"github.com/tinyio-go/tinyio/tinyioexec"
 )
 
-// grace is how long commands have that are told to stop, before they are killed.
+// grace is how long commands have to stop before they are killed.
 const grace = 5 * time.Second
 
 func main() {

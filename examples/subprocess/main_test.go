@@ -110,7 +110,7 @@ func TestLinesForTheShell(t *testing.T) {
 // waitForFile is a line of a script that waits until there is a file.
 func waitForFile(name string) string { return "while [ ! -e " + name + " ]; do sleep 0.01; done; " }
 
-// A command that fails has the others told to stop; they can clean up, what they say meanwhile is shown, and the error is that of the
+// If a command fails, the others are asked to stop; they can clean up, what they say meanwhile is shown, and the error is that of the
 // one that failed.
 func TestFailureStopsTheOthers(t *testing.T) {
 	prepare(t)

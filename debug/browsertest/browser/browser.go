@@ -25,7 +25,7 @@ func Open(t testing.TB, width, height int) context.Context {
 		t.Skip("there is no Chromium here, in which to look at pages: apt-get install chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.WindowSize(width, height))
-	if os.Getuid() == 0 { // for whom Chromium has no sandbox
+	if os.Getuid() == 0 { // Chromium has no sandbox for root
 		options = append(options, chromedp.NoSandbox)
 	}
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)

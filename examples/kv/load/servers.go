@@ -32,7 +32,7 @@ type nowhere struct{}
 
 func (nowhere) Commit([]table.Change) error { return nil }
 
-// be is a server until the process is told to stop.
+// be is a server until the process is stopped.
 func be(ctx context.Context, name, data string, stdout io.Writer) error {
 	serve := servers[name]
 	if serve == nil {

@@ -30,7 +30,7 @@ func Serve(ctx context.Context, l net.Listener, t *table.Table, log table.Log) e
 		s.stop()
 	case err = <-committed:
 		committed <- err
-		s.stop() // so that whoever waits for a commit is told, and can answer
+		s.stop() // so that those that wait for a commit get an error, and can answer
 	}
 	web.ShutDown(context.Background(), server, web.FailGrace)
 	if e := <-served; err == nil && e != http.ErrServerClosed {

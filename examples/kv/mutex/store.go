@@ -31,10 +31,10 @@ type write struct {
 	done    chan struct{}
 }
 
-// A watcher is somebody who is told of changes.
+// A watcher is a client that gets changes.
 type watcher struct {
 	prefix string
-	upTo   uint64    // the version up to which it has been told, or is about to be
+	upTo   uint64    // the version up to which it has got changes, or is about to
 	news   chan news // closed when there will be no more
 	closed bool
 }
@@ -220,7 +220,7 @@ func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.
 	}
 }
 
-// join adds w to those who watch, and returns what it has to be told of first.
+// join adds w to the watchers, and returns the changes that it has to get first.
 func (s *Store) join(w *watcher, from uint64) (upTo uint64, past []table.Change, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -261,7 +261,7 @@ func (w *watcher) andMore(n news) (upTo uint64, changes []table.Change) {
 	}
 }
 
-// endWatches ends all watches, once those who watch have been told of what has happened up to now.
+// endWatches ends all watches when the watchers have got what has happened up to now.
 func (s *Store) endWatches() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 // for a turn: to wait costs an HTTP server more than to answer, because net/http begins to watch for the client to go as soon as a
 // handler waits, and has to end that.
 //
-// It is the clock of the loop, because a clock is told when nobody is ready and passes the time then. Meanwhile the door is open.
+// It is the clock of the loop, because the loop calls its clock when no coroutine is ready, and waits then. Meanwhile the door is open.
 type door struct {
 	mu    sync.RWMutex // held by the loop, but while it has nothing to do
 	asked atomic.Bool  // the loop is going to open the door in a turn
@@ -85,7 +85,7 @@ func (d *door) open(*tinyio.Co) error {
 	return nil
 }
 
-// end shuts the door for good, when the loop has ended. Whoever still waits there is told.
+// end shuts the door for good, when the loop has ended. Those that still wait there get an error.
 func (d *door) end() {
 	d.shut = true
 	d.mu.Unlock()

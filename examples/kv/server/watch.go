@@ -11,10 +11,10 @@ import (
 	"github.com/tinyio-go/tinyio/examples/kv/internal/web"
 )
 
-// A watcher is somebody who is told of changes.
+// A watcher is a client that gets changes.
 type watcher struct {
 	prefix string
-	upTo   uint64              // the version up to which it has been told, or is about to be
+	upTo   uint64              // the version up to which it has got changes, or is about to
 	news   *tinyio.Queue[news] // closed when there will be no more
 }
 
@@ -104,7 +104,7 @@ func (w *watcher) andMore(n news) (upTo uint64, changes []table.Change) {
 	return upTo, changes
 }
 
-// tell puts changes into the queues of those who watch. The queue of one who is too far behind is closed: it is told of what
+// tell puts changes into the queues of the watchers. The queue of one that is too far behind is closed: it gets what
 // is in it, and no more. Nothing is left out in between.
 func (s *Store) tell(changes []table.Change) {
 	for _, w := range s.watchers {
@@ -126,7 +126,7 @@ func (w *watcher) put(n news) {
 	}
 }
 
-// endWatches ends all watches, once those who watch have been told of what has happened up to now.
+// endWatches ends all watches when the watchers have got what has happened up to now.
 func (s *Store) endWatches() {
 	s.stopping = true
 	for _, w := range s.watchers {

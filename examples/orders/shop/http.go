@@ -12,7 +12,7 @@ import (
 	"github.com/tinyio-go/tinyio/durable"
 )
 
-// An Answer is what a customer is told of an order.
+// An Answer is what a customer learns of an order.
 type Answer struct {
 	ID      string        `json:"id"`
 	State   durable.State `json:"state,omitempty"`
@@ -129,5 +129,5 @@ func read(w http.ResponseWriter, r *http.Request, v any) bool {
 func write(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // whoever has gone is not told
+	_ = json.NewEncoder(w).Encode(v) // a client that has gone gets nothing
 }

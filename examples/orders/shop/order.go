@@ -32,7 +32,7 @@ type Receipt struct {
 	Parcel string `json:"parcel"`
 }
 
-// Errors that a customer is told of in another way than others.
+// Errors for which a customer gets an answer of their own.
 var (
 	errSoldOut = errors.New("sold out")
 	errRefused = errors.New("the card was refused")
