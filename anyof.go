@@ -140,12 +140,7 @@ func (g *collector) next(co *Co) (*task, error) {
 	if g.begun && len(g.ended) > 0 && c.run().quiet() { // as in Yield
 		return g.take(), nil
 	}
-	err := g.wait(co)
-	failed := c.err
-	c.err = nil
-	if err == nil {
-		err = failed
-	}
+	err := co.joined(g.wait(co))
 	if len(g.ended) == 0 {
 		return nil, err
 	}
@@ -260,14 +255,14 @@ func (r *run) keepChildren(stopped []*task) {
 			c.keepStopping()
 		}
 	}
-	rings := rings(stopped)
+	ringOf := rings(stopped)
 	for _, c := range stopped {
 		if !c.waitsForAny() || c.mayWait() || c.collector().all {
 			continue
 		}
 		g := c.collector()
 		for i := range g.edges {
-			if t := g.edges[i].to(); t != nil && rings[t] == rings[c] {
+			if t := g.edges[i].to(); t != nil && ringOf[t] == ringOf[c] {
 				g.edges[i].remove()
 			}
 		}

@@ -35,7 +35,7 @@ type reason struct {
 	cleanups []failure // what went wrong in the stopped coroutines
 	finished int       // of a crash: how many of the stopped coroutines have finished
 
-	shared *coContext // of coroutines that had no context of their own when they were stopped
+	shared *coContext // for coroutines that had no context of their own when they were stopped
 }
 
 // cause returns what context.Cause returns for the reason.
@@ -91,11 +91,11 @@ func (r *run) deliver(c *task, why *reason) {
 // propagate passes why, which has been recorded in c, on to what depends on c: the contexts of those Shields that no longer keep it away,
 // the scopes that c waits for, and endWaits.
 func (r *run) propagate(c *task, why *reason) {
-	inner := c.shield() // the first Shield outside all that keep why away
-	for s := inner.keeper(c, why); s != nil; s = s.outer.keeper(c, why) {
-		inner = s.outer
+	outside := c.shield() // from here outward, no Shield keeps why away
+	for s := outside.keeper(c, why); s != nil; s = s.outer.keeper(c, why) {
+		outside = s.outer
 	}
-	for s := inner; s != nil && s.owner == c; s = s.outer {
+	for s := outside; s != nil && s.owner == c; s = s.outer {
 		s.handle.stop(why)
 	}
 	r.cancelled = append(r.cancelled, c)
@@ -104,7 +104,8 @@ func (r *run) propagate(c *task, why *reason) {
 	}
 }
 
-// stopScope cancels the members of s, except those that a coroutine outside waits for.
+// stopScope cancels the members of s, except those that a coroutine outside waits for. While a Shield keeps why away from the owner of s,
+// that is left open: stopScope is called again when the Shield no longer does.
 func (r *run) stopScope(s *scope, why *reason) {
 	s.stopping = why
 	if s.owner != nil && (!s.owner.isCancelledFor(why) || !s.owner.mayWait()) {

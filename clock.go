@@ -151,8 +151,8 @@ func (r *run) unset(t *timers.Timer) {
 // in returns the time d from now. It reads the clock, which may exit: see caught for where that is allowed.
 func (r *run) in(d time.Duration) int64 { return r.after(r.now(), d) }
 
-// inBeside is in for calls while the loop's work is half done: it reads the clock in a sandbox.
-func (r *run) inBeside(d time.Duration) int64 {
+// inSandboxed is in for calls while the loop's work is half done: it reads the clock in a sandbox.
+func (r *run) inSandboxed(d time.Duration) int64 {
 	if r.kind != givenTime {
 		return r.in(d)
 	}

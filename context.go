@@ -86,7 +86,7 @@ func (co *Co) WithValues(ctx context.Context) *Co {
 	return other
 }
 
-// A view is what a Co has that Shield or WithValues has made.
+// A view is what distinguishes a Co that Shield or WithValues has made from the coroutine's original one.
 type view struct {
 	shield    *shield                    // the innermost Shield that protects what is done through the Co
 	ctx       publish.Pointer[coContext] // of the Co of a Shield

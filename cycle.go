@@ -24,8 +24,8 @@ import "slices"
 // nobody waits goes down to the level of its target, instead of raising the target. And when levels get too high, all become
 // zero. That is correct, since an edge may lead to the same level; it only loses what earlier searches have found out.
 
-// checkCycle returns the error with which the wait of c, which is new, is refused because c could never go on; nil if c may wait. In that
-// case it makes the levels fit the new edges.
+// checkCycle returns the error with which the new wait of c is refused because c could never go on. If c may wait, it makes the levels
+// fit the new edges and returns nil.
 func (r *run) checkCycle(c *task) error {
 	if r.closesCycle(c) {
 		return r.rechoose(c)

@@ -102,13 +102,13 @@ func rings(cs []*task) map[*task]int {
 	type visit struct {
 		c    *task
 		n    int    // its number in the order of visits
-		low  int    // the lowest number that a way from it is known to reach
+		low  int    // the lowest number that is known to be reachable from it
 		rest cursor // over those that it waits for
 	}
 	var (
 		path    []visit
 		open    []*task           // those whose ring is not complete
-		numbers = map[*task]int{} // of an open one, its number; then that of its ring, negative
+		numbers = map[*task]int{} // of an open one, its number; of another one, that of its ring, negated
 	)
 	enter := func(c *task) {
 		rest := c.allTargets()

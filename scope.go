@@ -83,6 +83,7 @@ func (s *scope) members(yield func(*task) bool) {
 	s.each(yield)
 }
 
+// each is members, and reports whether the range goes on.
 func (s *scope) each(yield func(*task) bool) bool {
 	for c := s.first; c != nil; c = c.after {
 		if !yield(c) {
@@ -132,7 +133,7 @@ func (r *run) stopDaemons(s *scope) {
 	r.endWaits()
 }
 
-// daemonsOnly is the deferred check whether a run has only daemons left, and stops them if so.
+// daemonsOnly is deferred to look again whether the run has only daemons left, and stops them if so.
 type daemonsOnly struct{}
 
 func (daemonsOnly) do(r *run) {
@@ -229,6 +230,7 @@ func (r *run) spare(s *scope, why *reason) {
 	// daemons were left in it.
 	var left []*scope
 	for _, m := range slices.Collect(s.members) {
+		// A member of a scope inside s stays in that, if the owner of that moves too.
 		if to := home[m]; to != nil && (m.scope == s || home[m.scope.owner] == nil) {
 			if from := m.scope; !slices.Contains(left, from) {
 				left = append(left, from)

@@ -98,7 +98,7 @@ func (s *shield) end() {
 	if c.isDiscarded() { // no coroutine may act any more
 		return
 	}
-	r.takeIn() // what has come before this wakes others
+	r.takeIn() // messages that were posted before make coroutines ready first
 	c.cold().shield = s.outer
 	s.close(r)
 	r.endWaits()
@@ -184,7 +184,7 @@ func (m *shielded) deliverPending(r *run) {
 // startGrace starts the grace period when there is a reason to keep away for the first time.
 func (s *shield) startGrace(r *run) {
 	if !s.timer.Set() {
-		r.setTimer(&s.timer, r.inBeside(s.grace), s)
+		r.setTimer(&s.timer, r.inSandboxed(s.grace), s)
 	}
 }
 

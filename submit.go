@@ -295,7 +295,7 @@ func (w *withdrawal) do(r *run) {
 	}
 }
 
-// startPosted starts what has been posted, up to the first thing else that was deferred. It runs before the coroutine's wait begins: what
+// startPosted starts what has been posted, up to the first deferred thing that is no posting. It runs before the coroutine's wait begins: what
 // a coroutine posts and then awaits belongs to the run, and not to the domain of the coroutine.
 func (r *run) startPosted() {
 	for r.deferred.n > 0 {

@@ -90,11 +90,8 @@ func (r *run) giveUp(c *task) (wake bool) {
 		c.cold().halting = &reason{err: timeout, target: t, from: c.shield()}
 		r.halt(t, c.cold().halting)
 	}
-	if t.state == done {
-		return false // t had not begun and has finished at once, which has woken c
-	}
-	if t.wanted == 0 || t.isStopping() {
-		return false
+	if t.state == done || t.wanted == 0 || t.isStopping() {
+		return false // the end of t wakes c, or has done so if t had not begun
 	}
 	edge.remove()
 	return true
