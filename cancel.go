@@ -86,6 +86,9 @@ func (r *run) deliver(c *task, why *reason) {
 	if r.watch != nil {
 		r.note(hook.Stopped, c, why.err)
 	}
+	if r.gate != nil {
+		r.gate.Stopped(why.err)
+	}
 }
 
 // propagate passes why, which has been recorded in c, on to what depends on c: the contexts of those Shields that no longer keep it away,

@@ -12,10 +12,16 @@ func Recv[T any](co *Co, ch <-chan T) (v T, ok bool, err error) {
 	if err := co.turn("Recv"); err != nil {
 		return v, false, err
 	}
-	select {
-	case v, ok = <-ch:
-		return v, ok, nil
-	default:
+	if g := co.c.run().gate; g != nil {
+		var now received[T]
+		if g.Read(&now, func() bool { return now.receive(ch) }) {
+			return now.Value, now.OK, nil
+		}
+	} else {
+		var now received[T]
+		if now.receive(ch) {
+			return now.Value, now.OK, nil
+		}
 	}
 	if ch == nil {
 		return v, false, co.waitForever()
@@ -28,7 +34,7 @@ func Recv[T any](co *Co, ch <-chan T) (v T, ok bool, err error) {
 			return received[T]{}, ctx.Err()
 		}
 	})
-	return r.value, r.ok, err
+	return r.Value, r.OK, err
 }
 
 // Send sends v to ch as ch <- v would, without blocking the loop; on a closed channel it panics. Send suspends for a turn. If
@@ -41,10 +47,12 @@ func Send[T any](co *Co, ch chan<- T, v T) error {
 	if err := co.turn("Send"); err != nil {
 		return err
 	}
-	select {
-	case ch <- v:
+	if g := co.c.run().gate; g != nil {
+		if g.Read(new(Void), func() bool { return trySend(ch, v) }) {
+			return nil
+		}
+	} else if trySend(ch, v) {
 		return nil
-	default:
 	}
 	if ch == nil {
 		return co.waitForever()
@@ -60,9 +68,30 @@ func Send[T any](co *Co, ch chan<- T, v T) error {
 	return err
 }
 
+// A received is what a channel has given. A gate records it, so its fields are exported.
 type received[T any] struct {
-	value T
-	ok    bool
+	Value T
+	OK    bool
+}
+
+// receive receives from ch, and reports whether it could do so at once.
+func (r *received[T]) receive(ch <-chan T) bool {
+	select {
+	case r.Value, r.OK = <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// trySend sends v to ch, and reports whether it could do so at once.
+func trySend[T any](ch chan<- T, v T) bool {
+	select {
+	case ch <- v:
+		return true
+	default:
+		return false
+	}
 }
 
 // operate runs an operation on a channel in a thread and waits for it. Traces show it under the name given, at the function of

@@ -25,22 +25,23 @@ type eventLine struct {
 	posted  atomic.Bool
 	dropped atomic.Bool
 	waiters waitList
+	number  uint32 // for a gate; 0 without one
+	seen    uint32 // with a gate, the changes that coroutines of the loop know of
 }
 
 // IsSet reports whether the event is set.
-func (e *Event) IsSet() bool { return e.changes.Load()&1 != 0 }
+func (e *Event) IsSet() bool {
+	if r := gatedRunOfCaller(); r != nil {
+		return e.lineOf(r.loop).look(r)&1 != 0
+	}
+	return e.changes.Load()&1 != 0
+}
 
 // Set sets the event. All coroutines that wait for it become ready, in the order in which they began to wait, even if the event
 // is cleared before their turn. A Set happens before the return of a Wait that it ends, in the sense of the Go memory model.
 func (e *Event) Set() {
-	for {
-		n := e.changes.Load()
-		if n&1 != 0 {
-			return
-		}
-		if e.changes.CompareAndSwap(n, n+1) {
-			break
-		}
+	if !e.change(1) {
+		return
 	}
 	if line := e.line.Load(); line != nil {
 		line.set()
@@ -88,11 +89,20 @@ func (line *eventLine) post() {
 }
 
 // Clear clears the event.
-func (e *Event) Clear() {
+func (e *Event) Clear() { e.change(0) }
+
+// change sets the event if to is 1, or clears it if that is 0. It reports whether that was to be done.
+func (e *Event) change(to uint32) (changed bool) {
+	if r := gatedRunOfCaller(); r != nil {
+		return e.lineOf(r.loop).change(r, to)
+	}
 	for {
 		n := e.changes.Load()
-		if n&1 == 0 || e.changes.CompareAndSwap(n, n+1) {
-			return
+		if n&1 == to {
+			return false
+		}
+		if e.changes.CompareAndSwap(n, n+1) {
+			return true
 		}
 	}
 }
@@ -155,6 +165,9 @@ func (line *eventLine) isCurrent() bool { return line.waiters.head != nil || !li
 func (e *Event) addLine(l *Loop) *eventLine {
 	line := &eventLine{event: e, loop: l}
 	line.to = line
+	if r := l.run; r != nil && r.gate != nil {
+		line.number = r.gate.Event(line)
+	}
 	if old := e.line.Load(); old != nil && !old.drop() || !e.line.CompareAndSwap(old, line) {
 		if e.others.Load() == nil {
 			e.others.CompareAndSwap(nil, new(otherLines))
@@ -196,9 +209,12 @@ func (line *eventLine) drop() bool {
 func (r *run) joinEvent(c *task) {
 	line := r.asked.eventLine
 	r.asked.eventLine = nil
-	c.answer = line.event.changes.Load()
+	c.answer = line.look(r)
 	if c.answer&1 == 0 {
 		line.waiters.push(&c.one[0])
+		if r.gate != nil { // if a goroutine sets it after the look, its message has not been taken in yet
+			return
+		}
 		// If a goroutine sets the event after this, c is in the line when its message arrives. If one has set it before, its
 		// message may have been taken in already: so look again.
 		if line.event.changes.Load() == c.answer {
@@ -217,13 +233,44 @@ func (line *eventLine) arrive(r *run) {
 
 // wake wakes those waiters that began to wait before the event was set.
 func (line *eventLine) wake(r *run) {
-	now := line.event.changes.Load()
+	now := line.look(r)
 	var next *waiter
 	for w := line.waiters.head; w != nil; w = next {
 		next = w.next
 		if w.c.answer != now {
 			w.remove()
 			r.wake(w.c)
+		}
+	}
+}
+
+// look returns how often the event was set or cleared, as far as the coroutines of r, the run of the line, know.
+func (line *eventLine) look(r *run) uint32 {
+	if r.gate == nil {
+		return line.event.changes.Load()
+	}
+	r.gate.Read(&line.seen, func() bool {
+		n := line.event.changes.Load()
+		if n == line.seen {
+			return false
+		}
+		line.seen = n
+		return true
+	})
+	return line.seen
+}
+
+// change is that of the event, for a coroutine of r, which has a gate. In a replay a goroutine that nobody knows of may have changed the event
+// already.
+func (line *eventLine) change(r *run, to uint32) (changed bool) {
+	for {
+		n := line.look(r)
+		if n&1 == to {
+			return false
+		}
+		if line.event.changes.CompareAndSwap(n, n+1) || r.gate.Replays() {
+			line.seen = n + 1
+			return true
 		}
 	}
 }

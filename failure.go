@@ -159,7 +159,7 @@ func (r *run) fail(s *scope, f failure) {
 // isInterrupted reports whether f says only that the context of the run is done, before the run has noticed it: a coroutine has
 // closed over the context given to Run and returned its error. Then f is no failure, and the run is interrupted (R12).
 func (r *run) isInterrupted(f failure) (so bool) {
-	if f.outside || f.panic || f.exit || r.root.crash != nil || r.ctx.Err() == nil {
+	if f.outside || f.panic || f.exit || r.root.crash != nil || !r.isContextDone() {
 		return false
 	}
 	r.inSandbox(func() { so = errors.Is(f.err, r.ctx.Err()) }) // a method of the error may panic, or exit

@@ -91,8 +91,8 @@ func (r *run) hostedStep() {
 	r.turns(nil)
 }
 
-// mustStop reports whether the context is done and the run has not crashed yet.
-func (r *run) mustStop() bool { return r.root.crash == nil && r.ctx.Err() != nil }
+// mustStop reports whether the context is done and the run has not crashed yet. With a gate, that comes as a message only.
+func (r *run) mustStop() bool { return r.root.crash == nil && r.gate == nil && r.ctx.Err() != nil }
 
 // pause describes the loop between two steps.
 func (r *run) pause() Pause {
@@ -128,7 +128,13 @@ func (r *run) abandon() {
 	}
 	r.hosted = false
 	r.loop.inbox.awake()
-	r.fail(r.root, failure{err: ErrAbandoned, outside: true})
+	if left := (failure{err: ErrAbandoned, outside: true}); r.gate == nil {
+		r.fail(r.root, left)
+	} else {
+		i := &interruption{run: r, failure: left}
+		i.to = i
+		r.loop.inbox.post(&i.message)
+	}
 	r.complete()
 }
 

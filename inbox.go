@@ -1,6 +1,10 @@
 package tinyio
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/tinyio-go/tinyio/internal/gate"
+)
 
 // An inbox holds messages from other goroutines, in the order in which they are posted, without a lock. It is a stack: the loop takes all
 // messages at once and reverses their order. A message is embedded in what it is about, so posting allocates nothing.
@@ -24,8 +28,11 @@ type message struct {
 }
 
 // A receiver is called on the loop when its message has arrived. It may make coroutines ready and must not do more, for it may be
-// called during a coroutine's turn: the rest is deferred.
-type receiver interface{ arrive(r *run) }
+// called during a coroutine's turn: the rest is deferred. describe is for a gate.
+type receiver interface {
+	arrive(r *run)
+	describe(r *run, a *gate.Arrival)
+}
 
 // closed is the head of an inbox that is closed.
 var closed = new(message)
@@ -72,20 +79,24 @@ func (b *inbox) sleep() bool {
 // awake announces that the loop no longer waits.
 func (b *inbox) awake() { b.sleeper.Store(nil) }
 
+// take empties b and returns the first message, which leads to the others.
+func (b *inbox) take() (first *message) {
+	for m := b.head.Swap(nil); m != nil; {
+		m.next, m, first = first, m.next, m
+	}
+	return first
+}
+
 // takeIn takes in what has come from outside.
 func (r *run) takeIn() {
-	if !r.loop.inbox.empty() {
+	if !r.inbox.empty() {
 		r.receive()
 	}
 }
 
 // receive empties the inbox and calls the receiver of each message.
 func (r *run) receive() {
-	var first *message
-	for m := r.loop.inbox.head.Swap(nil); m != nil; {
-		m.next, m, first = first, m.next, m
-	}
-	for m := first; m != nil; {
+	for m := r.inbox.take(); m != nil; {
 		next := m.next
 		m.next = nil
 		m.to.arrive(r)
@@ -97,9 +108,10 @@ func (r *run) receive() {
 // on, and shut returns false.
 func (r *run) shut() bool {
 	for r.live == 0 {
+		more := r.passGate()
 		r.takeIn()
 		r.runDeferred()
-		if r.live == 0 && r.loop.inbox.head.CompareAndSwap(nil, closed) {
+		if r.live == 0 && !more && r.loop.inbox.head.CompareAndSwap(nil, closed) {
 			return true
 		}
 	}

@@ -2,9 +2,11 @@ package tinyio
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 
 	"github.com/tinyio-go/tinyio/hook"
+	"github.com/tinyio-go/tinyio/internal/gate"
 )
 
 // A Loop runs coroutines. Its zero value is not usable; make one with [NewLoop]. A loop can be run again and again, one
@@ -24,7 +26,9 @@ type Loop struct {
 	shielded    shieldedThreads
 	counters    counters
 	watchdog    *watchdog
-	named       bool // coroutines carry their names as labels
+	named       bool        // coroutines carry their names as labels
+	gate        gate.Keeper // nil unless its run is recorded or replayed
+	endpoints   sync.Map    // of package durable: see package gate
 }
 
 // noLoop is the loop of every finished coroutine. Any loop may await a finished coroutine, and its result must not keep the loop

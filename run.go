@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio/hook"
+	"github.com/tinyio-go/tinyio/internal/gate"
 	"github.com/tinyio-go/tinyio/internal/lookin"
 	"github.com/tinyio-go/tinyio/internal/stack"
 	"github.com/tinyio-go/tinyio/internal/timers"
@@ -30,12 +31,13 @@ import (
 //     is the first of its scope. A Timeout never halts a coroutine that is wanted.
 //  6. A coroutine is stopped in one way, whatever the reason (cancel.go): it is given the reason, and its wait ends, or goes on for as
 //     long as it waits for others that are being stopped.
-//  7. With the same inputs (inbox, clock and picks), the interleaving is the same: nothing here ranges over a map or
+//  7. With the same inputs (inbox, context, clock and picks), the interleaving is the same: nothing here ranges over a map or
 //     depends on an address.
 
 // A run is the state of one call of Run, RunOn, Serve or Start, from the first coroutine to the last.
 type run struct {
 	loop      *Loop
+	inbox     *inbox // that of the loop, unless there is a gate
 	ready     queue
 	running   *task  // the running coroutine; nil between two turns
 	unsettled *task  // a coroutine whose turn has ended, and whose wait the run loop still has to begin, or which it has to finish
@@ -72,6 +74,7 @@ type run struct {
 	traces    *traceCache
 	hosted    bool         // a host takes the steps
 	watch     *watch       // the picker and the observer, nil if there are none
+	gate      gate.Keeper  // nil unless the run is recorded or replayed
 	afterStep func(r *run) // called at the end of each step, nil if nobody needs that
 
 	detach      func()    // detaches the run from its context
@@ -138,9 +141,7 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 		ctx, r.detach = co.nest(ctx)
 	}
 	l := r.loop
-	l.run, r.watch = r, l.watch
-	r.setClock(l.clock, l.clockKind)
-	r.epoch, r.period = r.clock.Now(), 1
+	l.run, r.watch, r.inbox = r, l.watch, &l.inbox
 	if r.afterStep = stepped; r.watch != nil {
 		r.afterStep = (*run).showStep
 	}
@@ -159,6 +160,9 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 		})
 		r.detach = func() { unwatch(); detach() }
 	}
+	r.setClock(l.clock, l.clockKind)
+	stopped = r.setGate(stopped)
+	r.epoch, r.period = r.clock.Now(), 1
 	attached = true
 	return stopped
 }
@@ -168,6 +172,9 @@ func (r *run) giveBack(c *task) {
 	l := r.loop
 	r.ended = true
 	r.detach()
+	if r.gate != nil {
+		r.dropGate()
+	}
 	if r.reopened {
 		r.shut()
 	}
@@ -249,6 +256,9 @@ func (r *run) end(result error) {
 	if r.unwatch != nil {
 		r.unwatch()
 	}
+	if r.gate != nil {
+		r.dropGate()
+	}
 	l := r.loop
 	if listener := lookin.Listening(); listener != nil {
 		listener.Ended(l)
@@ -287,6 +297,9 @@ func (r *run) turns(inline *task) (done bool) {
 	}
 	for r.live > 0 {
 		r.letIn()
+		if r.gate != nil {
+			r.passGate()
+		}
 		r.takeIn()
 		r.fireTimers()
 		r.runDeferred()
@@ -410,7 +423,7 @@ func (r *run) runDeferred() {
 // every turn, so with one of them it is false.
 func (r *run) quiet() bool {
 	r.letIn()
-	if r.ready.head != nil || !r.loop.inbox.empty() || r.hosted || r.watch != nil || r.unwatch != nil {
+	if r.ready.head != nil || !r.inbox.empty() || r.hosted || r.watch != nil || r.unwatch != nil {
 		return false
 	}
 	if r.timers.Len() == 0 {
@@ -437,7 +450,7 @@ type request struct {
 // catchUp takes in what has come from outside during a turn, and starts what has been posted. It is called at the end of the turn,
 // before the coroutine begins to wait or finishes, so that what came first becomes ready first.
 func (r *run) catchUp() {
-	if r.deferred.n > 0 || r.loop.inbox.head.Load() != nil {
+	if r.deferred.n > 0 || r.inbox.head.Load() != nil {
 		r.takeInAndStart()
 	}
 }

@@ -127,7 +127,13 @@ func (l *Loop) Post(cs ...Awaitable) error {
 		}
 	}
 	p.to = p
-	if !l.inbox.post(&p.message) {
+	b := &l.inbox
+	if l.gate != nil {
+		if r := l.runOfCaller(); r != nil { // it does not come from outside
+			b = r.inbox
+		}
+	}
+	if !b.post(&p.message) {
 		return ErrNotRunning
 	}
 	return nil
@@ -208,7 +214,7 @@ func (s *submission) arrive(r *run) { r.deferred.push(s) }
 // do makes the submission wait for the target.
 func (s *submission) do(r *run) {
 	c := &s.c
-	if s.gone.Load() { // the target is left unclaimed
+	if s.gone.Load() && r.gate == nil { // the target is left unclaimed. (A gate has looked already.)
 		return
 	}
 	if err := s.admit(r); err != nil {

@@ -142,7 +142,7 @@ type threadOf[T any] struct {
 
 func (t *threadOf[T]) Context() context.Context { return (*threadContext)(&t.c.c.co) }
 func (t *threadOf[T]) Run()                     { t.c.inThread(t.fn, t.shielded, true) }
-func (t *threadOf[T]) Result() (any, *error)    { return &t.c.value, &t.c.c.err }
+func (t *threadOf[T]) Result() (any, *error)    { return t.c.outcome() }
 
 func (t *threadOf[T]) Return() {
 	b := &t.c.c.cold().callback
@@ -170,9 +170,34 @@ func (c *Coro[T]) callBegin() {
 		r.handOver(c.c.label(), &threadOf[T]{c, fn, shielded})
 		return
 	}
+	start := begin.(func(func(T, error)) func(error))
 	r.notify()
-	b.cancel = begin.(func(func(T, error)) func(error))(c.comeBackWith)
+	if r.gate == nil {
+		b.cancel = start(c.comeBackWith)
+	} else if r.gate.Callback(hook.NewThread(c.c.label(), &threadOf[T]{c: c})) {
+		b.cancel = startAtGate(r, c, start)
+	}
 }
+
+// startAtGate calls start, the function of a callback, and tells the Keeper if it does not return.
+func startAtGate[T any](r *run, c *Coro[T], start func(func(T, error)) func(error)) (cancel func(error)) {
+	returned := false
+	defer func() {
+		if !returned {
+			p := recover()
+			r.gate.Broke(p)
+			if p != nil {
+				panic(p) // on top of the stack on which it happened
+			}
+		}
+	}()
+	cancel = start(c.comeBackWith)
+	returned = true
+	return cancel
+}
+
+// outcome is where the result of c is kept.
+func (c *Coro[T]) outcome() (value any, err *error) { return &c.value, &c.c.err }
 
 // endAbruptly deals with a start function that has panicked or exited. It reports whether the coroutine finishes now, which it does
 // unless done was called before.
@@ -250,7 +275,11 @@ func (b *callback) stop(r *run, cause error) {
 	}
 	if b.called.CompareAndSwap(false, true) {
 		b.c.err = f.ending()
-		b.arrive(r)
+		if r.gate == nil {
+			b.arrive(r)
+		} else {
+			r.loop.inbox.post(&b.message)
+		}
 		return
 	}
 	b.abrupt = f.ending()

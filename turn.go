@@ -73,6 +73,9 @@ func (r *run) ahead(w *worker) *task {
 		return nil
 	}
 	if r.watch != nil {
+		if r.gate != nil { // which is passed in the run loop
+			return nil
+		}
 		r.choose()
 	}
 	n := r.ready.head

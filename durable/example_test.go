@@ -396,3 +396,49 @@ func ExampleRecord() {
 	// I cannot make anything of "the weather is fine"
 	// asked 1 times
 }
+
+// A server takes what comes to it through endpoints. So a crash that some request has caused can be looked at as often as it takes, and without clients.
+func ExampleEndpoint() {
+	dir, err := os.MkdirTemp("", "record")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "tape")
+
+	// newServer returns the first coroutine of a server and the endpoint for its requests.
+	newServer := func(l *tinyio.Loop) (*tinyio.Coro[tinyio.Void], *durable.Endpoint[string, int]) {
+		stock := map[string]int{"apples": 2}
+		take := durable.NewEndpoint(l, "take", func(what string) *tinyio.Coro[int] {
+			return tinyio.New(func(co *tinyio.Co) (int, error) {
+				stock[what]--
+				if stock[what] < 0 {
+					return 0, fmt.Errorf("there are %d %s", stock[what], what)
+				}
+				return stock[what], nil
+			}).Named("take")
+		})
+		main := tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(time.Hour) }).Named("server")
+		return main, take
+	}
+
+	loop := tinyio.NewLoop(durable.Record(file))
+	main, take := newServer(loop)
+	go func() { // the clients
+		for _, what := range []string{"apples", "apples", "pears"} {
+			if _, err := take.Submit(context.Background(), what); err != nil {
+				return
+			}
+		}
+	}()
+	_, err = tinyio.RunOn(context.Background(), loop, main)
+	fmt.Println("it was:", err)
+
+	loop = tinyio.NewLoop()
+	main, _ = newServer(loop)
+	_, err = durable.ReplayOn(file, loop, main)
+	fmt.Println("it is: ", err)
+	// Output:
+	// it was: there are -1 pears
+	// it is:  there are -1 pears
+}

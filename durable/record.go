@@ -1,479 +1,400 @@
 package durable
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
-	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/hook"
+	"github.com/tinyio-go/tinyio/internal/gate"
 )
-
-// A tape is what comes to a run from outside, for Record and Replay: the two do the same things at the same points of the loop, and only
-// differ in where they have them from. The points are the beginning of a turn, of which an observer is told, and the end of a time in
-// which nobody was ready. In between time stands still and no thread comes back.
-
-// An event is what has come at one point. The point is the number of turns that have begun, and whether the loop was idle.
-type event struct {
-	Turn      uint64          `json:"turn"`
-	Idle      bool            `json:"idle,omitempty"`
-	At        int64           `json:"t,omitempty"`         // the time that it is
-	Thread    int             `json:"thread,omitempty"`    // the number of the thread that has come back, from 1
-	Name      string          `json:"name,omitempty"`      // of the thread
-	Value     json.RawMessage `json:"v,omitempty"`         // of the thread
-	Err       *failure        `json:"e,omitempty"`         // of the thread, or with which the run was interrupted
-	Lost      string          `json:"lost,omitempty"`      // why the value could not be recorded
-	Interrupt bool            `json:"interrupt,omitempty"` // the context of the run is done
-	Outside   bool            `json:"outside,omitempty"`   // something has come that is not recorded
-}
 
 // tick is how far the time of a recorder may fall behind while coroutines are ready.
 const tick = 100 * time.Microsecond
 
-// Record keeps in a file what comes to a run from outside, so that [Replay] can run it again: the results of threads and calls, the time,
-// and the end of its context. It is for finding out what has happened in a run that has failed; to go on after a crash, see [Journal].
+// Record keeps in a file what comes to a run from outside, so that [Replay] can run it again. It is for finding out what has happened in a
+// run that has failed; to go on after a crash, see [Journal].
 //
-// The file is replaced if it is there, and is good whenever the process ends. If it cannot be written, the run fails with that error. It is
-// for one run of a loop. The program hardly notices: its clock is the real one, but stands still during a turn.
+// These are kept, each with the turn at which the run heard of it:
 //
-// What comes in another way is not recorded: from FromCallback, Recv, Send, Submit, Post, and an Event that a thread or another goroutine
-// sets. Neither is the state in which the program began. Values of threads are kept if [encoding/json] can keep them; errors as in a
-// [Journal]; and a panic of a thread as a [*tinyio.PanicError]. Record takes the options WithClock, WithThreads and WithObserver for itself.
+//   - the results of threads, calls and callbacks, whether values, errors, panics or a Goexit,
+//   - what [tinyio.Recv] has received, and that a [tinyio.Send] has sent,
+//   - that another goroutine has set or cleared a [tinyio.Event],
+//   - what comes through an [Endpoint], and the end of the context with which it was submitted,
+//   - the time, and the end of the context of the run, with its deadline.
+//
+// A recorded run takes in nothing that is not kept. If something comes that cannot be, the run fails with an error that names it: a coroutine
+// that was given to [tinyio.Submit] or [tinyio.Loop.Post] from outside, which is code and not data; and a value that [encoding/json]
+// cannot keep. Errors are kept as in a [Journal].
+//
+// Nobody can keep what a coroutine reads by itself: a variable that other goroutines change, the time of [time.Now], the values in a context, another
+// loop. Neither is the state kept in which the program began.
+//
+// The file is replaced if it is there, and is good up to the last turn whenever and however the process ends. If it cannot be written, the run
+// fails with that error. It grows with each thing that comes, for as long as the run lasts. The program hardly notices: its clock is that of the
+// loop, but stands still during a turn. All other options can be used beside Record. The loop is for one run.
 func Record(file string) tinyio.Option {
 	return func(l *tinyio.Loop) {
-		r := &recorder{loop: l, began: time.Now(), bell: make(chan struct{}, 1)}
-		r.now = r.time()
-		f, err := os.Create(file)
-		if err != nil {
-			r.fail(fmt.Errorf("durable: Record: %w", err))
-			return
+		r := &recorder{origins: map[any]*origin{}}
+		if r.file, r.err = os.Create(file); r.err != nil {
+			r.err = fmt.Errorf("durable: Record: %w", r.err)
 		}
-		r.file = f
-		r.write(&event{At: r.now.UnixNano()})
-		tinyio.WithClock(r)(l)
-		tinyio.WithThreads(r.thread)(l)
-		tinyio.WithObserver(r)(l)
+		gate.With(r).(tinyio.Option)(l)
 	}
 }
 
 // A recorder writes a tape.
 type recorder struct {
-	loop    *tinyio.Loop
-	file    *os.File
-	began   time.Time
-	now     time.Time
-	turn    uint64
-	threads int
-	stops   stops
-	stopped bool // the run has been interrupted, or has failed: what is recorded once
-	failed  bool // the file could not be written
+	run   gate.Run
+	file  *os.File
+	err   error // why the run fails at its next pass: something cannot be recorded
+	over  bool  // nothing is recorded any more
+	lines []byte
 
-	mu   sync.Mutex
-	some atomic.Bool // there is something in come
-	come []*Pending
-	bell chan struct{}
+	position
+	now, first, wall time.Time // of the latest pass; of the beginning, by the clock and on the tape
+	clock            hook.Clock
+	events           uint32
+	stops            stops
+
+	mu      sync.Mutex
+	origins map[any]*origin // of coroutines that are on their way through an Endpoint
 }
 
-// fail ends the run with err: with the error of a coroutine, for that is what can be given to a loop from anywhere.
-func (r *recorder) fail(err error) {
-	if !r.failed {
-		r.failed = true
-		_ = r.loop.Post(tinyio.Do(func(*tinyio.Co) error { return err }).Named("durable.Record")) // refused only if the run is over
-	}
+// A position is how far a run has come.
+type position struct {
+	turn   uint64
+	pass   int
+	reads  uint64
+	passed bool // there has been a pass
 }
 
-// write adds an event to the file.
-func (r *recorder) write(e *event) {
-	if r.failed {
-		return
-	}
-	line, err := json.Marshal(e)
-	if err == nil {
-		_, err = r.file.Write(append(line, '\n'))
-	}
-	if err != nil {
-		r.fail(fmt.Errorf("durable: Record: %w", err))
-	}
+// enter notes a pass, and reports whether it is another one for the same turn.
+func (p *position) enter(turns uint64) (again bool) {
+	again = p.passed && turns == p.turn
+	p.turn, p.passed = turns, true
+	return again
 }
 
-// time returns the time as a player has it: without a reading of the monotonic clock, which is not recorded, and from which the time of day
-// may differ by what the process was held up between the two.
-func (r *recorder) time() time.Time { return r.began.Round(0).Add(time.Since(r.began)) }
+// An origin is from what data a coroutine was made.
+type origin struct {
+	endpoint string
+	input    json.RawMessage
+	entry    uintptr
+}
 
-// Now is the time of the latest point.
+// Begin implements [gate.Keeper].
+func (r *recorder) Begin(run gate.Run, ctx context.Context, stopped error, clock hook.Clock) (hook.Clock, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	if r.run != nil {
+		return nil, errors.New("durable: Record: the loop has run before, and the file has that run; make a loop for each run that is to be recorded")
+	}
+	r.run, r.clock, r.first = run, clock, clock.Now()
+	r.wall = r.first.Round(0) // without a reading of the monotonic clock, which is not recorded, and by which other timers may fire
+	r.now = r.wall
+	e := &event{Format: tapeFormat, At: r.now.UnixNano(), UTC: r.wall.Location() == time.UTC, Err: encodeError(stopped, nil)}
+	if at, ok := ctx.Deadline(); ok {
+		e.Deadline = at.UnixNano()
+	}
+	r.add(e)
+	r.write()
+	return r, r.err
+}
+
+// time returns the time that it is.
+func (r *recorder) time() time.Time { return r.wall.Add(r.clock.Now().Sub(r.first)) }
+
+// Now is the time of the latest pass.
 func (r *recorder) Now() time.Time { return r.now }
 
-// Idle waits for what comes next.
-func (r *recorder) Idle(p hook.Pause) bool {
+// Idle waits as the clock of the loop does.
+func (r *recorder) Idle(p hook.Pause) (possible bool) {
+	if idler, ok := r.clock.(hook.Idler); ok {
+		if possible = idler.Idle(p); !possible && !r.over {
+			r.pass++
+			r.note(&event{Kind: deadlocked})
+			r.write()
+		}
+		return possible
+	}
 	var due <-chan time.Time
 	if !p.Deadline.IsZero() {
 		timer := time.NewTimer(p.Deadline.Sub(r.time()))
 		defer timer.Stop()
 		due = timer.C
 	}
-	outside := false
-	if !r.some.Load() {
-		select {
-		case <-r.bell:
-		case <-due:
-		case <-p.Wake:
-			outside = true
-		}
-	}
-	if now := r.time(); now.After(r.now) {
-		r.now = now
-	}
-	r.write(&event{Turn: r.turn, Idle: true, At: r.now.UnixNano(), Outside: outside})
-	if !outside { // which may be the end of the context, and that is noted next
-		r.deliver(true)
-	}
-	return true
-}
-
-// deliver lets threads come back.
-func (r *recorder) deliver(idle bool) {
-	if !r.some.Load() {
-		return
-	}
-	r.mu.Lock()
-	come := r.come
-	r.come = nil
-	r.some.Store(false)
-	r.mu.Unlock()
-	for _, s := range come {
-		v, err := s.Thread.Outcome()
-		e := &event{Turn: r.turn, Idle: idle, Thread: s.Number, Name: s.Name, Err: encodeError(err, &r.stops)}
-		if value := reflect.ValueOf(v).Elem(); value.Type().Size() > 0 && !value.IsZero() {
-			var cannot error
-			if e.Value, cannot = json.Marshal(v); cannot != nil {
-				e.Lost = cannot.Error()
-			}
-		}
-		r.write(e)
-		s.Thread.Return()
-	}
-}
-
-// Observe counts the turns, and notes why coroutines are stopped.
-func (r *recorder) Observe(n hook.Note) {
-	switch n.What {
-	case hook.Resumed:
-		r.turn++
-		if now := r.time(); now.Sub(r.now) >= tick {
-			r.now = now
-			r.write(&event{Turn: r.turn, At: now.UnixNano()})
-		}
-		r.deliver(false)
-	case hook.Finished:
-		r.stopped = r.stopped || n.End == hook.Failed
-	case hook.Stopped:
-		r.stops.add(n.Err)
-		if c, ok := n.Err.(*tinyio.CancelledError); ok && n.By == hook.Nobody && !r.stopped {
-			r.stopped = true
-			r.write(&event{Turn: r.turn, Interrupt: true, Err: encodeError(c.Cause, nil)})
-		}
-	}
-}
-
-// thread runs the function of a thread.
-func (r *recorder) thread(t *hook.Thread) {
-	r.threads++
-	s := &Pending{Number: r.threads, Name: stableName(t.Name()), Thread: t}
-	go func() {
-		defer r.back(s) // also if the function calls runtime.Goexit
-		t.Run()
-	}()
-}
-
-// back notes that the function of s has ended.
-func (r *recorder) back(s *Pending) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.come = append(r.come, s)
-	r.some.Store(true)
 	select {
-	case r.bell <- struct{}{}:
-	default:
-	}
-}
-
-// Replay runs c as the run went that [Record] has kept in a file: in the same interleaving, with the same errors, and in no time. No function
-// of a thread or a call runs. Options are not needed: what they would change is on record, but for WithErrorGroup.
-//
-// If c does something else than the program did, the error is a [*NondeterminismError]; so it is if something came to the run that is not
-// recorded.
-func Replay[T any](file string, c *tinyio.Coro[T]) (T, error) {
-	var zero T
-	events, err := readTape(file)
-	if err != nil {
-		return zero, err
-	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	p := &player{file: file, cancel: cancel, events: events[1:], now: time.Unix(0, events[0].At), waiting: map[int]*Pending{}}
-	p.loop = tinyio.NewLoop(tinyio.WithClock(p), tinyio.WithThreads(p.thread), tinyio.WithObserver(p))
-	if len(p.events) > 0 && p.events[0].Interrupt && p.events[0].Turn == 0 {
-		cancel(p.next().Err.decode(nil)) // it was over before it had begun
-	}
-	v, err := tinyio.RunOn(ctx, p.loop, c)
-	if p.lost != nil {
-		return zero, p.lost
-	}
-	if rest := p.rest(); rest != nil {
-		return zero, rest
-	}
-	return v, err
-}
-
-// readTape reads the events of a file. The last one may not be there as a whole.
-func readTape(file string) (events []*event, err error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("durable: Replay: %w", err)
-	}
-	lines := bufio.NewScanner(bytes.NewReader(data[:bytes.LastIndexByte(data, '\n')+1]))
-	lines.Buffer(nil, len(data)+1)
-	for lines.Scan() {
-		e := new(event)
-		if err := json.Unmarshal(lines.Bytes(), e); err != nil {
-			return nil, fmt.Errorf("durable: Replay: %s is not what Record has written: line %d: %w", file, len(events)+1, err)
-		}
-		events = append(events, e)
-	}
-	if len(events) == 0 {
-		return nil, fmt.Errorf("durable: Replay: %s is not what Record has written: it is empty", file)
-	}
-	return events, nil
-}
-
-// runOn is for how many turns a program may go on when nothing is left on the tape: no recorder takes so long to write down the time.
-const runOn = 1 << 18
-
-// A player plays a tape.
-type player struct {
-	file    string
-	loop    *tinyio.Loop
-	cancel  context.CancelCauseFunc
-	events  []*event
-	now     time.Time
-	turn    uint64
-	last    uint64 // the turn at which something was left on the tape
-	threads int
-	waiting map[int]*Pending
-	stops   stops
-	current tinyio.ID
-	outside uint64 // the turn after which something came that is not on the tape, and may have had no effect
-	lost    error  // the program does something else
-	over    bool   // the run is being stopped because of that
-}
-
-func (p *player) Now() time.Time { return p.now }
-
-// Idle gives the loop what comes next.
-func (p *player) Idle(pause hook.Pause) bool {
-	if p.lost != nil {
-		return p.giveUp(pause)
-	}
-	if len(p.events) == 0 || !p.events[0].Idle || p.events[0].Turn != p.turn {
-		p.diverge(p.expected(), "a program in which nobody is ready")
-		return p.giveUp(pause)
-	}
-	e := p.next()
-	p.now = time.Unix(0, e.At)
-	if e.Outside {
-		if len(p.events) > 0 && p.events[0].Interrupt && p.events[0].Turn == p.turn {
-			p.cancel(p.next().Err.decode(nil))
-			<-pause.Wake // the loop has received it
-		} else {
-			p.outside = e.Turn
-		}
-		return true
-	}
-	for len(p.events) > 0 && p.events[0].Idle && p.events[0].Thread > 0 && p.lost == nil {
-		p.comeBack(p.next())
+	case <-p.Wake:
+	case <-due:
 	}
 	return true
 }
 
-// giveUp stops the run, because the program does something else.
-func (p *player) giveUp(pause hook.Pause) bool {
-	for _, s := range p.waiting {
-		s.Thread.Fail(p.lost)
-	}
-	clear(p.waiting)
-	switch {
-	case !p.over:
-		p.over = true
-		p.cancel(p.lost)
-		<-pause.Wake
-	case !pause.Deadline.IsZero():
-		p.now = pause.Deadline
-	case pause.Threads > 0:
-		<-pause.Wake // a callback, which is cancelled
-	default:
+// Skip lets a clock of virtual time skip what a host does not wait for.
+func (r *recorder) Skip(p hook.Pause) (possible bool) {
+	s, ok := r.clock.(hook.Skipper)
+	return !ok || s.Skip(p)
+}
+
+// Enter implements [gate.Keeper].
+func (r *recorder) Enter(turns uint64) (more bool) {
+	again := r.enter(turns)
+	come := r.run.Take()
+	now := r.time()
+	if r.over {
+		r.now = now
+		for _, a := range come {
+			r.run.Enter(a)
+		}
 		return false
 	}
-	return true
-}
-
-func (p *player) next() *event {
-	e := p.events[0]
-	p.events = p.events[1:]
-	return e
-}
-
-// Observe does at the beginning of a turn what happened there.
-func (p *player) Observe(n hook.Note) {
-	switch n.What {
-	case hook.Stopped:
-		p.stops.add(n.Err)
-	case hook.Resumed:
-		p.turn++
-		p.current = n.Coro
-		if p.lost == nil {
-			p.follow()
+	passed := now.Sub(r.now)
+	moves := passed >= tick || passed > 0 && (again || len(come) > 0)
+	if !again {
+		r.pass = 0
+	} else if moves || len(come) > 0 {
+		r.pass++
+	}
+	if moves {
+		r.now = now
+		r.note(&event{At: now.UnixNano()})
+	}
+	for _, a := range come {
+		enters := true
+		if r.err == nil {
+			enters = r.keep(a)
+		}
+		if r.err != nil {
+			r.giveUp()
+		}
+		if enters {
+			r.run.Enter(a)
 		}
 	}
-}
-
-// follow does what happened at the beginning of the turn.
-func (p *player) follow() {
-	defer func() {
-		if p.lost != nil { // the program need not be idle ever again
-			p.over = true
-			p.cancel(p.lost)
-		}
-	}()
-	for len(p.events) > 0 && p.events[0].Turn <= p.turn && p.lost == nil {
-		if p.last = p.turn; p.events[0].Turn < p.turn {
-			p.diverge(p.expected(), "a program that has gone on")
-			return
-		}
-		if p.events[0].Idle {
-			return
-		}
-		switch e := p.next(); {
-		case e.Interrupt:
-			p.interrupt(e)
-		case e.Thread > 0:
-			p.comeBack(e)
-		default:
-			p.now = time.Unix(0, e.At)
-		}
-	}
-	if len(p.events) == 0 && p.turn-p.last >= runOn {
-		p.diverge("the end of the program", "a program that goes on")
-	}
-}
-
-// interrupt ends the context of the run while coroutines are ready, and returns when the loop has been told, so that it finds out when it did.
-func (p *player) interrupt(e *event) {
-	p.cancel(e.Err.decode(nil))
-	for telling() {
-		runtime.Gosched()
-	}
-}
-
-// telling reports whether a goroutine of package context is on its way to tell a loop that its context is done. Nothing but its stack says so:
-// when it has got there it ends, and the loop, which stands still, says nothing. Others of the kind do not matter, for they end too.
-func telling() bool {
-	stacks := make([]byte, 64<<10)
-	n := runtime.Stack(stacks, true)
-	for n == len(stacks) {
-		stacks = make([]byte, 2*n)
-		n = runtime.Stack(stacks, true)
-	}
-	for stack := range bytes.SplitSeq(stacks[:n], []byte("\n\n")) {
-		if bytes.Contains(stack, []byte("created by context.(*afterFuncCtx).cancel")) && bytes.Contains(stack, []byte("tinyio.(*run)")) {
-			return true
-		}
+	r.write()
+	if r.err != nil {
+		r.giveUp()
 	}
 	return false
 }
 
-// comeBack lets a thread come back.
-func (p *player) comeBack(e *event) {
-	s := p.waiting[e.Thread]
-	switch {
-	case s == nil || s.Name != e.Name:
-		p.events = append([]*event{e}, p.events...)
-		found := fmt.Sprintf("a program that has started %d threads", p.threads)
-		if s != nil {
-			found = fmt.Sprintf("thread %d, %q", s.Number, s.Name)
+// keep records an arrival. It reports whether that is to enter.
+func (r *recorder) keep(a *gate.Arrival) (enters bool) {
+	switch a.Kind {
+	case gate.Returned:
+		e := &event{Kind: cameBack, Coro: a.Coro, Name: stableName(a.Name), Err: encodeError(a.Err, &r.stops), How: a.How}
+		if a.How == gate.Exited {
+			e.Err = nil
 		}
-		p.diverge(p.expected(), found)
-		return
-	case e.Lost != "":
-		p.lost = fmt.Errorf("durable: Replay: the result of thread %d, %q, could not be recorded: %s", e.Thread, e.Name, e.Lost)
-		return
-	}
-	delete(p.waiting, e.Thread)
-	s.Thread.Replay(func(value any) error {
-		if e.Value != nil {
-			if err := json.Unmarshal(e.Value, value); err != nil {
-				p.lost = fmt.Errorf("durable: Replay: the recorded result of thread %d, %q, is no %T: %w", e.Thread, e.Name, value, err)
-				return p.lost
+		var cannot error
+		if e.Value, cannot = encodeValue(a.Value); cannot != nil {
+			r.err = fmt.Errorf("durable: Record: the result of %q, a %v, cannot be recorded: %w; "+
+				"return what encoding/json can keep, and leave the rest in a variable that no coroutine of the loop uses", a.Name, reflect.TypeOf(a.Value).Elem(), cannot)
+			return true
+		}
+		r.note(e)
+	case gate.Submitted, gate.Posted:
+		if len(a.Coros) == 0 {
+			return false
+		}
+		o := r.originOf(a.Coros[0])
+		if a.Kind == gate.Submitted && a.Gone() { // nobody wants it any more, and its origin may be forgotten
+			return false
+		}
+		if o == nil || len(a.Coros) > 1 {
+			op := "Submit"
+			if a.Kind == gate.Posted {
+				op = "Post"
+			}
+			r.err = fmt.Errorf("durable: Record: coroutine %s came to the loop from outside by %s, and cannot be recorded, because it is code and not data; "+
+				"let it come through a durable.Endpoint, which makes it on the loop's side of an input", a.Name, op)
+			return true
+		}
+		e := &event{Kind: submitted, Name: o.endpoint, Value: o.input, Starter: a.Starter + 1}
+		if a.Kind == gate.Posted {
+			e.Kind = posted
+		} else {
+			*a.Entry = o.entry
+			if at, ok := a.Context.Deadline(); ok {
+				e.Deadline = at.UnixNano()
 			}
 		}
-		return e.Err.decode(&p.stops)
-	})
-}
-
-func (p *player) thread(t *hook.Thread) {
-	p.threads++
-	if p.lost != nil {
-		t.Fail(p.lost)
-		return
-	}
-	p.waiting[p.threads] = &Pending{Number: p.threads, Name: stableName(t.Name()), Coro: p.current, Thread: t}
-}
-
-// diverge notes that the program does something else.
-func (p *player) diverge(expected, found string) {
-	if p.lost != nil {
-		return
-	}
-	if p.outside > 0 {
-		found += fmt.Sprintf("; after turn %d something came from outside that Record does not keep", p.outside)
-	}
-	err := &NondeterminismError{Run: p.file, Expected: expected, Found: found}
-	if len(p.events) > 0 {
-		err.Step, err.Name = p.events[0].Thread, p.events[0].Name
-	}
-	p.lost = err
-}
-
-// expected says what comes next on the tape.
-func (p *player) expected() string {
-	if len(p.events) == 0 {
-		return "nothing more"
-	}
-	switch e := p.events[0]; {
-	case e.Thread > 0:
-		return fmt.Sprintf("the end of thread %d, %q, at turn %d", e.Thread, e.Name, e.Turn)
-	case e.Interrupt:
-		return fmt.Sprintf("the end of the context at turn %d", e.Turn)
-	default:
-		return fmt.Sprintf("a pause at turn %d", e.Turn)
-	}
-}
-
-// rest is the error that the program has ended and something is left on the tape that would have come before.
-func (p *player) rest() error {
-	for _, e := range p.events {
-		if e.Thread > 0 || e.Turn > p.turn {
-			p.events = []*event{e}
-			p.diverge(p.expected(), fmt.Sprintf("a program that ended at turn %d", p.turn))
-			return p.lost
+		r.note(e)
+	case gate.Withdrawn:
+		if a.Coro != hook.Nobody { // otherwise it has ended, or has not been let in
+			r.note(&event{Kind: withdrawn, Coro: a.Coro, Err: encodeError(a.Err, nil)})
 		}
+	case gate.Set:
+		r.note(&event{Kind: eventSet, Number: a.Event})
+	case gate.Interrupted:
+		r.note(&event{Kind: interrupted, Err: encodeError(a.Err, nil)})
 	}
-	return nil
+	return true
+}
+
+// giveUp fails the run, because something cannot be recorded. From then on nothing is.
+func (r *recorder) giveUp() {
+	if r.over {
+		return
+	}
+	r.note(&event{Kind: notKept, Err: encodeError(r.err, nil)})
+	r.write()
+	r.over = true
+	r.run.Interrupt(r.err)
+}
+
+// Read implements [gate.Keeper].
+func (r *recorder) Read(value any, read func() bool) (some bool) {
+	r.reads++
+	returned := false
+	defer func() {
+		if !returned { // it has panicked: to send on a channel that is closed
+			p := recover()
+			r.noteRead(&event{Kind: readValue, How: gate.Panicked, Err: encodePanic(p)})
+			panic(p)
+		}
+	}()
+	some = read()
+	returned = true
+	if some && !r.over {
+		e := &event{Kind: readValue}
+		var cannot error
+		if e.Value, cannot = encodeValue(value); cannot != nil && r.err == nil {
+			r.err = fmt.Errorf("durable: Record: what was received from a channel, a %v, cannot be recorded: %w; "+
+				"send what encoding/json can keep", reflect.TypeOf(value).Elem(), cannot)
+		}
+		r.noteRead(e)
+	}
+	return some
+}
+
+// Done implements [gate.Keeper].
+func (r *recorder) Done(ctx context.Context) bool {
+	r.reads++
+	if ctx.Err() == nil {
+		return false
+	}
+	r.noteRead(&event{Kind: readDone, Err: encodeError(context.Cause(ctx), nil)})
+	return true
+}
+
+// noteRead writes what a coroutine has read, in the middle of a turn.
+func (r *recorder) noteRead(e *event) {
+	e.Read = r.reads
+	r.note(e)
+	r.write()
+}
+
+// Replays implements [gate.Keeper].
+func (r *recorder) Replays() bool { return false }
+
+// Event implements [gate.Keeper].
+func (r *recorder) Event(any) uint32 {
+	r.events++
+	return r.events
+}
+
+// Callback implements [gate.Keeper].
+func (r *recorder) Callback(*hook.Thread) bool { return true }
+
+// Broke implements [gate.Keeper].
+func (r *recorder) Broke(p any) {
+	e := &event{Kind: startBroke, How: gate.Exited}
+	if p != nil {
+		e.How, e.Err = gate.Panicked, encodePanic(p)
+	}
+	r.reads++
+	r.noteRead(e)
+}
+
+func encodePanic(p any) *failure {
+	if e, ok := p.(*tinyio.PanicError); ok {
+		return encodeError(e, nil)
+	}
+	return encodeError(&tinyio.PanicError{Value: p}, nil)
+}
+
+// Stopped implements [gate.Keeper].
+func (r *recorder) Stopped(err error) { r.stops.add(err) }
+
+// End implements [gate.Keeper].
+func (r *recorder) End() {
+	r.note(&event{Kind: ended})
+	r.write()
+	r.over = true
+	r.file.Close() // all is written
+}
+
+// note adds an event of the place where the run is.
+func (r *recorder) note(e *event) {
+	if e.Turn, e.Pass = r.turn, r.pass; !r.over {
+		r.add(e)
+	}
+}
+
+func (r *recorder) add(e *event) {
+	line, err := json.Marshal(e)
+	if err != nil {
+		r.err = fmt.Errorf("durable: Record: %w", err)
+		return
+	}
+	r.lines = append(append(r.lines, line...), '\n')
+}
+
+// write writes what has been added.
+func (r *recorder) write() {
+	if len(r.lines) == 0 || r.over {
+		return
+	}
+	if _, err := r.file.Write(r.lines); err != nil {
+		r.err = fmt.Errorf("durable: Record: %w", err)
+	}
+	r.lines = r.lines[:0]
+}
+
+// encodeValue returns the value that p points to as JSON; nil if it is the zero value.
+func encodeValue(p any) (data json.RawMessage, err error) {
+	v := reflect.ValueOf(p).Elem()
+	if v.Type().Size() == 0 || v.IsZero() {
+		return nil, nil
+	}
+	if v.Kind() == reflect.Interface && v.NumMethod() > 0 {
+		return nil, fmt.Errorf("nothing says which type the %v is to have when it is read back", v.Type())
+	}
+	defer func() { // it may call methods of the user's
+		if p := recover(); p != nil {
+			err = fmt.Errorf("encoding/json panics: %v", p)
+		}
+	}()
+	return json.Marshal(p)
+}
+
+// expect is told that c, a coroutine, is on its way to the loop, and forget that it is no longer.
+func (r *recorder) expect(c any, o *origin) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.origins[c] = o
+}
+
+func (r *recorder) forget(c any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.origins, c)
+}
+
+// originOf returns the origin of c, nil if it has none.
+func (r *recorder) originOf(c any) *origin {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := r.origins[c]
+	delete(r.origins, c)
+	return o
 }

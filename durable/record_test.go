@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -240,43 +239,6 @@ func replayOthers(t *testing.T, call func(name string) *tinyio.Coro[int], record
 				t.Errorf("the error is %v", err)
 			}
 		})
-	}
-}
-
-// What comes in a way that is not recorded is noticed when it has had an effect.
-func TestReplayOfWhatIsNotRecorded(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "tape")
-	program := func(send bool) *tinyio.Coro[int] {
-		return tinyio.FromCallback(func(done func(int, error)) func(error) {
-			if send {
-				time.AfterFunc(time.Millisecond, func() { done(1, nil) })
-			}
-			return func(cause error) { done(0, cause) }
-		})
-	}
-	if v, err := tinyio.Run(t.Context(), program(true), durable.Record(file)); v != 1 || err != nil {
-		t.Fatal(v, err)
-	}
-	_, err := durable.Replay(file, program(false))
-	var n *durable.NondeterminismError
-	if !errors.As(err, &n) {
-		t.Errorf("the error is %v", err)
-	}
-}
-
-func TestRecordOfWhatCannotBeKept(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "tape")
-	program := func() *tinyio.Coro[int] {
-		return tinyio.New(func(co *tinyio.Co) (int, error) {
-			ch, err := tinyio.Call(co, func(context.Context) (chan int, error) { return make(chan int, 3), nil })
-			return cap(ch), err
-		})
-	}
-	if v, err := tinyio.Run(t.Context(), program(), durable.Record(file)); v != 3 || err != nil {
-		t.Fatal(v, err)
-	}
-	if _, err := durable.Replay(file, program()); err == nil || !strings.Contains(err.Error(), "could not be recorded") {
-		t.Errorf("the error is %v", err)
 	}
 }
 
