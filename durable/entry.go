@@ -105,7 +105,7 @@ func (e *entry) encode(rs []*record) (frames []byte, err error) {
 
 // write puts the frames of n records on the disk.
 func (e *entry) write(frames []byte, n int) error {
-	if err := e.j.store.commit(frames); err != nil {
+	if err := e.j.store.commit(frames, false); err != nil {
 		return err
 	}
 	e.next += uint32(n)
@@ -214,17 +214,32 @@ func (e *entry) forget() error {
 	case e.machine != nil:
 		return fmt.Errorf("durable: Forget: run %q is under way; cancel it, and forget it when it has ended", e.id)
 	}
-	if err := e.record(&record{Kind: kindForget, At: time.Now().UnixNano()}); err != nil {
+	frames, err := e.encodeForget()
+	if err == nil {
+		err = e.j.store.commit(frames, true)
+	}
+	if err != nil {
 		return err
 	}
+	e.forgottenLocked()
+	e.j.drop(e)
+	return nil
+}
+
+// encodeForget returns the frame that says that e is forgotten.
+func (e *entry) encodeForget() ([]byte, error) {
+	return e.encode([]*record{{Kind: kindForget, At: time.Now().UnixNano()}})
+}
+
+// forgottenLocked notes that it is recorded that e is forgotten. Who calls it holds mu, and drops e.
+func (e *entry) forgottenLocked() {
 	if !e.state.Ended() {
 		e.j.countGarbage(e.bytes)
 	}
+	e.next++
 	e.forgotten, e.history = true, nil
-	e.j.drop(e)
 	close(e.changed) // who waits for it finds it no more
 	e.changed = make(chan struct{})
-	return nil
 }
 
 // leave notes that the machine has let go of e, which has ended, is stopped because of err, or goes on when the journal is opened again.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -330,34 +332,135 @@ func TestRetentionLeavesNothing(t *testing.T) {
 	})
 }
 
-// What Forget has been told is not lost when the disk is full: then it says so, and nothing is forgotten.
-func TestForgetOnAFullDisk(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
-		disk := newDisk(dir)
-		j := open(t, dir, durable.WithFiles(disk))
-		start[int](t, j, "test.steps", "one", 1)
-		want(t, j, "one", 0)
-		disk.set(func(d *faultyDisk) { d.space = 10 })
-		if err := j.Forget(t.Context(), "one"); err == nil || !strings.Contains(err.Error(), "cannot write") {
-			t.Errorf("to forget on a full disk is %v", err)
+// A disk that is full can be freed: Forget and Compact work, and then runs go on with what they have freed.
+func TestAFullDiskIsFreed(t *testing.T) {
+	for name, forgotten := range map[string]bool{"forgotten": true, "compacted": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				disk := newDisk(dir)
+				j := open(t, dir, durable.WithFiles(disk), durable.WithSegmentSize(200<<10), durable.CompactByHand())
+				start[int](t, j, "test.steps", "live", 9)
+				for i := range 10 {
+					if n, err := start[int](t, j, "test.big", fmt.Sprint(i), 20).Result(t.Context()); n != 20*8<<10 || err != nil {
+						t.Fatal(n, err)
+					}
+				}
+				if n := len(segments(t, dir)); n < 8 {
+					t.Fatalf("there are %d segments", n)
+				}
+				disk.set(func(d *faultyDisk) { d.space = 0 })
+				if _, err := durable.Find[int](j, "live").Result(t.Context()); !errors.Is(err, syscall.ENOSPC) {
+					t.Fatalf("the error of a run is %v", err)
+				}
+				if forgotten {
+					for i := range 10 {
+						forget(t, j, fmt.Sprint(i))
+					}
+				}
+				if _, err := durable.Start[int, int](t.Context(), j, "test.steps", "early", 1); !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("to start a run is %v", err) // there is room, but not for that
+				}
+				if err := j.Compact(); err != nil {
+					t.Fatal(err)
+				}
+				recoverAll(t, j)
+				want(t, j, "live", 36)
+				start[int](t, j, "test.steps", "next", 1)
+				want(t, j, "next", 0)
+				for i := range 10 {
+					if forgotten {
+						if _, err := durable.Find[int](j, fmt.Sprint(i)).Result(t.Context()); !errors.Is(err, durable.ErrUnknown) {
+							t.Errorf("the result of one that is forgotten is %v", err)
+						}
+						continue
+					}
+					want(t, j, fmt.Sprint(i), 20*8<<10)
+				}
+				closeJournal(t, j)
+				j = open(t, dir)
+				recoverAll(t, j)
+				want(t, j, "live", 36)
+			})
+		})
+	}
+}
+
+func init() {
+	big := func(co *tinyio.Co, steps int) (n int, err error) {
+		for range steps {
+			s, err := value(co, "big", strings.Repeat("x", 8<<10))
+			if err != nil {
+				return 0, err
+			}
+			n += len(s)
 		}
-		if err := j.Compact(); err == nil {
-			t.Error("the compaction on a full disk is no error")
-		}
-		want(t, j, "one", 0)
-		disk.set(func(d *faultyDisk) { d.space = -1 })
-		forget(t, j, "one")
-		closeJournal(t, j)
-		j = open(t, dir)
-		wantIDs(t, j)
-		if err := j.Compact(); err != nil {
-			t.Error(err)
-		}
-		if rest := contents(t, dir); strings.Contains(rest, `"one"`) {
-			t.Errorf("there is still %s", fmt.Sprintf("%.200q", rest))
-		}
+		return n, nil
+	}
+	durable.Register("test.big", func(steps int) *tinyio.Coro[int] {
+		return tinyio.New(func(co *tinyio.Co) (n int, err error) { return big(co, steps) })
 	})
+	durable.Register("test.bigAndSignal", func(steps int) *tinyio.Coro[int] {
+		return tinyio.New(func(co *tinyio.Co) (int, error) {
+			if n, err := big(co, steps); err != nil {
+				return n, err
+			}
+			word, err := durable.Receive[string](co, "word")
+			return len(word), err
+		})
+	})
+}
+
+// Wherever the process ends in a compaction, no run comes back that is forgotten, and none is damaged.
+func TestACompactionThatIsNotFinished(t *testing.T) {
+	for name, retention := range map[string][]durable.Option{"Forget": nil, "WithRetention": {durable.WithRetention(time.Minute)}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				disk := newDisk(dir)
+				options := []durable.Option{durable.WithFiles(disk), durable.WithSegmentSize(100 << 10), durable.CompactByHand()}
+				j := open(t, dir, options...)
+				start[int](t, j, "test.bigAndSignal", "live", 30)
+				for i := range 6 { // each ends in another segment than it has begun in
+					start[int](t, j, "test.big", fmt.Sprint(i), 30)
+				}
+				for i := range 6 {
+					want(t, j, fmt.Sprint(i), 30*8<<10)
+				}
+				time.Sleep(time.Hour)
+				closeJournal(t, j)
+				j = open(t, dir, append(options, retention...)...)
+				start[int](t, j, "test.big", "late", 30)
+				want(t, j, "late", 30*8<<10)
+				if retention == nil {
+					for i := range 6 {
+						forget(t, j, fmt.Sprint(i))
+					}
+				}
+				wantIDs(t, j, "live", "late")
+				for finished := range 50 {
+					disk.set(func(d *faultyDisk) { d.renames = finished })
+					err := j.Compact()
+					again := open(t, copyDir(t, dir))
+					if err := again.Recover(t.Context()); err != nil {
+						t.Fatalf("after %d parts: %v", finished, err)
+					}
+					wantIDs(t, again, "live", "late")
+					want(t, again, "late", 30*8<<10)
+					signal(t, again, "live", "go on")
+					want(t, again, "live", 5)
+					closeJournal(t, again)
+					if err == nil {
+						if finished < 3 {
+							t.Errorf("the compaction has only %d parts", finished)
+						}
+						return
+					}
+				}
+				t.Error("the compaction does not end")
+			})
+		})
+	}
 }
 
 // A run that is forgotten while the journal is compacted stays forgotten.
@@ -420,6 +523,54 @@ func TestLossOfTheEndIsDamage(t *testing.T) {
 		var d *durable.DamageError
 		if err := j.Recover(t.Context()); !errors.As(err, &d) || d.Run != "one" || !d.Missing {
 			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+// The reserve is there once, as large as a segment when there is a full one, whatever a process that was killed has left of it.
+func TestReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		reserves := func() string {
+			names, err := filepath.Glob(filepath.Join(dir, "reserve.*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all []string
+			for _, name := range names {
+				info, err := os.Stat(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, fmt.Sprint(filepath.Base(name), " ", info.Size()))
+			}
+			return strings.Join(all, ", ")
+		}
+		j := open(t, dir, durable.WithSegmentSize(100<<10))
+		if got := reserves(); got != "" {
+			t.Errorf("a journal without a run has the reserve %s", got)
+		}
+		start[int](t, j, "test.big", "one", 1)
+		want(t, j, "one", 8<<10)
+		if got := reserves(); got != "reserve.65536 65536" {
+			t.Errorf("the reserve is %s", got)
+		}
+		start[int](t, j, "test.big", "two", 20)
+		want(t, j, "two", 20*8<<10)
+		if got := reserves(); got != "reserve.102400 102400" {
+			t.Errorf("the reserve is %s", got)
+		}
+		closeJournal(t, j)
+		for _, name := range []string{"reserve.65536", "reserve.tmp"} {
+			if err := os.WriteFile(filepath.Join(dir, name), make([]byte, 10), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j = open(t, dir)
+		start[int](t, j, "test.big", "three", 1)
+		want(t, j, "three", 8<<10)
+		if got := reserves(); got != "reserve.102400 102400" {
+			t.Errorf("the reserve is %s", got)
 		}
 	})
 }

@@ -105,15 +105,19 @@ func segments(t *testing.T, dir string) []string {
 // A faultyDisk is files on a disk that can be full, or fail.
 type faultyDisk struct {
 	durable.Files
+	dir      string
 	mu       sync.Mutex
 	space    int   // bytes until it is full; negative is no limit
+	renames  int   // that succeed; negative is no limit
 	sync     error // what Sync fails with
 	truncate error
 	remove   error
 	gate     chan struct{} // writes wait until it is closed
 }
 
-func newDisk(dir string) *faultyDisk { return &faultyDisk{Files: durable.Directory(dir), space: -1} }
+func newDisk(dir string) *faultyDisk {
+	return &faultyDisk{Files: durable.Directory(dir), dir: dir, space: -1, renames: -1}
+}
 
 func (d *faultyDisk) set(f func(d *faultyDisk)) {
 	d.mu.Lock()
@@ -123,12 +127,12 @@ func (d *faultyDisk) set(f func(d *faultyDisk)) {
 
 func (d *faultyDisk) Create(name string) (durable.File, error) {
 	f, err := d.Files.Create(name)
-	return &faultyFile{f, d}, err
+	return &faultyFile{f, d, name}, err
 }
 
 func (d *faultyDisk) Open(name string) (durable.File, error) {
 	f, err := d.Files.Open(name)
-	return &faultyFile{f, d}, err
+	return &faultyFile{f, d, name}, err
 }
 
 func (d *faultyDisk) Remove(name string) error {
@@ -137,12 +141,33 @@ func (d *faultyDisk) Remove(name string) error {
 	if d.remove != nil {
 		return d.remove
 	}
+	d.free(name, 0)
 	return d.Files.Remove(name)
+}
+
+func (d *faultyDisk) Rename(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.renames == 0 {
+		return errTest
+	}
+	d.renames--
+	d.free(to, 0)
+	return d.Files.Rename(from, to)
+}
+
+// free gives back what a file has that is about to be shorter.
+func (d *faultyDisk) free(name string, size int64) {
+	info, err := os.Stat(filepath.Join(d.dir, name))
+	if err == nil && d.space >= 0 {
+		d.space += int(max(info.Size()-size, 0))
+	}
 }
 
 type faultyFile struct {
 	durable.File
-	d *faultyDisk
+	d    *faultyDisk
+	name string
 }
 
 func (f *faultyFile) WriteAt(b []byte, at int64) (int, error) {
@@ -179,6 +204,7 @@ func (f *faultyFile) Truncate(size int64) error {
 	if f.d.truncate != nil {
 		return f.d.truncate
 	}
+	f.d.free(f.name, size)
 	return f.File.Truncate(size)
 }
 

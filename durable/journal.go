@@ -31,6 +31,7 @@ type Journal struct {
 	closed  bool
 	runs    map[string]*entry
 	order   []*entry   // in which they were started
+	lapsed  []*entry   // that are not among them, for they ended so long ago; that is to be recorded before they are dropped
 	numbers uint64     // how many runs have been numbered
 	holes   []*lost    // what cannot be read
 	garbage int64      // bytes of runs that have ended, as far as they have been counted
@@ -375,14 +376,18 @@ func (j *Journal) ForgetDamage(ctx context.Context) error {
 	return nil
 }
 
-// drop lets go of a run.
-func (j *Journal) drop(e *entry) {
+// drop lets go of runs.
+func (j *Journal) drop(all ...*entry) {
+	dropped := map[*entry]bool{}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.runs[e.id] == e {
-		delete(j.runs, e.id)
+	for _, e := range all {
+		dropped[e] = true
+		if j.runs[e.id] == e {
+			delete(j.runs, e.id)
+		}
 	}
-	j.order = slices.DeleteFunc(j.order, func(o *entry) bool { return o == e })
+	j.order = slices.DeleteFunc(j.order, func(e *entry) bool { return dropped[e] })
 }
 
 // AwaitRun is the Journal's side of [Run.Result].

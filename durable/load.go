@@ -139,7 +139,11 @@ func (j *Journal) settle() {
 		if e.state.Ended() && e.complete {
 			e.damage = nil // what it has come to is known
 			j.garbage += e.bytes
-			return j.forgets(e)
+			if j.forgets(e) {
+				j.lapsed = append(j.lapsed, e)
+				return true
+			}
+			return false
 		}
 		if !e.complete || len(e.input) == 0 { // of one that had ended compaction has left none
 			e.suffer(DamageError{File: j.dir, Missing: true})

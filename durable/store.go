@@ -11,9 +11,10 @@ import (
 
 // A store is the segments of a journal on the disk, and the one goroutine that writes them.
 type store struct {
-	dir string
-	fs  files
-	max int64 // how long a segment gets
+	dir     string
+	fs      files
+	max     int64 // how long a segment gets
+	reserve reserve
 
 	mu       sync.Mutex
 	queue    []*commit
@@ -23,6 +24,7 @@ type store struct {
 	ended    chan struct{}
 
 	// Of the goroutine that writes.
+	buf    []byte
 	active file
 	size   int64 // of the active segment, as far as it has been acknowledged
 	broken error // what is in the file is not known: it has to be opened again
@@ -32,6 +34,7 @@ type store struct {
 // A commit is frames that are to be on the disk before anything else happens; without any, a new segment is to be begun.
 type commit struct {
 	frames []byte
+	frees  bool // it is for what frees space on the disk
 	done   chan error
 }
 
@@ -53,11 +56,11 @@ func openStore(dir string, fs files, max int64) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("durable: Open: %w", err)
 	}
-	s := &store{dir: dir, fs: fs, max: max, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	s := &store{dir: dir, fs: fs, max: max, wake: make(chan struct{}, 1), ended: make(chan struct{}), reserve: reserve{fs: fs}}
 	for _, name := range names {
 		if g, ok := parseSegment(name); ok {
 			s.segments = append(s.segments, g)
-		} else if name == compacting {
+		} else if s.reserve.found(name) || name == compacting {
 			if err := fs.Remove(name); err != nil {
 				return nil, fmt.Errorf("durable: Open: %w", err)
 			}
@@ -137,9 +140,9 @@ func (s *store) create(g segment) error {
 	return nil
 }
 
-// commit returns when frames are on the disk, or an error and then they are not.
-func (s *store) commit(frames []byte) error {
-	c := &commit{frames, make(chan error, 1)}
+// commit returns when frames are on the disk, or an error and then they are not. What frees space on the disk says so.
+func (s *store) commit(frames []byte, frees bool) error {
+	c := &commit{frames, frees, make(chan error, 1)}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -157,33 +160,49 @@ func (s *store) commit(frames []byte) error {
 // write is the goroutine that writes: all that has been asked for meanwhile with one sync.
 func (s *store) write() {
 	defer close(s.ended)
-	var buf []byte
 	for range s.wake {
 		s.mu.Lock()
 		queue, closed := s.queue, s.closed
 		s.queue = nil
 		s.mu.Unlock()
-		if len(queue) > 0 {
-			buf, _ = appendFrame(buf[:0], 0, 0, &record{Kind: kindBatch})
-			for _, c := range queue {
-				buf = append(buf, c.frames...)
-			}
-			err := s.append(buf)
-			for _, c := range queue {
-				if c.frames == nil && err == nil {
-					c.done <- s.roll()
-					continue
-				}
-				c.done <- err
-			}
-			if cap(buf) > 1<<20 {
-				buf = nil
-			}
-		}
+		rest := slices.DeleteFunc(slices.Clone(queue), func(c *commit) bool { return !c.frees })
+		s.writeAll(slices.DeleteFunc(queue, func(c *commit) bool { return c.frees }), false)
+		s.writeAll(rest, true)
 		if closed {
 			return
 		}
 	}
+}
+
+// writeAll writes some commits at once.
+func (s *store) writeAll(commits []*commit, frees bool) {
+	if len(commits) == 0 {
+		return
+	}
+	s.buf, _ = appendFrame(s.buf[:0], 0, 0, &record{Kind: kindBatch})
+	for _, c := range commits {
+		s.buf = append(s.buf, c.frames...)
+	}
+	err := s.append(s.buf, frees)
+	for _, c := range commits {
+		if c.frames == nil && err == nil {
+			c.done <- s.withReserve(s.roll)
+			continue
+		}
+		c.done <- err
+	}
+	if cap(s.buf) > 1<<20 {
+		s.buf = nil
+	}
+}
+
+// withReserve does what frees space on the disk, a second time if the disk was full, with what the reserve has been.
+func (s *store) withReserve(do func() error) error {
+	err := do()
+	if err != nil && s.reserve.spend() {
+		err = do()
+	}
+	return err
 }
 
 // roll begins a new segment.
@@ -196,6 +215,7 @@ func (s *store) roll() error {
 		return err
 	}
 	_ = old.Close() // everything in it has been synced
+	s.reserve.grow(s.max)
 	if s.rolled != nil {
 		s.rolled()
 	}
@@ -203,7 +223,17 @@ func (s *store) roll() error {
 }
 
 // append writes b to the active segment, or to a new one if it is full.
-func (s *store) append(b []byte) error {
+func (s *store) append(b []byte, frees bool) error {
+	if frees {
+		return s.withReserve(func() error { return s.tryAppend(b) })
+	}
+	if err := s.reserve.need(); err != nil {
+		return err
+	}
+	return s.tryAppend(b)
+}
+
+func (s *store) tryAppend(b []byte) error {
 	if s.broken != nil {
 		return s.broken
 	}
@@ -246,6 +276,6 @@ func (s *store) close() error {
 	}
 	<-s.ended
 	mark, _ := appendFrame(nil, 0, 0, &record{Kind: kindClose})
-	_ = s.append(mark) // without it the last batch is taken for one that may be torn, which it is not
+	_ = s.tryAppend(mark) // without it the last batch is taken for one that may be torn, which it is not
 	return s.active.Close()
 }
