@@ -77,7 +77,7 @@ func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 		return nil, err
 	}
 	g := newCollector(op, len(cs))
-	if err := edgesTo(g.edges, c, op, cs); err != nil {
+	if err := edgesTo(g.edges, c, op, func(i int) *task { return target(cs[i]) }); err != nil {
 		return nil, err
 	}
 	for i, a := range cs {

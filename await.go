@@ -17,38 +17,31 @@ func target(a Awaitable) *task {
 // check reports why c cannot await a.
 func (c *task) check(op string, a Awaitable) error {
 	t := target(a)
-	if t == nil || t.body == nil {
-		panic("tinyio: " + op + ": a coroutine is nil or zero, in " + c.describe() + "; make it with New before it is awaited")
-	}
-	if l := t.loop.Load(); l != nil && l != c.loop.Load() && !t.hasFinished() {
-		return foreign(t)
+	if t == nil || t.body == nil || t.loop.Load() != nil && t.loop.Load() != c.loop.Load() && !t.hasFinished() {
+		return c.cannotAwait(op, t)
 	}
 	return nil
 }
 
-// edgesTo makes edges, of which there are len(cs), lead from c to cs, as edgeTo does. If it fails, it leaves no trace.
-func edgesTo[A Awaitable](edges []waiter, c *task, op string, cs []A) error {
+// cannotAwait returns the error that t belongs to another loop. If t is nil or zero, it panics.
+func (c *task) cannotAwait(op string, t *task) error {
+	if t == nil || t.body == nil {
+		panic("tinyio: " + op + ": a coroutine is nil or zero, in " + c.describe() + "; make it with New before it is awaited")
+	}
+	return foreign(t)
+}
+
+// edgesTo makes edges lead from c to the coroutines that at returns, as edgeTo does. If it fails, it leaves no trace.
+func edgesTo(edges []waiter, c *task, op string, at func(i int) *task) error {
 	l := c.loop.Load()
-	edges = edges[:len(cs)]
-	for i, a := range cs {
-		w, t := &edges[i], (*task)(nil)
-		if w.c = c; any(a) != nil { // target would look up the type each time
-			t = a.awaitable()
-		}
-		switch {
-		case t == nil || t.body == nil:
+	for i := range edges {
+		w, t := &edges[i], at(i)
+		if t != nil && t.tryClaim(l) {
+			w.c, w.line = c, &t.awaiters
+		} else if !w.meet(c, t) {
 			undoEdges(edges)
-			return c.check(op, nil)
-		case t.tryClaim(l):
-		case t.hasFinished():
-			continue
-		case t.loop.Load() == l:
-			l.run.asked.rare, l.run.asked.claimed = true, true
-		default:
-			undoEdges(edges)
-			return foreign(t)
+			return c.cannotAwait(op, t)
 		}
-		w.line = &t.awaiters
 	}
 	return nil
 }
@@ -65,52 +58,59 @@ func undoEdges(edges []waiter) {
 
 // edgeTo makes the one edge of c lead to t, to be joined when c suspends. If t has finished, the edge leads nowhere.
 func (c *task) edgeTo(op string, t *task) error {
-	if t == nil || t.body == nil {
-		return c.check(op, nil)
+	if w, l := &c.one[0], c.loop.Load(); t != nil && t.tryClaim(l) {
+		w.line = &t.awaiters
+	} else if !w.meet(c, t) {
+		return c.cannotAwait(op, t)
 	}
-	c.one[0].line = &t.awaiters
-	if l := c.loop.Load(); t.tryClaim(l) {
-		return nil
-	}
-	return c.edgeToClaimed(t)
+	return nil
 }
 
-// edgeToClaimed is edgeTo for a t that was claimed before.
-func (c *task) edgeToClaimed(t *task) error {
+// meet makes w, an edge of c, lead to t, which belongs to the loop of c already, or has finished. Otherwise it returns false.
+func (w *waiter) meet(c, t *task) bool {
 	l := c.loop.Load()
+	w.c, w.line = c, nil
 	switch {
+	case t == nil:
+		return false
 	case t.loop.Load() == l:
+		w.line = &t.awaiters
 		l.run.asked.rare, l.run.asked.claimed = true, true
-		return nil
-	case t.hasFinished():
-		c.one[0].line = nil
-		return nil
+		return true
+	default:
+		return t.hasFinished()
 	}
-	c.one[0].line = nil
-	return foreign(t)
 }
 
-// await waits until t has finished.
-func (co *Co) await(op string, t *task) error {
-	c := co.enter(op)
+// await waits until t has finished, and returns the error of t. If the wait is interrupted or refused, it returns the error of that, and
+// reports whether t has finished with a value all the same (R28).
+func (co *Co) await(t *task) (finished bool, err error) {
+	c := co.enter("Await")
 	if err := co.refused(); err != nil {
-		return err
+		return t.hasValue(), err
+	}
+	if t == nil {
+		return false, c.cannotAwait("Await", t)
 	}
 	r := c.run()
-	if t != nil && t.hasFinished() { // a turn is all that there is to wait for
+	if t.hasFinished() { // a turn is all that there is to wait for
 		if r.quiet() {
-			return nil
+			return true, t.err
 		}
-		return co.suspend(onTurn)
+		err = co.suspend(onTurn)
+	} else {
+		if t.tryClaim(r.loop) {
+			c.one[0].line = &t.awaiters
+		} else if err := c.edgeTo("Await", t); err != nil {
+			return false, err
+		}
+		r.asked.inheritFrom(co)
+		err = co.joined(co.suspend(onTask))
 	}
-	if err := c.edgeTo(op, t); err != nil {
-		return err
+	if err != nil {
+		return t.hasValue(), err
 	}
-	if c.one[0].line == nil { // it has finished just now, on another loop
-		return co.suspend(onTurn)
-	}
-	r.asked.inheritFrom(co)
-	return co.joined(co.suspend(onTask))
+	return true, t.err
 }
 
 // awaitAll waits until all coroutines to which edges lead have finished.

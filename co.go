@@ -108,13 +108,22 @@ func (co *Co) suspend(w waitKind) error {
 			r.note(hook.Suspended, c, nil)
 		}
 	}
-	if r.asked.large {
+	var n *task
+	switch {
+	case !r.asked.rare:
+		waits[w].begin(r, c)
+		n = r.ahead(nil)
+	case r.asked.large:
 		r.unsettled = c
-	} else {
+	default:
 		r.beginWait(c)
+		n = r.ahead(nil)
 	}
-	if p := r.handOn(c); p != nil {
-		p.Switch()
+	if n == nil {
+		r.handBack(c)
+	} else if n != c {
+		c.slot = n.slot
+		c.slot.Switch()
 		for r.running != c {
 			r.switchToTurn(&c.slot)
 		}
@@ -122,7 +131,10 @@ func (co *Co) suspend(w waitKind) error {
 	if r.watch != nil {
 		r.notify()
 	}
-	return co.waitError()
+	if c.stop != nil {
+		return co.stopError()
+	}
+	return nil
 }
 
 // suspendWidely is suspend for a wait whose begin would make a small stack grow: the run loop calls it.
@@ -132,15 +144,7 @@ func (co *Co) suspendWidely(w waitKind) error {
 	return co.suspend(w)
 }
 
-// waitError returns the error of a wait that has ended: nil unless the coroutine is being stopped.
-func (co *Co) waitError() error {
-	if co.c.stop == nil {
-		return nil
-	}
-	return co.stopError()
-}
-
-// stopError is waitError for a coroutine that is being stopped: nil if a Shield lets it wait.
+// stopError returns the error of a wait that has ended, of a coroutine that is being stopped: nil if a Shield lets it wait.
 func (co *Co) stopError() error {
 	c := co.c
 	c.exitIfDiscarded()
@@ -171,8 +175,11 @@ func (co *Co) yield() error {
 		r.note(hook.Suspended, c, nil)
 	}
 	r.makeReady(c)
-	if p := r.handOn(c); p != nil {
-		p.Switch()
+	if n := r.ahead(nil); n == nil {
+		r.handBack(c)
+	} else if n != c {
+		c.slot = n.slot
+		c.slot.Switch()
 		for r.running != c {
 			r.switchToTurn(&c.slot)
 		}
@@ -180,7 +187,10 @@ func (co *Co) yield() error {
 	if r.watch != nil {
 		r.notify()
 	}
-	return co.waitError()
+	if c.stop != nil {
+		return co.stopError()
+	}
+	return nil
 }
 
 // Sleep suspends the coroutine for d; others run meanwhile. With d zero or negative it is a Yield.
@@ -268,7 +278,7 @@ func (co *Co) launch(op string, t *task) {
 func (t *task) refuse(err error) {
 	t.outcome, t.err, t.clean, t.state = returned, err, true, done
 	t.body.skip()
-	t.phase.Store(finished)
+	t.phase.Set(finished)
 	t.loop.Set(noLoop)
 }
 
@@ -280,7 +290,7 @@ func (co *Co) Wait(cs ...Awaitable) error {
 		return err
 	}
 	edges := make([]waiter, len(cs))
-	if err := edgesTo(edges, c, "Wait", cs); err != nil {
+	if err := edgesTo(edges, c, "Wait", func(i int) *task { return target(cs[i]) }); err != nil {
 		return err
 	}
 	if err := co.awaitAll(edges); err != nil {

@@ -2,6 +2,7 @@ package tinyio
 
 import (
 	"cmp"
+	"unsafe"
 
 	"github.com/tinyio-go/tinyio/internal/lookin"
 )
@@ -15,7 +16,7 @@ type Void = struct{}
 //
 // A Coro that nobody wants never runs, and costs nothing but its memory.
 type Coro[T any] struct {
-	c     task
+	c     task // the first field: see awaitable
 	value T
 	fn    func(co *Co) (T, error) // nil once it has been called, and of a callback
 }
@@ -23,12 +24,8 @@ type Coro[T any] struct {
 // An Awaitable is a coroutine of any type: every *Coro[T] is one, and nothing else.
 type Awaitable interface{ awaitable() *task }
 
-func (c *Coro[T]) awaitable() *task {
-	if c == nil {
-		return nil
-	}
-	return &c.c
-}
+// awaitable is written so that Await can be inlined. If c is nil, so is its task, which is its first field.
+func (c *Coro[T]) awaitable() *task { return (*task)(unsafe.Pointer(c)) }
 
 // New returns a coroutine that runs fn. An error that fn returns crashes the loop, see [Run].
 //
@@ -38,8 +35,9 @@ func New[T any](fn func(co *Co) (T, error)) *Coro[T] {
 	if fn == nil {
 		panic("tinyio: New: the function is nil; a coroutine needs one to run")
 	}
-	c := &Coro[T]{fn: fn}
+	c := new(Coro[T])
 	c.c.init(c, entryOf(fn))
+	c.fn = fn
 	if lookin.Samples {
 		c.sample()
 	}
@@ -108,16 +106,17 @@ func (c *task) isYetToBegin() bool {
 //
 // If c waits for the caller, directly or not, Await returns a [*CycleError] instead of waiting. A coroutine that belongs to
 // another loop can be awaited once it has finished; before that, Await returns an error.
-func (c *Coro[T]) Await(co *Co) (T, error) {
-	if err := co.await("Await", c.awaitable()); err != nil {
-		return c.result(err)
+func (c *Coro[T]) Await(co *Co) (v T, err error) {
+	finished, err := co.await(c.awaitable())
+	if finished {
+		v = c.value
 	}
-	return c.value, c.c.err
+	return
 }
 
 // result returns what an interrupted wait for c returns: err, and with it the value if c has finished all the same.
 func (c *Coro[T]) result(err error) (v T, _ error) {
-	if c.c.hasFinished() && c.c.err == nil {
+	if c.c.hasValue() {
 		v = c.value
 	}
 	return v, err
@@ -160,7 +159,7 @@ func (c *Coro[T]) call(co *Co) (err error) {
 	fn := c.fn
 	if fn == nil {
 		c.callBegin()
-		return nil
+		return errBegun
 	}
 	c.fn = nil // so that c does not keep what the function refers to in memory
 	c.value, err = fn(co)
@@ -179,7 +178,7 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 		return nil, err
 	}
 	edges := make([]waiter, len(cs))
-	if err := edgesTo(edges, c, "Gather", cs); err != nil {
+	if err := edgesTo(edges, c, "Gather", func(i int) *task { return cs[i].awaitable() }); err != nil {
 		return nil, err
 	}
 	err := co.awaitAll(edges)

@@ -115,7 +115,7 @@ func (r *run) meet(c *task) (cycle bool, level int32) {
 		case !more:
 			goUp = false
 			top--
-		case steps*steps > r.live+r.wide: // about as many as there are edges
+		case steps*steps > r.live()+r.wide: // about as many as there are edges
 			goUp = false
 			level++
 		case t == nil:

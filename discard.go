@@ -61,7 +61,7 @@ func (r *run) discard() {
 		c.release()
 		c.scope, c.before, c.after = nil, nil, nil
 	}
-	r.live = 0
+	r.loop.counters.live.Set(0)
 	r.shut()
 	r.deferred = ring[deferred]{}
 	r.end(ErrAbandoned)

@@ -22,7 +22,7 @@ type failure struct {
 // do crashes the run with f, a failure that no coroutine has returned. If f is an interruption and all coroutines have finished,
 // it does nothing.
 func (f failure) do(r *run) {
-	if !f.outside || r.live > 0 {
+	if !f.outside || r.live() > 0 {
 		r.fail(r.root, f)
 	}
 }
@@ -60,6 +60,9 @@ func failing(c *task, err error) {}
 
 // failure returns what went wrong in c, whose function has ended otherwise than with a value; nil if c was stopped and has ended cleanly.
 func (c *task) failure() *failure {
+	if c.outcome == returned && (c.err == nil || c.clean) {
+		return nil
+	}
 	f := &failure{err: c.err}
 	switch {
 	case c.outcome == panicked:
@@ -71,8 +74,6 @@ func (c *task) failure() *failure {
 		f.err = c.err
 	case c.outcome == exited:
 		f.exit = true
-	case c.err == nil, c.clean:
-		return nil
 	}
 	failing(c, f.err)
 	return f
@@ -93,15 +94,15 @@ func (c *task) pastError() error {
 // errIgnored is the error of a coroutine that has ignored its cancellation and was unwound.
 var errIgnored = errors.New("cancellation ignored")
 
-// handleFailure deals with the failure f of c, which has finished. If c was being stopped for a reason, why, then f is a clean-up error,
-// which why collects, and which crashes nobody (R10). But a panic crashes the domain of a coroutine that was stopped alone, and a
-// Goexit always ends the run (R14).
-func (r *run) handleFailure(c *task, f failure, why *reason) {
+// handleFailure deals with the failure f of a member of s, which has finished. If it was being stopped for a reason, why, then f is a
+// clean-up error, which why collects, and which crashes nobody (R10). But a panic crashes the domain of a coroutine that was stopped alone,
+// and a Goexit always ends the run (R14).
+func (r *run) handleFailure(s *scope, f failure, why *reason) {
 	switch {
 	case f.exit:
 		r.fail(r.root, f)
 	case why == nil || f.panic && why.crash == nil:
-		r.fail(c.scope, f)
+		r.fail(s, f)
 	default:
 		f.inTrace = nil
 		why.cleanups = append(why.cleanups, f)

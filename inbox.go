@@ -107,11 +107,11 @@ func (r *run) receive() {
 // shut closes the inbox at the end of a run, when all coroutines have finished. If a message in it starts another coroutine, the run goes
 // on, and shut returns false.
 func (r *run) shut() bool {
-	for r.live == 0 {
+	for r.live() == 0 {
 		more := r.passGate()
 		r.takeIn()
 		r.runDeferred()
-		if r.live == 0 && !more && r.loop.inbox.head.CompareAndSwap(nil, closed) {
+		if r.live() == 0 && !more && r.loop.inbox.head.CompareAndSwap(nil, closed) {
 			return true
 		}
 	}

@@ -33,7 +33,7 @@ func SetMaxServed(n int) (reset func()) {
 func BreakSteps() { stepped = func(*run) { panic("broken") } }
 
 func checkStep(r *run) {
-	if r.live > 100 {
+	if r.live() > 100 {
 		return
 	}
 	if err := r.checkInvariants(); err != nil { // comes out of the run, so that a program that leads to it can be made smaller
@@ -86,8 +86,8 @@ func (r *run) checkInvariants() error {
 			return err
 		}
 	}
-	if live != r.live {
-		return fmt.Errorf("%d coroutines are live and %d are counted", live, r.live)
+	if live != r.live() {
+		return fmt.Errorf("%d coroutines are live and %d are counted", live, r.live())
 	}
 	if s := r.loop.Stats(); s.Live != live || s.Ready != readyOnes || s.Threads != r.threads || s.Timers != r.timers.Len() {
 		return fmt.Errorf("%d coroutines are live and %d ready, and the counters are %+v", live, readyOnes, s)

@@ -30,10 +30,7 @@ func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 		}
 	}
 	if c.c.state != fresh {
-		if err := co.await("Isolate", &c.c); err != nil {
-			return c.result(err)
-		}
-		return c.value, c.c.pastError()
+		return c.Await(co)
 	}
 	s := &scope{owner: caller, main: &c.c}
 	c.c.scope = s
@@ -71,6 +68,9 @@ func (r *run) beginScopes(c *task) {
 // startMain starts c as the first coroutine of s, on behalf of starter, if there is one.
 func (r *run) startMain(s *scope, c, starter *task) {
 	s.main = c
+	if s.owner != nil {
+		c.level = max(c.level, s.owner.level)
+	}
 	c.wanted++ // by the owner of s, or by the run
 	r.start(c, s, starter)
 }

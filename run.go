@@ -43,7 +43,6 @@ type run struct {
 	unsettled *task  // a coroutine whose turn has ended, and whose wait the run loop still has to begin, or which it has to finish
 	inline    *task  // while it waits, the run loop runs on its stack: see runInline
 	inlined   bool   // the run loop runs there now
-	live      int    // coroutines that have been started and have not finished, in all scopes
 	root      *scope // of all of them
 	ctx       context.Context
 	values    *coContext // what the first coroutine inherits
@@ -66,7 +65,8 @@ type run struct {
 	read      int64     // the last reading
 	pace      pace
 
-	idlers    []*worker
+	idlers    *worker     // linked through their next fields
+	idleCount int         // how many there are
 	driver    *stack.Slot // where the goroutine that drives the run is parked
 	sandbox   *sandbox
 	sandboxed int    // how many calls in a sandbox are going on
@@ -231,7 +231,7 @@ func (r *run) over() bool {
 		return true
 	}
 	r.settleLast()
-	if r.live > 0 || !r.shut() {
+	if r.live() > 0 || !r.shut() {
 		return false
 	}
 	r.root.adopt(r.orphans, r.orphansLost)
@@ -273,7 +273,7 @@ func (r *run) end(result error) {
 // settleLast calls the observer and does what is deferred when no coroutine is live any more. What fails in that is still a failure of the
 // run.
 func (r *run) settleLast() {
-	for r.live == 0 {
+	for r.live() == 0 {
 		r.notify()
 		if r.deferred.n == 0 {
 			return
@@ -295,7 +295,7 @@ func (r *run) turns(inline *task) (done bool) {
 	if inline != nil {
 		at = &inline.slot
 	}
-	for r.live > 0 {
+	for r.live() > 0 {
 		r.letIn()
 		if r.gate != nil {
 			r.passGate()
@@ -307,7 +307,7 @@ func (r *run) turns(inline *task) (done bool) {
 		c := r.pick()
 		switch {
 		case c != nil:
-		case r.live == 0, r.deferred.n > 0: // what was done above has finished the last coroutine, or a tool has failed
+		case r.live() == 0, r.deferred.n > 0: // what was done above has finished the last coroutine, or a tool has failed
 			continue
 		case r.hosted:
 			return true
@@ -319,6 +319,9 @@ func (r *run) turns(inline *task) (done bool) {
 			r.announce(c)
 		}
 		r.beginTurn(c)
+		if next := r.ready.head; next != nil {
+			next.prefetch()
+		}
 		if c != inline {
 			r.resume(c, at)
 		}
@@ -489,11 +492,7 @@ func (r *run) wake(c *task) {
 // start makes c a live member of s, and ready for its first turn. (A submission has no turn, and waits already.) If there is a starter,
 // c inherits the values of its context, the Shield that it is in, and the reasons for which it is cancelled.
 func (r *run) start(c *task, s *scope, starter *task) {
-	if s.owner != nil {
-		c.level = max(c.level, s.owner.level)
-	}
 	s.add(c)
-	r.live++
 	r.countStarted()
 	if r.watch != nil {
 		r.id(c) // in the order in which they are started, whenever somebody asks
@@ -536,6 +535,9 @@ func (r *run) startFor(c, t *task) {
 		if c.daemon {
 			t.daemon = true
 		}
+		if owner := c.scope.owner; owner != nil {
+			t.level = max(t.level, owner.level)
+		}
 		r.start(t, c.scope, c)
 	}
 }
@@ -576,31 +578,35 @@ func (r *run) spawn(c *task) {
 	r.makeReady(c)
 }
 
-// finish makes c done and wakes those that wait for it.
+// finish makes c done, whose function has ended or is not going to be called.
 func (r *run) finish(c *task) {
-	s, f, why := c.scope, (*failure)(nil), (*reason)(nil)
-	if c.outcome != returned || c.err != nil {
-		f, why = r.failureOf(c)
+	if c.outcome == returned && c.err == nil {
+		r.conclude(c, nil, nil)
+	} else {
+		f, why := r.failureOf(c)
+		r.conclude(c, f, why)
 	}
-	r.countFinished(c, f != nil)
+}
+
+// conclude makes c done, wakes those that wait for it, and deals with its failure f, which why collects; both may be nil.
+func (r *run) conclude(c *task, f *failure, why *reason) {
+	s := c.scope
+	r.countFinished()
 	c.state = done
-	c.phase.Store(finished)
+	c.phase.Set(finished)
 	if r.watch != nil {
 		r.noteFinished(c, f, why)
 	}
 	if x := c.ctx.Load(); x.own != nil {
 		x.cancel(nil)
 	}
-	r.live--
 	s.remove(c)
 	c.loop.Set(noLoop)
-	if c.stop != nil && c.stop.crash != nil {
-		c.stop.finished++
-	}
+	c.slot = nil
 	if c.stop != nil || c.cold() != nil {
 		c.release()
 	}
-	for w := c.awaiters.pop(); w != nil; w = c.awaiters.pop() {
+	for w := c.awaiters.popAll(); w != nil; w = w.leave() {
 		if d := w.c; w.group == nil || w.group.note(c) {
 			if d.unmet--; d.unmet == 0 {
 				r.wake(d)
@@ -608,9 +614,9 @@ func (r *run) finish(c *task) {
 		}
 	}
 	if f != nil {
-		r.handleFailure(c, *f, why)
+		r.loop.counters.failed.Add(1)
+		r.handleFailure(s, *f, why)
 	}
-	c.scope = nil
 	if s.live == s.daemons {
 		r.memberLeft(s)
 	}
@@ -634,6 +640,9 @@ func (r *run) failureOf(c *task) (f *failure, why *reason) {
 
 // release drops what c, which has finished, does not need for its result, so that c does not keep it in memory.
 func (c *task) release() {
+	if c.stop != nil && c.stop.crash != nil {
+		c.stop.finished++
+	}
 	c.stop = nil
 	if a := c.cold(); a != nil {
 		a.release()
@@ -666,12 +675,18 @@ func (q *queue) push(c *task) {
 func (q *queue) pop() *task {
 	c := q.head
 	if c != nil {
-		if q.head = c.next; q.head == nil {
-			q.end = &q.head
-		}
-		c.next = nil
+		q.take(c)
 	}
 	return c
+}
+
+// take takes c, which is the first, out of the queue.
+func (q *queue) take(c *task) {
+	next := c.next
+	q.head, c.next = next, nil
+	if next == nil {
+		q.end = &q.head
+	}
 }
 
 func (q *queue) all() iter.Seq[*task] {

@@ -94,12 +94,7 @@ func (r *run) caught(returned *bool, drop func(r *run)) {
 	}
 	if c := r.onThisStack(); c != nil && c != r.running {
 		r.unwound()
-		if p := r.handOn(c); p != nil {
-			p.Switch()
-			for r.running != c {
-				r.switchToTurn(&c.slot)
-			}
-		}
+		r.handBack(c)
 		r.notify()
 	}
 }

@@ -46,13 +46,13 @@ func (s *scope) isStoppedFor(why *reason) bool {
 }
 
 func (s *scope) add(c *task) {
-	c.scope, c.before = s, s.last
-	if s.last != nil {
-		s.last.after = c
+	last := s.last
+	c.scope, c.before, s.last = s, last, c
+	if last != nil {
+		last.after = c
 	} else {
 		s.first = c
 	}
-	s.last = c
 	s.live++
 	s.stopping = nil
 	if c.daemon {
@@ -71,11 +71,11 @@ func (s *scope) remove(c *task) {
 	} else {
 		s.last = c.before
 	}
-	c.before, c.after = nil, nil
 	s.live--
 	if c.daemon {
 		s.daemons--
 	}
+	c.scope, c.before, c.after = nil, nil, nil
 }
 
 // members ranges over the members of s. The members of a scope inside s come right after the scope's owner.

@@ -239,7 +239,7 @@ func (s *submission) admit(r *run) error {
 	switch {
 	case r.isDiscarded():
 		return ErrAbandoned
-	case r.live == 0: // the last coroutine has finished
+	case r.live() == 0: // the last coroutine has finished
 		return ErrNotRunning
 	case r.root.crash != nil && !s.starter.isProtected():
 		return r.root.crash.err

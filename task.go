@@ -1,6 +1,7 @@
 package tinyio
 
 import (
+	"errors"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
@@ -72,7 +73,7 @@ type task struct {
 	clean        bool // it was stopped, and its error says only that
 
 	stop        *reason       // why it is being stopped; nil if it is not
-	phase       atomic.Uint32 // unclaimed, claimed, finished: all that other loops may know
+	phase       publish.Phase // all that other loops may know
 	timer       timers.Timer
 	unmet       int32  // how many coroutines, or scopes, it still waits for before it wakes
 	wanted      int32  // how many want it to go on: see the invariants in run.go
@@ -173,32 +174,33 @@ type body interface {
 
 func (c *task) init(b body, entry uintptr) {
 	c.body, c.entry, c.co.c = b, entry, c
+	c.phase.Set(unclaimed)
 	c.one[0].c, c.awaiters.owner = c, c
 }
 
 // execute calls the function of c, on w, and records how it ended if it returns.
 func (c *task) execute(w *worker) {
 	c.g.Set(w.id)
-	pprof.SetGoroutineLabels(c.labels(c.ctx.Load()))
 	c.outcome = exited // if the function does not return, this stays
 	if w.run.watch != nil {
 		w.run.notify()
 	}
-	err := c.body.call(&c.co)
-	if w.run.loop.named {
-		c.dropName()
-	}
-	if c.state != running { // a callback, which waits without a stack from here on
+	pprof.SetGoroutineLabels(c.labels(c.ctx.Load()))
+	switch err := c.body.call(&c.co); err {
+	case nil:
+	case errBegun: // from here on, it waits without a stack
 		c.outcome = pending
 		return
-	}
-	if err != nil {
+	default:
 		// The outcome is still exited here, because a method of the error may call runtime.Goexit.
 		c.clean = c.stop != nil && c.stop.explains(err)
 		c.err = err
 	}
 	c.outcome, c.wait = returned, onNothing
 }
+
+// errBegun is what the call of a callback returns: it has begun and not ended.
+var errBegun = errors.New("tinyio: internal error: the callback has only begun")
 
 // endedEarly records that the function of c has panicked with p or, if p is nil, has called [runtime.Goexit]. It is called while the
 // panic unwinds the stack, so that the stack still shows where the panic happened.
@@ -214,7 +216,6 @@ func (c *task) endedEarly(p any) {
 	}
 	if c.state == ready { // done has been called
 		c.run().leaveQueue()
-		c.run().loop.counters.ready.Add(-1)
 	}
 	c.state = running
 	c.endWith(how)
@@ -225,13 +226,17 @@ func (c *task) run() *run { return c.loop.Load().run }
 
 // The phases of a coroutine. A loop claims one before it starts it.
 const (
-	unclaimed = iota
+	unmade = iota // it is a zero Coro
+	unclaimed
 	claimed
 	finished
 )
 
 // hasFinished may be called from any goroutine.
 func (c *task) hasFinished() bool { return c.phase.Load() == finished }
+
+// hasValue reports that c has finished without an error.
+func (c *task) hasValue() bool { return c != nil && c.hasFinished() && c.err == nil }
 
 // tryClaim makes c belong to l if it belongs to no loop yet, and reports whether it did.
 func (c *task) tryClaim(l *Loop) bool {
@@ -247,7 +252,7 @@ func (c *task) tryClaim(l *Loop) bool {
 func (c *task) unclaim(l *Loop) {
 	if c.loop.Load() == l && c.state == fresh {
 		c.loop.Set(nil)
-		c.phase.Store(unclaimed)
+		c.phase.Set(unclaimed)
 	}
 }
 

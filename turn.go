@@ -1,6 +1,10 @@
 package tinyio
 
-import "github.com/tinyio-go/tinyio/internal/stack"
+import (
+	"runtime/pprof"
+
+	"github.com/tinyio-go/tinyio/internal/stack"
+)
 
 // How control passes from one goroutine to another. Coroutines run on workers. The loop runs on the driver, which is the goroutine of
 // Run or of the host, or on the goroutine of a coroutine that waits (see runInline). At any time one of these goroutines runs and all
@@ -10,41 +14,47 @@ import "github.com/tinyio-go/tinyio/internal/stack"
 // when it is not its turn switches to the one whose turn it is. That happens in two cases: a worker has ended, which resumes the
 // goroutine that is parked in the slot in which the worker began; or a probe finds out where a coroutine waits.
 
-// handOn chooses the goroutine that goes on after c, which waits. It returns the slot in which that goroutine is parked, and in which c
-// is going to park; nil if it is the turn of c again.
-func (r *run) handOn(c *task) *stack.Slot {
-	if n := r.ahead(nil); n == c {
-		return nil
-	} else if n != nil {
-		c.slot = n.slot
-		return c.slot
-	}
+// handBack is called when c waits and the loop has something to do before the next turn. It returns when it is the turn of c again.
+func (r *run) handBack(c *task) {
 	if !r.hosted && (r.inline == nil || r.inline == c) {
 		r.runInline(c)
-		return nil
+		return
 	}
 	c.slot = r.turnSlot()
-	return c.slot
+	c.slot.Switch()
+	for r.running != c {
+		r.switchToTurn(&c.slot)
+	}
 }
 
-// lastTurn ends the last turn of c and chooses the goroutine that goes on after its worker w, as handOn does. If c has failed, the run
+// lastTurn ends the last turn of c and chooses the goroutine that goes on after its worker w. It returns the slot in which that
+// goroutine is parked, and in which w is going to park; nil if w goes on itself, with another coroutine, or ends. If c has failed, the run
 // loop finishes it, since the await chain has to be found then.
 func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
-	r.running = nil
+	r.running, w.task = nil, nil
 	r.catchUp()
 	if c == r.inline {
 		r.inline = nil
 	}
+	var n *task
 	switch {
-	case c.state != running: // a callback, which waits without a stack
 	case c.outcome == returned && c.err == nil:
+		r.conclude(c, nil, nil)
+		n = r.ahead(w)
+	case c.outcome == returned && c.clean:
 		r.finish(c)
+		n = r.ahead(w)
+	case c.state != running: // a callback, which waits without a stack
+		c.slot = nil
+		n = r.ahead(w)
 	default:
-		r.unsettled = c
+		c.slot, r.unsettled = nil, c
 	}
-	n := r.ahead(w)
 	if n != nil && n == w.task {
 		return nil
+	}
+	if r.loop.named {
+		pprof.SetGoroutineLabels(r.values.labels) // an idle worker has no coroutine's name
 	}
 	if r.retire(w); w.quit {
 		return nil
@@ -61,9 +71,6 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 // has something to do before. That is one switch instead of two, and saves a third of the cost of a turn. If the coroutine has not begun,
 // it gets the worker w of the caller, which is free, or an idle one if w is nil.
 func (r *run) ahead(w *worker) *task {
-	if r.unsettled != nil {
-		return nil
-	}
 	r.endStep()
 	r.letIn()
 	if r.deferred.n > 0 || r.hosted || !stack.Direct {
@@ -79,11 +86,11 @@ func (r *run) ahead(w *worker) *task {
 		r.choose()
 	}
 	n := r.ready.head
-	if n == nil || n.state != ready {
+	if n == nil {
 		return nil
 	}
 	if n.slot == nil {
-		if n.outcome != notBegun || n.isSimple() || w == nil && len(r.idlers) == 0 {
+		if n.outcome != notBegun || n.isSimple() || w == nil && r.idlers == nil {
 			return nil
 		}
 		if w == nil {
@@ -91,7 +98,11 @@ func (r *run) ahead(w *worker) *task {
 		}
 		w.give(n)
 	}
-	r.ready.pop()
+	next := n.next
+	r.ready.take(n)
+	if next != nil {
+		next.prefetch()
+	}
 	if r.isFollowed() {
 		r.announce(n)
 	}
@@ -99,7 +110,8 @@ func (r *run) ahead(w *worker) *task {
 	return n
 }
 
-// prefetch has the processor load the stack of c, which is going to have a turn soon.
+// prefetch has the processor load the stack of c, which is likely to have the turn after the one that is about to begin. Among 100,000
+// that take turns, a turn takes a third less with this.
 func (c *task) prefetch() {
 	if c.slot != nil {
 		c.slot.Prefetch()

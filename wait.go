@@ -137,11 +137,10 @@ func (w *waiter) grant(answer uint32) {
 
 func (l *waitList) push(w *waiter) {
 	l.length++
-	w.line = l
 	if first := l.head; first != nil {
-		w.prev, first.prev.next, first.prev = first.prev, w, w
+		w.line, w.prev, first.prev.next, first.prev = l, first.prev, w, w
 	} else {
-		w.prev, l.head = w, w
+		w.line, w.prev, l.head = l, w, w
 	}
 }
 
@@ -155,6 +154,21 @@ func (l *waitList) pop() *waiter {
 		w.line, w.next, w.prev = nil, nil, nil
 	}
 	return w
+}
+
+// popAll empties the line and returns its first waiter, which leave turns into the next one. Nobody may join or leave the line before the
+// last of them has left.
+func (l *waitList) popAll() *waiter {
+	w := l.head
+	l.head, l.length = nil, 0
+	return w
+}
+
+// leave takes w, which popAll or leave has returned, out of its line, and returns the next one.
+func (w *waiter) leave() *waiter {
+	next := w.next
+	w.line, w.next, w.prev = nil, nil, nil
+	return next
 }
 
 // remove takes w out of its line, wherever it stands in it.

@@ -193,6 +193,7 @@ func (r *run) nobodyReady() bool {
 // leaveQueue is called when a coroutine finishes while it is in the ready queue. It stays there, and is passed over: by pick, or by sift if there
 // is a picker.
 func (r *run) leaveQueue() {
+	r.loop.counters.ready.Add(-1)
 	if r.watch != nil {
 		r.watch.crowd.stale = true
 	}
@@ -287,7 +288,7 @@ func (r *run) choose() {
 	}
 	q.chosen = q.remove(i)
 	r.ready.push(q.chosen)
-	if q.size() > 0 { // who is first is likelier than any other to be the next one: see beginTurn
+	if q.size() > 0 { // who is first is likelier than any other to be the next one: see prefetch
 		q.tasks[q.gone].prefetch()
 	}
 }

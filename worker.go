@@ -10,6 +10,7 @@ type worker struct {
 	home stack.Slot  // in which it is parked at first
 	at   *stack.Slot // in which it is parked, when it is idle
 	run  *run
+	next *worker // among the idle ones
 	task *task   // nil when it is idle
 	id   uintptr // of its goroutine
 	quit bool    // it has to end
@@ -21,7 +22,7 @@ var spareWorkers = 1024 // a variable for the sake of tests
 
 // hire returns an idle worker.
 func (r *run) hire() *worker {
-	if len(r.idlers) > 0 {
+	if r.idlers != nil {
 		return r.hireIdler()
 	}
 	w := &worker{run: r}
@@ -32,9 +33,9 @@ func (r *run) hire() *worker {
 
 // hireIdler returns an idle worker. There must be one.
 func (r *run) hireIdler() *worker {
-	n := len(r.idlers) - 1
-	w := r.idlers[n] // the slice still refers to it until it is overwritten: few workers, little memory
-	r.idlers = r.idlers[:n]
+	w := r.idlers
+	r.idlers, w.next = w.next, nil
+	r.idleCount--
 	return w
 }
 
@@ -53,16 +54,18 @@ func (w *worker) Work() {
 // serve runs one coroutine after another, until w has to end, or a coroutine panics or exits.
 func (w *worker) serve() {
 	defer w.survive()
-	for !w.quit {
+	for {
 		c := w.task
 		if c == nil {
+			if w.quit {
+				return
+			}
 			w.run.switchToTurn(&w.at)
 			continue
 		}
 		if c.outcome == notBegun {
 			c.execute(w)
 		}
-		c.slot, w.task = nil, nil
 		if p := w.run.lastTurn(c, w); p != nil {
 			p.Switch()
 		}
@@ -128,8 +131,9 @@ func (r *relief) Work() { r.at.Switch() }
 
 // retire makes w idle, or makes it end if there are enough idle workers.
 func (r *run) retire(w *worker) {
-	if len(r.idlers) < spareWorkers {
-		r.idlers = append(r.idlers, w)
+	if r.idleCount < spareWorkers {
+		w.next, r.idlers = r.idlers, w
+		r.idleCount++
 	} else {
 		w.quit = true
 		r.forgetGoroutine()
@@ -146,9 +150,9 @@ func (r *run) forgetGoroutine() {
 
 // dismiss ends all workers. All are idle.
 func (r *run) dismiss() {
-	for _, w := range r.idlers {
+	for r.idlers != nil {
+		w := r.hireIdler()
 		w.quit = true
 		r.switchTo(&r.driver, w.at)
 	}
-	r.idlers = nil
 }

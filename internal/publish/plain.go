@@ -35,6 +35,18 @@ func (p *Pointer[T]) CompareAndSwap(old, v *T) bool {
 	return atomic.CompareAndSwapPointer((*unsafe.Pointer)(unsafe.Pointer(&p.p)), unsafe.Pointer(old), unsafe.Pointer(v))
 }
 
+// A Phase is a small number that any goroutine may change from what it was, as long as nobody sets it. The zero Phase is 0.
+type Phase struct{ n uint32 }
+
+// Set makes it n. It is for the writer.
+func (p *Phase) Set(n uint32) { p.n = n }
+
+// Load returns the number. Any goroutine may call it.
+func (p *Phase) Load() uint32 { return atomic.LoadUint32(&p.n) }
+
+// CompareAndSwap makes it n if it is old. Any goroutine may call it, while nobody sets it.
+func (p *Phase) CompareAndSwap(old, n uint32) bool { return atomic.CompareAndSwapUint32(&p.n, old, n) }
+
 // A Word is a number of the size of an address. The zero Word is 0.
 type Word struct{ n uintptr }
 

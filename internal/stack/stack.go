@@ -19,10 +19,10 @@ import (
 
 // In a Slot, one goroutine is parked at any time. It may be any.
 type Slot struct {
-	next  func() (struct{}, bool)
-	yield func(struct{}) bool
-	top   uintptr // the end of the stack of the goroutine that parked here last, when it did: see Prefetch
-	odd   bool    // an odd number of switches has been made, so the next one calls yield
+	next     func() (struct{}, bool)
+	yield    func(struct{}) bool
+	top      uintptr // the end of the stack of the goroutine that parked here last, when it did: see Prefetch
+	switches uint32  // how many have been made: after an odd number of them, the next one calls yield
 }
 
 // Init parks a new goroutine in p. When it goes on for the first time, it calls w.Work. When Work returns, the goroutine ends, and the
@@ -58,12 +58,12 @@ type Worker interface {
 // Switch parks the calling goroutine in p, and the one that was parked there goes on. It returns when somebody
 // else switches to the caller.
 func (p *Slot) Switch() {
-	var here byte
-	p.top = uintptr(unsafe.Pointer(&here))
-	if p.odd = !p.odd; p.odd {
-		p.next()
+	s := p
+	s.top = uintptr(unsafe.Pointer(&p))
+	if s.switches++; s.switches&1 == 1 {
+		s.next()
 	} else {
-		p.yield(struct{}{})
+		s.yield(struct{}{})
 	}
 }
 
@@ -92,4 +92,4 @@ func (p *Slot) SwitchOrExit() (exited bool) {
 var Exited any = new(int)
 
 // IsOdd reports that an odd number of switches has been made: the goroutine that is parked in p has called next.
-func (p *Slot) IsOdd() bool { return p.odd }
+func (p *Slot) IsOdd() bool { return p.switches&1 == 1 }
