@@ -105,7 +105,7 @@ func (co *Co) await(t *task) (finished bool, err error) {
 			return false, err
 		}
 		r.asked.inheritFrom(co)
-		err = co.joined(co.suspend(onTask))
+		err = c.joined(co.suspend(onTask))
 	}
 	if err != nil {
 		return t.hasValue(), err
@@ -122,15 +122,14 @@ func (co *Co) awaitAll(edges []waiter) error {
 	a.edges = edges
 	r.wide += len(edges)
 	r.asked.inheritFrom(co)
-	err := co.joined(co.suspendWidely(onTask))
+	err := co.c.joined(co.suspendWidely(onTask))
 	r.wide -= len(edges)
 	a.edges = nil
 	return err
 }
 
 // joined returns the error of a wait for coroutines: err, which the suspension has returned, or the error with which the wait itself failed.
-func (co *Co) joined(err error) error {
-	c := co.c
+func (c *task) joined(err error) error {
 	if c.err == nil {
 		return err
 	}

@@ -289,7 +289,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	caller.addCold().halting = why
 	caller.run().asked.halt = why
 	stop := co.suspendWidely(onTask)
-	if err := co.joined(stop); err != nil {
+	if err := co.c.joined(stop); err != nil {
 		co.takeCleanups(stop)
 		return err
 	}

@@ -40,7 +40,11 @@ func (e *Event) IsSet() bool {
 // Set sets the event. All coroutines that wait for it become ready, in the order in which they began to wait, even if the event
 // is cleared before their turn. A Set happens before the return of a Wait that it ends, in the sense of the Go memory model.
 func (e *Event) Set() {
-	if !e.change(1) {
+	if r := gatedRunOfCaller(); r != nil {
+		if !e.lineOf(r.loop).change(r, 1) {
+			return
+		}
+	} else if !e.change(1) {
 		return
 	}
 	if line := e.line.Load(); line != nil {
@@ -89,13 +93,16 @@ func (line *eventLine) post() {
 }
 
 // Clear clears the event.
-func (e *Event) Clear() { e.change(0) }
+func (e *Event) Clear() {
+	if r := gatedRunOfCaller(); r != nil {
+		e.lineOf(r.loop).change(r, 0)
+	} else {
+		e.change(0)
+	}
+}
 
 // change sets the event if to is 1, or clears it if that is 0. It reports whether that was to be done.
 func (e *Event) change(to uint32) (changed bool) {
-	if r := gatedRunOfCaller(); r != nil {
-		return e.lineOf(r.loop).change(r, to)
-	}
 	for {
 		n := e.changes.Load()
 		if n&1 == to {
@@ -249,6 +256,10 @@ func (line *eventLine) look(r *run) uint32 {
 	if r.gate == nil {
 		return line.event.changes.Load()
 	}
+	return line.lookThroughGate(r)
+}
+
+func (line *eventLine) lookThroughGate(r *run) uint32 {
 	r.gate.Read(&line.seen, func() bool {
 		n := line.event.changes.Load()
 		if n == line.seen {

@@ -83,12 +83,18 @@ var (
 )
 
 // gatedRunOfCaller returns the run with a gate whose coroutine is the caller, nil if there is none.
-func gatedRunOfCaller() (r *run) {
-	if gatedRuns.Load() > 0 {
-		for l := range gatedLoops.Range {
-			if r = l.(*Loop).runOfCaller(); r != nil && r.gate != nil {
-				return r
-			}
+func gatedRunOfCaller() *run {
+	if gatedRuns.Load() == 0 {
+		return nil
+	}
+	return findGatedRun()
+}
+
+// findGatedRun is gatedRunOfCaller where some run has a gate.
+func findGatedRun() *run {
+	for l := range gatedLoops.Range {
+		if r := l.(*Loop).runOfCaller(); r != nil && r.gate != nil {
+			return r
 		}
 	}
 	return nil
