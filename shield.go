@@ -213,7 +213,7 @@ func (s *shield) left(r *run) (left time.Duration) {
 }
 
 // keepsAway reports whether s or a shield around it keeps why away from c.
-func (s *shield) keepsAway(c *task, why *reason) bool { return s.keeper(c, why) != nil }
+func (s *shield) keepsAway(c *task, why *reason) bool { return s != nil && s.keeper(c, why) != nil }
 
 // keeper returns the first shield, from s outward, that keeps why away from c; nil if none does. If why arose inside a shield, as a
 // Timeout there does, that one and those around it keep it away from their owner alone.
