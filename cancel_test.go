@@ -38,31 +38,35 @@ func wantStopped(t *testing.T, err, cause error) {
 // R8: to cancel a coroutine is to end its current wait, whatever that is, with a CancelledError whose Cause is the original
 // error; every later suspension returns the same error at once.
 func TestCancellationEndsEveryWaitAndIsSticky(t *testing.T) {
+	eachWait(t, time.Second, func(co *tinyio.Co, t *testing.T, _ string, suspend func(co *tinyio.Co) error) error {
+		first := suspend(co)
+		wantStopped(t, first, errBoom)
+		for again, suspend := range waits() {
+			if again == "Shield" {
+				continue
+			}
+			if err := suspend(co); err != first {
+				t.Errorf("a later %s gives %v", again, err)
+			}
+		}
+		return first
+	})
+}
+
+// eachWait runs victim, with each of the waits, while another coroutine fails after a second, and wants victim to end after d with its stop.
+func eachWait(t *testing.T, d time.Duration, victim func(co *tinyio.Co, t *testing.T, name string, suspend func(co *tinyio.Co) error) error) {
 	for name, suspend := range waits() {
 		t.Run(name, func(t *testing.T) {
 			noLeaks(t)
 			within(t, func() {
 				err := virtually(func(co *tinyio.Co) error {
-					victim := tinyio.Do(func(co *tinyio.Co) error {
-						start := startWatch(co)
-						first := suspend(co)
-						if cancelled, ok := first.(*tinyio.CancelledError); !ok || cancelled.Cause != errBoom {
-							t.Errorf("the wait ends with %v", first)
+					return co.Wait(failer(time.Second, errBoom), tinyio.Do(func(co *tinyio.Co) error {
+						err := victim(co, t, name, suspend)
+						if late := passed(co) - d; late < -time.Millisecond || late > time.Millisecond {
+							t.Errorf("it ends after %v", passed(co))
 						}
-						for again, suspend := range waits() {
-							if again == "Shield" {
-								continue
-							}
-							if err := suspend(co); err != first {
-								t.Errorf("a later %s gives %v", again, err)
-							}
-						}
-						if d := start.passed(co); d < time.Second-time.Millisecond || d > time.Second+time.Millisecond {
-							t.Errorf("it ends after %v", d)
-						}
-						return first
-					})
-					return co.Wait(victim, failer(time.Second, errBoom))
+						return err
+					}))
 				})
 				if !errors.Is(err, errBoom) || err.Error() != "boom" {
 					t.Errorf("Run returns %v", err)

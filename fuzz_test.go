@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -949,19 +948,7 @@ func shrink(data []byte, operations []string) []byte {
 }
 
 // TestModelConforms compares the model with the Python original, as TestConformance does with the package.
-func TestModelConforms(t *testing.T) {
-	data, err := os.ReadFile("testdata/conformance/vectors.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var vectors []*vector
-	if err := json.Unmarshal(data, &vectors); err != nil {
-		t.Fatal(err)
-	}
-	for i, v := range vectors {
-		t.Run(fmt.Sprint(i), func(t *testing.T) { modelConforms(t, v) })
-	}
-}
+func TestModelConforms(t *testing.T) { eachVector(t, modelConforms) }
 
 func modelConforms(t *testing.T, v *vector) {
 	p := v.program()
@@ -974,25 +961,9 @@ func modelConforms(t *testing.T, v *vector) {
 			return len(e) == 3 && e[2] == "raise"
 		})+1)
 	}
-	var group *tinyio.ErrorGroup
-	isGroup := errors.As(err, &group)
-	switch {
-	case v.Expect.Value != nil:
-		if err != nil || value != *v.Expect.Value || m.now != v.Expect.Now {
-			t.Errorf("got %d, %v at %d s, want %d at %d s", value, err, m.now, *v.Expect.Value, v.Expect.Now)
-		}
-	case v.Expect.Group != nil:
-		if !isGroup {
-			t.Fatalf("got %v, want a group", err)
-		}
-		if got, want := texts(group.Errs), v.Expect.Group; got[0] != want[0] ||
-			!slices.Equal(errorsOfCleanUp(got), errorsOfCleanUp(want)) {
-			t.Errorf("got %v, want %v", got, want)
-		}
-	default:
-		if isGroup || describe(err) != v.Expect.Error {
-			t.Errorf("got %v, want %s", err, v.Expect.Error)
-		}
+	v.compare(t, value, err)
+	if v.Expect.Value != nil && m.now != v.Expect.Now {
+		t.Errorf("ended at %d s, want %d s", m.now, v.Expect.Now)
 	}
 	if diff := disagreement(p); diff != "" {
 		t.Errorf("the model and the package disagree:\n%s", diff)

@@ -567,6 +567,15 @@ func TestHelperThatWaitsForWhereItWouldBelong(t *testing.T) {
 	log.want(t, "Isolate: boom after 1s", "waiter: 1, <nil> after 5s", "elsewhere: {}, <nil> after 5s", "helper: <nil> after 5s")
 }
 
+// givesUp is a coroutine that awaits c half a second later, and gives that up after two seconds.
+func givesUp(log *recorder, c *tinyio.Coro[string]) *tinyio.Coro[tinyio.Void] {
+	return after(time.Second/2, func(co *tinyio.Co) error {
+		_, err := tinyio.Timeout(co, c, 2*time.Second)
+		log.add("outside: %v", err)
+		return nil
+	})
+}
+
 // R19, R18: what was spared is wanted by the one that waits: if that gives up, it is halted, unless it was spawned.
 func TestSharedWorkThatIsGivenUp(t *testing.T) {
 	for _, spawned := range []bool{false, true} {
@@ -574,13 +583,8 @@ func TestSharedWorkThatIsGivenUp(t *testing.T) {
 			var log recorder
 			succeed(t, func(co *tinyio.Co) error {
 				shared := noting(&log, "shared", 5*time.Second, nil)
-				outside := after(time.Second/2, func(co *tinyio.Co) error {
-					_, err := tinyio.Timeout(co, shared, 2*time.Second)
-					log.add("outside: %v", err)
-					return nil
-				})
 				_, err := tinyio.Isolate(co, sleeper(0))
-				err = errors.Join(err, co.Spawn(outside))
+				err = errors.Join(err, co.Spawn(givesUp(&log, shared)))
 				_, failed := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
 					if spawned {
 						return errors.Join(co.Spawn(shared), co.Wait(failer(time.Second, errBoom)))
@@ -605,12 +609,7 @@ func TestIsolatedOneThatIsGivenUp(t *testing.T) {
 	var log recorder
 	succeed(t, func(co *tinyio.Co) error {
 		shared := noting(&log, "shared", 5*time.Second, nil)
-		outside := after(time.Second/2, func(co *tinyio.Co) error {
-			_, err := tinyio.Timeout(co, shared, 2*time.Second)
-			log.add("outside: %v", err)
-			return nil
-		})
-		err := co.Spawn(outside)
+		err := co.Spawn(givesUp(&log, shared))
 		_, failed := tinyio.Timeout(co, isolates(&log, "Isolate", shared), time.Second)
 		log.add("Timeout: %v", failed)
 		return errors.Join(err, co.Sleep(time.Minute))

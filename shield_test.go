@@ -81,31 +81,13 @@ func TestShieldWorksForTheGracePeriod(t *testing.T) {
 
 // R13: every kind of wait works inside Shield after a cancellation, and is ended when the grace period has passed.
 func TestGraceEndsEveryWait(t *testing.T) {
-	for name, suspend := range waits() {
-		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
-			within(t, func() {
-				err := virtually(func(co *tinyio.Co) error {
-					victim := tinyio.Do(func(co *tinyio.Co) error {
-						stop := co.Sleep(time.Hour)
-						start := startWatch(co)
-						err := co.Shield(time.Second, suspend)
-						if err != stop && name != "Shield" { // which has its own grace period
-							t.Errorf("the wait ends with %v", err)
-						}
-						if d := start.passed(co); d < time.Second-time.Millisecond || d > time.Second+time.Millisecond {
-							t.Errorf("it ends after %v", d)
-						}
-						return stop
-					})
-					return co.Wait(victim, failer(time.Second, errBoom))
-				})
-				if !errors.Is(err, errBoom) || err.Error() != "boom" {
-					t.Errorf("Run returns %v", err)
-				}
-			})
-		})
-	}
+	eachWait(t, 2*time.Second, func(co *tinyio.Co, t *testing.T, name string, suspend func(co *tinyio.Co) error) error {
+		stop := co.Sleep(time.Hour)
+		if err := co.Shield(time.Second, suspend); err != stop && name != "Shield" { // which has its own grace period
+			t.Errorf("the wait ends with %v", err)
+		}
+		return stop
+	})
 }
 
 // R13, W11: the loop keeps running for what shielded code waits on, so clean-up can wait.

@@ -919,7 +919,7 @@ func TestInboxKeepsItsOrder(t *testing.T) {
 	call := func(i int) *tinyio.Coro[int] {
 		return tinyio.FromCallback(func(d func(int, error)) func(error) { done[i] = d; return nil }).Named(fmt.Sprint("call ", i))
 	}
-	observer := observe(func(n hook.Note) {
+	observer := observerFunc(func(n hook.Note) {
 		if n.What == hook.Woken && strings.HasPrefix(n.Name(), "call") {
 			log.add("%s", n.Name())
 			if n.Name() == "call 1" {
@@ -936,10 +936,6 @@ func TestInboxKeepsItsOrder(t *testing.T) {
 	}, tinyio.WithObserver(observer))
 	log.want(t, "call 1", "call 2", "call 3")
 }
-
-type observe func(n hook.Note)
-
-func (o observe) Observe(n hook.Note) { o(n) }
 
 // Runs end while others submit: what is refused has not run, and every Submit returns.
 func TestSubmitAgainstTheEndOfRuns(t *testing.T) {

@@ -209,24 +209,14 @@ func (s *sweep) gathers(ps ...*part) act {
 
 func (s *sweep) waits(ps ...*part) act {
 	return s.around(func(co *tinyio.Co) error {
-		var as []tinyio.Awaitable
-		for _, p := range ps {
-			as = append(as, p.coro)
-		}
-		err := co.Wait(as...)
+		err := co.Wait(tinyio.Awaitables(coros(ps))...)
 		s.childrenFirst(err, ps...)
 		return err
 	})
 }
 
 func (s *sweep) spawns(ps ...*part) act {
-	return s.around(func(co *tinyio.Co) error {
-		var as []tinyio.Awaitable
-		for _, p := range ps {
-			as = append(as, p.coro)
-		}
-		return co.Spawn(as...)
-	})
+	return s.around(func(co *tinyio.Co) error { return co.Spawn(tinyio.Awaitables(coros(ps))...) })
 }
 
 // limits awaits p for so long at most; running out of time is no error.
@@ -344,13 +334,7 @@ func (s *sweep) minds(p *part) act {
 }
 
 func (s *sweep) daemons(ps ...*part) act {
-	return s.around(func(co *tinyio.Co) error {
-		var as []tinyio.Awaitable
-		for _, p := range ps {
-			as = append(as, p.coro)
-		}
-		return co.SpawnDaemon(as...)
-	})
+	return s.around(func(co *tinyio.Co) error { return co.SpawnDaemon(tinyio.Awaitables(coros(ps))...) })
 }
 
 // beats goes on for ever.
