@@ -180,6 +180,13 @@ func succeed(t *testing.T, f func(co *tinyio.Co) error, opts ...tinyio.Option) {
 	}
 }
 
+// crash is virtually for a run that must fail with errBoom. It calls noLeaks.
+func crash(t *testing.T, f func(co *tinyio.Co) error) {
+	t.Helper()
+	noLeaks(t)
+	wantError(t, "Run", virtually(f), errBoom)
+}
+
 // sleeper is a coroutine that sleeps for d.
 func sleeper(d time.Duration) *tinyio.Coro[tinyio.Void] {
 	return tinyio.Do(func(co *tinyio.Co) error { return co.Sleep(d) })
