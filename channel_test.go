@@ -447,10 +447,7 @@ func TestChannelBehindAShield(t *testing.T) {
 			log.add("shielded: %v", err)
 			return stop
 		})
-		if err := co.Spawn(echo, goodbye); err != nil {
-			return err
-		}
-		return wait(co, failer(time.Second, errBoom))
+		return errors.Join(co.Spawn(echo, goodbye), wait(co, failer(time.Second, errBoom)))
 	})
 	log.want(t, "received 8 true <nil>", "shielded: <nil>")
 }

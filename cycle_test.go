@@ -310,10 +310,7 @@ func TestCycleIsFoundByTheAwaitThatClosesIt(t *testing.T) {
 				var elapsed time.Duration
 				err := virtually(func(co *tinyio.Co) error {
 					defer func() { elapsed = passed(co) }()
-					if err := co.Spawn(sleeper(time.Hour)); err != nil {
-						return err
-					}
-					return wait(co, a)
+					return errors.Join(co.Spawn(sleeper(time.Hour)), wait(co, a))
 				})
 				var cycle *tinyio.CycleError
 				if !errors.As(err, &cycle) || !slices.Equal(cycle.Path, test.want) {
@@ -439,10 +436,7 @@ func TestCyclePathIsOfThoseThatAreStuck(t *testing.T) {
 	}).Named("free")
 	stuck := tinyio.Do(func(co *tinyio.Co) error { return wait(co, c) }).Named("stuck")
 	c = tinyio.Do(func(co *tinyio.Co) error {
-		if err := co.Sleep(time.Second); err != nil {
-			return err
-		}
-		return co.Wait(free, stuck)
+		return errors.Join(co.Sleep(time.Second), co.Wait(free, stuck))
 	}).Named("c")
 	err := virtually(func(co *tinyio.Co) error { return co.Wait(c, free, stuck) })
 	var cycle *tinyio.CycleError
@@ -708,17 +702,11 @@ func TestSparedOneIsWaitedForInItsNewDomain(t *testing.T) {
 		return nil
 	}).Named("helper")
 	shared := tinyio.Do(func(co *tinyio.Co) error {
-		if err := co.Spawn(helper); err != nil {
-			return err
-		}
-		return co.Sleep(10 * time.Second)
+		return errors.Join(co.Spawn(helper), co.Sleep(10*time.Second))
 	})
 	a = tinyio.Do(func(co *tinyio.Co) error {
 		_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
-			if err := co.Sleep(time.Second); err != nil {
-				return err
-			}
-			return wait(co, shared)
+			return errors.Join(co.Sleep(time.Second), wait(co, shared))
 		}))
 		return err
 	}).Named("a")
@@ -738,10 +726,7 @@ func TestSparedOneIsWaitedForInItsNewDomain(t *testing.T) {
 		return nil
 	})
 	succeed(t, func(co *tinyio.Co) error {
-		if err := co.Spawn(busy); err != nil {
-			return err
-		}
-		return co.Wait(a, b)
+		return errors.Join(co.Spawn(busy), co.Wait(a, b))
 	})
 	var cycle *tinyio.CycleError
 	if !errors.As(refused, &cycle) || !slices.Equal(cycle.Path, []string{"helper", "a", "helper"}) {

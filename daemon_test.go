@@ -114,10 +114,7 @@ func TestFailureOfADaemon(t *testing.T) {
 	noLeaks(t)
 	var log recorder
 	crash := func(co *tinyio.Co) error {
-		if err := co.SpawnDaemon(failer(time.Second, errBoom).Named("daemon")); err != nil {
-			return err
-		}
-		return wait(co, noting(&log, "other", time.Hour, nil))
+		return errors.Join(co.SpawnDaemon(failer(time.Second, errBoom).Named("daemon")), wait(co, noting(&log, "other", time.Hour, nil)))
 	}
 	err := virtually(crash)
 	e, ok := err.(*tinyio.Error)

@@ -482,10 +482,7 @@ func TestNobodyOutsideWaits(t *testing.T) {
 				failer(time.Second, errBoom))
 		})
 		canceller := after(time.Second/2, func(co *tinyio.Co) error { return stopped.Cancel(co, errBoom) })
-		if err := co.Spawn(stopped, canceller); err != nil {
-			return err
-		}
-		return wait(co, isolates(&log, "Isolate", inside))
+		return errors.Join(co.Spawn(stopped, canceller), wait(co, isolates(&log, "Isolate", inside)))
 	})
 	log.want(t, "shared begins after 0s", "shared: tinyio: cancelled because of: boom after 1s",
 		"inside: , tinyio: cancelled because of: boom after 1s", "deep: , tinyio: cancelled because of: boom after 1s",

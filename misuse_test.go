@@ -538,10 +538,7 @@ func TestMisusePanicInsideADeferredCleanUp(t *testing.T) {
 					panic("clean-up")
 				}
 			}()
-			if err := co.Spawn(failer(time.Second, errBoom)); err != nil {
-				return err
-			}
-			return co.Sleep(time.Hour)
+			return errors.Join(co.Spawn(failer(time.Second, errBoom)), co.Sleep(time.Hour))
 		},
 		"of another panic": func(co *tinyio.Co) error {
 			defer panic("clean-up")

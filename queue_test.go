@@ -64,10 +64,7 @@ func TestQueueOrder(t *testing.T) {
 	q := tinyio.NewQueue[int](2)
 	succeed(t, func(co *tinyio.Co) error {
 		return co.Wait(putter(&log, q, "p", 1, 2, 3, 4), tinyio.Do(func(co *tinyio.Co) error {
-			if err := co.Sleep(time.Second); err != nil {
-				return err
-			}
-			return wait(co, getter(&log, q, "g", 4))
+			return errors.Join(co.Sleep(time.Second), wait(co, getter(&log, q, "g", 4)))
 		}))
 	})
 	log.want(t, p(1), p(2), g(1), g(2), g(3), p(3), p(4), g(4))
@@ -147,10 +144,7 @@ func TestQueueWaitThatTimesOut(t *testing.T) {
 	succeed(t, func(co *tinyio.Co) error {
 		late := getter(&log, q, "late", 1)
 		if err := co.Spawn(timedOut(getter(&log, q, "impatient", 1)), tinyio.Do(func(co *tinyio.Co) error {
-			if err := co.Yield(); err != nil {
-				return err
-			}
-			return wait(co, late)
+			return errors.Join(co.Yield(), wait(co, late))
 		})); err != nil {
 			return err
 		}
@@ -162,10 +156,7 @@ func TestQueueWaitThatTimesOut(t *testing.T) {
 		}
 		late = putter(&log, q, "late", 4)
 		if err := co.Wait(timedOut(putter(&log, q, "impatient", 3)), tinyio.Do(func(co *tinyio.Co) error {
-			if err := co.Sleep(2 * time.Second); err != nil {
-				return err
-			}
-			return wait(co, getter(&log, q, "g", 1))
+			return errors.Join(co.Sleep(2*time.Second), wait(co, getter(&log, q, "g", 1)))
 		}), late); err != nil {
 			return err
 		}

@@ -468,10 +468,7 @@ func TestSubmitOfACoroutineInsideACrashingIsolate(t *testing.T) {
 		c := value(time.Hour, 7)
 		isolating := submit(background, s.Loop, tinyio.New(func(co *tinyio.Co) (int, error) {
 			_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
-				if err := co.Spawn(c); err != nil {
-					return err
-				}
-				return wait(co, failer(time.Second, errBoom))
+				return errors.Join(co.Spawn(c), wait(co, failer(time.Second, errBoom)))
 			}))
 			wantError(t, "Isolate", err, errBoom)
 			return 1, co.Yield()

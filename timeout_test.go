@@ -84,10 +84,7 @@ func TestHaltTravelsToWhatNobodyElseWants(t *testing.T) {
 		own := node("own", sleep(time.Hour))
 		ownParent := node("own parent", func(co *tinyio.Co) error { return co.Wait(own, shared) })
 		halted := node("halted", func(co *tinyio.Co) error {
-			if err := co.Spawn(spawned); err != nil {
-				return err
-			}
-			return co.Wait(ownParent, spawned, shared)
+			return errors.Join(co.Spawn(spawned), co.Wait(ownParent, spawned, shared))
 		})
 		other := node("other", func(co *tinyio.Co) error { return wait(co, shared) })
 		if err := co.Spawn(other); err != nil {
