@@ -132,7 +132,7 @@ func (p growthPlan) measure(kinds []bystanders, ops []operation) *growth {
 			for o := range ops {
 				c := cell{op: o, kind: k, observed: observed, figures: bases[o : o+1 : o+1]}
 				if kinds[k].busy {
-					c.figures = []float64{p.group(kinds[k], 1, observed, turnAlone)[0]}
+					c.figures = []float64{p.turn(kinds[k], observed)}
 				}
 				g.cells = append(g.cells, c)
 			}
@@ -181,8 +181,11 @@ func (p growthPlan) measure(kinds []bystanders, ops []operation) *growth {
 	return g
 }
 
-// turnAlone is what is measured for the turn of a busy bystander.
-var turnAlone = operations()[:1]
+// turn measures a turn of a busy bystander without others. There has to be one, and the operator takes turns with it: what is measured
+// for a turn of the bystander is the time of two.
+func (p growthPlan) turn(kind bystanders, observed bool) float64 {
+	return p.group(kind, 1, observed, operations()[:1])[0] / 2
+}
 
 // limit is that of a figure with the i-th number of bystanders, base being the one with none.
 func (g *growth) limit(c *cell, i int, base float64) float64 {
@@ -211,7 +214,7 @@ func (p growthPlan) lookAgain(g *growth, enough func() bool, note func(string, .
 		note("again: %s, observed: %t, %d operations", kind.name, observed, len(ops))
 		bases := p.group(bystanders{}, 0, observed, ops)
 		if kind.busy {
-			turn := p.group(kind, 1, observed, turnAlone)[0]
+			turn := p.turn(kind, observed)
 			for o := range bases {
 				bases[o] = turn
 			}
