@@ -223,7 +223,7 @@ func findDaemons(all []coroutine) (found []finding) {
 	return found
 }
 
-// findNobodyWakes finds runs in which everybody, but for daemons, waits for somebody else to do something.
+// findNobodyWakes finds runs in which all coroutines except daemons wait for another one to do something.
 func findNobodyWakes(all []coroutine) []finding {
 	daemons := 0
 	var waiters []*coroutine // who do not merely wait for others

@@ -166,7 +166,7 @@ const (
 	keepsAll
 )
 
-// rest returns the frames of a segment that are kept. What cannot be read is an error, but for holes that are known.
+// rest returns the frames of a segment that are kept. What cannot be read is an error, except for holes that are known.
 func (j *Journal) rest(g segment, holes []*lost, what func(f frame) keeps) (out []byte, first error) {
 	data, err := j.fs.Read(g.String())
 	if err != nil {

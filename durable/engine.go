@@ -265,7 +265,7 @@ func (r *Run[Out]) await(ctx context.Context, patient bool) (Out, error) {
 }
 
 // Cancel asks the run to stop: its program is cancelled as by the end of the context given to [tinyio.Run], with that cause, or
-// context.Canceled if it is nil. It returns when the request is recorded; Result tells what has become of it. Of a run that has ended nothing changes.
+// context.Canceled if it is nil. It returns when the request is recorded; Result returns the outcome. A run that has ended does not change.
 func (r *Run[Out]) Cancel(ctx context.Context, cause error) error {
 	if cause == nil {
 		cause = context.Canceled

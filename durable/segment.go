@@ -48,7 +48,7 @@ const (
 	kindTick    kind = "tick"    // time has passed in a program that was busy
 	kindVersion kind = "version" // the program has asked for the version of a change
 	kindEnd     kind = "end"     // the program has ended
-	kindForget  kind = "forget"  // nobody wants to know of the run any more
+	kindForget  kind = "forget"  // the run is not wanted any more
 
 	kindBatch kind = "batch" // of the journal: what follows was written at once
 	kindClose kind = "close" // of the journal: everything before is on the disk

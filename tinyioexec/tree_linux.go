@@ -137,13 +137,13 @@ func processIDs() (pids []int) {
 	return pids
 }
 
-// terminate tells everybody to stop, each once: to many programs the second time means something else. It does so by groups, because
-// a process that is being forked in this moment gets what is sent to its group. Of those whose group is not of the tree, and of those
-// who change their group meanwhile, somebody may be missed, so it looks again until there is nobody new.
+// terminate asks all processes of the tree to stop, each once, since to many programs a second signal means something else. It signals
+// groups, because a process that is being forked at this moment gets the signal of its group. It may miss processes whose group does not
+// belong to the tree, or that change their group meanwhile. So it looks again until there is no new process.
 func (t *tree) terminate() {
 	signals := []syscall.Signal{
 		syscall.SIGTERM,
-		syscall.SIGCONT, // one who has been suspended hears of it only when he goes on
+		syscall.SIGCONT, // a suspended process gets the other signal only when it continues
 	}
 	if t.since == 0 && t.owned {
 		for _, s := range signals {

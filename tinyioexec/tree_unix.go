@@ -26,7 +26,7 @@ func (t *tree) signal(sig syscall.Signal) bool {
 	return syscall.Kill(-t.cmd.Process.Pid, sig) == nil
 }
 
-// terminate tells everybody to stop. One who has been suspended hears of it only when he goes on.
+// terminate asks all of them to stop. A suspended process gets the signal only when it continues.
 func (t *tree) terminate() {
 	t.signal(syscall.SIGTERM)
 	t.signal(syscall.SIGCONT)

@@ -29,7 +29,7 @@ import (
 // handlers of [Handler] that are at work, for at most grace, and returns nil.
 //
 // Who answers for as long as the client likes, as with server-sent events, learns of the end by [http.Server.RegisterOnShutdown]. A connection that
-// was hijacked is nobody's concern here, but for the coroutine that has done that. The grace is in real time, also on a loop in virtual time.
+// was hijacked is left to the coroutine that has hijacked it. The grace is in real time, also on a loop in virtual time.
 //
 // One ServeHTTP at a time can serve a srv. In any case l is closed when it returns.
 func ServeHTTP(co *tinyio.Co, srv *http.Server, l net.Listener, grace time.Duration) error {
@@ -356,7 +356,7 @@ func (q *request) name() string {
 	return q.r.Method + " " + q.r.URL.Path
 }
 
-// halt stops the coroutine of q, from another one. What goes wrong in it while it stops, nobody else would hear of.
+// halt stops the coroutine of q, from another one. Its clean-up errors would be lost otherwise.
 func (q *request) halt(co *tinyio.Co, cause error) error {
 	stop, failed := split(co, q.coro.Cancel(co, cause))
 	if failed != nil {

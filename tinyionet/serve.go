@@ -33,7 +33,7 @@ func WithErrors(report func(conn *Conn, err error)) Option {
 
 // Serve serves the connections that come in on l, until the coroutine is stopped. For each it calls handler in a coroutine of its own, and
 // closes the connection when that has ended, with whatever it has started. The coroutine is isolated, as by [tinyio.Isolate]: if handler
-// fails or panics, that is reported, see [WithErrors], and no other connection hears of it.
+// fails or panics, that is reported, see [WithErrors], and no other connection notices.
 //
 // When the coroutine is stopped, Serve takes no more connections and stops all handlers, each of which can say goodbye in a
 // [tinyio.Co.Shield]. What goes wrong in that is for whoever has stopped it, as always. Serve returns when all have ended: the coroutine's own error. When l fails, it does the same, and returns the error of l.

@@ -11,7 +11,7 @@ import (
 	"go.temporal.io/sdk/activity"
 )
 
-// A joined is what has become of a run that somebody else has started.
+// A joined is the outcome of a run that somebody else has started.
 type joined struct {
 	Ended     bool            `json:"ended"`
 	Value     json.RawMessage `json:"value,omitempty"`
@@ -70,7 +70,7 @@ func (d *driver) awaitJoined(co *tinyio.Co, program, id string) (joined, error) 
 	}
 }
 
-// join tells what has become of a run.
+// join returns the outcome of a run.
 func (e *Engine) join(ctx context.Context, program, id string) (joined, error) {
 	if err := e.StartRun(ctx, program, id, nil); err != nil { // which is there, and if it is one of another program that is an error
 		return joined{}, err

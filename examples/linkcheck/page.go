@@ -112,7 +112,7 @@ func (s *site) resolve(base *url.URL, reference string) (l link, ok bool) {
 	return link{address: canonical(u), fragment: fragment}, true
 }
 
-// withSlashes is reference with slashes for backslashes, which browsers take for the same, but for those in the query.
+// withSlashes is reference with slashes for backslashes, which browsers treat alike, except for those in the query.
 func withSlashes(reference string) string {
 	path, query, hasQuery := strings.Cut(reference, "?")
 	path = strings.ReplaceAll(path, `\`, "/")

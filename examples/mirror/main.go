@@ -101,7 +101,7 @@ func run(ctx context.Context, args []string, transport http.RoundTripper, stdout
 	return m.report(ctx, m.run(ctx, progress{stderr, *every}), stdout, stderr)
 }
 
-// report says what has become of the mirror, which ended with err, and returns the exit status.
+// report prints the outcome of the mirror, which ended with err, and returns the exit status.
 func (m *mirror) report(ctx context.Context, err error, stdout, stderr io.Writer) int {
 	status := exitFine
 	switch {

@@ -29,7 +29,7 @@ type pipeline struct {
 	records, batches, bad int                   // that have been written, or left out
 }
 
-// A result is what has become of a batch.
+// A result is the outcome of a batch.
 type result struct {
 	text    []byte
 	records int     // that are in the text
