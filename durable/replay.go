@@ -134,10 +134,10 @@ func (p *player) Idle(pause hook.Pause) (possible bool) {
 		}
 		return true
 	}
-	if !pause.Deadline.IsZero() {
+	if len(p.waiting) == 0 && !pause.Deadline.IsZero() {
 		p.now = pause.Deadline
 	}
-	return !pause.Deadline.IsZero()
+	return len(p.waiting) > 0 || !pause.Deadline.IsZero()
 }
 
 // head is the next event, nil if there is none.
@@ -278,12 +278,14 @@ func (p *player) submit(e *event) {
 	}
 }
 
-// giveUp stops the run, because the replay does not go on.
+// giveUp stops the run, because the replay does not go on. What the threads wait for does not come: in the next pass they fail, when the error has
+// what everybody was doing.
 func (p *player) giveUp() {
 	if !p.over {
 		p.over = true
 		p.cancel(p.lost)
 		p.run.Interrupt(p.lost)
+		return
 	}
 	for _, t := range p.waiting {
 		t.Fail(p.lost)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	recording "github.com/tinyio-go/tinyio/internal/gate"
 	"github.com/tinyio-go/tinyio/internal/lookin"
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
@@ -64,8 +65,9 @@ type gate struct {
 	loop any // a *tinyio.Loop
 
 	mu     sync.Mutex
-	posted []posted // what is yet to be done
-	closed bool     // nothing is posted any more
+	posted []posted     // what is yet to be done
+	closed bool         // nothing is posted any more
+	over   tinyio.Event // the same, for the loop
 	wake   tinyio.Event
 	active int           // handlers that have not returned
 	last   chan struct{} // closed when there are none; nil if nobody wants to know
@@ -93,11 +95,11 @@ func (g *gate) post(p posted) bool {
 }
 
 // take returns what has been posted.
-func (g *gate) take() (all []posted, closed bool) {
+func (g *gate) take() (all []posted) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	all, g.posted = g.posted, nil
-	return all, g.closed
+	return all
 }
 
 // close ends the gate. What has been posted before is still done.
@@ -105,6 +107,7 @@ func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.closed = true
+	g.over.Set()
 	g.wake.Set()
 }
 
@@ -147,8 +150,7 @@ func (g *gate) idle(limit time.Duration) bool {
 // end refuses the requests whose coroutines never had a turn, when all is over, and waits for the handlers, which have nothing left to do but to return.
 func (g *gate) end(co *tinyio.Co) {
 	g.close()
-	left, _ := g.take()
-	for _, p := range left {
+	for _, p := range g.take() {
 		p.request.refuse(errStopping)
 	}
 	for q := range g.live {
@@ -214,9 +216,8 @@ func (g *gate) dispatch(grace time.Duration) *tinyio.Coro[tinyio.Void] {
 					return err
 				}
 				g.wake.Clear()
-				var all []posted
-				all, closed = g.take()
-				for _, p := range all {
+				closed = g.over.IsSet() // before the last are taken
+				for _, p := range g.take() {
 					if p.cause == nil {
 						g.start(co, p.request)
 					} else {
@@ -288,7 +289,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	q := &request{fn: h.fn, w: &response{ResponseWriter: w}, r: r, done: make(chan struct{})}
 	q.srv, _ = r.Context().Value(http.ServerContextKey).(*http.Server)
-	if g := gateOf(q.srv, h.loop); g != nil {
+	if g := gateOf(q.srv, h.loop); g != nil && recording.Of(h.loop) == nil { // a loop that is recorded refuses what it cannot keep
 		g.enter()
 		defer g.leave()
 		q.passThrough(g)

@@ -27,8 +27,12 @@ var servers = []struct {
 	name  string
 	serve serveFunc
 }{
-	{"tinyio", server.Serve},
+	{"tinyio", serveTinyio},
 	{"mutex", mutex.Serve},
+}
+
+func serveTinyio(ctx context.Context, l net.Listener, t *table.Table, log table.Log) error {
+	return server.Serve(ctx, l, t, log)
 }
 
 // noLeaks fails the test if there are more goroutines after it than before.

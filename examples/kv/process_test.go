@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"github.com/tinyio-go/tinyio/durable"
 )
 
 // asProgram makes the test binary be the program. So it is the program with the race detector, if the tests are run with that.
@@ -35,9 +37,9 @@ type process struct {
 }
 
 // launch starts the program and returns when it listens.
-func launch(t *testing.T, data string) *process {
+func launch(t *testing.T, data string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], "-addr", "127.0.0.1:0", "-data", data)}
+	p := &process{cmd: exec.Command(os.Args[0], append([]string{"-addr", "127.0.0.1:0", "-data", data}, args...)...)}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0")
 	p.cmd.Stderr = &p.stderr
 	stdout, err := p.cmd.StdoutPipe()
@@ -228,6 +230,79 @@ func TestDataThatCannotBeOpened(t *testing.T) {
 	var stdout, stderr strings.Builder
 	status := run(t.Context(), []string{"-data", data}, &stdout, &stderr)
 	if status != 1 || !strings.Contains(stderr.String(), data) {
+		t.Errorf("the exit status is %d; %s", status, stderr.String())
+	}
+}
+
+// A program that is recorded and killed in the middle of its work is replayed up to there, and tells what it was doing. It begins with the data with
+// which the program began, not with those that it has left.
+func TestReplayOfAKilledProgram(t *testing.T) {
+	noLeaks(t)
+	data, record := filepath.Join(t.TempDir(), "kv.db"), filepath.Join(t.TempDir(), "record")
+	client := newClient(t)
+	p := launch(t, data)
+	if _, err := send(client, p.url(), "PUT", "/kv/before", "1"); err != nil {
+		t.Fatal(err)
+	}
+	client.CloseIdleConnections()
+	p.terminate(t)
+
+	p = launch(t, data, "-record", record)
+	w, err := follow(newClient(t), p.url(), "", "0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.body.Close()
+	var acknowledged atomic.Int64
+	var group sync.WaitGroup
+	for c := range 20 {
+		group.Go(func() {
+			for i := 0; ; i++ {
+				path := fmt.Sprintf("/kv/%d", (c+i)%7)
+				if _, err := send(client, p.url(), "GET", path, ""); err != nil {
+					return // it has been killed
+				}
+				if _, err := send(client, p.url(), "PUT", path+"?ttl=1h", "value"); err != nil {
+					return
+				}
+				if acknowledged.Add(1) == 300 {
+					p.cmd.Process.Kill()
+				}
+			}
+		})
+	}
+	group.Wait()
+	p.cmd.Wait()
+
+	var first string
+	for range 2 { // each is the same
+		var stdout, stderr strings.Builder
+		status := run(t.Context(), []string{"-replay", record}, &stdout, &stderr)
+		said := stderr.String()
+		for _, want := range []string{durable.ErrEndOfRecord.Error(), "store: waiting for ", "watch: waiting for ", "expire "} {
+			if status != 1 || !strings.Contains(said, want) {
+				t.Errorf("the exit status is %d, and it says nothing of %q:\n%s", status, want, said)
+			}
+		}
+		if first == "" {
+			first = said
+		} else if first != said {
+			t.Errorf("it says\n%s\nand then\n%s", first, said)
+		}
+	}
+	if status := run(t.Context(), []string{"-replay", t.TempDir()}, io.Discard, io.Discard); status != 1 {
+		t.Errorf("without a record the exit status is %d", status)
+	}
+}
+
+// A record cannot be made where there is a file.
+func TestRecordThatCannotBeMade(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stderr strings.Builder
+	if status := run(t.Context(), []string{"-data", file + ".db", "-record", file}, io.Discard, &stderr); status != 1 {
 		t.Errorf("the exit status is %d; %s", status, stderr.String())
 	}
 }

@@ -1,4 +1,4 @@
-// Command load compares the key-value server of package server with the one of package mutex.
+// Command load compares the key-value server of package server with the one of package mutex, and with itself when it is recorded.
 //
 //	go run ./examples/kv/load
 //
@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	flags.IntVar(&o.keys, "keys", 10_000, "the `number` of keys")
 	flags.DurationVar(&o.duration, "duration", 2*time.Second, "how `long` a round lasts")
 	flags.IntVar(&o.rounds, "rounds", 3, "the `number` of rounds for each server and each kind of load")
+	only := flags.String("only", "", "make only the table with this `name`: figures, beside the mutex, or recorded, beside a server that is not")
 	update := flags.String("update", "", "put the figures into this `file`, between the marks there")
 	serve := flags.String("serve", "", "be one of the servers, with this `name` (for the program itself)")
 	data := flags.String("data", "", "the `file` of that server, which otherwise keeps nothing")
@@ -53,22 +54,43 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 	if *serve != "" {
 		return be(ctx, *serve, *data, stdout)
 	}
-	var figures bytes.Buffer
-	if err := compare(ctx, o, &figures); err != nil {
-		return err
+	for _, t := range tables {
+		if *only != "" && t.name != *only {
+			continue
+		}
+		var figures bytes.Buffer
+		if err := t.compare(ctx, o, &figures); err != nil {
+			return err
+		}
+		if *update != "" {
+			if err := t.replace(*update, figures.Bytes()); err != nil {
+				return err
+			}
+		} else if _, err := figures.WriteTo(stdout); err != nil {
+			return err
+		}
 	}
-	if *update != "" {
-		return replace(*update, figures.Bytes())
-	}
-	_, err := stdout.Write(figures.Bytes())
-	return err
+	return nil
 }
 
-// compare puts every kind of load on both servers and writes a table of what came of it.
-func compare(ctx context.Context, o options, w io.Writer) error {
+// A comparison is a table of figures.
+type comparison struct {
+	name    string
+	servers []string // the last is what the others are beside
+	beside  string
+}
+
+var tables = []comparison{
+	{"figures", []string{"tinyio", "mutex"}, "beside the mutex"},
+	{"recorded", []string{"recorded", "tinyio"}, "beside one that is not"},
+}
+
+// compare puts every kind of load on the servers and writes the table of what came of it.
+func (t *comparison) compare(ctx context.Context, o options, w io.Writer) error {
+	names := t.servers
 	fmt.Fprintf(w, "%d connections, %d keys of %d bytes, %d rounds of %v each; %s, %s/%s, %d processors.\n\n",
 		o.connections, o.keys, len(value), o.rounds, o.duration, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	fmt.Fprintln(w, "| load | server | requests a second | beside the mutex | half within | 99% within | 99.9% within |")
+	fmt.Fprintf(w, "| load | server | requests a second | %s | half within | 99%% within | 99.9%% within |\n", t.beside)
 	fmt.Fprintln(w, "|---|---|---:|---:|---:|---:|---:|")
 	for _, k := range kinds {
 		results := make([]result, len(names))
@@ -90,11 +112,9 @@ func compare(ctx context.Context, o options, w io.Writer) error {
 	return nil
 }
 
-// The marks in a file between which the figures are.
-var begin, end = []byte("<!-- figures -->\n"), []byte("<!-- end of figures -->\n")
-
-// replace puts figures into a file.
-func replace(name string, figures []byte) error {
+// replace puts figures into a file, between the marks with the name of t.
+func (t *comparison) replace(name string, figures []byte) error {
+	begin, end := []byte("<!-- "+t.name+" -->\n"), []byte("<!-- end of "+t.name+" -->\n")
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err

@@ -24,7 +24,10 @@ func TestFigures(t *testing.T) {
 	t.Setenv("GORACE", "atexit_sleep_ms=0") // for the servers
 	before := runtime.NumGoroutine()
 	file := filepath.Join(t.TempDir(), "README.md")
-	text := "before\n" + string(begin) + "old\n" + string(end) + "after\n"
+	text := "before\n"
+	for _, c := range tables {
+		text += "<!-- " + c.name + " -->\nold\n<!-- end of " + c.name + " -->\nafter\n"
+	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -36,16 +39,22 @@ func TestFigures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range kinds {
-		for _, name := range names {
-			row := regexp.MustCompile(`(?m)^\| ` + k.name + ` \| ` + name + ` \| [1-9]\d* \| \d\.\d\d (\| [1-9][\d.]*(µs|ms) ){3}\|$`)
-			if !row.Match(updated) {
-				t.Errorf("there is no row for %s, %s", k.name, name)
+	for _, c := range tables {
+		_, rest, begun := strings.Cut(string(updated), "\n<!-- "+c.name+" -->\n")
+		rows, _, ended := strings.Cut(rest, "\n<!-- end of "+c.name+" -->\nafter\n")
+		if !begun || !ended {
+			t.Errorf("the marks of %s are gone", c.name)
+		}
+		for _, k := range kinds {
+			for _, name := range c.servers {
+				row := regexp.MustCompile(`(?m)^\| ` + k.name + ` \| ` + name + ` \| [1-9]\d* \| \d\.\d\d (\| [1-9][\d.]*(µs|ms) ){3}\|$`)
+				if !row.MatchString(rows) {
+					t.Errorf("there is no row for %s, %s", k.name, name)
+				}
 			}
 		}
 	}
-	if s := string(updated); !strings.HasPrefix(s, "before\n"+string(begin)) || !strings.HasSuffix(s, string(end)+"after\n") ||
-		strings.Contains(s, "old") {
+	if s := string(updated); !strings.HasPrefix(s, "before\n") || !strings.HasSuffix(s, "after\n") || strings.Contains(s, "old") {
 		t.Errorf("the file is\n%s", s)
 	}
 	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {

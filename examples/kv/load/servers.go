@@ -9,23 +9,35 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
+	"github.com/tinyio-go/tinyio/durable"
 	"github.com/tinyio-go/tinyio/examples/kv/internal/disk"
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
 	"github.com/tinyio-go/tinyio/examples/kv/mutex"
 	"github.com/tinyio-go/tinyio/examples/kv/server"
 )
 
-// The servers, by the names that they have in the table. The last is what the others are beside.
-var (
-	names   = []string{"tinyio", "mutex"}
-	servers = map[string]func(context.Context, net.Listener, *table.Table, table.Log) error{
-		"tinyio": server.Serve,
-		"mutex":  mutex.Serve,
+// The servers, by the names that they have in the tables.
+var servers = map[string]func(context.Context, net.Listener, *table.Table, table.Log) error{
+	"tinyio": func(ctx context.Context, l net.Listener, t *table.Table, log table.Log) error {
+		return server.Serve(ctx, l, t, log)
+	},
+	"recorded": recorded,
+	"mutex":    mutex.Serve,
+}
+
+// recorded is the server whose run is recorded.
+func recorded(ctx context.Context, l net.Listener, t *table.Table, log table.Log) error {
+	dir, err := os.MkdirTemp("", "kv-record")
+	if err != nil {
+		return err
 	}
-)
+	defer os.RemoveAll(dir)
+	return server.Serve(ctx, l, t, log, durable.Record(filepath.Join(dir, "tape")))
+}
 
 // nowhere is a log that keeps nothing.
 type nowhere struct{}

@@ -58,12 +58,12 @@ func (d *door) Idle(p hook.Pause) (possible bool) {
 	return true
 }
 
-// look calls fn while the door is open. It must not change anything, nor block: several may look at the same time, and the loop stands still. If
+// look calls fn while the door is open. It calls ask if the loop has to be asked to open it, in a turn of a coroutine whose function is open. It must not change anything, nor block: several may look at the same time, and the loop stands still. If
 // the loop is busy, it is asked for a turn in which it lets in all who are waiting by then.
-func (d *door) look(l *tinyio.Loop, fn func()) error {
+func (d *door) look(ask func() error, fn func()) error {
 	if !d.mu.TryRLock() {
 		if d.asked.CompareAndSwap(false, true) {
-			if l.Post(tinyio.Do(d.open).Named("door")) != nil {
+			if ask() != nil {
 				return web.ErrStopping
 			}
 		}

@@ -55,7 +55,7 @@ func TestNobodyLooksIntoATurn(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				for range 500 {
-					if err := d.look(l, func() {
+					if err := d.look(func() error { return l.Post(tinyio.Do(d.open)) }, func() {
 						if a != b {
 							t.Errorf("%d and %d", a, b)
 						}
@@ -87,7 +87,7 @@ func TestBusyLoopOpensTheDoor(t *testing.T) {
 		<-busy
 		for range 100 {
 			looked.Go(func() {
-				if err := d.look(l, func() {}); err != nil {
+				if err := d.look(func() error { return l.Post(tinyio.Do(d.open)) }, func() {}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -106,11 +106,13 @@ func TestDoorIsShut(t *testing.T) {
 		<-blocked // in a turn, which lasts
 		return nil
 	}, func(l *tinyio.Loop, d *door, stop func()) {
-		after = func() error { return d.look(l, func() { t.Error("somebody looks") }) }
+		after = func() error {
+			return d.look(func() error { return l.Post(tinyio.Do(d.open)) }, func() { t.Error("somebody looks") })
+		}
 		<-begun
 		for range 10 {
 			waiting.Go(func() {
-				if err := d.look(l, func() {}); err != nil && err != web.ErrStopping {
+				if err := d.look(func() error { return l.Post(tinyio.Do(d.open)) }, func() {}); err != nil && err != web.ErrStopping {
 					t.Error(err)
 				}
 			})

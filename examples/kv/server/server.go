@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/durable"
 	"github.com/tinyio-go/tinyio/tinyionet"
 
 	"github.com/tinyio-go/tinyio/examples/kv/internal/table"
@@ -16,21 +17,43 @@ import (
 // errStopped is how the loop ends when all is well: it stops what would go on for ever, such as what waits for items to expire.
 var errStopped = errors.New("the server has stopped")
 
-// Serve serves a table on a listener until ctx is done. Then it tells those who watch that nothing more will come, answers the
+// Serve serves a table on a listener, on a loop with options, until ctx is done. Then it tells those who watch that nothing more will come, answers the
 // requests in flight, except those that take too long, and returns nil when that is done. It returns an error if something fails
 // before.
-func Serve(ctx context.Context, l net.Listener, t *table.Table, log table.Log) error {
-	s := NewStore(t, log)
-	main := tinyio.Do(func(co *tinyio.Co) error {
-		return serve(co, ctx.Done(), l, s)
-	}).Named("server")
+func Serve(ctx context.Context, l net.Listener, t *table.Table, log table.Log, opts ...tinyio.Option) error {
+	s := NewStore(t, log, opts...)
 	defer s.door.end()
 	// ctx is not for the loop, because that would stop at once, and the requests in flight with it.
-	if _, err := tinyio.RunOn(context.Background(), s.loop, main); !errors.Is(err, errStopped) {
-		return err
-	}
-	return nil
+	_, err := tinyio.RunOn(context.Background(), s.loop, s.server(ctx.Done(), l))
+	return resultOf(err)
 }
+
+// Replay does what Serve did with the option [durable.Record] of a file: with the same requests, and without a network or a disk. The table has
+// to be as it was when that began. It returns the same error.
+func Replay(file string, t *table.Table, opts ...tinyio.Option) error {
+	s := NewStore(t, nil, opts...)
+	defer s.door.end()
+	_, err := durable.ReplayOn(file, s.loop, s.server(make(chan struct{}), nobody{}))
+	return resultOf(err)
+}
+
+// resultOf is the error of Serve, given that of the loop.
+func resultOf(err error) error {
+	if errors.Is(err, errStopped) {
+		return nil
+	}
+	return err
+}
+
+// server is the first coroutine of a server.
+func (s *Store) server(stop <-chan struct{}, l net.Listener) *tinyio.Coro[tinyio.Void] {
+	return tinyio.Do(func(co *tinyio.Co) error { return serve(co, stop, l, s) }).Named("server")
+}
+
+// A nobody is a listener to which nobody comes.
+type nobody struct{ net.Listener }
+
+func (nobody) Close() error { return nil }
 
 // serve is the life of a server. If the loop stops for another reason than that it is told to, whoever waits for something in the store is told by
 // that, and gets an answer.

@@ -45,21 +45,37 @@ func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.
 		defer telling.Unlock()
 		gone = true
 	}()
+	failure, err := submit(ctx, s.watches, watching{prefix, from, tell})
+	if err == nil {
+		err = failure
+	}
+	return err
+}
+
+// A watching is what somebody wants to watch. Who is told is nothing that can be recorded.
+type watching struct {
+	Prefix string
+	From   uint64
+	tell   web.Teller
+}
+
+// watch returns the coroutine of a watcher, whose value is what has gone wrong.
+func (s *Store) watch(in watching) *tinyio.Coro[error] {
 	watch := tinyio.Do(func(co *tinyio.Co) (err error) {
 		if s.stopping {
 			return web.ErrStopping
 		}
 		var past []table.Change
 		upTo := s.table.Version()
-		if from != web.FromNow {
-			if past, err = s.table.Since(from, prefix); err != nil {
+		if in.From != web.FromNow {
+			if past, err = s.table.Since(in.From, in.Prefix); err != nil {
 				return err
 			}
 		}
-		w := &watcher{prefix, upTo, tinyio.NewQueue[news](web.MaxBehind)}
+		w := &watcher{in.Prefix, upTo, tinyio.NewQueue[news](web.MaxBehind)}
 		s.watchers = append(s.watchers, w)
 		defer func() { s.watchers = slices.DeleteFunc(s.watchers, func(o *watcher) bool { return o == w }) }()
-		if err := w.pass(co, tell, upTo, past); err != nil {
+		if err := w.pass(co, in.tell, upTo, past); err != nil {
 			return err
 		}
 		for n, err := range w.news.All(co) {
@@ -67,20 +83,16 @@ func (s *Store) Watch(ctx context.Context, prefix string, from uint64, tell web.
 				return err
 			}
 			upTo, changes := w.andMore(n)
-			if err := w.pass(co, tell, upTo, changes); err != nil {
+			if err := w.pass(co, in.tell, upTo, changes); err != nil {
 				return err
 			}
 		}
 		return nil
 	}).Named("watch")
-	failure, err := submit(ctx, s, tinyio.New(func(co *tinyio.Co) (error, error) {
+	return tinyio.New(func(co *tinyio.Co) (error, error) {
 		_, err := tinyio.Isolate(co, watch)
 		return err, co.Err()
-	}))
-	if err == nil {
-		err = failure
-	}
-	return err
+	}).Named("watcher")
 }
 
 // pass calls tell. Its error tends to come when the client goes, and then the watch is being stopped already, and the error is of no
