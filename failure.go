@@ -58,7 +58,7 @@ func (f failure) error() error {
 //go:noinline
 func failing(c *task, err error) {}
 
-// failure returns what went wrong in c, whose function has ended otherwise than with a value; nil if c was stopped and has ended cleanly.
+// failure returns what went wrong in c, whose function has ended; nil if it has returned a value, or stopped cleanly.
 func (c *task) failure() *failure {
 	if c.outcome == returned && (c.err == nil || c.clean) {
 		return nil

@@ -179,7 +179,7 @@ func (c *Coro[T]) callBegin() {
 	}
 }
 
-// startAtGate calls start, the function of a callback, and tells the Keeper if it does not return.
+// startAtGate calls start, the function of a callback, and reports to the Keeper if it does not return.
 func startAtGate[T any](r *run, c *Coro[T], start func(func(T, error)) func(error)) (cancel func(error)) {
 	returned := false
 	defer func() {
@@ -196,14 +196,14 @@ func startAtGate[T any](r *run, c *Coro[T], start func(func(T, error)) func(erro
 	return cancel
 }
 
-// outcome is where the result of c is kept.
+// outcome returns where the result of c is stored.
 func (c *Coro[T]) outcome() (value any, err *error) { return &c.value, &c.c.err }
 
 // endAbruptly deals with a start function that has panicked or exited. It reports whether the coroutine finishes now, which it does
 // unless done was called before.
-func (b *callback) endAbruptly(how error) bool {
+func (b *callback) endAbruptly(ending error) bool {
 	if !b.called.CompareAndSwap(false, true) {
-		b.abrupt = how
+		b.abrupt = ending
 		return false
 	}
 	b.c.run().addThreads(-1)
