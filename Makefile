@@ -32,7 +32,11 @@ site:
 	go run ./docs/site
 
 # Tests tinyiotemporal on a server of Temporal, with kill -9 of workers and of the server. It builds the server, which takes some minutes the
-# first time.
-temporal-e2e:
+# first time, unless TEMPORAL_CLI is the path of one.
+TEMPORAL_CLI ?= $(CURDIR)/.bin/temporal
+temporal-e2e: $(TEMPORAL_CLI)
+	cd tinyiotemporal && GOWORK=off TEMPORAL_CLI=$(TEMPORAL_CLI) go test -race -count=1 -timeout 30m -v -run 'Server|Orders' ./...
+	cd bench/durable && GOWORK=off TEMPORAL_CLI=$(TEMPORAL_CLI) go test -count=1 -v -run 'TestPeers/Temporal' .
+
+$(CURDIR)/.bin/temporal:
 	GOWORK=off GOBIN=$(CURDIR)/.bin go install github.com/temporalio/cli/cmd/temporal@v1.5.1
-	cd tinyiotemporal && GOWORK=off TEMPORAL_CLI=$(CURDIR)/.bin/temporal go test -race -count=1 -timeout 30m -v -run 'Server|Orders' ./...

@@ -200,6 +200,64 @@ func TestVersion(t *testing.T) {
 	})
 }
 
+// A run keeps to the newest version if it has come to that place, but has recorded nothing since: what others have sent meanwhile, or what was
+// recorded together with what has brought it there, does not make it an older run.
+func TestVersionWithoutARecordBehindIt(t *testing.T) {
+	first, second := make(chan struct{}), make(chan struct{})
+	wait := func(name string, ch *chan struct{}) *tinyio.Coro[int] {
+		return tinyio.RunInThread(func(context.Context) (int, error) { <-*ch; return 0, nil }).Named(name)
+	}
+	program := func(co *tinyio.Co) (string, error) {
+		if err := co.Spawn(wait("second", &second)); err != nil {
+			return "", err
+		}
+		if _, err := wait("first", &first).Await(co); err != nil {
+			return "", err
+		}
+		v, err := durable.Version(co, "change", 0, 1)
+		if err != nil {
+			return "", err
+		}
+		word, err := durable.Receive[string](co, "word")
+		return fmt.Sprint(word, " ", v), err
+	}
+	synctest.Test(t, func(t *testing.T) {
+		first, second = make(chan struct{}), make(chan struct{})
+		changed = program
+		dir := t.TempDir()
+		disk := newDisk(dir)
+		j := open(t, dir, durable.WithFiles(disk))
+		start[string](t, j, "test.changed", "one", struct{}{})
+		synctest.Wait()
+		gate := make(chan struct{})
+		disk.set(func(d *faultyDisk) { d.gate = gate })
+		sent := make(chan error)
+		go func() { sent <- durable.Signal(context.Background(), j, "one", "nothing", 0) }()
+		synctest.Wait() // until it is being written; what comes now is written at once
+		close(first)
+		synctest.Wait()
+		close(second)
+		synctest.Wait()
+		close(gate)
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		crashed := copyDir(t, dir)
+		signal(t, j, "one", "a")
+		want(t, j, "one", "a 1")
+		for range 2 {
+			j := open(t, crashed)
+			if infoOf(t, j, "one").State == durable.Running {
+				signal(t, j, "one", "b") // before it goes on
+			}
+			recoverAll(t, j)
+			want(t, j, "one", "b 1")
+			closeJournal(t, j)
+		}
+	})
+}
+
 // A version that the program does not know any more stops the run.
 func TestAVersionThatIsGoneIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

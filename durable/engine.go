@@ -85,6 +85,7 @@ func (e *RunError) Unwrap() error { return e.Err }
 type Program struct {
 	name  string
 	start func(ctx context.Context, l *tinyio.Loop, input json.RawMessage) (Execution, error)
+	takes func(input json.RawMessage) error // is an error if that is no input for it
 }
 
 // An Execution is a program as it runs, step by step: a [tinyio.Runtime].
@@ -158,6 +159,9 @@ func Register[In, Out any](name string, program func(in In) *tinyio.Coro[Out]) {
 			return nil, fmt.Errorf("durable: the recorded input of program %q is no %T: %w", name, in, err)
 		}
 		return &execution[Out]{tinyio.Start(ctx, l, program(in))}, nil
+	}, takes: func(input json.RawMessage) error {
+		var in In
+		return json.Unmarshal(input, &in)
 	}}
 	programs.Lock()
 	defer programs.Unlock()
@@ -220,7 +224,7 @@ type Run[Out any] struct {
 
 // Start starts a run of a program, and returns a handle to it once it is sure to go on to its end, whatever happens to the process. The run
 // goes on in the background. If there is a run with that id already, Start returns a handle to that: in has no meaning then. So a caller
-// who does not know whether an earlier call has got through calls it again.
+// who does not know whether an earlier call has got through calls it again. It is an error if in, as JSON, is no input for the program.
 func Start[In, Out any](ctx context.Context, e Engine, program, id string, in In) (*Run[Out], error) {
 	if e == nil || id == "" {
 		panic("durable: Start: the engine is nil or the id is empty; the id is what the run is found by again")
@@ -228,6 +232,11 @@ func Start[In, Out any](ctx context.Context, e Engine, program, id string, in In
 	input, err := json.Marshal(in)
 	if err != nil {
 		return nil, fmt.Errorf("durable: Start: the input of run %q cannot be recorded: %w", id, err)
+	}
+	if p, err := Lookup(program); err == nil { // otherwise the engine may know it
+		if err := p.takes(input); err != nil {
+			return nil, fmt.Errorf("durable: Start: the input of run %q, a %T, is none for program %q: %w", id, in, program, err)
+		}
 	}
 	if err := e.StartRun(ctx, program, id, input); err != nil {
 		return nil, err

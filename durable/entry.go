@@ -191,7 +191,7 @@ func (e *entry) append(r *record) error {
 	case e.damage != nil:
 		return e.damage
 	}
-	r.At = time.Now().UnixNano()
+	r.At, r.Ahead = time.Now().UnixNano(), true
 	if err := e.record(r); err != nil {
 		return err
 	}

@@ -172,6 +172,18 @@ func init() {
 	})
 }
 
+// An input of another type is an error of Start, and no run that cannot go on.
+func TestAnInputOfAnotherType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t, t.TempDir())
+		_, err := durable.Start[string, int](t.Context(), j, "test.steps", "one", "no number")
+		if err == nil || !strings.Contains(err.Error(), `the input of run "one", a string, is none for program "test.steps"`) {
+			t.Errorf("the error is %v", err)
+		}
+		wantIDs(t, j)
+	})
+}
+
 func TestRegisterTwicePanics(t *testing.T) {
 	for name, f := range map[string]func(){
 		"Register":          func() { do("test.zero", func(*tinyio.Co) (int, error) { return 0, nil }) },

@@ -30,6 +30,7 @@ type machine struct {
 
 	// Of the goroutine that drives the loop, and of the coroutines in their turns.
 	history   []*record // what is recorded and has not been taken in
+	beyond    int       // how many of these are there because the program has been there
 	replaying bool      // functions of threads are not run yet
 	verifying bool      // nor will they be: it stops when everything that was recorded has been taken in
 	until     time.Time // and then timers fire until this time
@@ -82,6 +83,9 @@ func newMachine(e *entry, p *Program) *machine {
 			continue
 		}
 		m.history = append(m.history, r)
+		if !r.Ahead {
+			m.beyond++
+		}
 	}
 	return m
 }
@@ -246,8 +250,8 @@ func (m *machine) record() error {
 // encode returns the frames of records, which have their time from now on, after those of the markers.
 func (m *machine) encode(records []*record) ([]byte, error) {
 	at := max(time.Now().UnixNano(), m.Now().UnixNano())
-	for _, r := range records {
-		r.At = at
+	for i, r := range records {
+		r.At, r.Ahead = at, i > 0
 	}
 	return m.e.encode(slices.Concat(m.markers, records))
 }
@@ -315,6 +319,9 @@ func (m *machine) take() error {
 	it := m.history[0]
 	m.history[0] = nil
 	m.history = m.history[1:]
+	if !it.Ahead {
+		m.beyond--
+	}
 	switch it.Kind {
 	case kindStep, kindAttempt:
 		s := m.waiting[it.Step]
@@ -432,7 +439,7 @@ func (m *machine) Version(co *tinyio.Co, change string, min, max int) (int, erro
 	v, known := m.versions[change]
 	if !known {
 		if v, known = m.recorded[change]; !known {
-			if v = max; m.replaying && len(m.history) > 0 {
+			if v = max; m.replaying && m.beyond > 0 {
 				v = min
 			} else {
 				m.markers = append(m.markers, &record{Kind: kindVersion, Name: change, Version: max})

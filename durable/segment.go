@@ -57,10 +57,11 @@ const (
 // A record is one thing that came from outside, or the beginning or the end of a run.
 type record struct {
 	Kind    kind            `json:"k"`
-	At      int64           `json:"t,omitempty"` // nanoseconds since 1970
-	Step    int             `json:"s,omitempty"` // its number, from 1
-	Name    string          `json:"n,omitempty"` // of a step, a signal or a change
-	Value   json.RawMessage `json:"v,omitempty"` // or the input of a run
+	At      int64           `json:"t,omitempty"`     // nanoseconds since 1970
+	Ahead   bool            `json:"ahead,omitempty"` // the program had not heard of what is recorded before it when it was
+	Step    int             `json:"s,omitempty"`     // its number, from 1
+	Name    string          `json:"n,omitempty"`     // of a step, a signal or a change
+	Value   json.RawMessage `json:"v,omitempty"`     // or the input of a run
 	Err     *failure        `json:"e,omitempty"`
 	Attempt int             `json:"attempt,omitempty"` // its number, from 1
 	Version int             `json:"version,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -25,7 +26,24 @@ var onServer = enginetest.Config{
 	Pace: 200 * time.Millisecond,
 }
 
-func TestMain(m *testing.M) { enginetest.Main(m, onServer) }
+// recording is that with recorded steps, each of which takes so long that a program with 50 of them, one after the other, is left out.
+var recording = enginetest.Config{
+	Open: func(dir string) (enginetest.Engine, error) {
+		return connect(temporalserver.Namespace(dir), nil, WithRecordedSteps())
+	},
+	Pace:    time.Second,
+	Without: []string{"long"},
+}
+
+// isRecording is set in the environment of processes that are killed, if they have recorded steps.
+const isRecording = "TINYIOTEMPORAL_TEST_RECORDING"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(isRecording) != "" {
+		enginetest.Main(m, recording)
+	}
+	enginetest.Main(m, onServer)
+}
 
 // A connection is an Engine with a worker.
 type connection struct {
@@ -103,6 +121,15 @@ func mustConnect(t *testing.T, now map[string]string, opts ...Option) *connectio
 func TestServer(t *testing.T) {
 	s := temporalserver.Start(t)
 	c := onServer
+	c.Disturb = s.Restart
+	enginetest.Test(t, c)
+}
+
+// The suite passes too if programs hear of steps when these are recorded.
+func TestServerRecordedSteps(t *testing.T) {
+	s := temporalserver.Start(t)
+	t.Setenv(isRecording, "1")
+	c := recording
 	c.Disturb = s.Restart
 	enginetest.Test(t, c)
 }

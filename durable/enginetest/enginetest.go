@@ -52,6 +52,8 @@ type Config struct {
 	Pace time.Duration
 	// Volatile says that nothing is left of an engine that was closed: then it is not opened again, and no process is killed.
 	Volatile bool
+	// Without are the names of programs that are left out, of an engine that takes too long over them.
+	Without []string
 	// Disturb does to the engine what it survives besides: it kills a server and starts it again, for example. The suite calls it while the
 	// programs run. It may be nil.
 	Disturb func() error
@@ -100,12 +102,17 @@ func Test(t *testing.T, c Config) {
 // id is the id of the run of a program of the suite.
 func (p program) id() string { return "run of " + p.name }
 
+// programs are those that run.
+func (c Config) programs() []program {
+	return slices.DeleteFunc(slices.Clone(programs), func(p program) bool { return slices.Contains(c.Without, p.name) })
+}
+
 // start starts all programs, or finds them, and does what they need from outside. It returns the results by the names of the programs.
 func (c Config) start(ctx context.Context, e Engine, dir string) (map[string]string, error) {
 	var mu sync.Mutex
 	results, failures := map[string]string{}, []error(nil)
 	var all sync.WaitGroup
-	for _, p := range programs {
+	for _, p := range c.programs() {
 		all.Go(func() {
 			result, err := p.run(ctx, e, dir)
 			mu.Lock()
@@ -181,7 +188,7 @@ func hasEffect(dir, run, name string) bool {
 func (c Config) check(t *testing.T, e Engine, dir string, results map[string]string, once bool) {
 	t.Helper()
 	counts, keys := effects(dir)
-	for _, p := range programs {
+	for _, p := range c.programs() {
 		if results[p.name] != p.want {
 			t.Errorf("%s: the result is %q, want %q", p.name, results[p.name], p.want)
 		}
