@@ -6,8 +6,6 @@ import (
 	"runtime/debug"
 	"runtime/pprof"
 	"sync"
-
-	"github.com/tinyio-go/tinyio/hook"
 )
 
 // Call calls fn, which may block, in a goroutine of its own, waits for it, and returns exactly what fn returns. Other coroutines
@@ -83,7 +81,7 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	r.addThreads(1)
 	c.state, c.wait = waiting, onCall // from now on it can be woken, though its turn has not ended
 	if r.watch != nil {
-		r.note(hook.Suspended, c, nil)
+		r.noteSuspended(c)
 	}
 	if r.loop.startThread == nil {
 		k.begun = true

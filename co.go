@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
@@ -105,20 +104,11 @@ func (co *Co) suspend(w waitKind) error {
 	if c.state == running { // a call has begun to wait before
 		c.state = waiting
 		if r.watch != nil {
-			r.note(hook.Suspended, c, nil)
+			r.noteSuspended(c)
 		}
 	}
-	var n *task
-	switch {
-	case !r.asked.rare:
-		waits[w].begin(r, c)
-		n = r.ahead(nil)
-	case r.asked.large:
-		r.unsettled = c
-	default:
-		r.beginWait(c)
-		n = r.ahead(nil)
-	}
+	r.beginWait(c)
+	n := r.ahead(nil)
 	if n == nil {
 		r.handBack(c)
 	} else if n != c {
@@ -139,9 +129,24 @@ func (co *Co) suspend(w waitKind) error {
 
 // suspendWidely is suspend for a wait whose begin would make a small stack grow: the run loop calls it.
 func (co *Co) suspendWidely(w waitKind) error {
-	asked := &co.c.run().asked
-	asked.rare, asked.large = true, true
-	return co.suspend(w)
+	c := co.c
+	r := c.run()
+	c.wait = w
+	r.running = nil
+	r.catchUp()
+	c.state = waiting
+	if r.watch != nil {
+		r.noteSuspended(c)
+	}
+	r.unsettled = c
+	r.handBack(c)
+	if r.watch != nil {
+		r.notify()
+	}
+	if c.stop != nil {
+		return co.stopError()
+	}
+	return nil
 }
 
 // stopError returns the error of a wait that has ended, of a coroutine that is being stopped: nil if a Shield lets it wait.
@@ -172,7 +177,7 @@ func (co *Co) yield() error {
 	r.running = nil
 	r.catchUp()
 	if r.watch != nil {
-		r.note(hook.Suspended, c, nil)
+		r.noteSuspended(c)
 	}
 	r.makeReady(c)
 	if n := r.ahead(nil); n == nil {

@@ -440,7 +440,6 @@ func (r *run) quiet() bool {
 // since one runs at a time.
 type request struct {
 	rare      bool        // a field other than line is set, so the request has to be cleared
-	large     bool        // begin would make a small stack grow, so the run loop calls it
 	claimed   bool        // some of the coroutines to wait for had been claimed before, so they may have been started
 	fresh     []Awaitable // of Spawn: what to start
 	daemons   bool        // of Spawn: as daemons

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
@@ -228,7 +227,7 @@ func (s *submission) do(r *run) {
 	c.ctx.Set(r.values.submitted(s.ctx))
 	c.one[0].line = &s.target.awaiters
 	if r.watch != nil {
-		r.note(hook.Suspended, c, nil)
+		r.noteSuspended(c)
 	}
 	r.asked.rare, r.asked.claimed = true, true
 	r.beginWait(c)

@@ -158,7 +158,7 @@ func (c *Coro[T]) callBegin() {
 	b.c, b.to, b.begin = &c.c, b, nil
 	c.c.state, c.c.wait = waiting, onThread
 	if r.watch != nil {
-		r.note(hook.Suspended, &c.c, nil)
+		r.noteSuspended(&c.c)
 	}
 	r.addThreads(1)
 	if fn, ok := begin.(func(context.Context) (T, error)); ok {

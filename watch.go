@@ -115,6 +115,12 @@ func (r *run) note(what hook.What, c *task, err error) {
 	}
 }
 
+// noteSuspended records that c has suspended. If it were inlined, the note would make the frame of who calls it larger, and that is on
+// the stack of each coroutine that waits.
+//
+//go:noinline
+func (r *run) noteSuspended(c *task) { r.note(hook.Suspended, c, nil) }
+
 // noteFinished records that c has finished, with the failure f or, if f is nil, without one. If why is not nil, it collects f.
 func (r *run) noteFinished(c *task, f *failure, why *reason) {
 	r.note(hook.Finished, c, c.err)

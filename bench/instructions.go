@@ -45,6 +45,7 @@ var countedRows = []counted{
 	{"queue", 1, goroutines, 10_000, 0},
 	{"hand over", 1, goroutines, 5_000, 0},
 	{"acquire free", 1, "", 30_000, 0},
+	{"diamonds", 10_000, "", 1, 0}, // each node waits on a new stack, and it takes 20,000 instructions if that has to grow
 	{"submit", 1, goroutines, 1_000, 0},
 	{"yield, observed", 1_000, "", 40, 0},
 	{"yield, picked", 1_000, "", 40, 0},
