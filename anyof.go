@@ -77,7 +77,10 @@ func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 		return nil, err
 	}
 	g := newCollector(op, len(cs))
-	if err := edgesTo(g.edges, c, op, func(i int) *task { return target(cs[i]) }); err != nil {
+	for i, a := range cs {
+		g.edges[i].line = target(a).line()
+	}
+	if err := edgesTo(g.edges, c, op); err != nil {
 		return nil, err
 	}
 	for i, a := range cs {

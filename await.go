@@ -31,15 +31,27 @@ func (c *task) cannotAwait(op string, t *task) error {
 	return foreign(t)
 }
 
-// edgesTo makes edges lead from c to the coroutines that at returns, as edgeTo does. If it fails, it leaves no trace.
-func edgesTo(edges []waiter, c *task, op string, at func(i int) *task) error {
+// line returns the line of those who wait for t; nil if t is.
+func (t *task) line() *waitList {
+	if t == nil {
+		return nil
+	}
+	return &t.awaiters
+}
+
+// edgesTo makes edges lead from c to the coroutines whose lines they have been given, as edgeTo does. If it fails, the edges are good for
+// nothing, and it leaves no other trace.
+func edgesTo(edges []waiter, c *task, op string) error {
 	l := c.loop.Load()
 	for i := range edges {
-		w, t := &edges[i], at(i)
+		w, t := &edges[i], (*task)(nil)
+		if w.line != nil {
+			t = w.line.owner // nil if the coroutine is zero
+		}
 		if t != nil && t.tryClaim(l) {
-			w.c, w.line = c, &t.awaiters
+			w.c = c
 		} else if !w.meet(c, t) {
-			undoEdges(edges)
+			undoEdges(edges[:i])
 			return c.cannotAwait(op, t)
 		}
 	}

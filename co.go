@@ -295,7 +295,10 @@ func (co *Co) Wait(cs ...Awaitable) error {
 		return err
 	}
 	edges := make([]waiter, len(cs))
-	if err := edgesTo(edges, c, "Wait", func(i int) *task { return target(cs[i]) }); err != nil {
+	for i, a := range cs {
+		edges[i].line = target(a).line()
+	}
+	if err := edgesTo(edges, c, "Wait"); err != nil {
 		return err
 	}
 	if err := co.awaitAll(edges); err != nil {

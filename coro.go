@@ -178,7 +178,10 @@ func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 		return nil, err
 	}
 	edges := make([]waiter, len(cs))
-	if err := edgesTo(edges, c, "Gather", func(i int) *task { return cs[i].awaitable() }); err != nil {
+	for i, t := range cs {
+		edges[i].line = t.awaitable().line()
+	}
+	if err := edgesTo(edges, c, "Gather"); err != nil {
 		return nil, err
 	}
 	err := co.awaitAll(edges)

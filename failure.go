@@ -97,15 +97,15 @@ var errIgnored = errors.New("cancellation ignored")
 // handleFailure deals with the failure f of a member of s, which has finished. If it was being stopped for a reason, why, then f is a
 // clean-up error, which why collects, and which crashes nobody (R10). But a panic crashes the domain of a coroutine that was stopped alone,
 // and a Goexit always ends the run (R14).
-func (r *run) handleFailure(s *scope, f failure, why *reason) {
+func (r *run) handleFailure(s *scope, f *failure, why *reason) {
 	switch {
 	case f.exit:
-		r.fail(r.root, f)
+		r.fail(r.root, *f)
 	case why == nil || f.panic && why.crash == nil:
-		r.fail(s, f)
+		r.fail(s, *f)
 	default:
 		f.inTrace = nil
-		why.cleanups = append(why.cleanups, f)
+		why.cleanups = append(why.cleanups, *f)
 	}
 }
 

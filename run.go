@@ -614,7 +614,7 @@ func (r *run) conclude(c *task, f *failure, why *reason) {
 	}
 	if f != nil {
 		r.loop.counters.failed.Add(1)
-		r.handleFailure(s, *f, why)
+		r.handleFailure(s, f, why)
 	}
 	if s.live == s.daemons {
 		r.memberLeft(s)

@@ -101,6 +101,8 @@ func (r *run) id(c *task) ID {
 }
 
 // note records for the observer what has happened to c.
+//
+//go:noinline // in the functions that call it, it would make frames so large that the stacks of many coroutines had to grow
 func (r *run) note(what hook.What, c *task, err error) {
 	w := r.watch
 	if what == hook.Resumed {
