@@ -73,7 +73,7 @@ type collector struct {
 // collect makes a collector for cs. Those of cs that have finished already are recorded in the order of cs.
 func collect[A Awaitable](co *Co, op string, cs []A) (*collector, error) {
 	c := co.enter(op)
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return nil, err
 	}
 	g := newCollector(op, len(cs))
@@ -137,7 +137,7 @@ func (g *collector) note(t *task) bool {
 // returns both that coroutine and the error.
 func (g *collector) next(co *Co) (*task, error) {
 	c := co.enter(g.op)
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return nil, err
 	}
 	if g.begun && len(g.ended) > 0 && c.run().quiet() { // as in Yield

@@ -98,7 +98,7 @@ func (w *waiter) meet(c, t *task) bool {
 // reports whether t has finished with a value all the same (R28).
 func (co *Co) await(t *task) (finished bool, err error) {
 	c := co.enter("Await")
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return t.hasValue(), err
 	}
 	if t == nil {

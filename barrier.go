@@ -25,7 +25,7 @@ func (b *Barrier) Wait(co *Co) (index int, err error) {
 		panic("tinyio: Barrier.Wait: the Barrier is nil or zero; make it with NewBarrier")
 	}
 	c := co.enter("Barrier.Wait")
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return 0, err
 	}
 	if int(b.waiters.length)+1 == b.n {

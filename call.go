@@ -70,7 +70,7 @@ type call[T any] struct {
 // make calls k.fn on behalf of co.
 func (k *call[T]) make(co *Co, op string) (T, error) {
 	c := co.enter(op)
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return k.value, err
 	}
 	r := c.run()

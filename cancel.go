@@ -273,7 +273,7 @@ func (c *task) keepStopping() (left int32) {
 // directly or not, and another error if c belongs to another loop and has not finished.
 func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	caller := co.enter("Cancel")
-	if err := co.refused(); err != nil {
+	if err := caller.refused(co); err != nil {
 		return err
 	}
 	if err := caller.edgeTo("Cancel", c.awaitable()); err != nil {

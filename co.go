@@ -69,8 +69,7 @@ const (
 
 // refused returns the error with which a wait is refused because the coroutine is being stopped; nil if it may wait. It counts how often
 // that happens: see attempt.
-func (co *Co) refused() error {
-	c := co.c
+func (c *task) refused(co *Co) error {
 	if c.stop == nil {
 		return nil
 	}
@@ -166,7 +165,7 @@ func (co *Co) Yield() error { return co.yield() }
 // of a turn.
 func (co *Co) yield() error {
 	c := co.enter("Yield")
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return err
 	}
 	r := c.run()
@@ -204,7 +203,7 @@ func (co *Co) Sleep(d time.Duration) error {
 		return co.Yield()
 	}
 	c := co.enter("Sleep")
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return err
 	}
 	c.setLimit(d)
@@ -223,7 +222,7 @@ func (co *Co) SpawnDaemon(cs ...Awaitable) error { return co.spawn("SpawnDaemon"
 
 func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 	c := co.enter(op)
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return err
 	}
 	r := c.run()
@@ -268,7 +267,7 @@ func (co *Co) launch(op string, t *task) {
 	c := co.enter(op)
 	r := c.run()
 	t.tryClaim(r.loop)
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		t.refuse(err)
 		return
 	}
@@ -291,7 +290,7 @@ func (t *task) refuse(err error) {
 // their values.
 func (co *Co) Wait(cs ...Awaitable) error {
 	c := co.enter("Wait")
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return err
 	}
 	edges := make([]waiter, len(cs))

@@ -174,7 +174,7 @@ func (c *Coro[T]) skip() { c.fn = nil }
 // failed before, the error is that of the one listed first.
 func Gather[T any](co *Co, cs ...*Coro[T]) ([]T, error) {
 	c := co.enter("Gather")
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return nil, err
 	}
 	edges := make([]waiter, len(cs))

@@ -130,7 +130,7 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 		panic("tinyio: " + op + ": the Event is nil; use a pointer to a zero Event")
 	}
 	c := co.enter(op)
-	if err := co.refused(); err != nil {
+	if err := c.refused(co); err != nil {
 		return false, err
 	}
 	r := c.run()

@@ -14,7 +14,7 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	if len(cs) == 0 {
 		panic("tinyio: First: there is no coroutine to wait for, in " + caller.describe() + "; pass at least one")
 	}
-	if err := co.refused(); err != nil {
+	if err := caller.refused(co); err != nil {
 		return zero, err
 	}
 	for _, c := range cs {

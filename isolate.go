@@ -17,7 +17,7 @@ package tinyio
 func Isolate[T any](co *Co, c *Coro[T]) (T, error) {
 	var zero T
 	caller := co.enter("Isolate")
-	if err := co.refused(); err != nil {
+	if err := caller.refused(co); err != nil {
 		return zero, err
 	}
 	if err := caller.check("Isolate", c); err != nil {

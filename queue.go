@@ -242,8 +242,7 @@ func (q *Queue[T]) enter(co *Co, op string) error {
 	if q == nil || q.shown != nil {
 		q.show(co, op)
 	}
-	co.enter(op)
-	return co.refused()
+	return co.enter(op).refused(co)
 }
 
 func (q *Queue[T]) check(op string) {

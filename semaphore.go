@@ -123,8 +123,7 @@ func (p *permits) tryAcquire(n, limit int) bool {
 }
 
 func (p *permits) acquire(co *Co, op string, n, limit int) error {
-	co.enter(op)
-	if err := co.refused(); err != nil {
+	if err := co.enter(op).refused(co); err != nil {
 		return err
 	}
 	if n == 0 {

@@ -12,7 +12,7 @@ import "time"
 func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	var zero T
 	caller := co.enter("Timeout")
-	if err := co.refused(); err != nil {
+	if err := caller.refused(co); err != nil {
 		return zero, err
 	}
 	if err := caller.edgeTo("Timeout", c.awaitable()); err != nil {
