@@ -359,6 +359,41 @@ var programs = []program{
 		},
 	},
 	{
+		name:    "versions",
+		want:    "1 2 word",
+		effects: []string{"before", "beside", "after 1", "after 2"},
+		signals: []signal{{"word", numbered{1, "word"}}},
+		body: func(co *tinyio.Co, in input) (string, error) {
+			beside := tinyio.Do(func(co *tinyio.Co) error {
+				_, err := step(co, in, "beside", 0)
+				return err
+			})
+			if err := co.Spawn(beside); err != nil {
+				return "", err
+			}
+			if _, err := step(co, in, "before", 0); err != nil {
+				return "", err
+			}
+			after := func(change string, min, max int) (int, error) {
+				v, err := durable.Version(co, change, min, max)
+				if err != nil {
+					return 0, err
+				}
+				return step(co, in, fmt.Sprint("after ", v), v)
+			}
+			first, err := after("one change", 0, 1)
+			if err != nil {
+				return "", err
+			}
+			word, err := durable.Receive[numbered](co, "word")
+			if err != nil {
+				return "", err
+			}
+			second, err := after("another change", 1, 2)
+			return fmt.Sprint(first, " ", second, " ", word.Text), err
+		},
+	},
+	{
 		name:    "retry",
 		want:    "at last; durable: step \"hopeless\" failed 2 times, the last time with: no stock",
 		effects: []string{"at last"},
