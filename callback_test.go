@@ -152,6 +152,36 @@ func TestCancelIsCalledOnceAndDoneEndsIt(t *testing.T) {
 	}
 }
 
+// R1, R21: what a cancel function completes becomes ready at once, before those whose waits end after that of its coroutine.
+func TestCancelThatCallsDoneKeepsTheOrder(t *testing.T) {
+	noLeaks(t)
+	var log recorder
+	awaits := func(name string, c tinyio.Awaitable) *tinyio.Coro[tinyio.Void] {
+		return tinyio.Do(func(co *tinyio.Co) error {
+			err := co.Wait(c)
+			log.add("%s", name)
+			return err
+		})
+	}
+	err := virtually(func(co *tinyio.Co) error {
+		var doneOfOther func(int, error)
+		other := tinyio.FromCallback(func(done func(int, error)) func(error) {
+			doneOfOther = done
+			return nil
+		})
+		callback := tinyio.FromCallback(func(done func(int, error)) func(error) {
+			return func(cause error) {
+				done(0, cause)
+				doneOfOther(0, cause)
+			}
+		})
+		return co.Wait(awaits("callback", callback), awaits("sleeper", sleeper(time.Hour)), awaits("other", other),
+			failer(time.Second, errBoom))
+	})
+	wantError(t, "Run", err, errBoom)
+	log.want(t, "callback", "other", "sleeper")
+}
+
 // R21: cancel is not called after done, nor when the coroutine has ended by itself.
 func TestCancelIsNotCalledAfterDone(t *testing.T) {
 	crash(t, func(co *tinyio.Co) error {

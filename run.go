@@ -24,7 +24,8 @@ import (
 //     The others are parked (turn.go). Only the running one touches the loop's state. Goroutines from outside touch only the
 //     inbox.
 //  3. The ready queue is in the order in which its coroutines became ready, whether the reason came from inside or from outside the loop.
-//     So the inbox is taken in before a turn first appends to the ready queue, and at the end of the turn.
+//     So the inbox is taken in before a turn first appends to the ready queue, at the end of the turn, and after the user's code has
+//     been called in the middle of the loop's own work (sandbox.go).
 //  4. A coroutine that waits for coroutines has an edge to each of them. The edges that count (cycle.go) make no cycle, and none
 //     of them leads to a lower level.
 //  5. The field wanted of a coroutine counts the edges to it whose owners are not being stopped, and one more if it was spawned or

@@ -35,7 +35,9 @@ func (r *run) inSandbox(call func()) *failure {
 		a.slot.Init(a)
 	}
 	a.call, a.panic = call, nil
-	if a.slot.SwitchOrExit() {
+	exited := a.slot.SwitchOrExit()
+	r.takeIn() // what the call has brought in comes before what the loop does next
+	if exited {
 		return &failure{err: errExited, exit: true}
 	}
 	r.endSandbox()
