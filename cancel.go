@@ -214,12 +214,18 @@ func (r *run) dropWants(c *task) {
 		return
 	}
 	c.droppedWants = true
-	for i, edges := 0, c.edges(); i < len(edges); i++ {
-		if line := edges[i].line; line != nil {
-			t := line.owner
-			if t.wanted--; t.wanted == 0 && c.stop.crash == nil {
-				r.cancel(t, c.stop)
-			}
+	edges := c.edges()
+	for i := range edges {
+		if t := edges[i].to(); t != nil {
+			t.wanted--
+		}
+	}
+	if c.stop.crash != nil {
+		return
+	}
+	for i := range edges { // a second loop, since one may be listed twice
+		if t := edges[i].to(); t != nil && t.wanted == 0 {
+			r.cancel(t, c.stop)
 		}
 	}
 }

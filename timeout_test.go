@@ -99,6 +99,19 @@ func TestHaltTravelsToWhatNobodyElseWants(t *testing.T) {
 		"shared: <nil>", "other: <nil>", "spawned: <nil>")
 }
 
+// R18, R2: those that only the halted coroutine was waiting for stop in the order in which it listed them, also if it listed one twice.
+func TestHaltOfOneThatGathersOneTwice(t *testing.T) {
+	var log recorder
+	succeed(t, func(co *tinyio.Co) error {
+		a, b := noting(&log, "a", time.Hour, nil), noting(&log, "b", time.Hour, nil)
+		_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(a, b, a) }), time.Second)
+		wantError(t, "Timeout", err, tinyio.ErrTimeout)
+		return co.Yield()
+	})
+	const stopped = ": tinyio: timed out after 1s after 1s"
+	log.want(t, "a begins after 0s", "b begins after 0s", "a"+stopped, "b"+stopped)
+}
+
 // R18, W4: if someone else waits for the coroutine itself, or it was spawned, only the wait is given up and it carries on.
 func TestTimeoutOfACoroutineThatOthersWantOnlyGivesUp(t *testing.T) {
 	ways := map[string]func(co *tinyio.Co, c *tinyio.Coro[int]) error{
