@@ -564,6 +564,56 @@ func TestHelperThatWaitsForWhereItWouldBelong(t *testing.T) {
 	log.want(t, "Isolate: boom after 1s", "waiter: 1, <nil> after 5s", "elsewhere: {}, <nil> after 5s", "helper: <nil> after 5s")
 }
 
+// R19: inside an Isolate it is recorded who has started whom. That also works if a coroutine waits for any of several, and one of these
+// is itself, or waits for it in the same way.
+func TestWhoHasStartedWhomInARing(t *testing.T) {
+	var log recorder
+	late := func() *tinyio.Coro[tinyio.Void] {
+		return after(2*time.Second, func(co *tinyio.Co) error { return co.Spawn(noting(&log, "helper", 0, nil)) })
+	}
+	t.Run("of one", func(t *testing.T) {
+		within(t, func() {
+			succeed(t, func(co *tinyio.Co) error {
+				var first *tinyio.Coro[int]
+				first = tinyio.New(func(co *tinyio.Co) (int, error) { return tinyio.WaitAny(co, first, sleeper(time.Second), late()) })
+				_, err := tinyio.Isolate(co, first)
+				return err
+			})
+		})
+		log.want(t, "helper begins after 2s", "helper: <nil> after 2s")
+	})
+	log = recorder{}
+	t.Run("of two", func(t *testing.T) {
+		within(t, func() {
+			succeed(t, func(co *tinyio.Co) error {
+				second3, second4, second9 := sleeper(3*time.Second), sleeper(4*time.Second), sleeper(9*time.Second)
+				var first, second *tinyio.Coro[int]
+				first = tinyio.New(func(co *tinyio.Co) (int, error) {
+					_, timeout := tinyio.Timeout(co, second, time.Second) // which starts it
+					log.add("%v", timeout)
+					if _, err := tinyio.WaitAny(co, second, second3); err != nil {
+						return 0, err
+					}
+					return tinyio.WaitAny(co, second, second4, late())
+				})
+				second = tinyio.New(func(co *tinyio.Co) (int, error) { return tinyio.WaitAny(co, first, second9) })
+				other := after(time.Second/2, func(co *tinyio.Co) error { // so that the first Timeout only gives up
+					_, timeout := tinyio.Timeout(co, second, time.Second)
+					log.add("%v", timeout)
+					return nil
+				})
+				if err := co.Spawn(second3, second4, second9, other); err != nil {
+					return err
+				}
+				_, err := tinyio.Isolate(co, first)
+				return err
+			})
+		})
+		const timedOut = "tinyio: timed out after 1s"
+		log.want(t, timedOut, timedOut, "helper begins after 5s", "helper: <nil> after 5s")
+	})
+}
+
 // givesUp is a coroutine that awaits c half a second later, and gives that up after two seconds.
 func givesUp(log *recorder, c *tinyio.Coro[string]) *tinyio.Coro[tinyio.Void] {
 	return after(time.Second/2, func(co *tinyio.Co) error {

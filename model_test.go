@@ -843,17 +843,19 @@ func (a *actor) targets() []*actor {
 	return w.on
 }
 
-// settleElder sets the elder of a when a spawns another one for the first time.
-func (a *actor) settleElder() {
+// settleElder sets the elder of a when a spawns another one for the first time. The elders must not make a ring: those below a, whose
+// elders are being set too, are no elders of it.
+func (a *actor) settleElder(below ...*actor) {
 	if a.scope.owner == nil || a.elder != nil {
 		return
 	}
+	below = append(below, a)
 	switch {
 	case a.starter != nil:
 		a.elder = a.starter
-	case len(a.watchers) > 0:
+	case len(a.watchers) > 0 && !slices.Contains(below, a.watchers[0].a):
 		a.elder = a.watchers[0].a
-		a.elder.settleElder()
+		a.elder.settleElder(below...)
 	default:
 		a.elder = a
 	}

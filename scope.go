@@ -170,14 +170,19 @@ func (c *task) kin() *kinship {
 	}
 	a := c.addCold()
 	if a.kin == nil {
-		a.kin = &kinship{of: c}
+		a.kin = new(kinship)
 		switch starter := a.starter; {
 		case starter != nil:
 			starter.parent = starter.parent.alive()
 			a.kin.parent = starter.alive()
 		case c.awaiters.head != nil: // c was not spawned, so its first awaiter has started it
-			a.kin.parent = c.awaiters.head.c.kin()
+			// Those that wait for any of several may wait for each other, and for themselves. The kinship that this search began with has
+			// no coroutine yet: with it as a parent, the parents would make a ring.
+			if k := c.awaiters.head.c.kin(); k != nil && k.of != nil {
+				a.kin.parent = k
+			}
 		}
+		a.kin.of = c
 	}
 	return a.kin
 }
