@@ -29,7 +29,6 @@ type reason struct {
 	err      error     // what the waits of the stopped coroutines return
 	crash    *scope    // the domain that has crashed; nil if coroutines are stopped one by one
 	target   *task     // the coroutine that a Timeout, a Cancel or a withdrawn Submit stops; for the losers of a First, the caller of First
-	from     *shield   // the Shield in which the reason arose: it and those around it keep the reason away from their owner alone
 	original failure   // of a crash: what it began with
 	chain    chain     // of a crash: what is known of its await chains
 	cleanups []failure // what went wrong in the stopped coroutines
@@ -291,7 +290,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	if cause == nil {
 		cause = context.Canceled
 	}
-	why := &reason{err: &CancelledError{Cause: cause}, target: &c.c, from: caller.shield()}
+	why := &reason{err: &CancelledError{Cause: cause}, target: &c.c}
 	caller.addCold().halting = why
 	caller.run().asked.halt = why
 	stop := co.suspendWidely(onTask)

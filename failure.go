@@ -147,9 +147,6 @@ func (r *run) fail(s *scope, f failure) {
 	s.crash = &reason{err: &CancelledError{Cause: f.err}, crash: s, chain: chain{f.inTrace, len(f.trace)}}
 	f.inTrace = nil
 	s.crash.original = f
-	if s.owner != nil {
-		s.crash.from = s.owner.shield()
-	}
 	if s == r.root {
 		r.loop.stopping.Store(s.crash)
 	}

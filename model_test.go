@@ -130,10 +130,9 @@ type scope struct {
 type reason struct {
 	err      error
 	cause    error
-	crash    *scope  // the one that has crashed; nil if actors are stopped one by one
-	target   *actor  // the one that is stopped, and others with it
-	from     *shield // the Shield in which the reason arose
-	original error   // of a crash
+	crash    *scope // the one that has crashed; nil if actors are stopped one by one
+	target   *actor // the one that is stopped, and others with it
+	original error  // of a crash
 	cleanups []error
 	finished int // of a crash: how many of the stopped actors have finished
 }
@@ -513,9 +512,6 @@ func (m *model) fail(d *scope, err error, interruption bool) {
 		return
 	}
 	d.crash = &reason{err: &tinyio.CancelledError{Cause: err}, cause: err, crash: d, original: err}
-	if d.owner != nil {
-		d.crash.from = d.owner.shield
-	}
 	m.endWaits(m.stopScope(d, d.crash))
 }
 
@@ -546,7 +542,7 @@ func (m *model) cancel(a *actor, r *reason) []*actor {
 	} else {
 		a.pending = append(a.pending, r)
 	}
-	for c := a.shield; c.mayKeep(a, r); c = c.outer {
+	for c := a.shield; c != nil; c = c.outer {
 		if c.keeps(a, r) {
 			m.startGrace(c)
 		}
@@ -877,17 +873,12 @@ func (a *actor) startedBy() *actor {
 
 // keepsAway reports whether c, or a Shield around it, keeps r away from a.
 func (c *shield) keepsAway(a *actor, r *reason) bool {
-	for ; c.mayKeep(a, r); c = c.outer {
+	for ; c != nil; c = c.outer {
 		if c.keeps(a, r) {
 			return true
 		}
 	}
 	return false
-}
-
-// mayKeep reports whether c, or a Shield around it, can keep r away from a: not if r arose inside c, unless c is a Shield of a.
-func (c *shield) mayKeep(a *actor, r *reason) bool {
-	return c != nil && !(c == r.from && c.owner != a)
 }
 
 // keeps reports whether c alone keeps r away from a. If a is not the owner of c, the owner must have been cancelled for r too.
@@ -1117,7 +1108,7 @@ func (m *model) giveUp(a *actor, d int) {
 	w.err, w.droppedWants = timeout, true
 	wanted := m.wanted(t)
 	if !wanted {
-		w.halting = &reason{err: timeout, cause: timeout, target: t, from: a.shield}
+		w.halting = &reason{err: timeout, cause: timeout, target: t}
 		m.endWaits(m.cancel(t, w.halting))
 	}
 	if wanted && len(t.reasons()) == 0 {
@@ -1213,7 +1204,7 @@ func (h modelHand) Cancel(j int) error {
 	}
 	h.startFor(t)
 	t.watchers = append(t.watchers, watcher{a: a})
-	w.halting = &reason{err: &tinyio.CancelledError{Cause: errCancel}, cause: errCancel, target: t, from: a.shield}
+	w.halting = &reason{err: &tinyio.CancelledError{Cause: errCancel}, cause: errCancel, target: t}
 	m.endWaits(m.cancel(t, w.halting))
 	err := a.rest(h.c)
 	if cleanups := h.halted(w); err == nil {

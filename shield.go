@@ -153,7 +153,7 @@ func (s *shield) isCovered() bool {
 
 // keepsFromOthers reports whether s or a shield around it keeps why away from those coroutines inside that own none of these shields.
 func (s *shield) keepsFromOthers(why *reason) bool {
-	for from := why.from.current(); s != nil && s != from; s = s.outer {
+	for ; s != nil; s = s.outer {
 		if s.open && s.owner.isCancelledFor(why) {
 			return true
 		}
@@ -215,18 +215,12 @@ func (s *shield) left(r *run) (left time.Duration) {
 // keepsAway reports whether s or a shield around it keeps why away from c.
 func (s *shield) keepsAway(c *task, why *reason) bool { return s != nil && s.keeper(c, why) != nil }
 
-// keeper returns the first shield, from s outward, that keeps why away from c; nil if none does. If why arose inside a shield, as a
-// Timeout there does, that one and those around it keep it away from their owner alone.
+// keeper returns the first shield, from s outward, that keeps why away from c; nil if none does.
 func (s *shield) keeper(c *task, why *reason) *shield {
-	for ; s != nil; s = s.outer {
-		switch {
-		case s == why.from.current() && s.owner != c:
-			return nil
-		case s.keeps(c, why):
-			return s
-		}
+	for s != nil && !s.keeps(c, why) {
+		s = s.outer
 	}
-	return nil
+	return s
 }
 
 // keeps reports whether s, without those around it, keeps why away from c. If c is not its owner, s does so only if the owner has been

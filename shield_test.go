@@ -532,3 +532,38 @@ func TestStartedInsideAShieldThatOutlivesTheOneAroundIt(t *testing.T) {
 	log.want(t, "15s: outer: cancelled", "15s: innermost: cancelled")
 	wantError(t, "Run", err, errBoom)
 }
+
+// R13, R25: a Shield protects what is started inside it from whatever stops its owner, also if that comes from inside it.
+func TestOwnerCancelledFromInsideItsShield(t *testing.T) {
+	for _, nested := range []bool{false, true} {
+		t.Run(fmt.Sprintf("from a nested Shield: %v", nested), func(t *testing.T) {
+			var log recorder
+			var owner *tinyio.Coro[tinyio.Void]
+			canceller := tinyio.Do(func(co *tinyio.Co) error {
+				err := owner.Cancel(co, errBoom)
+				log.add("cancelled after %v: %v", passed(co), err)
+				return co.Yield()
+			})
+			owner = tinyio.Do(func(co *tinyio.Co) error {
+				log.add("shielded: %v", co.Shield(10*time.Second, func(co *tinyio.Co) error {
+					spawn := func(co *tinyio.Co) error { return co.Spawn(canceller) }
+					if nested {
+						inner := spawn
+						spawn = func(co *tinyio.Co) error { return co.Shield(time.Hour, inner) }
+					}
+					if err := errors.Join(spawn(co), co.Sleep(time.Second)); err != nil {
+						return err
+					}
+					_, gathered := tinyio.Gather(co, value(time.Second, 1), value(2*time.Second, 2))
+					_, isolated := tinyio.Isolate(co, value(time.Second, 3))
+					log.add("gathered: %v, isolated: %v, after %v", gathered, isolated, passed(co))
+					return wait(co, sleeper(time.Hour))
+				}))
+				return co.Yield()
+			})
+			succeed(t, func(co *tinyio.Co) error { return co.Spawn(owner) })
+			const stopped = "tinyio: cancelled because of: boom"
+			log.want(t, "gathered: <nil>, isolated: <nil>, after 4s", "shielded: "+stopped, "cancelled after 10s: <nil>")
+		})
+	}
+}

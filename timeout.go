@@ -87,7 +87,7 @@ func (r *run) giveUp(c *task) (wake bool) {
 		t.wanted--
 	}
 	if t.wanted == 0 {
-		c.cold().halting = &reason{err: timeout, target: t, from: c.shield()}
+		c.cold().halting = &reason{err: timeout, target: t}
 		r.halt(t, c.cold().halting)
 	}
 	if t.state == done || t.wanted == 0 || t.isStopping() {
