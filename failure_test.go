@@ -394,6 +394,187 @@ type badError struct{ end func() }
 func (badError) Error() string   { return "bad" }
 func (b badError) Is(error) bool { b.end(); return false }
 
+// errCleanup is a clean-up error.
+var errCleanup = errors.New("clean-up")
+
+// occurrences returns how often errCleanup is in the tree of err.
+func occurrences(err error) (n int) {
+	switch e := err.(type) {
+	case interface{ Unwrap() error }:
+		return occurrences(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			n += occurrences(err)
+		}
+	}
+	if err == errCleanup {
+		n++
+	}
+	return n
+}
+
+// R10, R13, R18, R25, R27: a clean-up error is reported once: to the call that caused the stop or, if that call is itself stopped, to whoever
+// caused this; if that one has gone, or if only daemons were left, it is a failure of the domain.
+func TestEachCleanUpErrorIsReportedOnce(t *testing.T) {
+	// victim sleeps until it is stopped, cleans up for d, and fails in that.
+	victim := func(d time.Duration) *tinyio.Coro[int] { return stubborn(0, time.Hour, d, errCleanup) }
+	// nested calls fn in a Shield with a grace of inner inside one of outer.
+	nested := func(co *tinyio.Co, outer, inner time.Duration, fn func(co *tinyio.Co) error) error {
+		return co.Shield(outer, func(co *tinyio.Co) error { return co.Shield(inner, fn) })
+	}
+	type teller func(call string, err error)
+	cases := []struct {
+		name    string
+		program func(co *tinyio.Co, tell teller) error
+		told    string
+	}{
+		{"a Timeout in nested Shields of a daemon, in a crash, and a Timeout that is refused after it", func(co *tinyio.Co, tell teller) error {
+			return errors.Join(co.SpawnDaemon(tinyio.Do(func(co *tinyio.Co) error {
+				err := nested(co, 0, 7*time.Second, func(co *tinyio.Co) error {
+					_, err := tinyio.Timeout(co, victim(0), 6*time.Second)
+					tell("Timeout", err)
+					return nil
+				})
+				_, stop := tinyio.Timeout(co, victim(0), time.Second)
+				tell("second Timeout", stop)
+				return errors.Join(err, stop)
+			})), wait(co, failer(time.Second, errBoom)))
+		}, "Timeout"},
+		{"a grace ends in the step of a Timeout, and the Shield around goes on", func(co *tinyio.Co, tell teller) error {
+			c := tinyio.Do(func(co *tinyio.Co) error {
+				return nested(co, 10*time.Second, 5*time.Second, func(co *tinyio.Co) error {
+					_, err := tinyio.Timeout(co, victim(0), 6*time.Second)
+					tell("Timeout", err)
+					return nil
+				})
+			})
+			return co.Wait(c, failer(time.Second, errBoom))
+		}, "Timeout"},
+		{"both graces end in the step of a Timeout, which was set before", func(co *tinyio.Co, tell teller) error {
+			c := tinyio.Do(func(co *tinyio.Co) error {
+				return nested(co, 5*time.Second, 5*time.Second, func(co *tinyio.Co) error {
+					_, err := tinyio.Timeout(co, victim(0), 6*time.Second)
+					tell("Timeout", err)
+					return nil
+				})
+			})
+			return co.Wait(c, failer(time.Second, errBoom))
+		}, "Run"}, // the caller is stopped before its Timeout returns
+		{"both graces end in the step of a Timeout, which was set after", func(co *tinyio.Co, tell teller) error {
+			c := tinyio.Do(func(co *tinyio.Co) error {
+				return nested(co, 5*time.Second, 5*time.Second, func(co *tinyio.Co) error {
+					err := co.Sleep(2 * time.Second)
+					_, late := tinyio.Timeout(co, victim(0), 4*time.Second)
+					tell("Timeout", late)
+					return err
+				})
+			})
+			return co.Wait(c, failer(time.Second, errBoom))
+		}, "Run"},
+		{"a Cancel, in a Shield, of one that is in it", func(co *tinyio.Co, tell teller) error {
+			c := shielded(time.Hour, func(co *tinyio.Co) error {
+				v := victim(10 * time.Second)
+				err := errors.Join(co.Spawn(v), co.Sleep(time.Second))
+				tell("Cancel", v.Cancel(co, nil))
+				return err
+			})
+			return co.Wait(c, failer(time.Second, errBoom))
+		}, "Cancel"},
+		{"a Cancel that a crash overtakes", func(co *tinyio.Co, tell teller) error {
+			c := tinyio.Do(func(co *tinyio.Co) error {
+				v := victim(10 * time.Second)
+				err := errors.Join(co.Spawn(v), co.Yield())
+				tell("Cancel", v.Cancel(co, nil))
+				return err
+			})
+			return co.Wait(c, failer(time.Second, errBoom))
+		}, "Run"},
+		{"an Isolate in a Shield", func(co *tinyio.Co, tell teller) error {
+			c := shielded(time.Hour, func(co *tinyio.Co) error {
+				_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error { return co.Wait(victim(time.Second), failer(time.Second, errBoom)) }))
+				tell("Isolate", err)
+				return nil
+			})
+			return co.Wait(c, failer(time.Second, errors.New("crash")))
+		}, "Isolate"},
+		{"a Timeout of a daemon that is stopped because only daemons are left", func(co *tinyio.Co, tell teller) error {
+			d := tinyio.Do(func(co *tinyio.Co) error {
+				_, err := tinyio.Timeout(co, victim(10*time.Second), time.Second)
+				tell("Timeout", err)
+				return err
+			})
+			return errors.Join(co.SpawnDaemon(d), co.Sleep(2*time.Second))
+		}, "Run"},
+		{"a Cancel by such a daemon, in an Isolate", func(co *tinyio.Co, tell teller) error {
+			_, err := tinyio.Isolate(co, tinyio.Do(func(co *tinyio.Co) error {
+				v := victim(10 * time.Second)
+				d := tinyio.Do(func(co *tinyio.Co) error {
+					err := v.Cancel(co, nil)
+					tell("Cancel", err)
+					return err
+				})
+				return errors.Join(co.SpawnDaemon(v, d), co.Sleep(2*time.Second))
+			}))
+			tell("Isolate", err)
+			return co.Yield()
+		}, "Isolate"},
+		{"a Timeout by one that was stopped for another Timeout, which has returned", func(co *tinyio.Co, tell teller) error {
+			orphan := tinyio.Do(func(co *tinyio.Co) error {
+				_, err := tinyio.Timeout(co, victim(10*time.Second), time.Second)
+				tell("inner Timeout", err)
+				return err
+			})
+			_, err := tinyio.Timeout(co, shielded(time.Hour, func(co *tinyio.Co) error {
+				return errors.Join(co.Spawn(orphan), co.Sleep(3*time.Second))
+			}), time.Second)
+			tell("outer Timeout", err)
+			return co.Sleep(time.Hour)
+		}, "Run"},
+		{"below one that finishes with a value all the same", func(co *tinyio.Co, tell teller) error {
+			v, err := tinyio.Timeout(co, tinyio.New(func(co *tinyio.Co) (int, error) {
+				_ = wait(co, victim(0))
+				return 7, nil
+			}), time.Second)
+			tell("Timeout", err)
+			if v != 7 || !errors.Is(err, tinyio.ErrTimeout) {
+				t.Errorf("Timeout returns %v, %v", v, err)
+			}
+			return co.Yield()
+		}, "Timeout"},
+		{"below one that finishes with a value, for a caller that is halted meanwhile", func(co *tinyio.Co, tell teller) error {
+			c := tinyio.New(func(co *tinyio.Co) (int, error) {
+				_ = wait(co, victim(10*time.Second))
+				return 7, nil
+			})
+			_, err := tinyio.Timeout(co, tinyio.Do(func(co *tinyio.Co) error {
+				v, err := tinyio.Timeout(co, c, time.Second)
+				tell("inner Timeout", err)
+				if v != 7 || err != context.Cause(co) {
+					t.Errorf("the inner Timeout returns %v, %v", v, err)
+				}
+				return nil
+			}), 3*time.Second)
+			tell("outer Timeout", err)
+			return co.Yield()
+		}, "outer Timeout"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			noLeaks(t)
+			var told []string
+			tell := func(call string, err error) {
+				for range occurrences(err) {
+					told = append(told, call)
+				}
+			}
+			tell("Run", virtually(func(co *tinyio.Co) error { return c.program(co, tell) }))
+			if !slices.Equal(told, []string{c.told}) {
+				t.Errorf("it is reported by %q, want %q alone", told, c.told)
+			}
+		})
+	}
+}
+
 // R10, R14: an error whose methods panic does not say that it is only a stop. One whose methods call runtime.Goexit ends the run in that way.
 // After either, the loop can be run again.
 func TestErrorWhoseMethodDoesNotReturn(t *testing.T) {

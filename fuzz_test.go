@@ -124,7 +124,9 @@ type player struct {
 	log       []string
 	pending   []int // callbacks that have started and have not been completed, in that order
 	done      map[int]func(int, error)
-	ended     []int // how often each coroutine has
+	ended     []int       // how often each coroutine has
+	raised    []boomError // all that coroutines have ended with
+	told      []string    // the errors that operations have returned
 	interrupt func()
 }
 
@@ -183,9 +185,17 @@ func (x *player) play(h hand, i int) (int, error) {
 	}
 	ended = true
 	if err != nil {
+		x.raise(err)
 		return 0, err
 	}
 	return r.value, nil
+}
+
+// raise records that a coroutine ends with err.
+func (x *player) raise(err error) {
+	if boom := boomError(""); errors.As(err, &boom) {
+		x.raised = append(x.raised, boom)
+	}
 }
 
 // aftermath is what a coroutine does when it is being stopped.
@@ -194,6 +204,7 @@ func (x *player) aftermath(h hand, r *role, stop error) error {
 	n := len(x.p.coros)
 	shielded := func(grace int, fn func(h hand) error) {
 		err := h.Shield(grace, fn)
+		x.told = append(x.told, describe(err))
 		x.note(r.i, "shielded", describe(err), h.Now())
 	}
 	if r.raises {
@@ -237,6 +248,9 @@ func (x *player) aftermath(h hand, r *role, stop error) error {
 func (x *player) block(h hand, r *role, ops []instr) error {
 	for n, o := range ops {
 		more, err := x.do(h, r, o)
+		if err != nil {
+			x.told = append(x.told, describe(err))
+		}
 		switch cycle := new(tinyio.CycleError); {
 		case err == nil:
 		case h.Stopped():
@@ -374,6 +388,7 @@ func (x *player) completed(h hand, r *role, o instr) (log []any, failed error) {
 			failed = err
 			return false
 		}
+		x.told = append(x.told, describe(err))
 		x.note(r.i, "next", v, describe(err), h.Now())
 		r.mix(v)
 		count++
@@ -413,6 +428,7 @@ func (x *player) complete(i, v int, err error) bool {
 		return false
 	}
 	x.pending = slices.Delete(x.pending, k, k+1)
+	x.raise(err)
 	x.done[i](v, err)
 	x.done[i](v+1, nil) // which does nothing
 	return true
@@ -653,7 +669,20 @@ func perform(p *program, hosted bool) performance {
 	if err != nil {
 		out.faults = append(out.faults, fmt.Sprintf("the loop cannot be run again: %v", err))
 	}
-	out.faults = append(out.faults, s.faults()...)
+	out.faults = append(append(out.faults, s.faults()...), x.lost(out.result)...)
+	return out
+}
+
+// lost are the errors that nobody was told of (R10): neither an operation nor the run has returned them.
+func (x *player) lost(result string) (out []string) {
+	if x.p.mode == tinyio.GroupNever || x.p.has("first") { // which drop errors
+		return nil
+	}
+	for _, err := range x.raised {
+		if !slices.ContainsFunc(append(x.told, result), func(told string) bool { return strings.Contains(told, string(err)) }) {
+			out = append(out, fmt.Sprintf("%q is lost", err))
+		}
+	}
 	return out
 }
 

@@ -53,6 +53,7 @@ type actor struct {
 	shield   *shield   // the innermost Shield in which it is now
 	stop     *reason   // what it is stopped for: the first that no Shield in which it was started keeps away
 	pending  []*reason // reasons besides that, which Shields keep away
+	cleanups []error   // what went wrong in those that it has stopped, if it was stopped itself meanwhile
 	attempts int
 	unwound  bool // it ignored its cancellation
 	spawned  bool // it is wanted for its own sake
@@ -376,12 +377,15 @@ func (m *model) finish(a *actor) {
 		m.ended(w, a)
 	}
 	a.watchers = nil
-	switch {
-	case failed == nil || cleanly:
-	case reason != nil:
-		reason.cleanups = append(reason.cleanups, failed)
-	default:
-		m.fail(a.scope, failed, false)
+	if failed != nil && !cleanly {
+		a.cleanups = append(a.cleanups, failed)
+	}
+	for _, err := range a.cleanups {
+		if reason != nil {
+			reason.cleanups = append(reason.cleanups, err)
+		} else {
+			m.fail(a.scope, err, false)
+		}
 	}
 	m.memberLeft(a.scope)
 }
@@ -1117,16 +1121,17 @@ func (m *model) giveUp(a *actor, d int) {
 	}
 }
 
-// halted is what went wrong in those that a has just halted, if a is not itself being stopped.
-func (h modelHand) halted(w *modelWait) (errs []error) {
-	if w.halting == nil {
+// takeCleanups takes what went wrong in those that a has just halted by w. If a is itself being stopped, it keeps that until it finishes.
+func (h modelHand) takeCleanups(w *modelWait) (errs []error) {
+	if w == nil || w.halting == nil {
 		return nil
 	}
+	errs, w.halting = w.halting.cleanups, nil
 	if h.Stopped() {
-		h.a.stop.cleanups = append(h.a.stop.cleanups, w.halting.cleanups...)
+		h.a.cleanups = append(h.a.cleanups, errs...)
 		return nil
 	}
-	return w.halting.cleanups
+	return errs
 }
 
 // stopWaiting makes a wait for t no longer. A collection keeps t.
@@ -1170,22 +1175,17 @@ func (h modelHand) Gather(js []int) ([]int, error) {
 func (h modelHand) Timeout(j, d int) (int, error) {
 	t := h.a.m.actors[j]
 	err := h.waitFor([]int{j}, d)
-	var cleanups []error
-	if w := h.a.wait; w != nil {
-		cleanups = h.halted(w)
-	}
+	cleanups := h.takeCleanups(h.a.wait) // nil if the wait was refused: then that is the wait before, whose Timeout took them
 	switch {
 	case err == nil:
 		return t.value, t.err
 	case h.Stopped():
-		return t.result(err)
+	case len(cleanups) > 0:
+		err = &tinyio.TimeoutError{After: seconds(d), Cleanup: cleanups}
 	case t.state == actorDone && t.err == nil:
-		return t.value, nil
+		err = nil
 	}
-	if e, ok := err.(*tinyio.TimeoutError); ok {
-		err = &tinyio.TimeoutError{After: e.After, Cleanup: cleanups}
-	}
-	return 0, err
+	return t.result(err)
 }
 
 // Cancel is R25.
@@ -1207,7 +1207,7 @@ func (h modelHand) Cancel(j int) error {
 	w.halting = &reason{err: &tinyio.CancelledError{Cause: errCancel}, cause: errCancel, target: t}
 	m.endWaits(m.cancel(t, w.halting))
 	err := a.rest(h.c)
-	if cleanups := h.halted(w); err == nil {
+	if cleanups := h.takeCleanups(w); err == nil {
 		return errors.Join(cleanups...)
 	}
 	return err

@@ -580,16 +580,17 @@ func (r *run) spawn(c *task) {
 
 // finish makes c done, whose function has ended or is not going to be called.
 func (r *run) finish(c *task) {
-	if c.outcome == returned && c.err == nil {
-		r.conclude(c, nil, nil)
+	if c.outcome == returned && c.err == nil && c.stop == nil {
+		r.conclude(c, nil, nil, nil)
 	} else {
 		f, why := r.failureOf(c)
-		r.conclude(c, f, why)
+		r.conclude(c, f, why, c.heldCleanups())
 	}
 }
 
-// conclude makes c done, wakes those that wait for it, and deals with its failure f, which why collects; both may be nil.
-func (r *run) conclude(c *task, f *failure, why *reason) {
+// conclude makes c done, wakes those that wait for it, and deals with what why collects: the clean-up errors that c holds, and its own
+// failure f. Each of these may be nil.
+func (r *run) conclude(c *task, f *failure, why *reason, cleanups []failure) {
 	s := c.scope
 	r.countFinished()
 	c.state = done
@@ -612,6 +613,9 @@ func (r *run) conclude(c *task, f *failure, why *reason) {
 				r.wake(d)
 			}
 		}
+	}
+	for i := range cleanups {
+		r.handleFailure(s, &cleanups[i], why)
 	}
 	if f != nil {
 		r.loop.counters.failed.Add(1)
@@ -654,7 +658,8 @@ func (a *coldFields) release() {
 	if a.kin != nil {
 		a.kin.of = nil
 	}
-	a.edges, a.inner, a.race, a.halting, a.pending, a.shield, a.kin, a.starter, a.call = nil, nil, nil, nil, nil, nil, nil, nil, nil
+	a.edges, a.inner, a.race, a.halting, a.cleanups, a.pending = nil, nil, nil, nil, nil, nil
+	a.shield, a.kin, a.starter, a.call = nil, nil, nil, nil
 	a.callback.begin, a.callback.cancel = nil, nil
 }
 

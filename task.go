@@ -99,6 +99,7 @@ type coldFields struct {
 	inner    *scope        // when it isolates
 	race     *race         // when it races
 	halting  *reason       // when it stops another one, in Timeout or Cancel
+	cleanups []failure     // of those that it has stopped, if it was stopped itself meanwhile: see takeCleanups
 	limit    time.Duration // of a Timeout
 	weight   int           // how many permits it waits for, if that is more than one
 	pending  []*reason     // reasons besides stop: Shields keep them away, or they came later

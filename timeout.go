@@ -4,8 +4,8 @@ import "time"
 
 // Timeout is [Coro.Await] for at most d. If c has not finished by then, c is halted: its current wait and every later one return a
 // [*TimeoutError], so that it can clean up. Timeout returns when c has stopped. If c has finished with a nil error all the same,
-// Timeout returns its value, and otherwise a [*TimeoutError], which says where c was stuck and wraps the clean-up errors. Neither
-// crashes anything. If d is not positive, a fresh c never runs.
+// Timeout returns its value. Otherwise, or if there are clean-up errors, it returns a [*TimeoutError], which says where c was stuck and
+// wraps these. Neither crashes anything. If d is not positive, a fresh c never runs.
 //
 // The coroutines that only c was waiting for are halted with it, and so on, children first. Those that others wait for, or that
 // were spawned, carry on. If others wait for c itself, or c was spawned, Timeout gives up waiting and c carries on.
@@ -30,33 +30,41 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	switch {
 	case err == nil:
 		return c.value, c.c.err
+	case stop == nil && len(cleanups) > 0:
+		t := err.(*TimeoutError)
+		err = &TimeoutError{After: t.After, Coro: t.Coro, Trace: t.Trace, Cleanup: cleanups} // a copy, since the halted coroutines hold t
 	case c.c.hasFinished() && c.c.err == nil:
-		return c.value, stop
+		err = stop
 	}
-	if t, ok := err.(*TimeoutError); ok && len(cleanups) > 0 {
-		t = &TimeoutError{After: t.After, Coro: t.Coro, Trace: t.Trace, Cleanup: cleanups} // a copy, since the halted coroutines hold t
-		return zero, t
-	}
-	return zero, err
+	return c.result(err)
 }
 
 // takeCleanups returns the clean-up errors of the coroutines that the caller has just halted. But if the caller is itself being stopped,
-// with the error stop, it adds them to those that the reason for this collects (R10).
+// with the error stop, it holds them until it finishes. Then they go where its own clean-up error goes (R10).
 func (co *Co) takeCleanups(stop error) (errs []error) {
 	c := co.c
 	if c.cold() == nil || c.cold().halting == nil {
 		return nil
 	}
-	why := c.cold().halting
-	c.cold().halting = nil
+	a := c.cold()
+	why := a.halting
+	a.halting = nil
 	if stop != nil {
-		c.stop.cleanups = append(c.stop.cleanups, why.cleanups...)
+		a.cleanups = append(a.cleanups, why.cleanups...)
 		return nil
 	}
 	for _, f := range why.cleanups {
 		errs = append(errs, f.error())
 	}
 	return errs
+}
+
+// heldCleanups returns the clean-up errors that c holds until it finishes.
+func (c *task) heldCleanups() []failure {
+	if c.cold() == nil {
+		return nil
+	}
+	return c.cold().cleanups
 }
 
 // setLimit sets the timer for a limit of d to the wait that c is about to begin, and returns when it fires. It reads the clock, which may

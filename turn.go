@@ -28,8 +28,8 @@ func (r *run) handBack(c *task) {
 }
 
 // lastTurn ends the last turn of c and chooses the goroutine that goes on after its worker w. It returns the slot in which that
-// goroutine is parked, and in which w is going to park; nil if w goes on itself, with another coroutine, or ends. If c has failed, the run
-// loop finishes it, since the await chain has to be found then.
+// goroutine is parked, and in which w is going to park; nil if w goes on itself, with another coroutine, or ends. If something has gone
+// wrong, the run loop finishes c, since the await chain has to be found then, or what others were doing.
 func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	r.running, w.task = nil, nil
 	r.catchUp()
@@ -38,10 +38,10 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	}
 	var n *task
 	switch {
-	case c.outcome == returned && c.err == nil:
-		r.conclude(c, nil, nil)
+	case c.outcome == returned && c.err == nil && c.stop == nil:
+		r.conclude(c, nil, nil, nil)
 		n = r.ahead(w)
-	case c.outcome == returned && c.clean:
+	case c.outcome == returned && (c.err == nil || c.clean) && c.heldCleanups() == nil:
 		r.finish(c)
 		n = r.ahead(w)
 	case c.state != running: // a callback, which waits without a stack
