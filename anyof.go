@@ -226,8 +226,8 @@ func (g *collector) isWaiting() bool {
 	return c.state == waiting && c.wait == onAny && c.collector() == g
 }
 
-// pending reports whether the owner of g waits and goes on as soon as one of the group has finished.
-func (g *collector) pending() bool { return !g.all && g.isWaiting() }
+// isWaitingForAny reports whether the owner of g waits and goes on as soon as one of the group has finished.
+func (g *collector) isWaitingForAny() bool { return !g.all && g.isWaiting() }
 
 // unfinished returns how many edges of the group lead to coroutines that have not finished.
 func (g *collector) unfinished() (n int32) {

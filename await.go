@@ -50,7 +50,7 @@ func edgesTo(edges []waiter, c *task, op string) error {
 		}
 		if t != nil && t.tryClaim(l) {
 			w.c = c
-		} else if !w.meet(c, t) {
+		} else if !w.leadTo(c, t) {
 			undoEdges(edges[:i])
 			return c.cannotAwait(op, t)
 		}
@@ -72,14 +72,14 @@ func undoEdges(edges []waiter) {
 func (c *task) edgeTo(op string, t *task) error {
 	if w, l := &c.one[0], c.loop.Load(); t != nil && t.tryClaim(l) {
 		w.line = &t.awaiters
-	} else if !w.meet(c, t) {
+	} else if !w.leadTo(c, t) {
 		return c.cannotAwait(op, t)
 	}
 	return nil
 }
 
-// meet makes w, an edge of c, lead to t, which belongs to the loop of c already, or has finished. Otherwise it returns false.
-func (w *waiter) meet(c, t *task) bool {
+// leadTo makes w, an edge of c, lead to t, which belongs to the loop of c already, or has finished. Otherwise it returns false.
+func (w *waiter) leadTo(c, t *task) bool {
 	l := c.loop.Load()
 	w.c, w.line = c, nil
 	switch {

@@ -269,7 +269,7 @@ func orderOf(doubtful []*task) (order []choice) {
 		u := order[i].c
 		u.mark = unmarked
 		for w := u.awaiters.head; w != nil; w = w.next {
-			if w.group == nil || w.group.all || w.group.pending() {
+			if w.group == nil || w.group.all || w.group.isWaitingForAny() {
 				unblock(w.c, w)
 			}
 		}

@@ -44,7 +44,7 @@ func (w *waiter) to() *task {
 // counts reports whether w, which stands in a line, is an edge that counts.
 func (w *waiter) counts() bool {
 	g := w.group
-	return g == nil || g.all || g.chosen == w && g.pending()
+	return g == nil || g.all || g.chosen == w && g.isWaitingForAny()
 }
 
 // countingTargets returns a cursor over the targets of the edges of c that count.

@@ -319,7 +319,7 @@ func (r *ring[T]) pop() (v T) {
 // empty and are dropped when the burst is over, even if some always wait.
 type slab[T any] struct {
 	pages [][]T    // the values
-	taken []uint64 // for each page, a bit for each entry that holds a value
+	used  []uint64 // for each page, a bit for each entry that holds a value
 	full  int      // the first full pages are full; there may be more
 	spare []T      // an empty page for the next one that is needed
 }
@@ -327,15 +327,15 @@ type slab[T any] struct {
 const pageSize = 64
 
 func (s *slab[T]) insert(v T) uint32 {
-	for s.full < len(s.taken) && s.taken[s.full] == math.MaxUint64 {
+	for s.full < len(s.used) && s.used[s.full] == math.MaxUint64 {
 		s.full++
 	}
 	page := s.full
-	if page == len(s.taken) {
-		s.pages, s.taken = append(s.pages, nil), append(s.taken, 0)
+	if page == len(s.used) {
+		s.pages, s.used = append(s.pages, nil), append(s.used, 0)
 	}
-	at := bits.TrailingZeros64(^s.taken[page])
-	s.taken[page] |= 1 << at
+	at := bits.TrailingZeros64(^s.used[page])
+	s.used[page] |= 1 << at
 	if s.pages[page] == nil {
 		s.pages[page], s.spare = s.spare, nil
 	}
@@ -351,9 +351,9 @@ func (s *slab[T]) remove(i uint32) (v T) {
 	var zero T
 	page, at := int(i/pageSize), i%pageSize
 	v, s.pages[page][at] = s.pages[page][at], zero
-	s.taken[page] &^= 1 << at
+	s.used[page] &^= 1 << at
 	s.full = min(s.full, page)
-	if s.taken[page] == 0 {
+	if s.used[page] == 0 {
 		s.empty(page)
 	}
 	return v
@@ -370,12 +370,12 @@ func (s *slab[T]) empty(page int) {
 
 // shrink drops the empty pages at the end.
 func (s *slab[T]) shrink() {
-	n := len(s.taken)
-	for n > 0 && s.taken[n-1] == 0 {
+	n := len(s.used)
+	for n > 0 && s.used[n-1] == 0 {
 		n--
 	}
-	s.pages, s.taken = s.pages[:n], s.taken[:n]
-	if n < cap(s.taken)/4 {
-		s.pages, s.taken = slices.Clone(s.pages), slices.Clone(s.taken)
+	s.pages, s.used = s.pages[:n], s.used[:n]
+	if n < cap(s.used)/4 {
+		s.pages, s.used = slices.Clone(s.pages), slices.Clone(s.used)
 	}
 }

@@ -16,34 +16,39 @@ import (
 	"github.com/tinyio-go/tinyio/internal/timers"
 )
 
-// The invariants of a loop. checkInvariants tests those that can be tested, after every step, in the tests.
+// The invariants of a loop. The tests call checkInvariants after every step, which checks those that can be checked.
 //
-//  1. A coroutine is in exactly one state (see the diagram in task.go), and in the list that belongs to that state: a ready one
-//     is in the ready queue, a waiting one in the lines of what it waits for. It finishes once, and its result stays with it.
-//  2. One goroutine of a loop runs at a time: that of the running coroutine or, between two turns, the one that runs the loop.
-//     The others are parked (turn.go). Only the running one touches the loop's state. Goroutines from outside touch only the
-//     inbox.
+//  1. A coroutine is in exactly one state (see the diagram in task.go). A ready one is in the ready queue or, if there is a picker, in the
+//     crowd from which it chooses. A waiting one stands in the lines of what it waits for. One that finishes in the ready queue stays
+//     there until it is passed over (leaveQueue). A coroutine finishes once, and its result stays with it.
+//  2. One goroutine of a loop runs at a time. Each of the others is parked in a slot (turn.go): a coroutine's in the slot of the
+//     coroutine, the driver in the driver's, and an idle worker, which is in the list of idlers, in its own. Only the goroutine that
+//     runs touches the state of the loop. Goroutines from outside post to the inbox, and use what is made for that: atomic variables,
+//     and those of package publish.
 //  3. The ready queue is in the order in which its coroutines became ready, whether the reason came from inside or from outside the loop.
-//     So the inbox is taken in before a turn first appends to the ready queue, at the end of the turn, and after the user's code has
-//     been called in the middle of the loop's own work (sandbox.go).
-//  4. A coroutine that waits for coroutines has an edge to each of them. The edges that count (cycle.go) make no cycle, and none
-//     of them leads to a lower level.
-//  5. The field wanted of a coroutine counts the edges to it whose owners are not being stopped, and one more if it was spawned or
-//     is the first of its scope. A Timeout never halts a coroutine that is wanted.
+//     So the inbox is taken in before the running coroutine makes another one ready, at the end of its turn, and after the user's code has
+//     been called in the middle of the loop's own work (sandbox.go). With a gate, what comes from outside enters only between two
+//     turns (gate.go).
+//  4. A coroutine that waits for coroutines has an edge to each of them (graph.go). The edges that count (cycle.go) make no cycle, and
+//     none of them leads to a lower level.
+//  5. The field wanted of a coroutine counts the edges to it of those that wait for all of their targets and have not dropped their
+//     wants (dropWants). It counts one more if the coroutine was spawned, and one more if it is the first of its scope. No coroutine that
+//     is wanted is stopped for a Timeout.
 //  6. A coroutine is stopped in one way, whatever the reason (cancel.go): it is given the reason, and its wait ends, or goes on for as
-//     long as it waits for others that are being stopped.
-//  7. With the same inputs (inbox, context, clock and picks), the interleaving is the same: nothing here ranges over a map or
-//     depends on an address.
+//     long as it waits for others that are being stopped. While a Shield keeps the reason away, the reason is pending and the wait goes on.
+//  7. With the same inputs (inbox or gate, context, clock and picks), the interleaving is the same: no order comes from a map or an
+//     address. A prefetch changes nothing.
+//  8. Between two turns no work is half done: no coroutine is running, endWaits has nothing to do, and no search has left a mark.
 
 // A run is the state of one call of Run, RunOn, Serve or Start, from the first coroutine to the last.
 type run struct {
 	loop      *Loop
 	inbox     *inbox // that of the loop, unless there is a gate
-	ready     queue
+	ready     readyQueue
 	running   *task  // the running coroutine; nil between two turns
-	unsettled *task  // a coroutine whose turn has ended, and whose wait the run loop still has to begin, or which it has to finish
-	inline    *task  // while it waits, the run loop runs on its stack: see runInline
-	inlined   bool   // the run loop runs there now
+	unsettled *task  // its turn has ended, and the run loop has yet to begin its wait, or to finish it
+	inline    *task  // the coroutine on whose stack the run loop may run while it waits: see runInline
+	inlined   bool   // the run loop is running there
 	root      *scope // of all of them
 	ctx       context.Context
 	values    *coContext // what the first coroutine inherits
@@ -51,7 +56,7 @@ type run struct {
 	ending    bool       // endWaits is running
 	asked     request
 	deferred  ring[deferred] // to be done between two turns
-	wide      int            // how many edges coroutines have that wait for several
+	wide      int            // how many edges the coroutines in Gather and Wait have: see meet
 	threads   int            // threads, calls and callbacks that have started and have not come back
 	served    int            // how many waits of this turn have been served at once: see letOthers
 
@@ -66,7 +71,7 @@ type run struct {
 	read      int64     // the last reading
 	pace      pace
 
-	idlers    *worker     // linked through their next fields
+	idlers    *worker     // the idle workers, linked through their next fields
 	idleCount int         // how many there are
 	driver    *stack.Slot // where the goroutine that drives the run is parked
 	sandbox   *sandbox
@@ -79,7 +84,7 @@ type run struct {
 	afterStep func(r *run) // called at the end of each step, nil if nobody needs that
 
 	detach      func()    // detaches the run from its context
-	reopened    bool      // the loop had run before
+	reopened    bool      // attach has opened the inbox, which an earlier run had closed
 	unwatch     func()    // stops the watchdog; nil if there is none
 	orphans     []failure // clean-up errors of coroutines whose Submit had returned before; the first hundred
 	orphansLost int       // how many more of these there were
@@ -87,7 +92,7 @@ type run struct {
 
 	above, below walk // the searches for a cycle; empty between steps
 
-	err    error // why it could not begin
+	err    error // why the run could not begin
 	ended  bool
 	result error       // what Run returns, if the run has failed
 	panics *PanicError // what Run panics with, if it does
@@ -135,7 +140,7 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	attached := false
 	defer func() {
 		if !attached {
-			r.giveBack(c)
+			r.undoBegin(c)
 		}
 	}()
 	if co, ok := ctx.Value(runningCo{}).(*Co); ok {
@@ -168,8 +173,8 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	return stopped
 }
 
-// giveBack undoes what begin and attach have done for r.
-func (r *run) giveBack(c *task) {
+// undoBegin undoes what begin and attach have done for r.
+func (r *run) undoBegin(c *task) {
 	l := r.loop
 	r.ended = true
 	r.detach()
@@ -202,6 +207,7 @@ func (r *run) complete() {
 	}
 }
 
+// completeAfterExit goes on with complete if that has been unwound. A panic is the loop's own, and ends the program.
 func (r *run) completeAfterExit() {
 	if r.ended {
 		return
@@ -271,8 +277,7 @@ func (r *run) end(result error) {
 	l.active.Store(false)
 }
 
-// settleLast calls the observer and does what is deferred when no coroutine is live any more. What fails in that is still a failure of the
-// run.
+// settleLast calls the observer, and does what is deferred, when the last coroutine has finished. If that fails, the run fails.
 func (r *run) settleLast() {
 	for r.live() == 0 {
 		r.notify()
@@ -286,7 +291,7 @@ func (r *run) settleLast() {
 // turns is the run loop: take in what came from outside, fire the timers that are due, pick the next ready coroutine, resume it, and
 // deal with the end of its turn; when no coroutine is ready, wait. If inline is not nil, the loop runs on its stack. It returns when
 // all coroutines have finished, when it is the turn of inline, and for a host after each turn.
-func (r *run) turns(inline *task) (done bool) {
+func (r *run) turns(inline *task) {
 	defer func() {
 		if p := recover(); p != nil { // otherwise a tool may have called runtime.Goexit: see caught
 			crashProgram(p)
@@ -311,7 +316,7 @@ func (r *run) turns(inline *task) (done bool) {
 		case r.live() == 0, r.deferred.n > 0: // what was done above has finished the last coroutine, or a tool has failed
 			continue
 		case r.hosted:
-			return true
+			return
 		default:
 			r.idle()
 			continue
@@ -327,15 +332,14 @@ func (r *run) turns(inline *task) (done bool) {
 			r.resume(c, at)
 		}
 		if r.running != nil { // it is the turn of inline
-			return true
+			return
 		}
 		r.finishTurn() // of c, or of the last of those that ran after it: see ahead
 		if r.hosted {
 			r.notify()
-			return true
+			return
 		}
 	}
-	return true
 }
 
 // pick takes the next coroutine out of the ready queue: the first one or, if there is a picker, the one that it chooses. It passes over
@@ -351,8 +355,8 @@ func (r *run) pick() *task {
 	}
 }
 
-// resume lets c go on and returns when it is the loop's turn again, or that of the coroutine on whose stack the loop runs. The loop is
-// parked in *at meanwhile. The last turn of a callback, and the first turn of a thread, need no goroutine.
+// resume gives c its turn. It returns when it is the loop's turn again, or that of the coroutine on whose stack the loop runs. Meanwhile
+// the loop is parked in *at. The last turn of a callback, and the first turn of a thread, run on the stack of the loop.
 func (r *run) resume(c *task, at **stack.Slot) {
 	switch {
 	case c.slot != nil:
@@ -362,8 +366,8 @@ func (r *run) resume(c *task, at **stack.Slot) {
 		r.catchUp()
 		r.unsettled = c
 		return
-	case c.isSimple():
-		c.outcome = pending
+	case c.needsNoStack():
+		c.outcome = begun
 		c.body.call(&c.co)
 		r.running = nil
 		r.catchUp()
@@ -412,8 +416,8 @@ func crashProgram(p any) {
 	select {}
 }
 
-// A deferred is something that comes up during a turn and can be done only between two turns: a failure that no coroutine can return,
-// or the request of another goroutine.
+// A deferred is work that comes up during a turn and has to be done between two turns: a failure that no coroutine can return, or the
+// request of another goroutine.
 type deferred interface{ do(r *run) }
 
 func (r *run) runDeferred() {
@@ -440,11 +444,11 @@ func (r *run) quiet() bool {
 // A request is what the running coroutine asks for when it suspends: the arguments of waitRow.begin. A run has one for all coroutines,
 // since one runs at a time.
 type request struct {
-	rare      bool        // a field other than line is set, so the request has to be cleared
+	rare      bool        // a field other than line and eventLine is set, so beginWait has to clear the request
 	claimed   bool        // some of the coroutines to wait for had been claimed before, so they may have been started
-	fresh     []Awaitable // of Spawn: what to start
+	fresh     []Awaitable // of Spawn: the coroutines to spawn
 	daemons   bool        // of Spawn: as daemons
-	inherit   *coContext  // what coroutines inherit that are started for the request; nil if they inherit from the asking one
+	inherit   *coContext  // what coroutines that are started for the request inherit; nil for what the asking one has inherited
 	halt      *reason     // of Cancel: the reason for which the target is to stop
 	eventLine *eventLine
 	line      *waitList
@@ -489,8 +493,8 @@ func (r *run) wake(c *task) {
 	r.makeReady(c)
 }
 
-// start makes c a live member of s, and ready for its first turn. (A submission has no turn, and waits already.) If there is a starter,
-// c inherits the values of its context, the Shield that it is in, and the reasons for which it is cancelled.
+// start makes c a live member of s, and ready for its first turn. (A submission has none, and waits already.) From its starter, if there
+// is one, c inherits the values of its context, the Shield that the starter is in, and the reasons for which the starter is cancelled.
 func (r *run) start(c *task, s *scope, starter *task) {
 	s.add(c)
 	r.countStarted()
@@ -588,8 +592,8 @@ func (r *run) finish(c *task) {
 	}
 }
 
-// conclude makes c done, wakes those that wait for it, and deals with what why collects: the clean-up errors that c holds, and its own
-// failure f. Each of these may be nil.
+// conclude makes c done, wakes those that wait for it, and deals with what went wrong: the clean-up errors that c holds, and its own failure
+// f, if that is not nil. The reason why collects them; if it is nil, they are failures of the domain.
 func (r *run) conclude(c *task, f *failure, why *reason, cleanups []failure) {
 	s := c.scope
 	r.countFinished()
@@ -626,8 +630,8 @@ func (r *run) conclude(c *task, f *failure, why *reason, cleanups []failure) {
 	}
 }
 
-// failureOf returns what went wrong in c, whose function has ended in another way than with a value, and the reason that collects it;
-// nil if it is a failure of the domain. It also sets the error that awaits of c return.
+// failureOf returns what went wrong in c, whose function has ended in another way than with a value; nil if c has stopped cleanly. The
+// reason why, if that is not nil, collects f. Otherwise f is a failure of the domain. failureOf also sets the error that awaits of c return.
 func (r *run) failureOf(c *task) (f *failure, why *reason) {
 	if f, why = c.failure(), c.cleansUpFor(); f != nil {
 		r.findChain(f, c, why)
@@ -636,7 +640,7 @@ func (r *run) failureOf(c *task) (f *failure, why *reason) {
 	case c.outcome != returned || c.err == nil:
 	case c.stop != nil && c.stop.crash == nil:
 		c.err, c.clean = c.stop.err, true // what went wrong besides is for whoever stopped it
-	case f != nil && why == nil: // who awaits it from another domain, or later, gets the chain
+	case f != nil && why == nil: // whoever awaits c from another domain, or later, gets the chain
 		c.err = &Error{Err: c.err, Trace: f.trace, cut: f.cut}
 	}
 	return f, why
@@ -663,21 +667,21 @@ func (a *coldFields) release() {
 	a.callback.begin, a.callback.cancel = nil, nil
 }
 
-// A queue is the ready coroutines, first in, first out, linked through their next fields: appending allocates nothing
+// A readyQueue has the ready coroutines, first in, first out, linked through their next fields: appending allocates nothing
 // and a long queue leaves nothing behind.
-type queue struct {
+type readyQueue struct {
 	head *task
 	end  **task // the link behind the last one
 }
 
-func (q *queue) init() { q.end = &q.head }
+func (q *readyQueue) init() { q.end = &q.head }
 
-func (q *queue) push(c *task) {
+func (q *readyQueue) push(c *task) {
 	*q.end = c
 	q.end = &c.next
 }
 
-func (q *queue) pop() *task {
+func (q *readyQueue) pop() *task {
 	c := q.head
 	if c != nil {
 		q.take(c)
@@ -686,7 +690,7 @@ func (q *queue) pop() *task {
 }
 
 // take takes c, which is the first, out of the queue.
-func (q *queue) take(c *task) {
+func (q *readyQueue) take(c *task) {
 	next := c.next
 	q.head, c.next = next, nil
 	if next == nil {
@@ -694,7 +698,7 @@ func (q *queue) take(c *task) {
 	}
 }
 
-func (q *queue) all() iter.Seq[*task] {
+func (q *readyQueue) all() iter.Seq[*task] {
 	return func(yield func(*task) bool) {
 		for c := q.head; c != nil; c = c.next {
 			if !yield(c) {

@@ -10,7 +10,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/publish"
 )
 
@@ -216,29 +215,6 @@ func (l *Loop) Running() (name string, since time.Time, ok bool) {
 	}
 	return c.label(), asked.Add(time.Duration(k.since.Load())), true
 }
-
-// beginTurn makes it the turn of c.
-func (r *run) beginTurn(c *task) {
-	k := &r.loop.counters
-	k.ready.Add(-1)
-	k.turns.Add(1)
-	k.running.Set(c)
-	r.running, c.state, r.served = c, running, 0
-}
-
-// announce records, for the observer and for Running, that the turn of c is about to begin.
-func (r *run) announce(c *task) {
-	if r.watch != nil {
-		r.watch.crowd.chosen = nil
-		r.note(hook.Resumed, c, nil)
-	}
-	if k := &r.loop.counters; k.asked.Load() != nil {
-		k.since.Set(int64(time.Since(*k.asked.Load())))
-	}
-}
-
-// isFollowed reports whether announce has to be called before each turn.
-func (r *run) isFollowed() bool { return r.watch != nil || r.loop.counters.asked.Load() != nil }
 
 // live returns how many coroutines have been started and have not finished, in all scopes.
 func (r *run) live() int { return int(r.loop.counters.live.Load()) }

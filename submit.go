@@ -221,7 +221,7 @@ func (s *submission) do(r *run) {
 		return
 	}
 	c.tryClaim(r.loop)
-	c.state, c.wait, c.outcome = waiting, onTask, pending
+	c.state, c.wait, c.outcome = waiting, onTask, begun
 	r.start(c, r.root, nil)
 	r.protect(c, s.starter)
 	c.ctx.Set(r.values.submitted(s.ctx))
@@ -256,11 +256,11 @@ func (s *submission) comeBack() {
 		r := c.run()
 		r.orphan(why.cleanups)
 	}
-	s.end(s.outcome())
+	s.end(s.result())
 }
 
-// outcome returns the error of Submit: why the target has no value.
-func (s *submission) outcome() error {
+// result returns the error of Submit: why the target has no value.
+func (s *submission) result() error {
 	c, t := &s.c, s.target
 	switch finished := t.state == done; {
 	case finished && t.err == nil:

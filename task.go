@@ -20,14 +20,15 @@ import (
 //	fresh --------> ready -----------> running --.
 //	                  ^  ^                |      |
 //	                  |  '-----yield------+      |
-//	                  |                suspend   | finish
+//	                  |                suspend   | conclude
 //	                wake                  |      |
 //	                  |                   v      v
 //	                  '--------------- waiting  done
 //
-// These are the exceptions. A coroutine that is stopped before its first turn goes from ready to done (endWait). One that cannot be
-// started goes from fresh to done (refuse). A callback goes from running to waiting by callBegin, and a call by call.make. A
-// submission goes from fresh to waiting. When a run is discarded, every coroutine goes to done (discard).
+// These are the exceptions. A wait for a turn alone (onTurn, onSpawn) ends as soon as it has begun, by makeReady. A coroutine that is
+// stopped before its first turn goes from ready to done (endWait). One that cannot be started goes from fresh to done (refuse). A callback
+// goes from running to waiting by callBegin, and a caller of Call by call.make; if they panic or exit in that, they go back (endedEarly,
+// handOver). A submission goes from fresh to waiting (do). When a run is discarded, every coroutine goes to done (discard).
 type state uint8
 
 const (
@@ -47,8 +48,8 @@ type outcome uint8
 
 const (
 	notBegun outcome = iota
-	pending          // it is a callback or a submission that has begun and not ended
-	returned         // with err, perhaps nil
+	begun            // and has not ended: the coroutine is a callback, a thread or a submission
+	returned         // with err, which may be nil
 	panicked         // err is the *PanicError
 	exited           // by runtime.Goexit
 )
@@ -113,7 +114,7 @@ type coldFields struct {
 	attempts int           // how much it has tried to go on since it was stopped: see attempt
 }
 
-// addCold returns the coldFields of c, and makes them if c has none.
+// addCold returns the coldFields of c. If c has none, addCold makes them.
 func (c *task) addCold() *coldFields {
 	if c.cold() == nil {
 		c.coldPointer.Store(new(coldFields))
@@ -132,7 +133,7 @@ func (c *task) shield() *shield {
 	return c.cold().shield
 }
 
-// starter returns the kinship of the coroutine that has spawned c.
+// starter returns the kinship of the coroutine that has spawned c; nil if none is recorded.
 func (c *task) starter() *kinship {
 	if c.cold() == nil {
 		return nil
@@ -169,8 +170,8 @@ func (c *task) attempts() int {
 type body interface {
 	Awaitable
 	call(co *Co) error
-	comeBack() // is the last turn of a coroutine that waits without a stack
-	skip()     // is called instead of call, and drops the function
+	comeBack() // the last turn of a coroutine that has waited without a stack
+	skip()     // called instead of call: it drops the function
 }
 
 func (c *task) init(b body, entry uintptr) {
@@ -190,7 +191,7 @@ func (c *task) execute(w *worker) {
 	switch err := c.body.call(&c.co); err {
 	case nil:
 	case errBegun: // from here on, it waits without a stack
-		c.outcome = pending
+		c.outcome = begun
 		return
 	default:
 		// The outcome is still exited here, because a method of the error may call runtime.Goexit.
@@ -212,7 +213,7 @@ func (c *task) endedEarly(p any) {
 		failing(c, how)
 	}
 	if c.state != running && !c.cold().callback.endAbruptly(how) { // a callback, whose done was called before
-		c.outcome = pending
+		c.outcome = begun
 		return
 	}
 	if c.state == ready { // done has been called
@@ -236,7 +237,7 @@ const (
 // hasFinished may be called from any goroutine.
 func (c *task) hasFinished() bool { return c.phase.Load() == finished }
 
-// hasValue reports that c has finished without an error.
+// hasValue reports whether c has finished without an error.
 func (c *task) hasValue() bool { return c != nil && c.hasFinished() && c.err == nil }
 
 // tryClaim makes c belong to l if it belongs to no loop yet, and reports whether it did.
@@ -265,7 +266,7 @@ func (c *task) claim(l *Loop) error {
 	return foreign(c)
 }
 
-// edges returns the waiters of c.
+// edges returns the waiters of c: its edges if it waits for coroutines, or the one waiter with which it stands in a line.
 func (c *task) edges() []waiter {
 	if c.cold() != nil && c.cold().edges != nil {
 		return c.cold().edges

@@ -130,8 +130,8 @@ type callback struct {
 	abrupt error // how start or cancel ended, if it panicked or exited after done had been called
 }
 
-// isSimple reports whether c can begin without a stack.
-func (c *task) isSimple() bool { return c.cold() != nil && c.cold().callback.simple }
+// needsNoStack reports whether c, which has not begun, is a thread: its first turn only starts the goroutine.
+func (c *task) needsNoStack() bool { return c.cold() != nil && c.cold().callback.simple }
 
 // A threadOf is the function of a RunInThread, for a host: see hook.Function.
 type threadOf[T any] struct {

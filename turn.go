@@ -2,19 +2,45 @@ package tinyio
 
 import (
 	"runtime/pprof"
+	"time"
 
+	"github.com/tinyio-go/tinyio/hook"
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
 
 // How control passes from one goroutine to another. Coroutines run on workers. The loop runs on the driver, which is the goroutine of
 // Run or of the host, or on the goroutine of a coroutine that waits (see runInline). At any time one of these goroutines runs and all
-// others are parked, each in some slot: see package stack. To switch to a goroutine is to park in the slot in which it is parked.
+// others are parked, each in a slot: see package stack. To switch to a goroutine is to park in the slot in which it is parked.
 //
 // The field running of the run says whose turn it is: that of a coroutine or, when it is nil, the loop's. A goroutine that is resumed
-// when it is not its turn switches to the one whose turn it is. That happens in two cases: a worker has ended, which resumes the
-// goroutine that is parked in the slot in which the worker began; or a probe finds out where a coroutine waits.
+// when it is not its turn switches to the one whose turn it is. That happens in two cases. A worker has ended, which resumes the
+// goroutine that is parked in the slot in which the worker began. Or a probe is being filled: see where.
 
-// handBack is called when c waits and the loop has something to do before the next turn. It returns when it is the turn of c again.
+// beginTurn makes it the turn of c.
+func (r *run) beginTurn(c *task) {
+	k := &r.loop.counters
+	k.ready.Add(-1)
+	k.turns.Add(1)
+	k.running.Set(c)
+	r.running, c.state, r.served = c, running, 0
+}
+
+// announce records, for the observer and for Running, that the turn of c is about to begin.
+func (r *run) announce(c *task) {
+	if r.watch != nil {
+		r.watch.crowd.chosen = nil
+		r.note(hook.Resumed, c, nil)
+	}
+	if k := &r.loop.counters; k.asked.Load() != nil {
+		k.since.Set(int64(time.Since(*k.asked.Load())))
+	}
+}
+
+// isFollowed reports whether announce has to be called before each turn.
+func (r *run) isFollowed() bool { return r.watch != nil || r.loop.counters.asked.Load() != nil }
+
+// handBack gives control to the run loop, which has something to do before the next turn. It is called on the stack of c, which waits or is
+// ready, and returns when it is the turn of c again.
 func (r *run) handBack(c *task) {
 	if !r.hosted && (r.inline == nil || r.inline == c) {
 		r.runInline(c)
@@ -28,8 +54,8 @@ func (r *run) handBack(c *task) {
 }
 
 // lastTurn ends the last turn of c and chooses the goroutine that goes on after its worker w. It returns the slot in which that
-// goroutine is parked, and in which w is going to park; nil if w goes on itself, with another coroutine, or ends. If something has gone
-// wrong, the run loop finishes c, since the await chain has to be found then, or what others were doing.
+// goroutine is parked, and in which w is going to park. It returns nil if w goes on itself, with another coroutine, or ends. If something
+// has gone wrong, the run loop finishes c: to find the await chain, and what others were doing, it switches to other coroutines (see where).
 func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	r.running, w.task = nil, nil
 	r.catchUp()
@@ -67,9 +93,9 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	return w.at
 }
 
-// ahead makes the next coroutine the running one and returns it, so that the caller can switch to it directly; nil if the run loop
-// has something to do before. That is one switch instead of two, and saves a third of the cost of a turn. If the coroutine has not begun,
-// it gets the worker w of the caller, which is free, or an idle one if w is nil.
+// ahead makes the next coroutine the running one and returns it, so that the caller can switch to it directly. If the run loop has
+// something to do before, ahead returns nil. Without it a turn would take two switches, and half as much time again. If the coroutine
+// has not begun, it gets w, the worker of the caller, which is free, or an idle one if w is nil.
 func (r *run) ahead(w *worker) *task {
 	r.endStep()
 	r.letIn()
@@ -80,7 +106,7 @@ func (r *run) ahead(w *worker) *task {
 		return nil
 	}
 	if r.watch != nil {
-		if r.gate != nil { // which is passed in the run loop
+		if r.gate != nil { // the run loop passes it before each turn
 			return nil
 		}
 		r.choose()
@@ -90,7 +116,7 @@ func (r *run) ahead(w *worker) *task {
 		return nil
 	}
 	if n.slot == nil {
-		if n.outcome != notBegun || n.isSimple() || w == nil && r.idlers == nil {
+		if n.outcome != notBegun || n.needsNoStack() || w == nil && r.idlers == nil {
 			return nil
 		}
 		if w == nil {
@@ -119,13 +145,12 @@ func (c *task) prefetch() {
 }
 
 // runInline runs the loop on the stack of c, which waits, until it is the turn of c. One coroutine of a run at a time waits like this: the
-// first for which the loop has work to do before the next turn. In most programs that is the first coroutine. It saves the two switches
-// with which other coroutines leave their stack and come back.
+// first for which the loop has something to do before the next turn. In most programs that is the first coroutine. Its waits then take no
+// switch, where those of others take two.
 func (r *run) runInline(c *task) {
 	r.inline, r.inlined = c, true
 	r.finishTurn()
-	for !r.turns(c) {
-	}
+	r.turns(c)
 	r.inlined = false
 }
 
@@ -151,7 +176,7 @@ func (r *run) switchToTurn(at **stack.Slot) {
 	r.switchTo(at, r.turnSlot())
 }
 
-// turnSlot returns the slot in which the goroutine is parked whose turn it is.
+// turnSlot returns the slot of the goroutine whose turn it is.
 func (r *run) turnSlot() *stack.Slot {
 	switch {
 	case r.running != nil:

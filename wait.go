@@ -38,7 +38,7 @@ type waitRow struct {
 	expire func(r *run, c *task) (wake bool)
 	// targets returns a cursor over the coroutines that c waits for. It is nil if the kind waits for no coroutines.
 	targets func(c *task) cursor
-	// line says that c stands in one line of waiters, with its waiter c.one[0].
+	// line says that c stands in one line, with the waiter c.one[0].
 	line bool
 }
 
@@ -47,7 +47,7 @@ var waits [waitKinds]waitRow
 
 func init() {
 	wake := (*run).wake
-	leave := func(r *run, c *task) {
+	leaveLine := func(r *run, c *task) {
 		c.one[0].remove()
 		r.wake(c)
 	}
@@ -55,24 +55,23 @@ func init() {
 		onNothing: {kind: hook.Nothing, begin: (*run).finish},
 		onTurn:    {kind: hook.Turn, begin: (*run).makeReady},
 		onSpawn:   {kind: hook.Turn, begin: (*run).spawn},
-		onTimer:   {kind: hook.Timer, begin: waitsAlready, cancel: wake, expire: expired},
+		onTimer:   {kind: hook.Timer, begin: nothingToDo, cancel: wake, expire: expired},
 		onTask:    {kind: hook.Coroutine, begin: (*run).join, cancel: (*run).waitForStopping, expire: (*run).giveUp, targets: edgeTargets},
 		onAny:     {kind: hook.AnyCoroutine, begin: (*run).joinAny, cancel: (*run).waitForStopping, targets: edgeTargets},
-		onScopes:  {kind: hook.Domain, begin: (*run).beginScopes, cancel: waitsAlready, targets: memberTargets},
-		onEvent:   {kind: hook.Event, begin: (*run).joinEvent, cancel: leave, expire: lineExpired, line: true},
-		onPermit:  {kind: hook.Permit, begin: (*run).standInLine, cancel: leave, line: true},
-		onBarrier: {kind: hook.Barrier, begin: (*run).standInLine, cancel: leave, line: true},
-		onQueue:   {kind: hook.Queue, begin: (*run).standInLine, cancel: leave, expire: lineExpired, line: true},
-		onThread:  {kind: hook.Outside, begin: waitsAlready, cancel: cancelCallback},
-		onCall:    {kind: hook.Call, begin: waitsAlready, cancel: interruptCall},
+		onScopes:  {kind: hook.Domain, begin: (*run).beginScopes, cancel: nothingToDo, targets: memberTargets},
+		onEvent:   {kind: hook.Event, begin: (*run).joinEvent, cancel: leaveLine, expire: lineExpired, line: true},
+		onPermit:  {kind: hook.Permit, begin: (*run).joinLine, cancel: leaveLine, line: true},
+		onBarrier: {kind: hook.Barrier, begin: (*run).joinLine, cancel: leaveLine, line: true},
+		onQueue:   {kind: hook.Queue, begin: (*run).joinLine, cancel: leaveLine, expire: lineExpired, line: true},
+		onThread:  {kind: hook.Outside, begin: nothingToDo, cancel: cancelCallback},
+		onCall:    {kind: hook.Call, begin: nothingToDo, cancel: interruptCall},
 	}
 }
 
 func (w waitKind) String() string { return waits[w].kind.String() }
 
-// waitsAlready does nothing. It is the begin of a wait that has begun before the turn ended, and the cancel of a wait that ends by
-// itself.
-func waitsAlready(*run, *task) {}
+// nothingToDo is the begin of a wait that has begun before the turn ended, and the cancel of a wait that ends without it.
+func nothingToDo(*run, *task) {}
 
 // expired is the expire of Sleep, which waits for nothing but the time.
 func expired(*run, *task) (wake bool) { return true }
@@ -92,7 +91,7 @@ type waitList struct {
 	head   *waiter
 	owner  *task // the coroutine whose awaiters they are; nil for other lines
 	length int32
-	served int32 // how many waits for permits have been served: whoever looks in sees by it whether the line moves
+	served int32 // how many waits for permits have been served, so that a Status tells whether the line moves
 }
 
 // A waiter stands in a line for the coroutine c. If the line is the awaiters of a coroutine, the waiter is an edge of the wait graph.
@@ -100,8 +99,8 @@ type waiter struct {
 	c     *task
 	line  *waitList  // nil when it stands in none
 	next  *waiter    // nil for the last one
-	prev  *waiter    // for the first one, the last: every coroutine has a waitList, and this saves a word in each
-	group *collector // if c waits for any of several
+	prev  *waiter    // for the first one, the last: so a waitList, which every coroutine has, is a word shorter
+	group *collector // of c, if it waits for any of several
 }
 
 // standIn suspends the coroutine until it is granted what those in line wait for.
@@ -110,18 +109,18 @@ func (co *Co) standIn(line *waitList, w waitKind) error {
 	return co.suspend(w)
 }
 
-// maxServed is after how many waits that are served at once a coroutine yields (R1): otherwise one that is always served would keep
-// the others from running.
+// maxServed is how many waits that can be served at once make a coroutine yield (R1). Otherwise one that is always served would keep the
+// others from running.
 var maxServed = 64 // a variable for the sake of tests
 
-// letOthers is called before a wait that can be served at once. If this turn has had maxServed of these, it yields first. After that the
-// caller has to look again whether the wait can be served.
+// letOthers is called before a wait that can be served at once. It yields if it is the maxServed-th call in this turn. So the caller has to
+// look again whether the wait can be served.
 func (co *Co) letOthers() error {
 	r := co.c.run()
 	if r.served++; r.served < maxServed {
 		return nil
 	}
-	r.served = 0 // if nobody else is ready, Yield may return without a new turn, which would set this
+	r.served = 0 // a new turn does that too, but Yield may return without one
 	return co.Yield()
 }
 
@@ -171,7 +170,7 @@ func (w *waiter) leave() *waiter {
 	return next
 }
 
-// remove takes w out of its line, wherever it stands in it.
+// remove takes w out of its line, wherever it stands; if it stands in none, remove does nothing.
 func (w *waiter) remove() {
 	l := w.line
 	switch {
@@ -190,5 +189,5 @@ func (w *waiter) remove() {
 	w.line, w.next, w.prev = nil, nil, nil
 }
 
-// standInLine makes c wait in the line that it has asked for.
-func (r *run) standInLine(c *task) { r.asked.line.push(&c.one[0]) }
+// joinLine puts c at the end of the line that it has asked for.
+func (r *run) joinLine(c *task) { r.asked.line.push(&c.one[0]) }

@@ -7,20 +7,20 @@ import (
 // A worker is a goroutine on which coroutines run, one after another. When a coroutine has finished, its worker is used for the next
 // one, since making a worker costs as much as starting a goroutine.
 type worker struct {
-	home stack.Slot  // in which it is parked at first
-	at   *stack.Slot // in which it is parked, when it is idle
+	home stack.Slot  // the one in which it begins
+	at   *stack.Slot // the one in which it is parked when it is idle
 	run  *run
-	next *worker // among the idle ones
+	next *worker // in the list of idlers
 	task *task   // nil when it is idle
 	id   uintptr // of its goroutine
-	quit bool    // it has to end
+	quit bool    // it is to end
 }
 
 // spareWorkers is how many idle workers a run keeps for new coroutines. More than that end, so that the memory of a burst of
 // coroutines is freed.
 var spareWorkers = 1024 // a variable for the sake of tests
 
-// hire returns an idle worker.
+// hire returns a worker without a task: an idle one or, if there is none, a new one.
 func (r *run) hire() *worker {
 	if r.idlers != nil {
 		return r.hireIdler()
@@ -31,7 +31,7 @@ func (r *run) hire() *worker {
 	return w
 }
 
-// hireIdler returns an idle worker. There must be one.
+// hireIdler takes the first of the idlers. There must be one.
 func (r *run) hireIdler() *worker {
 	w := r.idlers
 	r.idlers, w.next = w.next, nil
@@ -72,12 +72,12 @@ func (w *worker) serve() {
 	}
 }
 
-// survive deals with what has ended serve early: the function of a coroutine has panicked, or called [runtime.Goexit]; or the loop itself
-// has panicked, on its stack or on that of w.
+// survive is called when serve returns or is unwound. If the function of a coroutine has panicked or called [runtime.Goexit], survive records
+// that. If the loop itself has panicked, it ends the program.
 func (w *worker) survive() {
 	p := recover()
 	c := w.task
-	called := c != nil && c.outcome == exited
+	called := c != nil && c.outcome == exited // the function of c has been called and has not returned
 	if p != nil && (!called || w.run.running != c) {
 		crashProgram(p)
 	}
@@ -87,12 +87,12 @@ func (w *worker) survive() {
 	}
 }
 
-// exit ends the last turn of the task of w if that has called [runtime.Goexit]. If w has no task, a tool has called Goexit between the turns
-// of two coroutines. Nothing stops that, so the goroutine ends, and w with it. To go on working in this deferred function would cost a
-// stack that is deeper each time.
+// exit is called when the goroutine of w ends. If w does not have to end, a Goexit has unwound it, which nothing stops: that of its task,
+// whose last turn exit then ends, or, if w has no task, that of a tool between two turns. To go on working in this deferred function would
+// make the stack deeper each time.
 //
-// The end of a goroutine resumes the one that is parked in the slot that it began in, and a Goexit would go on there if that one has
-// called next (see [stack.Slot.IsOdd]). So another goroutine has to be parked there by then: see relief.
+// When the goroutine ends, the one that is parked in w.home is resumed. If that one has called next (see [stack.Slot.IsOdd]), the Goexit
+// would go on in it. So exit first has another goroutine parked there: a relief.
 func (w *worker) exit() {
 	if w.quit {
 		return
@@ -115,15 +115,15 @@ func (w *worker) exit() {
 	}
 	reserve := &relief{at: &w.home}
 	reserve.home.Init(reserve)
-	r.running = &task{slot: &reserve.home} // whose turn it is: whoever is resumed switches back to here
+	r.running = &task{slot: &reserve.home} // so whoever is resumed by the relief switches back to here
 	reserve.home.Switch()
 	r.running = nil
 }
 
-// A relief is a goroutine that takes the position of the goroutine parked in at: that one then parks in the slot in which the relief
-// began. When the relief is resumed, it ends, which resumes that goroutine.
+// A relief is a goroutine that parks in at, and so resumes the one that was parked there, which parks in home instead. When the relief is
+// resumed, it ends, and that resumes the one in home.
 type relief struct {
-	home stack.Slot
+	home stack.Slot // the one in which it begins
 	at   *stack.Slot
 }
 
@@ -140,8 +140,8 @@ func (r *run) retire(w *worker) {
 	}
 }
 
-// forgetGoroutine is called when a goroutine of the loop is about to end. A goroutine from outside may get its ID, and, if no coroutine is
-// running, would be taken for the coroutine that ran last: see runOfCaller.
+// forgetGoroutine is called when a goroutine of the loop is about to end. A new goroutine, from outside, may get the same ID. Without
+// forgetGoroutine it would be taken for the coroutine that ran last: see runOfCaller.
 func (r *run) forgetGoroutine() {
 	if r.running == nil {
 		r.loop.counters.running.Set(nil)
