@@ -352,9 +352,9 @@ func TestReplayOfRequests(t *testing.T) {
 			if err := requests.Post(4); err != nil {
 				t.Error(err)
 			}
-			ctx, cancel := context.WithDeadline(t.Context(), time.Unix(4e9, 0))
+			ctx, cancel := context.WithDeadline(t.Context(), time.Unix(2e9, 0))
 			defer cancel()
-			if v, err := requests.Submit(ctx, 1); v != 4e9+8 || err != nil {
+			if v, err := requests.Submit(ctx, 1); v != 2e9+8 || err != nil {
 				t.Errorf("Submit = %d, %v", v, err)
 			}
 			ctx, leave := context.WithCancelCause(t.Context())
@@ -389,6 +389,35 @@ func TestReplayOfRequests(t *testing.T) {
 			t.Errorf("with another endpoint the error is %v", err)
 		}
 	}
+}
+
+// What a thread of a Shield submits is taken in while the run is being stopped, and is in the Shield.
+func TestReplayOfARequestWhileTheRunIsStopped(t *testing.T) {
+	r := newRecording(t)
+	requests, _, _ := server(r.loop)
+	program := func(requests *durable.Endpoint[int, int]) *tinyio.Coro[int] {
+		return tinyio.New(func(co *tinyio.Co) (int, error) {
+			stop := co.Spawn(tinyio.Do(func(co *tinyio.Co) error { return errTest }).Named("fails"))
+			err := co.Shield(time.Minute, func(co *tinyio.Co) error {
+				v, err := tinyio.Call(co, func(ctx context.Context) (int, error) { return requests.Submit(ctx, 3) })
+				if v < 3 || err != nil {
+					t.Errorf("Submit = %d, %v", v, err)
+				}
+				return err
+			})
+			return 0, errors.Join(stop, err)
+		}).Named("main")
+	}
+	v, err := runAndRecover(func() (int, error) { return tinyio.RunOn(t.Context(), r.loop, program(requests)) })
+	if !errors.Is(err, errTest) {
+		t.Errorf("it is %d, %v", v, err)
+	}
+	if tape, err := os.ReadFile(r.file); err != nil || !bytes.Contains(tape, []byte(`"shield":`)) {
+		t.Errorf("the tape is %s, %v", tape, err)
+	}
+	again := tinyio.NewLoop()
+	requests, _, _ = server(again)
+	r.replays(t, again, func() *tinyio.Coro[int] { return program(requests) }, v, err)
 }
 
 // An input that cannot be kept is not taken in, and nothing else happens.

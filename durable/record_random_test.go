@@ -170,7 +170,7 @@ func (w *world) thing(co *tinyio.Co, r *rand.Rand, depth int) (int, error) {
 		}
 		return v, nil
 	}
-	switch r.IntN(20) {
+	switch r.IntN(21) {
 	case 0:
 		return 0, co.Sleep(d)
 	case 1:
@@ -249,6 +249,14 @@ func (w *world) thing(co *tinyio.Co, r *rand.Rand, depth int) (int, error) {
 	case 18:
 		go e.Set() // which the replay does too, at some time or other
 		return 0, w.endpoint.Post(request{Seed: r.Uint64()})
+	case 19: // from a thread of a Shield, which may also be when the run is being stopped
+		seed := r.Uint64()
+		return value(0, co.Shield(2*time.Millisecond, func(co *tinyio.Co) error {
+			return co.Call(func(ctx context.Context) error {
+				_, err := w.endpoint.Submit(ctx, request{Seed: seed})
+				return err
+			})
+		}))
 	default:
 		if w.fails && r.IntN(4) == 0 {
 			return 0, errTest
