@@ -192,7 +192,7 @@ func numberOf(c *task) hook.ID {
 // What came, as the Keeper sees it.
 
 func (s *submission) describe(_ *run, a *gate.Arrival) {
-	a.Kind, a.Name, a.Coros, a.Entry = gate.Submitted, s.target.describe(), []any{s.target.body}, &s.c.entry
+	a.Kind, a.Place, a.Coros, a.Entry = gate.Submitted, s.target.describe, []any{s.target.body}, &s.c.entry
 	a.Context, a.Starter, a.Gone = s.ctx, numberOf(s.starter), s.gone.Load
 }
 
@@ -202,7 +202,7 @@ func (p *posting) describe(_ *run, a *gate.Arrival) {
 		a.Coros = append(a.Coros, c.awaitable().body)
 	}
 	if len(p.cs) > 0 {
-		a.Name = p.cs[0].awaitable().describe()
+		a.Place = p.cs[0].awaitable().describe
 	}
 }
 

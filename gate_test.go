@@ -52,7 +52,7 @@ func (k *gatekeeper) Enter(turns uint64) (more bool) {
 		case gate.Returned:
 			what += fmt.Sprint(" ", a.Name, " ", a.How, " ", a.Err)
 		case gate.Submitted, gate.Posted:
-			what += fmt.Sprint(" ", strings.Fields(a.Name)[0], " ", len(a.Coros))
+			what += fmt.Sprint(" ", strings.Fields(a.Place())[0], " ", len(a.Coros))
 		case gate.Withdrawn, gate.Interrupted:
 			what += fmt.Sprint(" ", a.Err)
 		case gate.Set:

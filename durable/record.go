@@ -215,7 +215,7 @@ func (r *recorder) keep(a *gate.Arrival) (enters bool) {
 				op = "Post"
 			}
 			r.err = fmt.Errorf("durable: Record: coroutine %s came to the loop from outside by %s, and cannot be recorded, because it is code and not data; "+
-				"let it come through a durable.Endpoint, which makes it on the loop's side of an input", a.Name, op)
+				"let it come through a durable.Endpoint, which makes it of an input", a.Place(), op)
 			return true
 		}
 		e := &event{Kind: submitted, Name: o.endpoint, Value: o.input, Starter: a.Starter + 1}
@@ -341,12 +341,12 @@ func (r *recorder) note(e *event) {
 }
 
 func (r *recorder) add(e *event) {
-	line, err := json.Marshal(e)
+	lines, err := e.appendTo(r.lines)
 	if err != nil {
 		r.err = fmt.Errorf("durable: Record: %w", err)
 		return
 	}
-	r.lines = append(append(r.lines, line...), '\n')
+	r.lines = append(lines, '\n')
 }
 
 // write writes what has been added.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strconv"
 
 	"github.com/tinyio-go/tinyio"
 	"github.com/tinyio-go/tinyio/internal/gate"
@@ -44,6 +45,52 @@ type event struct {
 	Deadline int64           `json:"deadline,omitempty"` // of the run's context, or of a submission's
 	UTC      bool            `json:"utc,omitempty"`      // of the run: its clock tells the time in UTC
 	Format   int             `json:"tape,omitempty"`     // of the run
+}
+
+// appendTo appends the line of e to b, without its end. It writes what json.Marshal would, but for that it does not look through the Value once
+// more; what is rare it leaves to that.
+func (e *event) appendTo(b []byte) ([]byte, error) {
+	if e.Err != nil || e.Format > 0 || !isPlain(e.Name) {
+		line, err := json.Marshal(e)
+		return append(b, line...), err
+	}
+	number := func(name string, n int64) {
+		if n != 0 {
+			b = append(append(append(b, `,"`...), name...), `":`...)
+			b = strconv.AppendInt(b, n, 10)
+		}
+	}
+	text := func(name, s string) {
+		if s != "" {
+			b = append(append(append(b, `,"`...), name...), `":"`...)
+			b = append(append(b, s...), '"')
+		}
+	}
+	b = strconv.AppendUint(append(b, `{"turn":`...), e.Turn, 10)
+	number("pass", int64(e.Pass))
+	number("read", int64(e.Read))
+	number("t", e.At)
+	text("is", string(e.Kind))
+	number("coro", int64(e.Coro))
+	text("name", e.Name)
+	number("n", int64(e.Number))
+	if e.Value != nil {
+		b = append(append(b, `,"v":`...), e.Value...)
+	}
+	number("how", int64(e.How))
+	number("shield", int64(e.Starter))
+	number("deadline", e.Deadline)
+	return append(b, '}'), nil
+}
+
+// isPlain reports whether s is JSON as it is, in quotes.
+func isPlain(s string) bool {
+	for _, c := range []byte(s) {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 // tapeFormat is the Format of the first line.

@@ -73,7 +73,8 @@ type Run interface {
 type Arrival struct {
 	Kind    Kind
 	Coro    hook.ID         // of Returned: the coroutine that waits for it; of Withdrawn: the submission; or Nobody
-	Name    string          // of Returned: of the thread or the function; of what was submitted and posted: the coroutine and where it is from
+	Name    string          // of Returned: of the thread or the function
+	Place   func() string   // of Submitted and Posted: what and where the coroutine is, for errors
 	Value   any             // of Returned: a pointer to the value
 	Err     error           // of Returned: the error; of Withdrawn and Interrupted: the cause
 	How     How             // of Returned
