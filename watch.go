@@ -117,10 +117,7 @@ func (r *run) note(what hook.What, c *task, err error) {
 	}
 }
 
-// noteSuspended records that c has suspended. If it were inlined, the note would make the frame of who calls it larger, and that is on
-// the stack of each coroutine that waits.
-//
-//go:noinline
+// noteSuspended records that c has suspended.
 func (r *run) noteSuspended(c *task) { r.note(hook.Suspended, c, nil) }
 
 // noteFinished records that c has finished, with the failure f or, if f is nil, without one. If why is not nil, it collects f.
