@@ -585,25 +585,31 @@ func (r *run) spawn(c *task) {
 // finish makes c done, whose function has ended or is not going to be called.
 func (r *run) finish(c *task) {
 	if c.outcome == returned && c.err == nil && c.stop == nil {
-		r.conclude(c, nil, nil, nil)
+		r.conclude(c, nil)
 	} else {
 		f, why := r.failureOf(c)
-		r.conclude(c, f, why, c.heldCleanups())
+		r.conclude(c, &faults{f, c.heldCleanups(), why})
 	}
 }
 
-// conclude makes c done, wakes those that wait for it, and deals with what went wrong: the clean-up errors that c holds, and its own failure
-// f, if that is not nil. The reason why collects them; if it is nil, they are failures of the domain.
-func (r *run) conclude(c *task, f *failure, why *reason, cleanups []failure) {
+// faults are what went wrong in a coroutine that has not just returned a value.
+type faults struct {
+	failure  *failure  // its own; nil if there is none
+	cleanups []failure // the clean-up errors that it holds
+	why      *reason   // collects them; if it is nil, they are failures of the domain
+}
+
+// conclude makes c done, wakes those that wait for it, and deals with its faults, if that is not nil.
+func (r *run) conclude(c *task, x *faults) {
 	s := c.scope
 	r.countFinished()
 	c.state = done
 	c.phase.Set(finished)
 	if r.watch != nil {
-		r.noteFinished(c, f, why)
+		r.noteFinished(c, x)
 	}
-	if x := c.ctx.Load(); x.own != nil {
-		x.cancel(nil)
+	if ctx := c.ctx.Load(); ctx.own != nil {
+		ctx.cancel(nil)
 	}
 	s.remove(c)
 	c.loop.Set(noLoop)
@@ -618,15 +624,22 @@ func (r *run) conclude(c *task, f *failure, why *reason, cleanups []failure) {
 			}
 		}
 	}
-	for i := range cleanups {
-		r.handleFailure(s, &cleanups[i], why)
-	}
-	if f != nil {
-		r.loop.counters.failed.Add(1)
-		r.handleFailure(s, f, why)
+	if x != nil {
+		r.handleFaults(s, x)
 	}
 	if s.live == s.daemons {
 		r.memberLeft(s)
+	}
+}
+
+// handleFaults deals with the faults of a member of s, which has finished.
+func (r *run) handleFaults(s *scope, x *faults) {
+	for i := range x.cleanups {
+		r.handleFailure(s, &x.cleanups[i], x.why)
+	}
+	if x.failure != nil {
+		r.loop.counters.failed.Add(1)
+		r.handleFailure(s, x.failure, x.why)
 	}
 }
 

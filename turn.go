@@ -65,7 +65,7 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	var n *task
 	switch {
 	case c.outcome == returned && c.err == nil && c.stop == nil:
-		r.conclude(c, nil, nil, nil)
+		r.conclude(c, nil)
 		n = r.ahead(w)
 	case c.outcome == returned && (c.err == nil || c.clean) && c.heldCleanups() == nil:
 		r.finish(c)

@@ -120,8 +120,8 @@ func (r *run) note(what hook.What, c *task, err error) {
 // noteSuspended records that c has suspended.
 func (r *run) noteSuspended(c *task) { r.note(hook.Suspended, c, nil) }
 
-// noteFinished records that c has finished, with the failure f or, if f is nil, without one. If why is not nil, it collects f.
-func (r *run) noteFinished(c *task, f *failure, why *reason) {
+// noteFinished records that c has finished, with its faults; nil if it has just returned a value.
+func (r *run) noteFinished(c *task, x *faults) {
 	r.note(hook.Finished, c, c.err)
 	w := r.watch
 	if w.observer == nil {
@@ -129,9 +129,10 @@ func (r *run) noteFinished(c *task, f *failure, why *reason) {
 	}
 	n := &w.notes[len(w.notes)-1]
 	switch {
-	case f != nil && (why != nil || c.scope.crash != nil):
+	case x == nil:
+	case x.failure != nil && (x.why != nil || c.scope.crash != nil):
 		n.end = hook.CleanupFailed
-	case f != nil:
+	case x.failure != nil:
 		n.end = hook.Failed
 	case c.err != nil:
 		n.end = hook.StoppedCleanly
