@@ -31,7 +31,7 @@ func (c *task) cannotAwait(op string, t *task) error {
 	return foreign(t)
 }
 
-// line returns the line of those who wait for t; nil if t is.
+// line returns the awaiters of t; nil if t is nil.
 func (t *task) line() *waitList {
 	if t == nil {
 		return nil
@@ -39,8 +39,8 @@ func (t *task) line() *waitList {
 	return &t.awaiters
 }
 
-// edgesTo makes edges lead from c to the coroutines whose lines they have been given, as edgeTo does. If it fails, the edges are good for
-// nothing, and it leaves no other trace.
+// edgesTo makes edges those of c, as edgeTo does for one. The caller has set the line of each to the awaiters of its target. If c cannot
+// await one of the targets, edgesTo undoes what it has done and returns the error.
 func edgesTo(edges []waiter, c *task, op string) error {
 	l := c.loop.Load()
 	for i := range edges {
@@ -68,7 +68,8 @@ func undoEdges(edges []waiter) {
 	}
 }
 
-// edgeTo makes the one edge of c lead to t, to be joined when c suspends. If t has finished, the edge leads nowhere.
+// edgeTo makes the one edge of c lead to t, and claims t for the loop. When c suspends, join puts the edge among the awaiters of t. If t
+// has finished on another loop, the edge leads nowhere.
 func (c *task) edgeTo(op string, t *task) error {
 	if w, l := &c.one[0], c.loop.Load(); t != nil && t.tryClaim(l) {
 		w.line = &t.awaiters
@@ -78,7 +79,8 @@ func (c *task) edgeTo(op string, t *task) error {
 	return nil
 }
 
-// leadTo makes w, an edge of c, lead to t, which belongs to the loop of c already, or has finished. Otherwise it returns false.
+// leadTo makes w an edge from c to t, which has been claimed before. If t belongs to another loop, w leads nowhere, and leadTo reports
+// whether t has finished. So it does if t is nil or zero, which has not.
 func (w *waiter) leadTo(c, t *task) bool {
 	l := c.loop.Load()
 	w.c, w.line = c, nil
@@ -94,8 +96,8 @@ func (w *waiter) leadTo(c, t *task) bool {
 	}
 }
 
-// await waits until t has finished, and returns the error of t. If the wait is interrupted or refused, it returns the error of that, and
-// reports whether t has finished with a value all the same (R28).
+// await waits until t has finished, and returns true and the error of t. If the wait is interrupted or refused, await returns the error of
+// that, and whether t has finished with a value all the same (R28).
 func (co *Co) await(t *task) (finished bool, err error) {
 	c := co.enter("Await")
 	if err := c.refused(co); err != nil {
@@ -105,7 +107,7 @@ func (co *Co) await(t *task) (finished bool, err error) {
 		return false, c.cannotAwait("Await", t)
 	}
 	r := c.run()
-	if t.hasFinished() { // a turn is all that there is to wait for
+	if t.hasFinished() { // c waits for a turn alone
 		if r.quiet() {
 			return true, t.err
 		}
@@ -140,7 +142,8 @@ func (co *Co) awaitAll(edges []waiter) error {
 	return err
 }
 
-// joined returns the error of a wait for coroutines: err, which the suspension has returned, or the error with which the wait itself failed.
+// joined returns the error of a wait for coroutines that has ended: err, which the suspension has returned, or the error with which join
+// has refused the wait.
 func (c *task) joined(err error) error {
 	if c.err == nil {
 		return err

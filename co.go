@@ -23,7 +23,7 @@ type Co struct {
 
 // enter checks that co is used by its own coroutine, in its turn. It returns the coroutine, or panics.
 func (co *Co) enter(op string) *task {
-	g := stack.ID() // first, because the call would spill values that are in registers
+	g := stack.ID() // first, since a call later would spill registers
 	if co == nil || co.c == nil {
 		return co.check(op)
 	}
@@ -34,7 +34,7 @@ func (co *Co) enter(op string) *task {
 	return c
 }
 
-// isCaller reports whether c, which has begun, runs on the calling goroutine. It may be called from any goroutine.
+// isCaller reports whether the calling goroutine is that of c, which has begun and not finished. It may be called from any goroutine.
 func (c *task) isCaller() bool {
 	g := stack.ID()
 	if g == 0 { // goroutines cannot be told apart here; a thread is at least not on a loop
@@ -43,7 +43,7 @@ func (c *task) isCaller() bool {
 	return c.g.Load() == g && !c.hasFinished()
 }
 
-// check is enter for every co, including the Co of a Shield or of WithValues.
+// check is enter without its short way: for a Co of Shield or WithValues, and for one that is used wrongly.
 func (co *Co) check(op string) *task {
 	if co == nil {
 		panic("tinyio: " + op + ": the Co is nil; use the one that the coroutine's function is given")
@@ -67,8 +67,8 @@ const (
 	shieldsAllowed  = 10_000
 )
 
-// refused returns the error with which a wait is refused because the coroutine is being stopped; nil if it may wait. It counts how often
-// that happens: see attempt.
+// refused returns the error with which a wait through co is refused, since c is being stopped; nil if c may wait. A refused wait is an
+// attempt to go on.
 func (c *task) refused(co *Co) error {
 	if c.stop == nil {
 		return nil
@@ -100,7 +100,7 @@ func (co *Co) suspend(w waitKind) error {
 	c.wait = w
 	r.running = nil
 	r.catchUp()
-	if c.state == running { // a call has begun to wait before
+	if c.state == running { // otherwise it is a Call, and waits already
 		c.state = waiting
 		if r.watch != nil {
 			r.noteSuspended(c)
@@ -126,7 +126,8 @@ func (co *Co) suspend(w waitKind) error {
 	return nil
 }
 
-// suspendWidely is suspend for a wait whose begin would make a small stack grow: the run loop calls it.
+// suspendWidely is suspend for a wait whose begin takes much stack. The run loop calls begin, mostly on another stack: so that of the
+// coroutine does not grow.
 func (co *Co) suspendWidely(w waitKind) error {
 	c := co.c
 	r := c.run()
@@ -148,7 +149,7 @@ func (co *Co) suspendWidely(w waitKind) error {
 	return nil
 }
 
-// stopError returns the error of a wait that has ended, of a coroutine that is being stopped: nil if a Shield lets it wait.
+// stopError returns the error of a wait through co, for a coroutine that is being stopped; nil if a Shield keeps the reason away.
 func (co *Co) stopError() error {
 	c := co.c
 	c.exitIfDiscarded()
@@ -161,8 +162,7 @@ func (co *Co) stopError() error {
 // Yield lets every other coroutine that is ready have its turn.
 func (co *Co) Yield() error { return co.yield() }
 
-// yield is Yield. It has the code of suspend in it, and Yield can be inlined: two calls fewer around a switch save a tenth of the time
-// of a turn.
+// yield is Yield, which can be inlined. It repeats the code of suspend: two calls fewer around a switch save a tenth of the time of a turn.
 func (co *Co) yield() error {
 	c := co.enter("Yield")
 	if err := c.refused(co); err != nil {

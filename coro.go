@@ -18,7 +18,7 @@ type Void = struct{}
 type Coro[T any] struct {
 	c     task // the first field: see awaitable
 	value T
-	fn    func(co *Co) (T, error) // nil once it has been called, and of a callback
+	fn    func(co *Co) (T, error) // nil once it has been called, and for a callback
 }
 
 // An Awaitable is a coroutine of any type: every *Coro[T] is one, and nothing else.
@@ -59,9 +59,9 @@ func Do(fn func(co *Co) error) *Coro[Void] {
 	return c
 }
 
-// sample has package debug told whether c is ever started, if c is one of those that it samples.
+// sample tells package debug of c. If c is one of those that it samples, package debug is also told when c begins.
 //
-//go:noinline // or its function literal would have a name of the caller's in stack traces
+//go:noinline // otherwise the function literal is named after the caller in stack traces
 func (c *Coro[T]) sample() {
 	if started := lookin.Made(); started != nil {
 		fn := c.fn
@@ -85,7 +85,7 @@ func (c *Coro[T]) Named(name string) *Coro[T] {
 	return c
 }
 
-// isYetToBegin reports whether c has had no turn: it is fresh, waits for its first turn, or was refused when it should start.
+// isYetToBegin reports whether c has had no turn: it is fresh, is ready for its first turn, or was refused.
 func (c *task) isYetToBegin() bool {
 	switch c.state {
 	case fresh:
@@ -114,7 +114,7 @@ func (c *Coro[T]) Await(co *Co) (v T, err error) {
 	return
 }
 
-// result returns what an interrupted wait for c returns: err, and with it the value if c has finished all the same.
+// result returns what a wait for c returns that was interrupted: err and, if c has finished all the same, its value (R28).
 func (c *Coro[T]) result(err error) (v T, _ error) {
 	if c.c.hasValue() {
 		v = c.value

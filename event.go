@@ -12,21 +12,21 @@ import (
 // called from any goroutine; they do not suspend. An Event must not be copied.
 type Event struct {
 	changes atomic.Uint32              // how often it was set or cleared: odd when it is set
-	line    atomic.Pointer[eventLine]  // the line of one loop; few events have more
-	others  atomic.Pointer[otherLines] // those of other loops
+	line    atomic.Pointer[eventLine]  // the line of one loop: few events are used on more
+	others  atomic.Pointer[otherLines] // the lines of other loops
 }
 
-// An eventLine is the line of those coroutines of one loop that wait for an event. Only the loop touches the list. A coroutine of the
-// loop that sets the event wakes the waiters itself. Another goroutine posts the eventLine, as a message, to the loop.
+// An eventLine is the line of those coroutines of one loop that wait for an event. Only the loop touches waiters. A coroutine of the loop
+// that sets the event wakes them itself. Any other goroutine posts the eventLine, which is a message, to the loop.
 type eventLine struct {
 	message
 	event   *Event
 	loop    *Loop
-	posted  atomic.Bool
-	dropped atomic.Bool
+	posted  atomic.Bool // the message has been posted and has not arrived
+	dropped atomic.Bool // the event may no longer have the line: see isCurrent
 	waiters waitList
-	number  uint32 // for a gate; 0 without one
-	seen    uint32 // with a gate, the changes that coroutines of the loop know of
+	number  uint32 // the Keeper's for the event; 0 without a gate
+	seen    uint32 // with a gate: how many changes the coroutines of the loop know of
 }
 
 // IsSet reports whether the event is set.
@@ -72,7 +72,7 @@ func (line *eventLine) set() {
 // goroutine.
 func (l *Loop) runOfCaller() *run {
 	c, g := l.counters.running.Load(), stack.ID()
-	if c == nil || c.g.Load() != g || g == 0 { // goroutines cannot be told apart where it is 0
+	if c == nil || c.g.Load() != g || g == 0 { // if it is 0, goroutines cannot be told apart
 		return nil
 	}
 	if l.run.running != c { // the loop runs on the stack of c (see runInline), and has called code of the user's
@@ -81,8 +81,8 @@ func (l *Loop) runOfCaller() *run {
 	return l.run
 }
 
-// post posts line to the loop, unless line is on its way already, or the loop is not running. If the loop refuses the message, post clears
-// posted and looks once more: a run may have begun meanwhile, and another goroutine may have seen posted and relied on this message.
+// post posts line to the loop, unless line is on its way already, or the loop is not running. If the inbox is closed, post clears posted and
+// looks once more. Meanwhile a run may have begun, and another goroutine may have found posted set and left the matter to this call.
 func (line *eventLine) post() {
 	for line.posted.CompareAndSwap(false, true) && !line.loop.inbox.post(&line.message) {
 		line.posted.Store(false)
@@ -101,7 +101,7 @@ func (e *Event) Clear() {
 	}
 }
 
-// change sets the event if to is 1, or clears it if that is 0. It reports whether that was to be done.
+// change sets the event if to is 1, and clears it if to is 0. It reports whether that has changed the event.
 func (e *Event) change(to uint32) (changed bool) {
 	for {
 		n := e.changes.Load()
@@ -144,9 +144,9 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 	return c.answer != outOfTime, nil
 }
 
-// otherLines are the lines of an event, by loop, except the one in its field line.
+// otherLines are the lines of an event except that in its field line.
 type otherLines struct {
-	lines sync.Map     // from *Loop to *eventLine
+	lines sync.Map     // by loop: from *Loop to *eventLine
 	added atomic.Int64 // how many have been added since the last drop
 	kept  atomic.Int64 // how many the last drop has left
 }
@@ -164,8 +164,8 @@ func (e *Event) lineOf(l *Loop) *eventLine {
 	return e.addLine(l)
 }
 
-// isCurrent reports whether the event still has line. It always has a line with waiters: that was not dropped before they began to wait,
-// nor since then, for its loop has been running.
+// isCurrent reports whether the event still has line. A line with waiters is always current: it was when they began to wait, and while
+// its loop runs it is not dropped.
 func (line *eventLine) isCurrent() bool { return line.waiters.head != nil || !line.dropped.Load() }
 
 // addLine adds a line for l.
@@ -219,7 +219,7 @@ func (r *run) joinEvent(c *task) {
 	c.answer = line.look(r)
 	if c.answer&1 == 0 {
 		line.waiters.push(&c.one[0])
-		if r.gate != nil { // if a goroutine sets it after the look, its message has not been taken in yet
+		if r.gate != nil { // no message enters during a turn, so that of a Set after the look is still to come
 			return
 		}
 		// If a goroutine sets the event after this, c is in the line when its message arrives. If one has set it before, its
@@ -251,7 +251,7 @@ func (line *eventLine) wake(r *run) {
 	}
 }
 
-// look returns how often the event was set or cleared, as far as the coroutines of r, the run of the line, know.
+// look returns how often the event was set or cleared. With a gate, that is as far as the coroutines of r, the run of the line, know.
 func (line *eventLine) look(r *run) uint32 {
 	if r.gate == nil {
 		return line.event.changes.Load()
@@ -259,6 +259,7 @@ func (line *eventLine) look(r *run) uint32 {
 	return line.lookThroughGate(r)
 }
 
+// lookThroughGate is look for a run with a gate.
 func (line *eventLine) lookThroughGate(r *run) uint32 {
 	r.gate.Read(&line.seen, func() bool {
 		n := line.event.changes.Load()
@@ -271,8 +272,8 @@ func (line *eventLine) lookThroughGate(r *run) uint32 {
 	return line.seen
 }
 
-// change is that of the event, for a coroutine of r, which has a gate. In a replay a goroutine that nobody knows of may have changed the event
-// already.
+// change is the change of the event for a coroutine of r, which has a gate. In a replay it counts even if another goroutine, of which the
+// coroutines do not know, has changed the event itself first.
 func (line *eventLine) change(r *run, to uint32) (changed bool) {
 	for {
 		n := line.look(r)

@@ -9,9 +9,9 @@ import (
 	"github.com/tinyio-go/tinyio/internal/gate"
 )
 
-// A loop with a gate takes in what comes from outside at known places, so that it can be recorded and replayed: see package gate. Such a
-// run has an inbox of its own, for what its own coroutines post. The inbox of the loop, which is for everybody else, is emptied by the
-// Keeper alone (passGate). A run without a gate has the inbox of the loop.
+// A loop with a gate takes in what comes from outside only before a turn, where its Keeper lets it in, so that this can be recorded and
+// replayed: see package gate. A run of such a loop has an inbox of its own, for what its own coroutines post. Everybody else posts to the
+// inbox of the loop, and only the Keeper empties that (passGate). A run without a gate uses the inbox of the loop.
 
 func init() {
 	gate.With = func(k gate.Keeper) any {
@@ -34,8 +34,8 @@ func init() {
 	}
 }
 
-// setGate gives r the gate of its loop, if that has one. It returns the failure with which the run begins, which is stopped unless the Keeper
-// has another one.
+// setGate gives r the gate of its loop, if that has one. It returns the failure with which the run begins: stopped, unless the Keeper has
+// another one.
 func (r *run) setGate(stopped *failure) *failure {
 	l := r.loop
 	if l.gate == nil {
@@ -56,7 +56,7 @@ func (r *run) setGate(stopped *failure) *failure {
 	return stopped
 }
 
-// dropGate is called when the run has ended, or its Keeper has panicked or exited.
+// dropGate takes the gate away from r, which has ended, or whose Keeper has panicked or exited.
 func (r *run) dropGate() {
 	k := r.gate
 	r.gate, r.inbox = nil, &r.loop.inbox
@@ -65,7 +65,7 @@ func (r *run) dropGate() {
 	k.End()
 }
 
-// passGate has the Keeper let in what is to enter now. It reports whether the Keeper has more for the same turn.
+// passGate lets the Keeper decide what enters now. It reports whether the Keeper has more for the same turn.
 func (r *run) passGate() (more bool) {
 	if r.gate != nil {
 		returned := false
@@ -76,7 +76,7 @@ func (r *run) passGate() (more bool) {
 	return more
 }
 
-// gatedRuns is how many runs have a gate, and gatedLoops is their loops.
+// gatedRuns counts the runs that have a gate, and gatedLoops has their loops as keys.
 var (
 	gatedRuns  atomic.Int32
 	gatedLoops sync.Map
@@ -90,7 +90,7 @@ func gatedRunOfCaller() *run {
 	return findGatedRun()
 }
 
-// findGatedRun is gatedRunOfCaller where some run has a gate.
+// findGatedRun is gatedRunOfCaller when some run has a gate.
 func findGatedRun() *run {
 	for l := range gatedLoops.Range {
 		if r := l.(*Loop).runOfCaller(); r != nil && r.gate != nil {
@@ -100,7 +100,7 @@ func findGatedRun() *run {
 	return nil
 }
 
-// isContextDone reports whether the context of r is done, for what a coroutine does because of it.
+// isContextDone reports whether the context of r is done, to a coroutine that acts upon that.
 func (r *run) isContextDone() bool {
 	if r.gate != nil {
 		return r.gate.Done(r.ctx)
@@ -169,7 +169,7 @@ func (g *gatedRun) Withdraw(number hook.ID, cause error) bool {
 
 func (g *gatedRun) Set(event any) { event.(*eventLine).arrive((*run)(g)) }
 
-// find returns the live coroutine with a number, nil if there is none.
+// find returns the live coroutine with that number; nil if there is none.
 func (g *gatedRun) find(number hook.ID) *task {
 	if number != hook.Nobody {
 		for c := range g.root.members {
@@ -181,7 +181,7 @@ func (g *gatedRun) find(number hook.ID) *task {
 	return nil
 }
 
-// numberOf returns the number of c, Nobody if it has none.
+// numberOf returns the number of c; Nobody if c is nil or has none.
 func numberOf(c *task) hook.ID {
 	if c == nil {
 		return hook.Nobody
@@ -189,7 +189,7 @@ func numberOf(c *task) hook.ID {
 	return c.number - 1
 }
 
-// What came, as the Keeper sees it.
+// The methods describe tell the Keeper what has come.
 
 func (s *submission) describe(_ *run, a *gate.Arrival) {
 	a.Kind, a.Place, a.Coros, a.Entry = gate.Submitted, s.target.describe, []any{s.target.body}, &s.c.entry

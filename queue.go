@@ -25,11 +25,11 @@ var ErrClosed = errors.New("tinyio: the queue is closed")
 type Queue[T any] struct {
 	capacity int
 	values   ring[T]  // the values in the queue; empty while a getter waits
-	waiting  slab[T]  // the values of putters that wait, and of getters that were given one and have not had their turn
+	waiting  slab[T]  // the values of putters that wait, and those that getters were given and have not returned yet
 	getters  waitList // those that wait for a value
 	putters  waitList // those that wait for room: the queue is full
 	closed   bool
-	shown    *lookin.Queue // for package debug, if that is linked in and the queue may hold many
+	shown    *lookin.Queue // what package debug sees of the queue; nil if it does not watch this one
 }
 
 // NewQueue returns a queue that holds up to capacity values. With a capacity of 0, Put waits until a Get takes the value. Memory
@@ -198,7 +198,7 @@ func (q *Queue[T]) All(co *Co) iter.Seq2[T, error] {
 	}
 }
 
-// takes reports that a value can be put without waiting.
+// takes reports whether a value can be put without a wait.
 func (q *Queue[T]) takes() bool {
 	return !q.closed && (q.getters.head != nil || q.values.n < q.capacity)
 }
@@ -251,7 +251,7 @@ func (q *Queue[T]) check(op string) {
 	}
 }
 
-// show shows how many values there are before an operation, and who has asked for it, if that is known; it panics if there is no queue.
+// show tells package debug, before an operation, how many values the queue holds, and which loop uses it if co tells. It panics if q is nil.
 func (q *Queue[T]) show(co *Co, op string) {
 	if q == nil {
 		panic("tinyio: " + op + ": the Queue is nil; make it with NewQueue")
@@ -292,7 +292,7 @@ func (r *ring[T]) push(v T) {
 	r.n++
 }
 
-// resize makes the buffer n long. The ring must hold fewer values than that.
+// resize makes the buffer n long, which must be enough for the values.
 func (r *ring[T]) resize(n int) {
 	values := make([]T, n)
 	copy(values[copy(values, r.buffer[r.first:min(r.first+r.n, len(r.buffer))]):], r.buffer[:max(0, r.first+r.n-len(r.buffer))])
@@ -320,7 +320,7 @@ func (r *ring[T]) pop() (v T) {
 type slab[T any] struct {
 	pages [][]T    // the values
 	used  []uint64 // for each page, a bit for each entry that holds a value
-	full  int      // the first full pages are full; there may be more
+	full  int      // every page before this index is full
 	spare []T      // an empty page for the next one that is needed
 }
 
@@ -359,7 +359,7 @@ func (s *slab[T]) remove(i uint32) (v T) {
 	return v
 }
 
-// empty drops an empty page, and all empty pages at the end.
+// empty drops the page, which has become empty, and all empty pages at the end.
 func (s *slab[T]) empty(page int) {
 	if isSmall[T](cap(s.pages[page])) {
 		s.spare = s.pages[page][:0]

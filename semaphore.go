@@ -32,7 +32,7 @@ func (s *Semaphore) AcquireN(co *Co, n int) error {
 	return s.permits.acquire(co, "Semaphore.AcquireN", n, s.n)
 }
 
-// checkN panics if nobody can have n permits of s.
+// checkN panics if s is nil or zero, or cannot give n permits at once.
 func (s *Semaphore) checkN(op string, n int) {
 	if s == nil || s.n == 0 || n < 0 || n > s.n {
 		s.refuseN(op, n)
@@ -104,8 +104,8 @@ func (l *Lock) Release() {
 	l.permits.release(1, 1)
 }
 
-// permits are those of a semaphore, a lock or a pool. While somebody waits, all who come later wait too. A released permit goes to
-// the first who waits and is never free in between, unless that one waits for more permits than are free.
+// permits are the permits of a semaphore, a lock or a pool. While somebody waits, all who come later wait too. A released permit goes to the
+// first who waits, and is free in between only if that one waits for more permits than are free.
 type permits struct {
 	taken   int
 	waiters waitList
@@ -172,7 +172,7 @@ func (p *permits) release(n, limit int) {
 	p.serve(limit)
 }
 
-// weight is how many permits c waits for.
+// weight returns how many permits c waits for.
 func (c *task) weight() int {
 	if a := c.cold(); a != nil && a.weight > 1 {
 		return a.weight

@@ -2,6 +2,6 @@
 
 package stack
 
-// Caller returns the place where the function was called that has called the caller of Caller. Neither may be inlined. It reads two frame
+// Caller, called by g, which f has called, returns the address at which f was called. Neither f nor g may be inlined. Caller reads two frame
 // pointers, which Go keeps on these processors, where [runtime.Callers] takes a microsecond.
 func Caller() uintptr

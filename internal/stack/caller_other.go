@@ -4,7 +4,7 @@ package stack
 
 import "runtime"
 
-// Caller returns the place where the function was called that has called the caller of Caller. Neither may be inlined.
+// Caller, called by g, which f has called, returns the address at which f was called. Neither f nor g may be inlined.
 func Caller() uintptr {
 	var place [1]uintptr
 	runtime.Callers(4, place[:])

@@ -2,7 +2,7 @@
 
 package stack
 
-// Direct says that goroutines switch to each other directly, each parked in whichever Slot the next one was parked in. That rests on
-// more than [iter.Pull] promises: see pull_test.go. Without it, which is what the build tag tinyio_nodirect is for, every switch is one
-// between a coroutine and the goroutine that runs the loop, as Pull is meant to be used, and a turn takes two.
+// Direct says that any goroutine of a loop switches to any other, and parks in the Slot in which that one was parked. This relies on more
+// than [iter.Pull] promises: see pull_test.go. With the build tag tinyio_nodirect, coroutines switch only to the goroutine that runs the
+// loop, and back, as Pull is meant to be used: a turn takes two switches.
 const Direct = true

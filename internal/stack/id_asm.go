@@ -2,7 +2,7 @@
 
 package stack
 
-// ID tells the goroutine that calls it from every other one that is alive, in about 2 ns. It is the address of the
-// runtime's record of the goroutine. Go gives no name to a goroutine on purpose, so that programs do not come to
-// depend on it; here it serves only to catch a coroutine's handle in the wrong hands.
+// ID returns a number that no other live goroutine has, in about 2 ns: the address of the runtime's record of the calling goroutine. Go
+// keeps such numbers from programs, so that their behaviour does not come to depend on them. Here they serve only to tell whether a
+// goroutine is one of a loop's, and which.
 func ID() uintptr

@@ -2,6 +2,6 @@
 
 package stack
 
-// prefetch has the processor begin to load half a kilobyte around the address top, and does not wait for it. It does no harm if there is
-// nothing any more.
+// prefetch makes the processor begin to load half a kilobyte around the address top, and does not wait for it. If that memory has been
+// freed, prefetch does nothing.
 func prefetch(top uintptr)

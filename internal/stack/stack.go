@@ -17,17 +17,17 @@ import (
 	"unsafe"
 )
 
-// In a Slot, one goroutine is parked at any time. It may be any.
+// A Slot is where a goroutine is parked: one at any time, and not always the same one.
 type Slot struct {
 	next     func() (struct{}, bool)
 	yield    func(struct{}) bool
 	top      uintptr // the end of the stack of the goroutine that parked here last, when it did: see Prefetch
-	switches uint32  // how many have been made: after an odd number of them, the next one calls yield
+	switches uint32  // how many have been made; every other one, beginning with the first, calls next
 }
 
-// Init parks a new goroutine in p. When it goes on for the first time, it calls w.Work. When Work returns, the goroutine ends, and the
-// one that is parked in p by then goes on. If Work ended by [runtime.Goexit], and that one has parked by an odd switch, it panics with
-// [Exited]. After that p cannot be used any more.
+// Init parks a new goroutine in p. The first switch to it makes it call w.Work. When Work returns, the goroutine ends, the one that is then
+// parked in p goes on, and p cannot be used any more. If Work is ended by [runtime.Goexit] when p.IsOdd, the one that goes on panics with
+// [Exited].
 func (p *Slot) Init(w Worker) {
 	p.next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		Enter()
@@ -49,7 +49,7 @@ func (p *Slot) Init(w Worker) {
 	})
 }
 
-// A Worker is what a goroutine does.
+// A Worker has the function of a goroutine.
 type Worker interface {
 	// Work must not panic.
 	Work()
@@ -67,12 +67,12 @@ func (p *Slot) Switch() {
 	}
 }
 
-// Prefetch has the processor load the end of the stack of the goroutine that is parked in p, and does not wait for it. With many
-// goroutines that is in no cache, and a switch to p would wait for it. It is a hint: the stack may have been moved.
+// Prefetch makes the processor begin to load the end of the stack of the goroutine that is parked in p. If there are many goroutines, that
+// memory is in no cache, and a switch would wait for it. It is a hint: the stack may have been moved since.
 func (p *Slot) Prefetch() { prefetch(p.top) }
 
-// SwitchOrExit is Switch for a caller that expects that the goroutine with which p was initialised calls [runtime.Goexit]. It reports
-// whether that has happened.
+// SwitchOrExit is Switch for a caller that expects that the goroutine that Init has parked in p calls [runtime.Goexit]. It reports whether
+// that has happened.
 func (p *Slot) SwitchOrExit() (exited bool) {
 	returned := false
 	defer func() {
@@ -88,8 +88,8 @@ func (p *Slot) SwitchOrExit() (exited bool) {
 	return false
 }
 
-// Exited is what the goroutine panics with that is parked in a Slot whose first goroutine has called [runtime.Goexit].
+// Exited is the value of the panic that reports a [runtime.Goexit]: see [Slot.Init].
 var Exited any = new(int)
 
-// IsOdd reports that an odd number of switches has been made: the goroutine that is parked in p has called next.
+// IsOdd reports whether an odd number of switches has been made: then the goroutine that is parked in p has called next.
 func (p *Slot) IsOdd() bool { return p.switches&1 == 1 }
