@@ -254,6 +254,9 @@ func (x *player) block(h hand, r *role, ops []instr) error {
 		switch cycle := new(tinyio.CycleError); {
 		case err == nil:
 		case h.Stopped():
+			if stop, ok := err.(stopError); ok { // out of a Shield: who awaits this one must not take it for its own
+				return stop
+			}
 			return stopError{err}
 		case o.op == "raise" || o.op == "shield" && errors.As(err, new(boomError)) || errors.As(err, &cycle):
 			return err
