@@ -90,8 +90,8 @@ func (r *run) deliver(c *task, why *reason) {
 	}
 }
 
-// propagate passes why, which has been recorded in c, on to what depends on c: the contexts of those Shields that no longer keep it away,
-// the scopes that c waits for, and endWaits.
+// propagate passes why, which has been recorded in c, on: to the contexts of those Shields of c that do not keep it away, to the work list of
+// endWaits, and to the members of the scopes that c waits for.
 func (r *run) propagate(c *task, why *reason) {
 	outside := c.shield() // from here outward, no Shield keeps why away
 	for s := outside.keeper(c, why); s != nil; s = s.outer.keeper(c, why) {
@@ -106,8 +106,8 @@ func (r *run) propagate(c *task, why *reason) {
 	}
 }
 
-// stopScope cancels the members of s, except those that a coroutine outside waits for. While a Shield keeps why away from the owner of s,
-// that is left open: stopScope is called again when the Shield no longer does.
+// stopScope cancels the members of s, except those that a coroutine outside waits for (spare). While a Shield keeps why away from the owner
+// of s, and so from the members, nobody is spared yet: stopScope is called again when the Shield no longer does.
 func (r *run) stopScope(s *scope, why *reason) {
 	s.stopping = why
 	if s.owner != nil && (!s.owner.isCancelledFor(why) || !s.owner.mayWait()) {
@@ -150,7 +150,7 @@ func (r *run) deliverPending(c *task) {
 // mayWait reports whether c may wait: it is not stopped, or a Shield keeps the reason away.
 func (c *task) mayWait() bool { return c.stop == nil || c.shield().keepsAway(c, c.stop) }
 
-// isStopping reports that c has been cancelled, even if a Shield still keeps the reason away.
+// isStopping reports whether c has been cancelled, even if a Shield still keeps the reason away.
 func (c *task) isStopping() bool { return c.stop != nil || len(c.pendingReasons()) > 0 }
 
 // isCancelledFor reports whether c has been cancelled for why.
@@ -158,9 +158,9 @@ func (c *task) isCancelledFor(why *reason) bool {
 	return c.stop == why || slices.Contains(c.pendingReasons(), why)
 }
 
-// cleansUpFor returns the reason that collects what goes wrong in c (R10). It is nil if an error of c is a failure of its domain:
-// because c has not been cancelled, because the one who caused the stop is gone, or because the domain as a whole is inside the
-// Shield that keeps the reason away from c.
+// cleansUpFor returns the reason that collects what goes wrong in c (R10). It is nil if an error of c is a failure of its domain. That is
+// so if c has not been cancelled, if whoever caused the stop is gone, or if the owner of the domain has been cancelled too and a Shield
+// keeps the reason away from c: then the domain as a whole is inside the Shield.
 func (c *task) cleansUpFor() *reason {
 	why := c.stop
 	if pending := c.pendingReasons(); why == nil && len(pending) > 0 {
@@ -174,8 +174,8 @@ func (c *task) cleansUpFor() *reason {
 	return why
 }
 
-// endWaits ends the waits of the cancelled coroutines that may not wait. That may cancel others, and call endWaits again: the inner
-// call returns at once, and the outer one deals with them at the end of its work list.
+// endWaits ends the waits of those in the work list, r.cancelled, that may not wait. That may cancel others, which join the list, and call
+// endWaits again: the inner call returns at once, and the outer one goes on with the list.
 func (r *run) endWaits() {
 	if r.ending {
 		return

@@ -24,8 +24,8 @@ import "slices"
 // nobody waits goes down to the level of its target, instead of raising the target. And when levels get too high, all become
 // zero. That is correct, since an edge may lead to the same level; it only loses what earlier searches have found out.
 
-// checkCycle returns the error with which the new wait of c is refused because c could never go on. If c may wait, it makes the levels
-// fit the new edges and returns nil.
+// checkCycle looks whether c, whose edges are new, could ever go on. If so, it makes the levels fit the edges and returns nil. If not, it
+// returns the error with which the wait of c is refused.
 func (r *run) checkCycle(c *task) error {
 	if r.closesCycle(c) {
 		return r.rechoose(c)
@@ -86,10 +86,10 @@ func (r *run) search(c *task) (cycle bool) {
 // meet takes steps of two walks in turn, r.below down from the targets of c and r.above up from c, until they meet, which is a cycle, or
 // the walk down has ended. If there is no cycle, it also returns the level to which those below c have to be raised.
 //
-// The walk up stays on the level of c. Either it finds all coroutines on that level that lead to c. Then those below c need not get higher
-// than c, and the walk down passes only through lower levels: on the level of c, a coroutine leads to c if the walk up has found it,
-// and otherwise not. Or the walk up takes more than √m steps and is given up. Then the walk down passes through the level of c too,
-// and those below c are raised one level higher than c, so that later edges to them fit.
+// The walk up stays on the level of c. It may end by itself: it has found all coroutines on that level that lead to c. Then those below c need
+// not get higher than c, and the walk down passes only through lower levels, because on the level of c it is known who leads to c. Or the
+// walk up takes more than √m steps and is given up. Then the walk down passes through the level of c too, and those below c are raised one
+// level higher than c, so that later edges to them fit.
 func (r *run) meet(c *task) (cycle bool, level int32) {
 	if c.mark == isBelow { // it waits for itself
 		return true, 0
@@ -155,11 +155,11 @@ const (
 
 // A walk finds coroutines along edges that count, and marks them. A step looks at one edge.
 type walk struct {
-	found []*task // in this order
-	at    int     // the index of the one whose edges come next
-	begun bool    // whether some of its edges have been looked at
-	rest  cursor  // on the way down: its other edges
-	line  *waiter // on the way up: the next coroutine that waits for it
+	found []*task // in the order in which they were found
+	at    int     // the index of the one whose edges are looked at now
+	begun bool    // rest or line has been set for it
+	rest  cursor  // on the way down: over its edges that are left
+	line  *waiter // on the way up: the next one in the line of its awaiters
 }
 
 func (k *walk) add(c *task, m mark) {
@@ -238,7 +238,7 @@ func (r *run) rechoose(c *task) error {
 		}
 	}
 	order := orderOf(doubtful.found[1:])
-	n, edge := c.inDoubt()
+	n, edge := c.countBlockers()
 	if n > 0 {
 		err := &CycleError{Path: c.pathInDoubt()}
 		doubtful.end()
@@ -251,9 +251,9 @@ func (r *run) rechoose(c *task) error {
 
 // orderOf returns those of the coroutines in doubt that can go on, in an order in which they can, and removes their marks.
 func orderOf(doubtful []*task) (order []choice) {
-	blockers := map[*task]int{} // how many of those in doubt have to go on before that one can
+	blockers := map[*task]int{} // of each, how many of those in doubt have to go on first
 	for _, u := range doubtful {
-		n, edge := u.inDoubt()
+		n, edge := u.countBlockers()
 		if blockers[u] = n; n == 0 {
 			order = append(order, choice{u, edge})
 		}
@@ -297,9 +297,9 @@ func (r *run) makeChoices(order []choice) {
 	}
 }
 
-// inDoubt returns how many of the coroutines in doubt have to go on before c can. If that is none and c waits for any of several, edge
-// is one that c can choose.
-func (c *task) inDoubt() (n int, edge *waiter) {
+// countBlockers returns how many of the coroutines in doubt have to go on before c can. If none has to, and c waits for any of several,
+// edge is one that c can choose.
+func (c *task) countBlockers() (n int, edge *waiter) {
 	if g := c.anyOf(); g != nil {
 		for i := range g.edges {
 			if t := g.edges[i].to(); t != nil && t.mark != isInDoubt {

@@ -12,8 +12,8 @@ type failure struct {
 	err     error
 	trace   []Frame
 	state   []Status       // what the other coroutines were doing
-	cut     bool           // the trace does not begin with the first coroutine
-	inTrace map[*task]bool // the coroutines in the trace, until it is known whether this is the original failure
+	cut     bool           // the trace begins where it branches off that of the original failure
+	inTrace map[*task]bool // the coroutines in the trace; only the original failure needs them, for its chain and state
 	panic   bool           // err is a *PanicError that comes from a panic, and was not returned
 	exit    bool           // runtime.Goexit was called
 	outside bool           // nothing failed: the run was cancelled from outside
@@ -109,7 +109,7 @@ func (r *run) handleFailure(s *scope, f *failure, why *reason) {
 	}
 }
 
-// findChain finds the await chain of f, the failure of c. The reason why is the one that collects f, if there is one.
+// findChain finds the await chain of f, the failure of c. If why is not nil, it collects f.
 func (r *run) findChain(f *failure, c *task, why *reason) {
 	s, known := c.scope, (*chain)(nil)
 	if why != nil && why.crash != nil {
@@ -231,10 +231,10 @@ func (s *scope) adopt(orphans []failure, more int) {
 	s.crash.cleanups = append(s.crash.cleanups, orphans...)
 }
 
-// maxOrphans is how many orphans a run keeps: the memory of a server must not grow with the clients that give up.
+// maxOrphans is how many orphans a run keeps. The memory of a server must not grow with the clients that give up.
 const maxOrphans = 100
 
-// orphan keeps clean-up errors, which no caller is left to get, for the end of the run.
+// orphan keeps clean-up errors that have no caller to go to for the end of the run.
 func (r *run) orphan(cleanups []failure) {
 	for _, f := range cleanups {
 		if len(r.orphans) == maxOrphans {

@@ -2,7 +2,7 @@ package tinyio
 
 // The wait graph. It has an edge from each waiting coroutine to each coroutine that it waits for, its targets: those that it awaits, and
 // the members of the scopes that it waits for in Isolate or First. An edge of the first kind is a waiter among the awaiters of the
-// target (await.go). An edge of the second kind is only implied by the member's scope and its owner.
+// target (await.go). An edge of the second kind has no record: it follows from the scope of the member and the owner of that scope.
 //
 // All edges of a coroutine count if it waits for all of its targets. If it waits for any of several (WaitAny, AsCompleted), only the
 // chosen one counts. The edges that count make no cycle: see cycle.go.
@@ -15,7 +15,7 @@ type cursor struct {
 	scope  *scope // the scope whose members come after that; then those of its siblings
 }
 
-// next returns the next target; nil for an edge whose target has finished.
+// next returns the next target; nil for an edge whose target has finished. If there is no further edge, more is false.
 func (k *cursor) next() (t *task, more bool) {
 	for k.member == nil && k.scope != nil {
 		k.member, k.scope = k.scope.first, k.scope.sibling
@@ -41,7 +41,7 @@ func (w *waiter) to() *task {
 	return w.line.owner
 }
 
-// counts reports whether w, which stands in a line, is an edge that counts.
+// counts reports whether w, which stands among the awaiters of its target, is an edge that counts.
 func (w *waiter) counts() bool {
 	g := w.group
 	return g == nil || g.all || g.chosen == w && g.isWaitingForAny()
@@ -73,7 +73,7 @@ func (c *task) targets(yield func(*task) bool) {
 	}
 }
 
-// hasTargets reports whether c may have targets.
+// hasTargets reports whether c waits for coroutines. Those may all have finished.
 func (c *task) hasTargets() bool {
 	return c.state == waiting && waits[c.wait].targets != nil || c.waitsAgain()
 }

@@ -106,8 +106,8 @@ func (c *task) awaitedScopes() *scope {
 	return c.cold().inner
 }
 
-// memberLeft is called when a member has finished or moved to another scope. If s is empty, its owner wakes. If only daemons are left, they
-// are stopped.
+// memberLeft is called when a member of s has finished or moved to another scope. If s is empty, memberLeft tells its owner. If only daemons
+// are left, it stops them.
 func (r *run) memberLeft(s *scope) {
 	switch {
 	case s.live == 0:
@@ -115,7 +115,7 @@ func (r *run) memberLeft(s *scope) {
 			r.scopeEnded(s)
 		}
 		s.main = nil // finished members refer to s, and must not keep the first one in memory
-	case s.live == s.daemons && s.crash == nil && (s.idle == nil || s.stopping == nil):
+	case s.live == s.daemons && s.crash == nil && (s.idle == nil || s.stopping == nil): // and they are not all being stopped
 		if s == r.root && r.deferred.n > 0 { // a deferred Post may turn a daemon into an ordinary member
 			r.deferred.push(daemonsOnly{})
 			return
@@ -163,7 +163,8 @@ func (k *kinship) alive() *kinship {
 	return k
 }
 
-// kin returns the kinship of c, which is about to spawn another coroutine. It makes one if c has none.
+// kin returns the kinship of c, which is about to spawn another coroutine. If c has none, kin makes one. For a member of the run's own
+// domain it returns nil.
 func (c *task) kin() *kinship {
 	if c.scope.owner == nil {
 		return nil
@@ -254,7 +255,7 @@ func (c *task) isOutside(s *scope, why *reason) bool {
 	return !c.scope.isIn(s) && !c.scope.isStoppedFor(why) && !c.isCancelledFor(why) && c.mayWait()
 }
 
-// moveTo moves c to another scope. From then on why is no reason to stop it.
+// moveTo moves c, which is spared, to another scope. From then on c is not cancelled for why.
 func (r *run) moveTo(c *task, to *scope, why *reason) {
 	from := c.scope
 	from.remove(c)

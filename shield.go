@@ -8,8 +8,8 @@ import (
 )
 
 // A shield is one call of Shield. While it is open, it keeps the reasons for which its owner is cancelled away from the owner and
-// from the coroutines that were started inside. It closes when its grace has passed, and at the latest when its function has ended:
-// then it is over.
+// from the coroutines that were started inside. It closes when its grace has passed, or its function has ended. When its function has ended,
+// it is over.
 type shield struct {
 	owner   *task
 	outer   *shield // the shield around it
@@ -34,7 +34,7 @@ func (s *shield) add(c *task) {
 	m.prev.next, ring.prev = m, m
 }
 
-// current returns s, or the first of the shields around it that is not over; nil if there is none.
+// current returns the innermost of s and the shields around it that is not over; nil if there is none.
 func (s *shield) current() *shield {
 	for s != nil && s.over {
 		s = s.outer
@@ -50,7 +50,7 @@ func (m *shielded) remove() {
 	}
 }
 
-// giveTo moves all members of the ring m to the end of the ring to.
+// giveTo moves all members of the ring m to the end of another ring.
 func (m *shielded) giveTo(to *shielded) {
 	if m.next != m {
 		first, last := m.next, m.prev
@@ -181,7 +181,7 @@ func (m *shielded) deliverPending(r *run) {
 	}
 }
 
-// startGrace starts the grace period when there is a reason to keep away for the first time.
+// startGrace starts the grace period, unless that has begun. It is called when there is a reason to keep away.
 func (s *shield) startGrace(r *run) {
 	if !s.timer.Set() {
 		r.setTimer(&s.timer, r.inSandboxed(s.grace), s)

@@ -147,7 +147,7 @@ type posting struct {
 
 func (p *posting) arrive(r *run) { r.deferred.push(p) }
 
-// do starts the coroutines. If another loop has claimed one meanwhile, that is a failure of the run, since Post has returned.
+// do starts the coroutines. If another loop has claimed one since Post has returned, the run fails.
 func (p *posting) do(r *run) {
 	if r.ended { // the run could not begin
 		return
@@ -300,8 +300,8 @@ func (w *withdrawal) do(r *run) {
 	}
 }
 
-// startPosted starts what has been posted, up to the first deferred thing that is no posting. It runs before the coroutine's wait begins: what
-// a coroutine posts and then awaits belongs to the run, and not to the domain of the coroutine.
+// startPosted does the postings that are deferred, up to the first deferred that is none. It is called before the wait of the coroutine begins:
+// so what a coroutine posts and then awaits belongs to the run, and not to the domain of the coroutine.
 func (r *run) startPosted() {
 	for r.deferred.n > 0 {
 		p, ok := r.deferred.front().(*posting)
@@ -313,9 +313,11 @@ func (r *run) startPosted() {
 	}
 }
 
-// shieldedThreads has the threads of coroutines in a Shield, by goroutine. While a run is being stopped, only these threads may submit
+// shieldedThreads records which goroutines are threads of coroutines in a Shield. While a run is being stopped, only these threads may submit
 // and post, and what they start is in the Shield too.
-type shieldedThreads struct{ coroutines sync.Map }
+type shieldedThreads struct {
+	coroutines sync.Map // from the ID of a goroutine to a shieldedThread
+}
 
 // enter records that the calling goroutine is a thread of c, which is in a Shield, until leave is called.
 func (s *shieldedThreads) enter(c *task, ctx *threadContext) (leave func()) {
@@ -333,7 +335,7 @@ type shieldedThread struct {
 	ctx *threadContext
 }
 
-// current returns the coroutine of the calling goroutine if that is one of these threads and has not been stopped; otherwise nil.
+// current returns the coroutine of the calling goroutine, if that is one of these threads and its context is not done; otherwise nil.
 func (s *shieldedThreads) current() *task {
 	if t, ok := s.coroutines.Load(stack.ID()); ok && t.(shieldedThread).ctx.Err() == nil {
 		return t.(shieldedThread).c
@@ -380,7 +382,7 @@ func isOnLoop() bool {
 // those that run on the stacks of coroutines.
 var loopFunctions []uintptr
 
-func init() { // because begin leads to isOnLoop
+func init() { // not in the declaration, since begin leads to isOnLoop, which uses loopFunctions
 	loopFunctions = []uintptr{
 		entryOf((*run).turns), entryOf((*run).over), entryOf((*run).steps), entryOf(begin), entryOf((*worker).serve), entryOf((*sandbox).Work),
 	}
