@@ -21,10 +21,10 @@ import (
 //  1. A coroutine is in exactly one state (see the diagram in task.go). A ready one is in the ready queue or, if there is a picker, in the
 //     crowd from which it chooses. A waiting one stands in the lines of what it waits for. One that finishes in the ready queue stays
 //     there until it is passed over (leaveQueue). A coroutine finishes once, and its result stays with it.
-//  2. One goroutine of a loop runs at a time. Each of the others is parked in a slot (turn.go): a coroutine's in the slot of the
-//     coroutine, the driver in the driver's, and an idle worker, which is in the list of idlers, in its own. Only the goroutine that
-//     runs touches the state of the loop. Goroutines from outside post to the inbox, and use what is made for that: atomic variables,
-//     and those of package publish.
+//  2. One goroutine of a loop runs at a time. The others are parked, each in a slot (turn.go): that of a coroutine in the slot of its
+//     task, an idle worker, which is in the list of idlers, in its field at, and the driver in the run's field driver. Only the goroutine
+//     that runs touches the state of the loop. Goroutines from outside post to the inbox, and otherwise use only what is made for them:
+//     atomic variables, and those of package publish.
 //  3. The ready queue is in the order in which its coroutines became ready, whether the reason came from inside or from outside the loop.
 //     So the inbox is taken in before the running coroutine makes another one ready, at the end of its turn, and after the user's code has
 //     been called in the middle of the loop's own work (sandbox.go). With a gate, what comes from outside enters only between two
@@ -58,39 +58,41 @@ type run struct {
 	deferred  ring[deferred] // to be done between two turns
 	wide      int            // how many edges the coroutines in Gather and Wait have: see meet
 	threads   int            // threads, calls and callbacks that have started and have not come back
-	served    int            // how many waits of this turn have been served at once: see letOthers
+	served    int            // how many waits of this turn could be served at once: see letOthers
 
 	timers    timers.Heap[timed]
 	clock     hook.Clock
 	idler     hook.Idler
 	returned  int // threads, calls and callbacks that have come back
 	kind      clockKind
-	epoch     time.Time // when the run began; its times are nanoseconds since then
+	epoch     time.Time // when the run began; the times of the run are nanoseconds since then
 	turnsLeft int       // until the clock is read again, see fireTimers
 	period    int       // how many turns lie between two readings
-	read      int64     // the last reading
+	read      int64     // what the clock showed when it was last read
 	pace      pace
 
 	idlers    *worker     // the idle workers, linked through their next fields
 	idleCount int         // how many there are
 	driver    *stack.Slot // where the goroutine that drives the run is parked
-	sandbox   *sandbox
-	sandboxed int    // how many calls in a sandbox are going on
-	probe     *probe // nil unless a coroutine is resumed to fill it
+	sandbox   *sandbox    // nil until it is needed, and while it is in use
+	sandboxed int         // how many calls in a sandbox are going on
+	probe     *probe      // nil unless a coroutine is resumed to fill it
 	traces    *traceCache
 	hosted    bool         // a host takes the steps
 	watch     *watch       // the picker and the observer, nil if there are none
 	gate      gate.Keeper  // nil unless the run is recorded or replayed
 	afterStep func(r *run) // called at the end of each step, nil if nobody needs that
 
-	detach      func()    // detaches the run from its context
-	reopened    bool      // attach has opened the inbox, which an earlier run had closed
-	unwatch     func()    // stops the watchdog; nil if there is none
-	orphans     []failure // clean-up errors of coroutines whose Submit had returned before; the first hundred
-	orphansLost int       // how many more of these there were
-	exiting     bool      // Run is going to call runtime.Goexit
+	detach       func()    // detaches the run from its context
+	reopened     bool      // attach has opened the inbox, which an earlier run had closed
+	stopWatchdog func()    // nil if there is no watchdog
+	orphans      []failure // clean-up errors of coroutines whose Submit had returned before; the first hundred
+	orphansLost  int       // how many more of these there were
+	exiting      bool      // runtime.Goexit was called, so Run is going to call it
 
-	above, below walk // the searches for a cycle; empty between steps
+	above, below walk // the two walks of a search for a cycle; empty between steps
+
+	// What is left when the run has ended, or could not begin.
 
 	err    error // why the run could not begin
 	ended  bool
@@ -260,8 +262,8 @@ func (r *run) end(result error) {
 	if r.watch != nil {
 		r.watch.reset()
 	}
-	if r.unwatch != nil {
-		r.unwatch()
+	if r.stopWatchdog != nil {
+		r.stopWatchdog()
 	}
 	if r.gate != nil {
 		r.dropGate()
@@ -431,7 +433,7 @@ func (r *run) runDeferred() {
 // every turn, so with one of them it is false.
 func (r *run) quiet() bool {
 	r.letIn()
-	if r.ready.head != nil || !r.inbox.empty() || r.hosted || r.watch != nil || r.unwatch != nil {
+	if r.ready.head != nil || !r.inbox.empty() || r.hosted || r.watch != nil || r.stopWatchdog != nil {
 		return false
 	}
 	if r.timers.Len() == 0 {

@@ -9,8 +9,11 @@ import (
 )
 
 // How control passes from one goroutine to another. Coroutines run on workers. The loop runs on the driver, which is the goroutine of
-// Run or of the host, or on the goroutine of a coroutine that waits (see runInline). At any time one of these goroutines runs and all
+// Run or of the host, or on the goroutine of a coroutine that waits (runInline). At any time one of these goroutines runs and all
 // others are parked, each in a slot: see package stack. To switch to a goroutine is to park in the slot in which it is parked.
+//
+// At the end of a turn, the goroutine of the coroutine takes the next one from the ready queue and switches to it directly (ahead), unless the
+// run loop has something to do before. Then it gives control to the loop (handBack).
 //
 // The field running of the run says whose turn it is: that of a coroutine or, when it is nil, the loop's. A goroutine that is resumed
 // when it is not its turn switches to the one whose turn it is. That happens in two cases. A worker has ended, which resumes the

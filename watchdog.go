@@ -52,7 +52,7 @@ func (r *run) watchTurns() {
 		defer close(gone)
 		dog.watch(k, now, quit)
 	}()
-	r.unwatch = func() {
+	r.stopWatchdog = func() {
 		close(quit)
 		<-gone
 	}

@@ -87,12 +87,12 @@ func (w *worker) survive() {
 	}
 }
 
-// exit is called when the goroutine of w ends. If w does not have to end, a Goexit has unwound it, which nothing stops: that of its task,
-// whose last turn exit then ends, or, if w has no task, that of a tool between two turns. To go on working in this deferred function would
-// make the stack deeper each time.
+// exit is called when the goroutine of w ends. If w was not to end, somebody has called [runtime.Goexit], and nothing stops that. If w has a
+// task, that has called it, and exit ends its last turn. Otherwise a tool has called it between two turns. To go on working in this deferred
+// function instead would make the stack deeper each time.
 //
 // When the goroutine ends, the one that is parked in w.home is resumed. If that one has called next (see [stack.Slot.IsOdd]), the Goexit
-// would go on in it. So exit first has another goroutine parked there: a relief.
+// would go on in it. So exit first makes another goroutine park there: a relief.
 func (w *worker) exit() {
 	if w.quit {
 		return
@@ -120,8 +120,8 @@ func (w *worker) exit() {
 	r.running = nil
 }
 
-// A relief is a goroutine that parks in at, and so resumes the one that was parked there, which parks in home instead. When the relief is
-// resumed, it ends, and that resumes the one in home.
+// A relief is a goroutine that parks in at. The one that was parked there goes on, and parks in home instead. When the relief is resumed,
+// it ends, and that resumes the one in home.
 type relief struct {
 	home stack.Slot // the one in which it begins
 	at   *stack.Slot
