@@ -22,6 +22,7 @@ func init() {
 	}
 	gate.Of = func(loop any) gate.Keeper { return loop.(*Loop).gate }
 	gate.IsInside = func(loop any) bool { return loop.(*Loop).runOfCaller() != nil }
+	gate.Causes = map[string]error{"tinyio.errNotFirst": errNotFirst, "tinyio.errDaemonsOnly": errDaemonsOnly}
 	gate.Endpoints = func(loop any) *sync.Map { return &loop.(*Loop).endpoints }
 	gate.Ending = func(how gate.How, err error) error {
 		switch p, _ := err.(*PanicError); {

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/internal/gate"
 )
 
 // Errors are recorded as trees. What is read back has the same text, the same branches, and is the same to [errors.Is] and [errors.As] for the
@@ -54,6 +57,8 @@ func init() {
 		{"tinyio.ErrCancelled", tinyio.ErrCancelled},
 		{"tinyio.ErrTimeout", tinyio.ErrTimeout},
 		{"tinyio.ErrClosed", tinyio.ErrClosed},
+		{"tinyio.ErrAbandoned", tinyio.ErrAbandoned},
+		{"tinyio.ErrNotRunning", tinyio.ErrNotRunning},
 		{"io.EOF", io.EOF},
 		{"io.ErrUnexpectedEOF", io.ErrUnexpectedEOF},
 		{"io.ErrClosedPipe", io.ErrClosedPipe},
@@ -67,6 +72,9 @@ func init() {
 		{"durable.ErrEnded", ErrEnded},
 	} {
 		RegisterError(e.name, e.err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(gate.Causes)) {
+		RegisterError(name, gate.Causes[name])
 	}
 }
 

@@ -230,12 +230,12 @@ func (r *recorder) keep(a *gate.Arrival) (enters bool) {
 		r.note(e)
 	case gate.Withdrawn:
 		if a.Coro != hook.Nobody { // otherwise it has ended, or has not been let in
-			r.note(&event{Kind: withdrawn, Coro: a.Coro, Err: encodeError(a.Err, nil)})
+			r.note(&event{Kind: withdrawn, Coro: a.Coro, Err: encodeError(a.Err, &r.stops)})
 		}
 	case gate.Set:
 		r.note(&event{Kind: eventSet, Number: a.Event})
 	case gate.Interrupted:
-		r.note(&event{Kind: interrupted, Err: encodeError(a.Err, nil)})
+		r.note(&event{Kind: interrupted, Err: encodeError(a.Err, &r.stops)})
 	}
 	return true
 }

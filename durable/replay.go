@@ -209,7 +209,7 @@ func (p *player) play(e *event) {
 	case submitted, posted:
 		p.submit(e)
 	case withdrawn:
-		if !p.run.Withdraw(e.Coro, e.Err.decode(nil)) {
+		if !p.run.Withdraw(e.Coro, e.Err.decode(&p.stops)) {
 			p.undo(e, "a program in which there is no such submission")
 		}
 	case eventSet:
@@ -219,7 +219,7 @@ func (p *player) play(e *event) {
 		}
 		p.run.Set(p.events[e.Number-1])
 	case interrupted:
-		cause := e.Err.decode(nil)
+		cause := e.Err.decode(&p.stops)
 		p.cancel(cause) // for runs inside
 		p.run.Interrupt(cause)
 	case notKept:

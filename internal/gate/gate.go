@@ -129,6 +129,8 @@ var (
 	Of func(loop any) Keeper
 	// IsInside reports whether the caller is the running coroutine of loop.
 	IsInside func(loop any) bool
+	// Causes are the errors of package tinyio for which coroutines are stopped, by name, without those that it exports: a context tells them.
+	Causes map[string]error
 	// Endpoints returns the endpoints of loop by their names: they belong to package durable.
 	Endpoints func(loop any) *sync.Map
 	// Ending returns the error of a thread that has ended as how and err say, for hook.Thread.Replay.
