@@ -288,11 +288,7 @@ func TestReplaysAreTheSameRuns(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "tape")
-			opts := []tinyio.Option{durable.Record(file)}
-			if seed%4 == 0 {
-				opts = append(opts, tinyio.WithVirtualTime())
-			}
-			w := newWorld(opts...)
+			w := newWorld(durable.Record(file)) // in real time: in virtual time a loop that always has something to do never gets to its timers
 			w.fails = seed%3 == 0
 			ctx, cancel := context.WithCancelCause(t.Context())
 			if seed%5 == 0 {
