@@ -292,7 +292,8 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	}
 	why := &reason{err: &CancelledError{Cause: cause}, target: &c.c}
 	caller.addCold().halting = why
-	caller.run().asked.halt = why
+	r := caller.run()
+	r.asked.rare, r.asked.halt = true, why
 	stop := co.suspendWidely(onTask)
 	if err := co.c.joined(stop); err != nil {
 		co.takeCleanups(stop)

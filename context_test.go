@@ -66,6 +66,22 @@ func TestValuesFollowWhoStartsWhom(t *testing.T) {
 	}
 }
 
+// R29: who starts a coroutine with WithValues leaves nothing for whom it starts without.
+func TestValuesDoNotOutliveTheCall(t *testing.T) {
+	key := contextKey("key")
+	ctx := context.WithValue(context.Background(), key, "run")
+	got, err := tinyio.Run(ctx, tinyio.New(func(co *tinyio.Co) (any, error) {
+		handle := co.WithValues(context.WithValue(ctx, key, "handle"))
+		if _, err := tinyio.Timeout(handle, sleeper(0), time.Hour); err != nil {
+			return nil, err
+		}
+		return tinyio.New(func(co *tinyio.Co) (any, error) { return co.Value(key), nil }).Await(co)
+	}), tinyio.WithVirtualTime())
+	if got != "run" || err != nil {
+		t.Errorf("got %v, %v, want the value of the run", got, err)
+	}
+}
+
 // R29: the context of a Co of WithValues ends with its coroutine, with the same cause, and so do contexts made of it, also if the run's
 // context can be cancelled.
 func TestContextOfAHandleEndsWithItsCoroutine(t *testing.T) {

@@ -43,6 +43,9 @@ func checkStep(r *run) {
 
 // checkInvariants reports which of the invariants at the top of run.go does not hold between two turns.
 func (r *run) checkInvariants() error {
+	if q := &r.asked; r.unsettled == nil && (q.rare || q.claimed || q.fresh != nil || q.daemons || q.inherit != nil || q.halt != nil) {
+		return fmt.Errorf("a request is left over: %+v", *q)
+	}
 	queued := map[*task]bool{}
 	inQueue := slices.Collect(r.ready.all())
 	if r.hasPicker() {

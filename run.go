@@ -38,7 +38,7 @@ import (
 //     long as it waits for others that are being stopped. While a Shield keeps the reason away, the reason is pending and the wait goes on.
 //  7. With the same inputs (inbox or gate, context, clock and picks), the interleaving is the same: no order comes from a map or an
 //     address. A prefetch changes nothing.
-//  8. Between two turns no work is half done: no coroutine is running, endWaits has nothing to do, and no search has left a mark.
+//  8. Between two turns no work is half done: no coroutine is running, nothing is left of the last request, endWaits has nothing to do, and no search has left a mark.
 
 // A run is the state of one call of Run, RunOn, Serve or Start, from the first coroutine to the last.
 type run struct {
