@@ -398,9 +398,11 @@ func (j *Journal) AwaitRun(ctx context.Context, id string, patient bool) (json.R
 			return nil, err
 		}
 		e.mu.Lock()
-		state, result, err, changed := e.state, e.result, e.err, e.changed
+		state, result, err, changed, forgotten := e.state, e.result, e.err, e.changed, e.forgotten
 		e.mu.Unlock()
 		switch {
+		case forgotten: // since it was found
+			return nil, fmt.Errorf("%w: %q", ErrUnknown, id)
 		case state == Succeeded:
 			return result, nil
 		case state.Ended():
