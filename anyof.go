@@ -143,7 +143,7 @@ func (g *collector) next(co *Co) (*task, error) {
 	if g.begun && len(g.ended) > 0 && c.run().quiet() { // as in Yield
 		return g.take(), nil
 	}
-	err := co.c.joined(g.wait(co))
+	err := c.joined(g.wait(co))
 	if len(g.ended) == 0 {
 		return nil, err
 	}

@@ -115,8 +115,8 @@ func (co *Co) await(t *task) (finished bool, err error) {
 	} else {
 		if t.tryClaim(r.loop) {
 			c.one[0].line = &t.awaiters
-		} else if err := c.edgeTo("Await", t); err != nil {
-			return false, err
+		} else if !c.one[0].leadTo(c, t) {
+			return false, c.cannotAwait("Await", t)
 		}
 		r.asked.inheritFrom(co)
 		err = c.joined(co.suspend(onTask))

@@ -295,7 +295,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	r := caller.run()
 	r.asked.rare, r.asked.halt = true, why
 	stop := co.suspendWidely(onTask)
-	if err := co.c.joined(stop); err != nil {
+	if err := caller.joined(stop); err != nil {
 		co.takeCleanups(stop)
 		return err
 	}

@@ -127,7 +127,8 @@ func (co *Co) suspend(w waitKind) error {
 }
 
 // suspendWidely is suspend for a wait whose begin takes much stack. The run loop calls begin, mostly on another stack: so that of the
-// coroutine does not grow.
+// coroutine does not grow. One function for both, which is told by an argument, has a larger frame: then the stack of whoever waits has to
+// grow when somebody looks in.
 func (co *Co) suspendWidely(w waitKind) error {
 	c := co.c
 	r := c.run()

@@ -111,7 +111,7 @@ func (c *Coro[T]) Await(co *Co) (v T, err error) {
 	if finished {
 		v = c.value
 	}
-	return
+	return // "return v, err" would be too much to be inlined
 }
 
 // result returns what a wait for c returns that was interrupted: err and, if c has finished all the same, its value (R28).

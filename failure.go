@@ -60,7 +60,7 @@ func failing(c *task, err error) {}
 
 // failure returns what went wrong in c, whose function has ended; nil if it has returned a value, or stopped cleanly.
 func (c *task) failure() *failure {
-	if c.outcome == returned && (c.err == nil || c.clean) {
+	if c.endedCleanly() {
 		return nil
 	}
 	f := &failure{err: c.err}

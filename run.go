@@ -348,7 +348,7 @@ func (r *run) turns(inline *task) {
 // those that were stopped before their first turn: they have finished.
 func (r *run) pick() *task {
 	for {
-		if r.watch != nil {
+		if r.hasPicker() {
 			r.choose()
 		}
 		if c := r.ready.pop(); c == nil || c.state == ready {
@@ -586,7 +586,7 @@ func (r *run) spawn(c *task) {
 
 // finish makes c done, whose function has ended or is not going to be called.
 func (r *run) finish(c *task) {
-	if c.outcome == returned && c.err == nil && c.stop == nil {
+	if c.justReturned() {
 		r.conclude(c, nil)
 	} else {
 		f, why := r.failureOf(c)

@@ -237,6 +237,12 @@ const (
 // hasFinished may be called from any goroutine.
 func (c *task) hasFinished() bool { return c.phase.Load() == finished }
 
+// justReturned reports whether the function of c has returned a value, and c was not being stopped.
+func (c *task) justReturned() bool { return c.outcome == returned && c.err == nil && c.stop == nil }
+
+// endedCleanly reports whether the function of c has returned a value, or says only that c was stopped.
+func (c *task) endedCleanly() bool { return c.outcome == returned && (c.err == nil || c.clean) }
+
 // hasValue reports whether c has finished without an error.
 func (c *task) hasValue() bool { return c != nil && c.hasFinished() && c.err == nil }
 

@@ -25,7 +25,7 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	}
 	caller.addCold().limit = d
 	stop := co.suspendWidely(onTask)
-	err := co.c.joined(stop)
+	err := caller.joined(stop)
 	cleanups := co.takeCleanups(stop)
 	switch {
 	case err == nil:

@@ -67,10 +67,10 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	}
 	var n *task
 	switch {
-	case c.outcome == returned && c.err == nil && c.stop == nil:
+	case c.justReturned():
 		r.conclude(c, nil)
 		n = r.ahead(w)
-	case c.outcome == returned && (c.err == nil || c.clean) && c.heldCleanups() == nil:
+	case c.endedCleanly() && c.heldCleanups() == nil:
 		r.finish(c)
 		n = r.ahead(w)
 	case c.state != running: // a callback, which waits without a stack
@@ -112,7 +112,9 @@ func (r *run) ahead(w *worker) *task {
 		if r.gate != nil { // the run loop passes it before each turn
 			return nil
 		}
-		r.choose()
+		if r.watch.picker != nil {
+			r.choose()
+		}
 	}
 	n := r.ready.head
 	if n == nil {

@@ -263,11 +263,11 @@ func (q *crowd) sift() {
 }
 
 // choose makes the coroutine that the picker wants the only one in the ready queue. If it has been asked already, that is the first one.
-// If there is no picker, or if it fails, choose leaves the ready queue as it is.
+// If the picker fails, choose leaves the ready queue as it is. There must be a picker.
 func (r *run) choose() {
 	w, first := r.watch, r.ready.head
 	q := &w.crowd
-	if w.picker == nil || first != nil && (first == q.chosen || first.next == nil && q.size() == 0) {
+	if first != nil && (first == q.chosen || first.next == nil && q.size() == 0) {
 		return
 	}
 	if q.stale {

@@ -110,12 +110,12 @@ func sleepers(b *testing.B, j *durable.Journal, runs, steps int) {
 }
 
 // untilAsleep waits until all runs sleep.
-func untilAsleep(b *testing.B, j *durable.Journal, runs int) {
+func untilAsleep(tb testing.TB, j *durable.Journal, runs int) {
 	for i := range runs {
 		for {
-			status, err := j.Status(context.Background(), fmt.Sprint(i))
+			status, err := j.Status(tb.Context(), fmt.Sprint(i))
 			if err != nil {
-				b.Fatal(err)
+				tb.Fatal(err)
 			}
 			if len(status) == 1 && status[0].On == "a timer" {
 				break

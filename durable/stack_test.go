@@ -23,17 +23,7 @@ func TestASleepingRunHasSmallStacks(t *testing.T) {
 	for i := range runs {
 		start[int](t, j, "bench.sleep", fmt.Sprint(i), 3)
 	}
-	for i := range runs {
-		for {
-			status, err := j.Status(t.Context(), fmt.Sprint(i))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(status) == 1 && status[0].On == "a timer" {
-				break
-			}
-		}
-	}
+	untilAsleep(t, j, runs)
 	if each := (used() - before) / runs; each > 10<<10 {
 		t.Errorf("the stacks of a run take %d bytes", each)
 	}
