@@ -106,12 +106,12 @@ func (co *Co) await(t *task) (finished bool, err error) {
 	if t == nil {
 		return false, c.cannotAwait("Await", t)
 	}
-	r := c.run()
+	r, w := c.run(), onTask
 	if t.hasFinished() { // c waits for a turn alone
 		if r.quiet() {
 			return true, t.err
 		}
-		err = co.suspend(onTurn)
+		w = onTurn
 	} else {
 		if t.tryClaim(r.loop) {
 			c.one[0].line = &t.awaiters
@@ -119,9 +119,11 @@ func (co *Co) await(t *task) (finished bool, err error) {
 			return false, c.cannotAwait("Await", t)
 		}
 		r.asked.inheritFrom(co)
-		err = c.joined(co.suspend(onTask))
 	}
-	if err != nil {
+	for p := r.leave(c, w); p != nil; p = r.sendOn(c) { // suspend
+		p.Switch()
+	}
+	if err := c.joined(co.resumed(r)); err != nil {
 		return t.hasValue(), err
 	}
 	return true, t.err

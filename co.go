@@ -93,61 +93,40 @@ func (c *task) attempt(weight int) {
 	}
 }
 
-// suspend makes the coroutine wait and returns when it is its turn again.
+// suspend makes the coroutine wait and returns when it is its turn again. Where that is to be fast, the caller has the loop and the call of
+// resumed itself: each function that has to return after a switch costs as much as ten others (see [stack.Slot.Switch]).
 func (co *Co) suspend(w waitKind) error {
-	c := co.c
-	r := c.run()
-	c.wait = w
-	r.running = nil
-	r.catchUp()
-	if c.state == running { // otherwise it is a Call, and waits already
-		c.state = waiting
-		if r.watch != nil {
-			r.noteSuspended(c)
-		}
+	r := co.c.run()
+	for p := r.leave(co.c, w); p != nil; p = r.sendOn(co.c) {
+		p.Switch()
 	}
-	r.beginWait(c)
-	n := r.ahead(nil)
-	if n == nil {
-		r.handBack(c)
-	} else if n != c {
-		c.slot = n.slot
-		c.slot.Switch()
-		for r.running != c {
-			r.switchToTurn(&c.slot)
-		}
-	}
-	if r.watch != nil {
-		r.notify()
-	}
-	if c.stop != nil {
-		return co.stopError()
-	}
-	return nil
+	return co.resumed(r)
 }
 
-// suspendWidely is suspend for a wait whose begin takes much stack. The run loop calls begin, mostly on another stack: so that of the
-// coroutine does not grow. One function for both, which is told by an argument, has a larger frame: then the stack of whoever waits has to
-// grow when somebody looks in.
+// suspendWidely is suspend for a wait whose begin takes much stack: the run loop calls it, mostly on another stack, so that of the
+// coroutine does not grow.
 func (co *Co) suspendWidely(w waitKind) error {
-	c := co.c
-	r := c.run()
-	c.wait = w
-	r.running = nil
-	r.catchUp()
-	c.state = waiting
-	if r.watch != nil {
-		r.noteSuspended(c)
+	r := co.c.run()
+	for p := r.leaveWidely(co.c, w); p != nil; p = r.sendOn(co.c) {
+		p.Switch()
 	}
-	r.unsettled = c
-	r.handBack(c)
-	if r.watch != nil {
-		r.notify()
+	return co.resumed(r)
+}
+
+// resumed is called when the turn of the coroutine begins. It returns the error of the wait, if the coroutine is being stopped.
+func (co *Co) resumed(r *run) error {
+	if r.watch == nil && co.c.stop == nil {
+		return nil
 	}
-	if c.stop != nil {
-		return co.stopError()
+	return co.resumedSeen(r)
+}
+
+func (co *Co) resumedSeen(r *run) error {
+	r.notify()
+	if co.c.stop == nil {
+		return nil
 	}
-	return nil
+	return co.stopError()
 }
 
 // stopError returns the error of a wait through co, for a coroutine that is being stopped; nil if a Shield keeps the reason away.
@@ -163,7 +142,7 @@ func (co *Co) stopError() error {
 // Yield lets every other coroutine that is ready have its turn.
 func (co *Co) Yield() error { return co.yield() }
 
-// yield is Yield, which can be inlined. It repeats the code of suspend: two calls fewer around a switch save a tenth of the time of a turn.
+// yield is Yield, which can be inlined.
 func (co *Co) yield() error {
 	c := co.enter("Yield")
 	if err := c.refused(co); err != nil {
@@ -173,29 +152,10 @@ func (co *Co) yield() error {
 	if r.quiet() {
 		return nil
 	}
-	c.wait = onTurn
-	r.running = nil
-	r.catchUp()
-	if r.watch != nil {
-		r.noteSuspended(c)
+	for p := r.leave(c, onTurn); p != nil; p = r.sendOn(c) { // suspend
+		p.Switch()
 	}
-	r.makeReady(c)
-	if n := r.ahead(nil); n == nil {
-		r.handBack(c)
-	} else if n != c {
-		c.slot = n.slot
-		c.slot.Switch()
-		for r.running != c {
-			r.switchToTurn(&c.slot)
-		}
-	}
-	if r.watch != nil {
-		r.notify()
-	}
-	if c.stop != nil {
-		return co.stopError()
-	}
-	return nil
+	return co.resumed(r)
 }
 
 // Sleep suspends the coroutine for d; others run meanwhile. With d zero or negative it is a Yield.

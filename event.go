@@ -138,7 +138,10 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 		c.setLimit(d)
 	}
 	r.asked.eventLine = e.lineOf(r.loop)
-	if err := co.suspend(onEvent); err != nil {
+	for p := r.leave(c, onEvent); p != nil; p = r.sendOn(c) { // suspend
+		p.Switch()
+	}
+	if err := co.resumed(r); err != nil {
 		return false, err
 	}
 	return c.answer != outOfTime, nil

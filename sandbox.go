@@ -96,7 +96,9 @@ func (r *run) caught(returned *bool, drop func(r *run)) {
 	}
 	if c := r.onThisStack(); c != nil && c != r.running {
 		r.unwound()
-		r.handBack(c)
+		for p := r.handBack(c); p != nil; p = r.sendOn(c) {
+			p.Switch()
+		}
 		r.notify()
 	}
 }

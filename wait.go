@@ -105,8 +105,12 @@ type waiter struct {
 
 // standIn suspends the coroutine until it is granted what those in line wait for.
 func (co *Co) standIn(line *waitList, w waitKind) error {
-	co.c.run().asked.line = line
-	return co.suspend(w)
+	r := co.c.run()
+	r.asked.line = line
+	for p := r.leave(co.c, w); p != nil; p = r.sendOn(co.c) { // suspend
+		p.Switch()
+	}
+	return co.resumed(r)
 }
 
 // maxServed is how many waits that can be served at once make a coroutine yield (R1). Otherwise one that is always served would keep the

@@ -66,6 +66,20 @@ func wantLog(log []string, want ...string) error {
 	return fmt.Errorf("what happened: %s; want: %s", strings.Join(log, ", "), strings.Join(want, ", "))
 }
 
+// TestGoCallsNextAndYieldAlike: functions whose arguments and results take no room, but for one bool, are called in the same way.
+func TestGoCallsNextAndYieldAlike(t *testing.T) {
+	stillSo(t, "a value without a size takes room among the arguments or the results of a function.",
+		"Every switch rests on that. Give Slot.Switch a call of next and one of yield.", func() error {
+			var log []string
+			for _, more := range []bool{true, false} {
+				next := asCall(func() (struct{}, bool) { return struct{}{}, more })
+				yield := asCall(func(struct{}) bool { return more })
+				log = append(log, fmt.Sprint(next(), " ", yield()))
+			}
+			return wantLog(log, "true true", "false false")
+		})
+}
+
 // TestGoLetsAnyGoroutineCallYield: the iterator of a is in a call of b's next. So b's goroutine may call a's yield, which resumes who
 // called a's next.
 func TestGoLetsAnyGoroutineCallYield(t *testing.T) {
