@@ -89,7 +89,7 @@ func (w *waiter) leadTo(c, t *task) bool {
 		return false
 	case t.loop.Load() == l:
 		w.line = &t.awaiters
-		l.run.asked.rare, l.run.asked.claimed = true, true
+		l.run.asked.any, l.run.asked.claimed = true, true
 		return true
 	default:
 		return t.hasFinished()
@@ -106,12 +106,13 @@ func (co *Co) await(t *task) (finished bool, err error) {
 	if t == nil {
 		return false, c.cannotAwait("Await", t)
 	}
-	r, w := c.run(), onTask
+	r := c.run()
 	if t.hasFinished() { // c waits for a turn alone
 		if r.quiet() {
 			return true, t.err
 		}
-		w = onTurn
+		r.endTurn(c, onTurn)
+		r.makeReady(c)
 	} else {
 		if t.tryClaim(r.loop) {
 			c.one[0].line = &t.awaiters
@@ -119,9 +120,13 @@ func (co *Co) await(t *task) (finished bool, err error) {
 			return false, c.cannotAwait("Await", t)
 		}
 		r.asked.inheritFrom(co)
+		r.endTurn(c, onTask)
+		r.join(c)
+		r.asked.clear()
 	}
-	for p := r.leave(c, w); p != nil; p = r.sendOn(c) { // suspend
+	if p := r.leave(c); p != nil { // suspend
 		p.Switch()
+		r.sendOn(c)
 	}
 	if err := c.joined(co.resumed(r)); err != nil {
 		return t.hasValue(), err
@@ -132,7 +137,7 @@ func (co *Co) await(t *task) (finished bool, err error) {
 // awaitAll waits until all coroutines to which edges lead have finished.
 func (co *Co) awaitAll(edges []waiter) error {
 	if len(edges) == 0 {
-		return co.suspend(onTurn)
+		return co.suspendForTurn()
 	}
 	r, a := co.c.run(), co.c.addCold()
 	a.edges = edges

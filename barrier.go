@@ -32,11 +32,13 @@ func (b *Barrier) Wait(co *Co) (index int, err error) {
 		for i := uint32(0); b.waiters.length > 0; i++ {
 			b.waiters.pop().grant(i)
 		}
-		_ = co.suspend(onTurn) // it has arrived, even if it is stopped now
+		_ = co.suspendForTurn() // it has arrived, even if it is stopped now
 		return b.n - 1, nil
 	}
 	c.answer = unserved
-	if err := co.standIn(&b.waiters, onBarrier); c.answer == unserved {
+	c.run().endTurn(c, onBarrier)
+	b.waiters.push(&c.one[0])
+	if err := co.suspend(); c.answer == unserved {
 		return 0, err
 	}
 	return int(c.answer), nil

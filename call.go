@@ -89,7 +89,8 @@ func (k *call[T]) make(co *Co, op string) (T, error) {
 	} else {
 		k.handOver(r)
 	}
-	_ = co.suspend(onCall) // what fn returns counts, even if the coroutine is stopped
+	r.endTurn(c, onCall)
+	_ = co.suspend() // what fn returns counts, even if the coroutine is stopped
 	if k.interrupt != nil {
 		c.cold().call = nil
 	}

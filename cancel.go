@@ -285,7 +285,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 		return err
 	}
 	if caller.one[0].line == nil {
-		return co.suspend(onTurn)
+		return co.suspendForTurn()
 	}
 	if cause == nil {
 		cause = context.Canceled
@@ -293,7 +293,7 @@ func (c *Coro[T]) Cancel(co *Co, cause error) error {
 	why := &reason{err: &CancelledError{Cause: cause}, target: &c.c}
 	caller.addCold().halting = why
 	r := caller.run()
-	r.asked.rare, r.asked.halt = true, why
+	r.asked.any, r.asked.halt = true, why
 	stop := co.suspendWidely(onTask)
 	if err := caller.joined(stop); err != nil {
 		co.takeCleanups(stop)

@@ -93,22 +93,34 @@ func (c *task) attempt(weight int) {
 	}
 }
 
-// suspend makes the coroutine wait and returns when it is its turn again. Where that is to be fast, the caller has the loop and the call of
-// resumed itself: each function that has to return after a switch costs as much as ten others (see [stack.Slot.Switch]).
-func (co *Co) suspend(w waitKind) error {
+// suspend gives the turn away, which endTurn has ended, and returns when it is the turn of the coroutine again. Where that is to be fast, the
+// caller does the same itself: each function that has to return after a switch costs as much as ten others (see [stack.Slot.Switch]).
+func (co *Co) suspend() error {
 	r := co.c.run()
-	for p := r.leave(co.c, w); p != nil; p = r.sendOn(co.c) {
+	if p := r.leave(co.c); p != nil {
 		p.Switch()
+		r.sendOn(co.c)
 	}
 	return co.resumed(r)
 }
 
-// suspendWidely is suspend for a wait whose begin takes much stack: the run loop calls it, mostly on another stack, so that of the
-// coroutine does not grow.
+// suspendForTurn makes the coroutine wait for a turn alone.
+func (co *Co) suspendForTurn() error {
+	r := co.c.run()
+	r.endTurn(co.c, onTurn)
+	r.makeReady(co.c)
+	return co.suspend()
+}
+
+// suspendWidely makes the coroutine wait, for a kind of wait whose begin takes much stack. The run loop calls begin, mostly on another
+// stack: so that of the coroutine does not grow.
 func (co *Co) suspendWidely(w waitKind) error {
 	r := co.c.run()
-	for p := r.leaveWidely(co.c, w); p != nil; p = r.sendOn(co.c) {
+	r.endTurn(co.c, w)
+	r.unsettled = co.c
+	if p := r.handBack(co.c); p != nil {
 		p.Switch()
+		r.sendOn(co.c)
 	}
 	return co.resumed(r)
 }
@@ -152,8 +164,11 @@ func (co *Co) yield() error {
 	if r.quiet() {
 		return nil
 	}
-	for p := r.leave(c, onTurn); p != nil; p = r.sendOn(c) { // suspend
+	r.endTurn(c, onTurn)
+	r.makeReady(c)
+	if p := r.leave(c); p != nil { // suspend
 		p.Switch()
+		r.sendOn(c)
 	}
 	return co.resumed(r)
 }
@@ -168,7 +183,8 @@ func (co *Co) Sleep(d time.Duration) error {
 		return err
 	}
 	c.setLimit(d)
-	return co.suspend(onTimer)
+	c.run().endTurn(c, onTimer)
+	return co.suspend()
 }
 
 // Spawn starts cs, in that order, without waiting for them: they go to the back of the ready queue and the caller behind
@@ -202,9 +218,12 @@ func (co *Co) spawn(op string, cs []Awaitable, daemons bool) error {
 			}
 		}
 	}
-	r.asked.rare, r.asked.fresh, r.asked.daemons = true, cs, daemons
+	r.endTurn(c, onTurn)
 	r.asked.inheritFrom(co)
-	return co.suspend(onSpawn)
+	r.spawn(c, cs, daemons)
+	r.asked.clear()
+	r.makeReady(c) // behind those
+	return co.suspend()
 }
 
 // Go makes a coroutine of fn and spawns it, as [Co.Spawn] would, without suspending: the caller goes on, and the new coroutine
@@ -235,7 +254,7 @@ func (co *Co) launch(op string, t *task) {
 	r.asked.inheritFrom(co)
 	r.takeIn() // what has come before
 	r.spawnOne(c, t)
-	r.asked = request{}
+	r.asked.clear()
 	r.notify()
 }
 

@@ -136,7 +136,7 @@ func (co *Co) inherited() *coContext {
 // there is nothing to record: they then inherit from the coroutine itself.
 func (q *request) inheritFrom(co *Co) {
 	if co.view != nil {
-		q.rare, q.inherit = true, co.inherited()
+		q.any, q.inherit = true, co.inherited()
 	}
 }
 

@@ -137,9 +137,12 @@ func (e *Event) wait(co *Co, op string, d time.Duration, limited bool) (set bool
 	if limited {
 		c.setLimit(d)
 	}
-	r.asked.eventLine = e.lineOf(r.loop)
-	for p := r.leave(c, onEvent); p != nil; p = r.sendOn(c) { // suspend
+	line := e.lineOf(r.loop)
+	r.endTurn(c, onEvent)
+	r.joinEvent(c, line)
+	if p := r.leave(c); p != nil { // suspend
 		p.Switch()
+		r.sendOn(c)
 	}
 	if err := co.resumed(r); err != nil {
 		return false, err
@@ -215,10 +218,8 @@ func (line *eventLine) drop() bool {
 	return !line.loop.active.Load()
 }
 
-// joinEvent makes c wait for the event that it has asked for, or wakes c if that is set.
-func (r *run) joinEvent(c *task) {
-	line := r.asked.eventLine
-	r.asked.eventLine = nil
+// joinEvent makes c wait in line until the event is set, or wakes c if it is set.
+func (r *run) joinEvent(c *task, line *eventLine) {
 	c.answer = line.look(r)
 	if c.answer&1 == 0 {
 		line.waiters.push(&c.one[0])

@@ -43,7 +43,7 @@ func checkStep(r *run) {
 
 // checkInvariants reports which of the invariants at the top of run.go does not hold between two turns.
 func (r *run) checkInvariants() error {
-	if q := &r.asked; r.unsettled == nil && (q.rare || q.claimed || q.fresh != nil || q.daemons || q.inherit != nil || q.halt != nil) {
+	if q := &r.asked; r.unsettled == nil && (*q != request{}) {
 		return fmt.Errorf("a request is left over: %+v", *q)
 	}
 	queued := map[*task]bool{}
@@ -226,14 +226,14 @@ func TestEveryWaitHasWhatItNeeds(t *testing.T) {
 	known := map[hook.Wait]waitKind{}
 	for kind, row := range waits {
 		kind := waitKind(kind)
-		if row.begin == nil || kind != onNothing && row.kind == hook.Nothing {
-			t.Errorf("kind %d, %q, has no name for tools or cannot begin", kind, row.kind)
+		if kind != onNothing && row.kind == hook.Nothing {
+			t.Errorf("kind %d has no name for tools", kind)
 		}
-		if earlier, twice := known[row.kind]; twice && kind != onSpawn {
+		if earlier, twice := known[row.kind]; twice {
 			t.Errorf("kinds %d and %d are both called %q", earlier, kind, row.kind)
 		}
 		known[row.kind] = kind
-		if kind > onSpawn && row.cancel == nil {
+		if kind > onTurn && row.cancel == nil {
 			t.Errorf("nothing ends %q of one that is stopped", row.kind)
 		}
 		if row.line && row.targets != nil {

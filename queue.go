@@ -79,14 +79,20 @@ func (q *Queue[T]) Put(co *Co, v T) error {
 
 // waitToPut waits until a getter takes v, or there is room for it.
 func (q *Queue[T]) waitToPut(co *Co, v T) error {
-	c := co.c
+	c, r := co.c, co.c.run()
 	c.answer = q.waiting.insert(v)
 	defer func() {
 		if c.answer < refused {
 			q.waiting.remove(c.answer) // c was stopped, or exits
 		}
 	}()
-	err := co.standIn(&q.putters, onQueue)
+	r.endTurn(c, onQueue)
+	q.putters.push(&c.one[0])
+	if p := r.leave(c); p != nil { // suspend
+		p.Switch()
+		r.sendOn(c)
+	}
+	err := co.resumed(r)
 	switch {
 	case c.answer == taken:
 		return nil
@@ -135,14 +141,20 @@ func (q *Queue[T]) getFor(co *Co, op string, d time.Duration, limited bool) (v T
 
 // waitToGet waits until a putter puts a value, or the limit of the wait has passed.
 func (q *Queue[T]) waitToGet(co *Co) (v T, ok bool, err error) {
-	c := co.c
+	c, r := co.c, co.c.run()
 	c.answer = unserved
 	defer func() {
 		if c.answer < refused {
 			v, ok = q.waiting.remove(c.answer), true // also if c exits
 		}
 	}()
-	err = co.standIn(&q.getters, onQueue)
+	r.endTurn(c, onQueue)
+	q.getters.push(&c.one[0])
+	if p := r.leave(c); p != nil { // suspend
+		p.Switch()
+		r.sendOn(c)
+	}
+	err = co.resumed(r)
 	switch {
 	case c.answer < refused:
 		err = nil

@@ -446,14 +446,16 @@ func (r *run) quiet() bool {
 // A request is what the running coroutine asks for when it suspends: the arguments of waitRow.begin. A run has one for all coroutines,
 // since one runs at a time.
 type request struct {
-	rare      bool        // a field other than line and eventLine is set, so beginWait has to clear the request
-	claimed   bool        // some of the coroutines to wait for had been claimed before, so they may have been started
-	fresh     []Awaitable // of Spawn: the coroutines to spawn
-	daemons   bool        // of Spawn: as daemons
-	inherit   *coContext  // what coroutines that are started for the request inherit; nil for what the asking one has inherited
-	halt      *reason     // of Cancel: the reason for which the target is to stop
-	eventLine *eventLine
-	line      *waitList
+	any     bool       // another field is set
+	claimed bool       // some of the coroutines to wait for had been claimed before, so they may have been started
+	inherit *coContext // what coroutines that are started for the request inherit; nil for what the asking one has inherited
+	halt    *reason    // of Cancel: the reason for which the target is to stop
+}
+
+func (q *request) clear() {
+	if q.any {
+		*q = request{}
+	}
 }
 
 // catchUp takes in what has come from outside during a turn, and starts what has been posted. It is called at the end of the turn,
@@ -472,9 +474,7 @@ func (r *run) takeInAndStart() {
 // beginWait makes c wait for what it has asked for, or finishes it (onNothing).
 func (r *run) beginWait(c *task) {
 	waits[c.wait].begin(r, c)
-	if r.asked.rare {
-		r.asked = request{}
-	}
+	r.asked.clear()
 }
 
 // makeReady puts c at the back of the ready queue.
@@ -567,10 +567,9 @@ func (c *task) markSpawned() {
 	}
 }
 
-// spawn spawns the coroutines that c has asked for, and puts c behind them in the ready queue.
-func (r *run) spawn(c *task) {
-	daemons := r.asked.daemons
-	for _, a := range r.asked.fresh {
+// spawn spawns cs for c.
+func (r *run) spawn(c *task, cs []Awaitable, daemons bool) {
+	for _, a := range cs {
 		t := a.awaitable()
 		switch {
 		case t.state == fresh:
@@ -581,7 +580,6 @@ func (r *run) spawn(c *task) {
 		}
 		r.spawnOne(c, t)
 	}
-	r.makeReady(c)
 }
 
 // finish makes c done, whose function has ended or is not going to be called.

@@ -96,8 +96,9 @@ func (r *run) caught(returned *bool, drop func(r *run)) {
 	}
 	if c := r.onThisStack(); c != nil && c != r.running {
 		r.unwound()
-		for p := r.handBack(c); p != nil; p = r.sendOn(c) {
+		if p := r.handBack(c); p != nil {
 			p.Switch()
+			r.sendOn(c)
 		}
 		r.notify()
 	}

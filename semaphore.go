@@ -145,7 +145,7 @@ const granted = 1
 
 // wait waits for n permits.
 func (p *permits) wait(co *Co, n, limit int) error {
-	c, acquired := co.c, false
+	c, r, acquired := co.c, co.c.run(), false
 	c.answer = 0
 	if n > 1 {
 		c.addCold().weight = n
@@ -162,7 +162,13 @@ func (p *permits) wait(co *Co, n, limit int) error {
 			p.serve(limit) // c has left the line: those behind it may want fewer
 		}
 	}()
-	err := co.standIn(&p.waiters, onPermit)
+	r.endTurn(c, onPermit)
+	p.waiters.push(&c.one[0])
+	if s := r.leave(c); s != nil { // suspend
+		s.Switch()
+		r.sendOn(c)
+	}
+	err := co.resumed(r)
 	acquired = err == nil
 	return err
 }

@@ -229,7 +229,7 @@ func (s *submission) do(r *run) {
 	if r.watch != nil {
 		r.noteSuspended(c)
 	}
-	r.asked.rare, r.asked.claimed = true, true
+	r.asked.any, r.asked.claimed = true, true
 	r.beginWait(c)
 }
 

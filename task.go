@@ -25,7 +25,7 @@ import (
 //	                  |                   v      v
 //	                  '--------------- waiting  done
 //
-// These are the exceptions. A wait for a turn alone (onTurn, onSpawn) ends as soon as it has begun, by makeReady. A coroutine that is
+// These are the exceptions. A wait for a turn alone (onTurn) ends as soon as it has begun, by makeReady. A coroutine that is
 // stopped before its first turn goes from ready to done (endWait). One that cannot be started goes from fresh to done (refuse). A callback
 // goes from running to waiting by callBegin, and a caller of Call by call.make; if they panic or exit in that, they go back (endedEarly,
 // handOver). A submission goes from fresh to waiting (do). When a run is discarded, every coroutine goes to done (discard).

@@ -21,7 +21,7 @@ func Timeout[T any](co *Co, c *Coro[T], d time.Duration) (T, error) {
 	r := caller.run()
 	until := caller.setLimit(d)
 	if c.c.state == fresh {
-		r.asked.rare, r.asked.inherit = true, co.inherited().withDeadline(r.at(until))
+		r.asked.any, r.asked.inherit = true, co.inherited().withDeadline(r.at(until))
 	}
 	caller.addCold().limit = d
 	stop := co.suspendWidely(onTask)

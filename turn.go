@@ -12,8 +12,9 @@ import (
 // Run or of the host, or on the goroutine of a coroutine that waits (runInline). At any time one of these goroutines runs and all
 // others are parked, each in a slot: see package stack. To switch to a goroutine is to park in the slot in which it is parked.
 //
-// At the end of a turn (leave), the goroutine of the coroutine takes the next one from the ready queue and switches to it directly (ahead),
-// unless the run loop has something to do before. Then it gives control to the loop (handBack).
+// To wait, a coroutine ends its turn (endTurn), stands in line for what it waits for, and leaves: its goroutine takes the next coroutine from
+// the ready queue and switches to that directly (ahead), unless the run loop has something to do before. Then it gives control to the loop
+// (handBack).
 //
 // The field running of the run says whose turn it is: that of a coroutine or, when it is nil, the loop's. A goroutine that is resumed
 // when it is not its turn switches to the one whose turn it is. That happens in two cases. A worker has ended, which resumes the
@@ -42,11 +43,9 @@ func (r *run) announce(c *task) {
 // isFollowed reports whether announce has to be called before each turn.
 func (r *run) isFollowed() bool { return r.watch != nil || r.loop.counters.asked.Load() != nil }
 
-// leave ends the turn of c, which begins to wait, and chooses who goes on. It returns the slot in which that goroutine is parked, and in
-// which c is going to park. It returns nil if it is the turn of c again.
-func (r *run) leave(c *task, w waitKind) *stack.Slot {
-	r.endTurn(c, w)
-	r.beginWait(c)
+// leave chooses who goes on after c, which waits or is ready. It returns the slot in which that goroutine is parked, and in which c is going
+// to park. It returns nil if it is the turn of c again.
+func (r *run) leave(c *task) *stack.Slot {
 	switch n := r.ahead(nil); n {
 	case c:
 		return nil
@@ -58,14 +57,7 @@ func (r *run) leave(c *task, w waitKind) *stack.Slot {
 	}
 }
 
-// leaveWidely is leave for a wait whose begin takes much stack: the run loop is going to call it.
-func (r *run) leaveWidely(c *task, w waitKind) *stack.Slot {
-	r.endTurn(c, w)
-	r.unsettled = c
-	return r.handBack(c)
-}
-
-// endTurn ends the turn of c, which is going to wait.
+// endTurn ends the turn of c, which is going to wait for w.
 func (r *run) endTurn(c *task, w waitKind) {
 	c.wait = w
 	r.running = nil
@@ -88,22 +80,24 @@ func (r *run) handBack(c *task) *stack.Slot {
 	return c.slot
 }
 
-// sendOn is called when c has been resumed. It returns nil if it is the turn of c, and otherwise the slot for c to switch to.
-func (r *run) sendOn(c *task) *stack.Slot {
-	if r.running == c {
-		return nil
+// sendOn is called when c has been resumed. It returns when it is the turn of c.
+func (r *run) sendOn(c *task) {
+	if r.running != c {
+		r.sendBack(c)
 	}
-	return r.sendBack(c)
 }
 
-// sendBack is sendOn if it is not the turn of c. If c was resumed for a probe, sendBack fills it, and c parks again where it was.
-func (r *run) sendBack(c *task) *stack.Slot {
-	if r.probe != nil {
-		r.probe.take()
-	} else {
-		c.slot = r.turnSlot()
+// sendBack is sendOn if it is not the turn of c: c switches to the goroutine whose turn it is. If c was resumed for a probe, c fills that
+// and parks again where it was.
+func (r *run) sendBack(c *task) {
+	for r.running != c {
+		if r.probe != nil {
+			r.probe.take()
+		} else {
+			c.slot = r.turnSlot()
+		}
+		c.slot.Switch()
 	}
-	return c.slot
 }
 
 // lastTurn ends the last turn of c and chooses the goroutine that goes on after its worker w. It returns the slot in which that

@@ -11,7 +11,6 @@ type waitKind uint8
 const (
 	onNothing waitKind = iota // it has finished
 	onTurn
-	onSpawn
 	onTimer
 	onTask
 	onAny    // the next of several coroutines
@@ -25,12 +24,12 @@ const (
 	waitKinds
 )
 
-// A waitRow describes a kind of wait. Its functions are called between two turns, by the run loop or on the stack of the coroutine
-// that waits.
+// A waitRow describes a kind of wait. Its functions are called between two turns, by the run loop or on the stack of a coroutine that waits.
 type waitRow struct {
 	kind hook.Wait // what errors and tools call it
 
-	// begin makes c wait for what it has asked for, or wakes c if that is there already.
+	// begin makes c wait for what it has asked for, or wakes c if that is there already. It is nil if the function that users call does that
+	// itself: it is for waits whose begin takes much stack (see suspendWidely).
 	begin func(r *run, c *task)
 	// cancel ends the wait of c, which may not wait, or makes it end soon.
 	cancel func(r *run, c *task)
@@ -53,24 +52,23 @@ func init() {
 	}
 	waits = [waitKinds]waitRow{
 		onNothing: {kind: hook.Nothing, begin: (*run).finish},
-		onTurn:    {kind: hook.Turn, begin: (*run).makeReady},
-		onSpawn:   {kind: hook.Turn, begin: (*run).spawn},
-		onTimer:   {kind: hook.Timer, begin: nothingToDo, cancel: wake, expire: expired},
+		onTurn:    {kind: hook.Turn},
+		onTimer:   {kind: hook.Timer, cancel: wake, expire: expired},
 		onTask:    {kind: hook.Coroutine, begin: (*run).join, cancel: (*run).waitForStopping, expire: (*run).giveUp, targets: edgeTargets},
 		onAny:     {kind: hook.AnyCoroutine, begin: (*run).joinAny, cancel: (*run).waitForStopping, targets: edgeTargets},
 		onScopes:  {kind: hook.Domain, begin: (*run).beginScopes, cancel: nothingToDo, targets: memberTargets},
-		onEvent:   {kind: hook.Event, begin: (*run).joinEvent, cancel: leaveLine, expire: lineExpired, line: true},
-		onPermit:  {kind: hook.Permit, begin: (*run).joinLine, cancel: leaveLine, line: true},
-		onBarrier: {kind: hook.Barrier, begin: (*run).joinLine, cancel: leaveLine, line: true},
-		onQueue:   {kind: hook.Queue, begin: (*run).joinLine, cancel: leaveLine, expire: lineExpired, line: true},
-		onThread:  {kind: hook.Outside, begin: nothingToDo, cancel: cancelCallback},
-		onCall:    {kind: hook.Call, begin: nothingToDo, cancel: interruptCall},
+		onEvent:   {kind: hook.Event, cancel: leaveLine, expire: lineExpired, line: true},
+		onPermit:  {kind: hook.Permit, cancel: leaveLine, line: true},
+		onBarrier: {kind: hook.Barrier, cancel: leaveLine, line: true},
+		onQueue:   {kind: hook.Queue, cancel: leaveLine, expire: lineExpired, line: true},
+		onThread:  {kind: hook.Outside, cancel: cancelCallback},
+		onCall:    {kind: hook.Call, cancel: interruptCall},
 	}
 }
 
 func (w waitKind) String() string { return waits[w].kind.String() }
 
-// nothingToDo is the begin of a wait that has begun before the turn ended, and the cancel of a wait that ends without it.
+// nothingToDo is the cancel of a wait that ends without it.
 func nothingToDo(*run, *task) {}
 
 // expired is the expire of Sleep, which waits for nothing but the time.
@@ -101,16 +99,6 @@ type waiter struct {
 	next  *waiter    // nil for the last one
 	prev  *waiter    // for the first one, the last: so a waitList, which every coroutine has, is a word shorter
 	group *collector // of c, if it waits for any of several
-}
-
-// standIn suspends the coroutine until it is granted what those in line wait for.
-func (co *Co) standIn(line *waitList, w waitKind) error {
-	r := co.c.run()
-	r.asked.line = line
-	for p := r.leave(co.c, w); p != nil; p = r.sendOn(co.c) { // suspend
-		p.Switch()
-	}
-	return co.resumed(r)
 }
 
 // maxServed is how many waits that can be served at once make a coroutine yield (R1). Otherwise one that is always served would keep the
@@ -192,6 +180,3 @@ func (w *waiter) remove() {
 	l.length--
 	w.line, w.next, w.prev = nil, nil, nil
 }
-
-// joinLine puts c at the end of the line that it has asked for.
-func (r *run) joinLine(c *task) { r.asked.line.push(&c.one[0]) }

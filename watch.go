@@ -141,7 +141,7 @@ func (r *run) noteFinished(c *task, x *faults) {
 
 // noteWoken records that c has been woken, unless it has only yielded or spawned.
 func (r *run) noteWoken(c *task) {
-	if c.wait > onSpawn {
+	if c.wait > onTurn {
 		r.note(hook.Woken, c, nil)
 	}
 }
