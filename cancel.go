@@ -113,6 +113,7 @@ func (r *run) stopScope(s *scope, why *reason) {
 	if s.owner != nil && (!s.owner.isCancelledFor(why) || !s.owner.mayWait()) {
 		r.spare(s, why)
 	}
+	r.cancelled = slices.Grow(r.cancelled, s.live)
 	for m := s.first; m != nil; m = m.after {
 		r.cancel(m, why)
 	}
