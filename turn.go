@@ -117,6 +117,7 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	case c.endedCleanly() && c.heldCleanups() == nil:
 		r.finish(c)
 		n = r.ahead(w)
+		r.ready.head.prefetchRest()
 	case c.state != running: // a callback, which waits without a stack
 		c.slot = nil
 		n = r.ahead(w)
@@ -190,6 +191,13 @@ func (r *run) ahead(w *worker) *task {
 func (c *task) prefetch() {
 	if c.slot != nil {
 		c.slot.Prefetch()
+	}
+}
+
+// prefetchRest is called with prefetch when a coroutine that was stopped has ended: c is likely to end as well, if it is being stopped.
+func (c *task) prefetchRest() {
+	if c != nil && c.slot != nil && c.stop != nil {
+		c.slot.PrefetchRest(c.g.Load())
 	}
 }
 

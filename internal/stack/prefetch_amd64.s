@@ -13,3 +13,18 @@ TEXT ·prefetch(SB), NOSPLIT, $0-8
 	PREFETCHT0 -128(AX)
 	PREFETCHT0 -192(AX)
 	RET
+
+// func prefetchTo(from, to uintptr)
+TEXT ·prefetchTo(SB), NOSPLIT, $0-16
+	MOVQ from+0(FP), AX
+	MOVQ to+8(FP), BX
+	JMP  test
+
+line:
+	PREFETCHT0 (AX)
+	ADDQ       $64, AX
+
+test:
+	CMPQ AX, BX
+	JCS  line
+	RET

@@ -2,4 +2,7 @@
 
 package stack
 
-func prefetch(uintptr) {}
+const prefetched = 0
+
+func prefetch(uintptr)            {}
+func prefetchTo(from, to uintptr) {}

@@ -79,6 +79,17 @@ func (p *Slot) Switch() {
 // memory is in no cache, and a switch would wait for it. It is a hint: the stack may have been moved since.
 func (p *Slot) Prefetch() { prefetch(p.top) }
 
+// PrefetchRest makes the processor begin to load what Prefetch has left out and the goroutine needs when it ends: the rest of its stack, up
+// to the functions that began first, and the runtime's record of it, whose address is id.
+func (p *Slot) PrefetchRest(id uintptr) {
+	const (
+		stack  = 2048 // the least size of a stack, which ends at a multiple of its size
+		record = 448  // the size of the runtime's record
+	)
+	prefetchTo(p.top+prefetched, (p.top+stack-1)&^(stack-1))
+	prefetchTo(id, id+record)
+}
+
 // SwitchOrExit is Switch for a caller that expects that the goroutine that Init has parked in p calls [runtime.Goexit]. It reports whether
 // that has happened.
 func (p *Slot) SwitchOrExit() (exited bool) {

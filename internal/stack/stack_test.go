@@ -212,10 +212,11 @@ func TestCaller(t *testing.T) {
 	p.Switch()
 }
 
-// Prefetch does no harm, whatever has become of the stack.
+// Prefetch and PrefetchRest do no harm, whatever has become of the stack.
 func TestPrefetch(t *testing.T) {
 	var p Slot
 	p.Prefetch() // nobody has parked there yet
+	p.PrefetchRest(0)
 	p.Init(work(func() {
 		p.Switch()
 		var grow [1 << 16]byte // moves the stack
@@ -225,5 +226,6 @@ func TestPrefetch(t *testing.T) {
 	for range 3 {
 		p.Switch()
 		p.Prefetch()
+		p.PrefetchRest(ID())
 	}
 }
