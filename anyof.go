@@ -24,7 +24,7 @@ func AsCompleted[T any](co *Co, cs ...*Coro[T]) iter.Seq2[T, error] {
 			var v T
 			t, err := g.next(co)
 			if t != nil && (err == nil || t.err == nil) {
-				v = t.body.(*Coro[T]).value
+				v = coroOf[T](t).value
 			}
 			if err != nil {
 				yield(v, err)

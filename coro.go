@@ -154,13 +154,9 @@ func Awaitables[T any](cs []*Coro[T]) []Awaitable {
 	return as
 }
 
-// call calls the function of c. For a callback it only begins it.
+// call calls the function of c.
 func (c *Coro[T]) call(co *Co) (err error) {
 	fn := c.fn
-	if fn == nil {
-		c.callBegin()
-		return errBegun
-	}
 	c.fn = nil // so that c does not keep what the function refers to in memory
 	c.value, err = fn(co)
 	return err
@@ -168,6 +164,13 @@ func (c *Coro[T]) call(co *Co) (err error) {
 
 // skip drops the function, which is not going to be called.
 func (c *Coro[T]) skip() { c.fn = nil }
+
+func (c *Coro[T]) comeBack() {
+	panic("tinyio: internal error: a coroutine that has a stack comes back without one; please report this")
+}
+
+// coroOf returns the Coro of t, which is its first field. The value of t must be a T.
+func coroOf[T any](t *task) *Coro[T] { return (*Coro[T])(unsafe.Pointer(t)) }
 
 // Gather waits until all of cs have finished and returns their values, in the order of cs. Fresh ones are started, in that
 // order. One may be listed twice; with none, Gather is a [Co.Yield]. Its errors are those of [Coro.Await]; if several of cs had

@@ -41,7 +41,7 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	winner, stop := co.race(&scopes[0])
 	switch {
 	case winner != nil:
-		return winner.body.(*Coro[T]).value, stop
+		return coroOf[T](winner).value, stop
 	case stop != nil:
 		return zero, stop
 	}

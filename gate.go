@@ -192,15 +192,23 @@ func numberOf(c *task) hook.ID {
 
 // The methods describe tell the Keeper what has come.
 
+// coro returns the Coro of c, as its user has it.
+func (c *task) coro() any {
+	if o, ok := c.body.(callback); ok {
+		return o.coro()
+	}
+	return c.body
+}
+
 func (s *submission) describe(_ *run, a *gate.Arrival) {
-	a.Kind, a.Place, a.Coros, a.Entry = gate.Submitted, s.target.describe, []any{s.target.body}, &s.c.entry
+	a.Kind, a.Place, a.Coros, a.Entry = gate.Submitted, s.target.describe, []any{s.target.coro()}, &s.c.entry
 	a.Context, a.Starter, a.Gone = s.ctx, numberOf(s.starter), s.gone.Load
 }
 
 func (p *posting) describe(_ *run, a *gate.Arrival) {
 	a.Kind, a.Starter = gate.Posted, numberOf(p.starter)
 	for _, c := range p.cs {
-		a.Coros = append(a.Coros, c.awaitable().body)
+		a.Coros = append(a.Coros, c.awaitable().coro())
 	}
 	if len(p.cs) > 0 {
 		a.Place = p.cs[0].awaitable().describe
@@ -222,13 +230,12 @@ func (i *interruption) describe(_ *run, a *gate.Arrival) {
 
 func (s *snapshot) describe(_ *run, a *gate.Arrival) { a.Kind = gate.Asked }
 
-func (b *callback) describe(r *run, a *gate.Arrival) {
-	value, err := b.c.body.(interface{ outcome() (any, *error) }).outcome()
-	how := *err
-	if b.abrupt != nil {
-		how = b.abrupt
+func (o *outside[T]) describe(r *run, a *gate.Arrival) {
+	how := o.c.err
+	if err := o.c.abrupt(); err != nil {
+		how = err
 	}
-	describeReturn(r, a, b.c, b.c.label(), value, how)
+	describeReturn(r, a, &o.c, o.c.label(), &o.value, how)
 }
 
 func (k *call[T]) describe(r *run, a *gate.Arrival) {

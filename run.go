@@ -677,7 +677,7 @@ func (a *coldFields) release() {
 	}
 	a.edges, a.inner, a.race, a.halting, a.cleanups, a.pending = nil, nil, nil, nil, nil, nil
 	a.shield, a.kin, a.starter, a.call = nil, nil, nil, nil
-	a.callback.begin, a.callback.cancel = nil, nil
+	a.abrupt = nil
 }
 
 // A readyQueue has the ready coroutines, first in, first out, linked through their next fields: appending allocates nothing

@@ -27,7 +27,7 @@ import (
 //
 // These are the exceptions. A wait for a turn alone (onTurn) ends as soon as it has begun, by makeReady. A coroutine that is
 // stopped before its first turn goes from ready to done (endWait). One that cannot be started goes from fresh to done (refuse). A callback
-// goes from running to waiting by callBegin, and a caller of Call by call.make; if they panic or exit in that, they go back (endedEarly,
+// goes from running to waiting by call, and a caller of Call by call.make; if they panic or exit in that, they go back (endedEarly,
 // handOver). A submission goes from fresh to waiting (do). When a run is discarded, every coroutine goes to done (discard).
 type state uint8
 
@@ -108,7 +108,7 @@ type coldFields struct {
 	inside   shielded      // its entry in the ring of those that were started in the same Shield
 	kin      *kinship      // its own, if it has spawned others inside an Isolate or a First
 	starter  *kinship      // that of the coroutine that has spawned it there
-	callback callback
+	abrupt   error         // how its start or cancel function ended, if it is a callback and that panicked or exited after done was called
 	call     interruptible // the call that it waits for
 	maps     bool          // it is a MapInPool: its edges are to the elements
 	attempts int           // how much it has tried to go on since it was stopped: see attempt
@@ -212,7 +212,7 @@ func (c *task) endedEarly(p any) {
 		how = threadPanic{newPanicError(p, debug.Stack())}
 		failing(c, how)
 	}
-	if c.state != running && !c.cold().callback.endAbruptly(how) { // a callback, whose done was called before
+	if c.state != running && !c.body.(callback).endAbruptly(how) { // a callback, whose done was called before
 		c.outcome = begun
 		return
 	}

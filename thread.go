@@ -20,17 +20,19 @@ func RunInThread[T any](fn func(ctx context.Context) (T, error)) *Coro[T] {
 	if fn == nil {
 		panic("tinyio: RunInThread: the function is nil; a thread needs one to run")
 	}
-	c := newCallback[T](fn, entryOf(fn))
-	c.c.cold().callback.simple = true
-	return c
+	o := &outside[T]{thread: fn}
+	o.c.init(o, entryOf(fn))
+	o.c.wait = onThread // even before its first turn: see needsNoStack
+	return &o.Coro
 }
 
-// inThread calls fn in the goroutine that is c's thread, and sends its result to the loop: a value, an error, a panic or a Goexit. If a
-// host runs the thread, inThread only stores the result, and the host sends it with Return.
-func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), shielded, hosted bool) {
-	pprof.SetGoroutineLabels(c.c.labels(c.c.ctx.Load()))
-	if shielded {
-		defer c.c.loop.Load().shielded.enter(&c.c, (*threadContext)(&c.c.co))()
+// inThread calls the function of o in the goroutine that is its thread, and sends the result to the loop: a value, an error, a panic or a
+// Goexit. If a host runs the thread, inThread only stores the result, and the host sends it with Return.
+func (o *outside[T]) inThread(hosted bool) {
+	c := &o.c
+	pprof.SetGoroutineLabels(c.labels(c.ctx.Load()))
+	if o.shielded {
+		defer c.loop.Load().shielded.enter(c, (*threadContext)(&c.co))()
 	}
 	var v T
 	err := errExited
@@ -38,17 +40,18 @@ func (c *Coro[T]) inThread(fn func(ctx context.Context) (T, error), shielded, ho
 		if err == errExited {
 			if p := recover(); p != nil {
 				err = threadPanic{newPanicError(p, debug.Stack())}
-				failing(&c.c, err)
+				failing(c, err)
 			}
 		}
 		if hosted {
-			c.c.dropName()
-			c.value, c.c.err = v, err
+			c.dropName()
+			o.value, c.err = v, err
 			return
 		}
-		c.comeBackWith(v, err)
+		o.thread = nil // so that the coroutine does not keep what it refers to in memory
+		o.done(v, err)
 	}()
-	v, err = fn((*threadContext)(&c.c.co))
+	v, err = o.thread((*threadContext)(&c.co))
 }
 
 // A threadPanic is a panic in a thread, as distinct from a PanicError that its function returns.
@@ -97,90 +100,79 @@ func FromCallback[T any](start func(done func(T, error)) (cancel func(cause erro
 	if start == nil {
 		panic("tinyio: FromCallback: the start function is nil; without it nothing completes the coroutine")
 	}
-	return newCallback[T](start, entryOf(start))
+	o := &outside[T]{start: start}
+	o.c.init(o, entryOf(start))
+	return &o.Coro
 }
 
-// newCallback returns a coroutine that is completed from outside. Its begin is the start function of FromCallback or, since a start
-// function that starts the thread would cost two more closures, the function of a thread. The coldFields, which every callback needs,
-// are allocated with it.
-func newCallback[T any](begin any, entry uintptr) *Coro[T] {
-	both := new(struct {
-		coro Coro[T]
-		cold coldFields
-	})
-	c := &both.coro
-	c.c.init(c, entry)
-	c.c.coldPointer.Store(&both.cold)
-	c.c.cold().callback.begin = begin
-	return c
-}
-
-// A callback is the state of a coroutine that is completed from outside the loop. As a message, it brings the result to the loop.
+// An outside is a coroutine that is completed from outside the loop: by a thread, or by what the start function of a callback has arranged.
+// Since it waits without a stack, it is the body of its coroutine itself. As a message, it brings the result to the loop.
 //
 // It is completed once, by whichever sets called first: done, or a start or cancel function that panics or exits. Only that one writes
 // the result. If start panics or exits after done has been called, perhaps on another goroutine, the coroutine still waits for
 // the message of done, and then ends as start did: the panic is not lost, and no message comes for a finished coroutine.
-type callback struct {
+type outside[T any] struct {
+	Coro[T] // the first field: see coroOf
 	message
-	c      *task
-	begin  any  // the start function, or the function of a thread
-	simple bool // begin is the function of a thread: starting it cannot panic or exit, and needs no stack
-	called atomic.Bool
-	cancel func(cause error)
-	abrupt error // how start or cancel ended, if it panicked or exited after done had been called
+	thread   func(ctx context.Context) (T, error)                 // of RunInThread, until it has returned
+	start    func(done func(T, error)) (cancel func(cause error)) // of FromCallback, until it is called
+	cancel   func(cause error)
+	called   atomic.Bool
+	shielded bool // the thread was started in a Shield
 }
 
-// needsNoStack reports whether c, which has not begun, is a thread: its first turn only starts the goroutine.
-func (c *task) needsNoStack() bool { return c.cold() != nil && c.cold().callback.simple }
+// needsNoStack reports whether c, which has not begun, is a thread: its first turn only starts the goroutine, and cannot panic or exit.
+func (c *task) needsNoStack() bool { return c.wait == onThread }
 
 // A threadOf is the function of a RunInThread, for a host: see hook.Function.
-type threadOf[T any] struct {
-	c        *Coro[T]
-	fn       func(ctx context.Context) (T, error)
-	shielded bool // c was started in a Shield
+type threadOf[T any] struct{ o *outside[T] }
+
+func (t threadOf[T]) Context() context.Context { return (*threadContext)(&t.o.c.co) }
+func (t threadOf[T]) Run()                     { t.o.inThread(true) }
+func (t threadOf[T]) Result() (any, *error)    { return t.o.outcome() }
+
+func (t threadOf[T]) Return() {
+	t.o.thread = nil
+	t.o.called.Store(true)
+	t.o.c.loop.Load().inbox.post(&t.o.message)
 }
 
-func (t *threadOf[T]) Context() context.Context { return (*threadContext)(&t.c.c.co) }
-func (t *threadOf[T]) Run()                     { t.c.inThread(t.fn, t.shielded, true) }
-func (t *threadOf[T]) Result() (any, *error)    { return t.c.outcome() }
-
-func (t *threadOf[T]) Return() {
-	b := &t.c.c.cold().callback
-	b.called.Store(true)
-	t.c.c.loop.Load().inbox.post(&b.message)
-}
-
-// callBegin begins a callback. From then on the coroutine waits without a stack.
-func (c *Coro[T]) callBegin() {
-	r := c.c.run()
-	b := &c.c.cold().callback
-	begin := b.begin
-	b.c, b.to, b.begin = &c.c, b, nil
-	c.c.state, c.c.wait = waiting, onThread
+// call begins o. From then on the coroutine waits without a stack.
+func (o *outside[T]) call(*Co) error {
+	r, c := o.c.run(), &o.c
+	o.to = o
+	c.state, c.wait = waiting, onThread
 	if r.watch != nil {
-		r.noteSuspended(&c.c)
+		r.noteSuspended(c)
 	}
 	r.addThreads(1)
-	if fn, ok := begin.(func(context.Context) (T, error)); ok {
-		shielded := c.c.shield() != nil
-		if r.loop.startThread == nil {
-			go c.inThread(fn, shielded, false)
-			return
-		}
-		r.handOver(c.c.label(), &threadOf[T]{c, fn, shielded})
-		return
+	switch {
+	case o.thread == nil:
+		o.callStart(r)
+	case r.loop.startThread == nil:
+		o.shielded = c.shield() != nil
+		go o.inThread(false)
+	default:
+		o.shielded = c.shield() != nil
+		r.handOver(c.label(), threadOf[T]{o})
 	}
-	start := begin.(func(func(T, error)) func(error))
+	return errBegun
+}
+
+// callStart calls the start function of a callback.
+func (o *outside[T]) callStart(r *run) {
+	start := o.start
+	o.start = nil
 	r.notify()
 	if r.gate == nil {
-		b.cancel = start(c.comeBackWith)
-	} else if r.gate.Callback(hook.NewThread(c.c.label(), &threadOf[T]{c: c})) {
-		b.cancel = startAtGate(r, c, start)
+		o.cancel = start(o.done)
+	} else if r.gate.Callback(hook.NewThread(o.c.label(), threadOf[T]{o})) {
+		o.cancel = o.startAtGate(r, start)
 	}
 }
 
 // startAtGate calls start, the function of a callback, and reports to the Keeper if it does not return.
-func startAtGate[T any](r *run, c *Coro[T], start func(func(T, error)) func(error)) (cancel func(error)) {
+func (o *outside[T]) startAtGate(r *run, start func(func(T, error)) func(error)) (cancel func(error)) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -191,38 +183,62 @@ func startAtGate[T any](r *run, c *Coro[T], start func(func(T, error)) func(erro
 			}
 		}
 	}()
-	cancel = start(c.comeBackWith)
+	cancel = start(o.done)
 	returned = true
 	return cancel
 }
 
-// outcome returns where the result of c is stored.
-func (c *Coro[T]) outcome() (value any, err *error) { return &c.value, &c.c.err }
+// skip drops the functions that are not going to be called. The function of a thread that has begun belongs to the thread.
+func (o *outside[T]) skip() {
+	o.start, o.cancel = nil, nil
+	if o.to == nil {
+		o.thread = nil
+	}
+}
+
+func (o *outside[T]) coro() any { return &o.Coro }
+
+// outcome returns where the result of o is stored.
+func (o *outside[T]) outcome() (value any, err *error) { return &o.value, &o.c.err }
+
+// abrupt returns how the start or cancel function of c, which is a callback, has ended, if it has panicked or exited after done was called.
+func (c *task) abrupt() error {
+	if c.cold() == nil {
+		return nil
+	}
+	return c.cold().abrupt
+}
+
+// A callback is an outside of any type.
+type callback interface {
+	coro() any // as its user has it
+	endAbruptly(ending error) bool
+	stop(r *run, cause error)
+}
 
 // endAbruptly deals with a start function that has panicked or exited. It reports whether the coroutine finishes now, which it does
 // unless done was called before.
-func (b *callback) endAbruptly(ending error) bool {
-	if !b.called.CompareAndSwap(false, true) {
-		b.abrupt = ending
+func (o *outside[T]) endAbruptly(ending error) bool {
+	if !o.called.CompareAndSwap(false, true) {
+		o.c.addCold().abrupt = ending
 		return false
 	}
-	b.c.run().addThreads(-1)
+	o.c.run().addThreads(-1)
 	return true
 }
 
-// comeBackWith is the done function of a callback. It may be called from any goroutine. Only the first call counts.
-func (c *Coro[T]) comeBackWith(v T, err error) {
-	b := &c.c.cold().callback
-	if b.called.CompareAndSwap(false, true) {
-		c.value, c.c.err = v, err
-		c.c.loop.Load().inbox.post(&b.message)
+// done is the done function of a callback. It may be called from any goroutine. Only the first call counts.
+func (o *outside[T]) done(v T, err error) {
+	if o.called.CompareAndSwap(false, true) {
+		o.value, o.c.err = v, err
+		o.c.loop.Load().inbox.post(&o.message)
 	}
 }
 
 // arrive makes the coroutine ready for its last turn, in which it finishes.
-func (b *callback) arrive(r *run) {
+func (o *outside[T]) arrive(r *run) {
 	r.threadBack()
-	r.wake(b.c)
+	r.wake(&o.c)
 }
 
 // threadBack counts that a thread, a call or a callback has come back.
@@ -231,15 +247,17 @@ func (r *run) threadBack() {
 	r.returned++
 }
 
-// comeBack is the last turn of a callback. Its result is there, and no function is called.
-func (c *Coro[T]) comeBack() { c.c.endCallback() }
+// comeBack is the last turn of o. Its result is there, and no function is called.
+func (o *outside[T]) comeBack() {
+	o.cancel = nil // it may refer to much memory
+	o.c.endOutside()
+}
 
-func (c *task) endCallback() {
-	b := &c.cold().callback
-	if b.abrupt != nil {
-		c.err = b.abrupt
+// endOutside records how c has ended.
+func (c *task) endOutside() {
+	if err := c.abrupt(); err != nil {
+		c.err = err
 	}
-	b.cancel = nil                     // it may refer to much memory
 	if c.err != nil && c.stop != nil { // in a sandbox, since a method of the error may panic or exit
 		if f := c.run().inSandbox(func() { c.clean = c.stop.explains(c.err) }); f != nil {
 			c.err = f.ending()
@@ -259,28 +277,28 @@ func (c *task) endWith(err error) {
 	}
 }
 
-func cancelCallback(r *run, c *task) { c.cold().callback.stop(r, c.stop.cause()) }
+func cancelCallback(r *run, c *task) { c.body.(callback).stop(r, c.stop.cause()) }
 
 // stop calls the cancel function, because the coroutine is being stopped. If that function panics or exits, so does the coroutine,
 // since done may never be called.
-func (b *callback) stop(r *run, cause error) {
-	cancel := b.cancel
-	b.cancel = nil
-	if cancel == nil || b.called.Load() {
+func (o *outside[T]) stop(r *run, cause error) {
+	cancel := o.cancel
+	o.cancel = nil
+	if cancel == nil || o.called.Load() {
 		return
 	}
 	f := r.inSandbox(func() { cancel(cause) })
 	if f == nil {
 		return
 	}
-	if b.called.CompareAndSwap(false, true) {
-		b.c.err = f.ending()
+	if o.called.CompareAndSwap(false, true) {
+		o.c.err = f.ending()
 		if r.gate == nil {
-			b.arrive(r)
+			o.arrive(r)
 		} else {
-			r.loop.inbox.post(&b.message)
+			r.loop.inbox.post(&o.message)
 		}
 		return
 	}
-	b.abrupt = f.ending()
+	o.c.addCold().abrupt = f.ending()
 }
