@@ -48,8 +48,7 @@ func (why *reason) cause() error {
 // context returns a context for a stopped coroutine that had none of its own. Coroutines with the same values share one.
 func (why *reason) context(x *coContext) *coContext {
 	if why.shared == nil || why.shared.inherited != x.inherited {
-		why.shared = x.ownContext()
-		why.shared.cancel(why.cause())
+		why.shared = x.stoppedFor(why.cause())
 	}
 	return why.shared
 }

@@ -2,6 +2,7 @@ package tinyio
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/tinyio-go/tinyio/internal/lookin"
@@ -12,7 +13,7 @@ import (
 //
 // A coroutine begins with an inherited coContext, which many coroutines share. That has the values and the deadline, and no
 // context.Context. The coroutine gets a coContext of its own, with a context.Context, when its Done, Err or Value is first called,
-// which is seldom, or when it is stopped.
+// which is seldom. If it is stopped before that, it gets one with a lateContext.
 //
 // Only the loop ends that context.Context. If the end of the run's context ended it directly, its cause could differ from the one for
 // which the loop crashes, and code could act on it before the loop does.
@@ -24,6 +25,14 @@ type coContext struct {
 	deadline  time.Time               // the earliest that holds for the coroutine; zero if there is none
 	own       context.Context         // nil in an inherited one
 	cancel    context.CancelCauseFunc // of own
+	late      *lateContext            // instead of own
+}
+
+// A lateContext makes the context.Context of coroutines that have been stopped when somebody asks for it.
+type lateContext struct {
+	once  sync.Once
+	ctx   context.Context
+	cause error // why they have been stopped
 }
 
 // inheritable returns the coContext that the first coroutines of a run with the context ctx inherit.
@@ -70,6 +79,28 @@ func (x *coContext) ownContext() *coContext {
 	y := *x
 	y.own, y.cancel = context.WithCancelCause(context.WithoutCancel(x.values))
 	return &y
+}
+
+// stoppedFor returns a coContext like x for coroutines that have been stopped because of cause.
+func (x *coContext) stoppedFor(cause error) *coContext {
+	both := new(struct {
+		coContext
+		late lateContext
+	})
+	both.coContext, both.late.cause = *x, cause
+	both.coContext.late = &both.late
+	return &both.coContext
+}
+
+// stopped returns the context.Context of the lateContext of x.
+func (x *coContext) stopped() context.Context {
+	l := x.late
+	l.once.Do(func() {
+		ctx, cancel := context.WithCancelCause(context.WithoutCancel(x.values))
+		cancel(l.cause)
+		l.ctx = ctx
+	})
+	return l.ctx
 }
 
 // WithValues returns another Co of the same coroutine, to be used instead of co. As a context it has the values and the profiler labels
@@ -158,24 +189,27 @@ func (co *Co) ctx() *publish.Pointer[coContext] {
 func (co *Co) context() context.Context {
 	p := co.ctx()
 	x := p.Load()
-	if x.own != nil {
-		return x.own
-	}
-	mine := x.ownContext()
-	if !p.CompareAndSwap(x, mine) {
+	if x.own == nil && x.late == nil {
+		mine := x.ownContext()
+		if p.CompareAndSwap(x, mine) {
+			if co.c.hasFinished() {
+				mine.cancel(nil) // finish, which ends the context, may have come before this one was there
+			}
+			return mine.own
+		}
 		mine.cancel(nil)
-		return p.Load().own
+		x = p.Load()
 	}
-	if co.c.hasFinished() {
-		mine.cancel(nil) // finish, which ends the context, may have come before this one was there
+	if x.late != nil {
+		return x.stopped()
 	}
-	return mine.own
+	return x.own
 }
 
 // stop makes the context done because the coroutine is being stopped.
 func (co *Co) stop(why *reason) {
 	p := co.ctx()
-	if x := p.Load(); x.own == nil && p.CompareAndSwap(x, why.context(x)) {
+	if x := p.Load(); x.late != nil || x.own == nil && p.CompareAndSwap(x, why.context(x)) {
 		return
 	}
 	p.Load().cancel(why.cause())

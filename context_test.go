@@ -3,6 +3,7 @@ package tinyio_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -241,6 +242,85 @@ func TestContextOfACoroutine(t *testing.T) {
 	for i, ctx := range kept {
 		if ctx.Err() == nil {
 			t.Errorf("context %d is not done after the end", i)
+		}
+	}
+}
+
+// R8, R29: the context of a coroutine that was stopped before anybody asked for it is done, has the cause, and has the values that the
+// coroutine has inherited, whoever asks for it first and whenever. What is stopped with it does not have its values.
+func TestContextThatIsAskedForLate(t *testing.T) {
+	noLeaks(t)
+	var kept []context.Context
+	check := func(ctx context.Context, want any) {
+		t.Helper()
+		derived, cancel := context.WithCancel(ctx)
+		defer cancel()
+		<-ctx.Done()
+		<-derived.Done()
+		if ctx.Err() != context.Canceled || context.Cause(ctx) != errBoom || context.Cause(derived) != errBoom {
+			t.Errorf("Err is %v, the cause %v, of a child %v", ctx.Err(), context.Cause(ctx), context.Cause(derived))
+		}
+		if v := derived.Value(contextKey("key")); v != want {
+			t.Errorf("the value is %v, want %v", v, want)
+		}
+	}
+	start := func(co *tinyio.Co, want any) {
+		for asks := range 2 {
+			co.Go(func(co *tinyio.Co) error {
+				err := co.Sleep(time.Hour)
+				if asks == 1 {
+					check(co, want)
+				}
+				kept = append(kept, co)
+				return err
+			})
+		}
+	}
+	ctx := context.WithValue(background, contextKey("key"), "run")
+	_, err := tinyio.Run(ctx, tinyio.Do(func(co *tinyio.Co) error {
+		start(co, "run")
+		start(co.WithValues(context.WithValue(background, contextKey("key"), "handle")), "handle")
+		start(co, "run")
+		if err := co.Sleep(time.Second); err != nil {
+			return err
+		}
+		return errBoom
+	}), tinyio.WithVirtualTime())
+	wantError(t, "Run", err, errBoom)
+	for i, want := range []string{"run", "run", "handle", "handle", "run", "run"} {
+		check(kept[i], want)
+	}
+}
+
+// R8, R29: a goroutine may ask for the context of a coroutine at the time at which that is stopped. All who ask get the same one, which has
+// the cause.
+func TestContextIsAskedForWhileItEnds(t *testing.T) {
+	noLeaks(t)
+	const askers = 4
+	var contexts [askers]<-chan struct{}
+	var causes [askers]error
+	var asking sync.WaitGroup
+	_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		co.Go(func(co *tinyio.Co) error {
+			for i := range askers {
+				asking.Go(func() {
+					contexts[i] = co.Done()
+					<-contexts[i]
+					causes[i] = context.Cause(co)
+				})
+			}
+			return co.Sleep(time.Hour)
+		})
+		if err := co.Yield(); err != nil {
+			return err
+		}
+		return errBoom
+	}))
+	wantError(t, "Run", err, errBoom)
+	asking.Wait()
+	for i := range askers {
+		if contexts[i] != contexts[0] || causes[i] != errBoom {
+			t.Errorf("asker %d has another context than the first, or the cause %v", i, causes[i])
 		}
 	}
 }
