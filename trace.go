@@ -307,7 +307,7 @@ func (r *run) trace(c *task, s *scope, known *chain) (trace []Frame, seen map[*t
 	}
 	trace = r.frames(order, func(c *task) []*task { return awaits[c] })
 	last := &trace[len(trace)-1]
-	*last = c.entryFrame()
+	*last = r.function(c)
 	if i, ok := c.element(); ok {
 		last.Coro = fmt.Sprintf("%s[%d]", last.Coro, i)
 	}
