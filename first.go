@@ -54,28 +54,26 @@ func First[T any](co *Co, cs ...*Coro[T]) (T, error) {
 	return zero, errors.Join(errs...)
 }
 
-// A race is the state of a First. The first coroutine of a scope wins if it has succeeded and its scope is the first one to become empty.
-type race struct{ winner *task }
-
-// race runs the first coroutines of scopes and waits until all scopes are empty. It returns the coroutine that has won.
+// race runs the first coroutines of scopes and waits until all scopes are empty. It returns the coroutine that has won: the first coroutine of a
+// scope wins if it has succeeded and its scope is the first one to become empty.
 func (co *Co) race(scopes *scope) (winner *task, stop error) {
-	r := new(race)
 	a := co.c.addCold()
-	a.race = r
+	a.races = true
 	stop = co.isolate(scopes)
-	a.race = nil
-	return r.winner, stop
+	winner = a.winner
+	a.races, a.winner = false, nil
+	return winner, stop
 }
 
 // settleRace stops the other scopes of a race if s, which has just become empty, has won it.
 func (r *run) settleRace(s *scope) {
-	c, race := s.owner, s.owner.cold().race
-	if race == nil || race.winner != nil || s.crash != nil || s.main == nil || s.main.state != done || s.main.err != nil {
+	c, a := s.owner, s.owner.cold()
+	if !a.races || a.winner != nil || s.crash != nil || s.main == nil || s.main.state != done || s.main.err != nil {
 		return
 	}
-	race.winner = s.main
+	a.winner = s.main
 	why := &reason{err: &CancelledError{Cause: errNotFirst}, target: c}
-	for other := c.cold().inner; other != nil; other = other.sibling {
+	for other := a.inner; other != nil; other = other.sibling {
 		r.stopScope(other, why)
 	}
 	r.endWaits()

@@ -675,7 +675,7 @@ func (a *coldFields) release() {
 	if a.kin != nil {
 		a.kin.of = nil
 	}
-	a.edges, a.inner, a.race, a.halting, a.cleanups, a.pending = nil, nil, nil, nil, nil, nil
+	a.edges, a.inner, a.winner, a.halting, a.cleanups, a.pending = nil, nil, nil, nil, nil, nil
 	a.shield, a.kin, a.starter, a.call = nil, nil, nil, nil
 	a.abrupt = nil
 }

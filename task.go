@@ -98,7 +98,7 @@ type coldFields struct {
 	name     string
 	edges    []waiter      // when it waits for several coroutines
 	inner    *scope        // when it isolates
-	race     *race         // when it races
+	winner   *task         // of the First that it waits in
 	halting  *reason       // when it stops another one, in Timeout or Cancel
 	cleanups []failure     // of those that it has stopped, if it was stopped itself meanwhile: see takeCleanups
 	limit    time.Duration // of a Timeout
@@ -111,6 +111,7 @@ type coldFields struct {
 	abrupt   error         // how its start or cancel function ended, if it is a callback and that panicked or exited after done was called
 	call     interruptible // the call that it waits for
 	maps     bool          // it is a MapInPool: its edges are to the elements
+	races    bool          // it waits in a First
 	attempts int           // how much it has tried to go on since it was stopped: see attempt
 }
 
