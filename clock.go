@@ -290,12 +290,23 @@ func (p *pace) letIn() {
 	p.last, p.turns = now, p.period
 }
 
+// letThreads is called if there are threads, and the loop has nothing else to do. It lets other goroutines run. It reports whether something has come from outside. So a
+// thread that has just been started gets a chance to finish, on this processor, before the loop is parked and has to be woken from another
+// one. What has not come by then takes longer. So letThreads does nothing more until another thread has been started, or something has come.
+func (r *run) letThreads() (come bool) {
+	if r.letAlready || r.kind != realTime || r.hosted {
+		return false
+	}
+	r.loop.counters.running.Set(nil)
+	runtime.Gosched()
+	r.letAlready = r.inbox.empty()
+	return !r.letAlready
+}
+
 // idle waits until there is something to do.
 func (r *run) idle() {
-	if r.threads > 0 && r.kind == realTime {
-		// A thread that has just been started gets a chance to finish here, on this processor, before the loop is parked and has to
-		// be woken from another one: the round trip takes 1.0 µs instead of 1.4.
-		runtime.Gosched()
+	if r.threads > 0 {
+		r.letThreads()
 	}
 	if r.loop.inbox.empty() && r.loop.inbox.sleep() {
 		if !r.wait() {

@@ -60,16 +60,17 @@ type run struct {
 	threads   int            // threads, calls and callbacks that have started and have not come back
 	served    int            // how many waits of this turn could be served at once: see letOthers
 
-	timers    timers.Heap[timed]
-	clock     hook.Clock
-	idler     hook.Idler
-	returned  int // threads, calls and callbacks that have come back
-	kind      clockKind
-	epoch     time.Time // when the run began; the times of the run are nanoseconds since then
-	turnsLeft int       // until the clock is read again, see fireTimers
-	period    int       // how many turns lie between two readings
-	read      int64     // what the clock showed when it was last read
-	pace      pace
+	timers     timers.Heap[timed]
+	clock      hook.Clock
+	idler      hook.Idler
+	returned   int  // threads, calls and callbacks that have come back
+	letAlready bool // letThreads has let other goroutines run, and nothing has come
+	kind       clockKind
+	epoch      time.Time // when the run began; the times of the run are nanoseconds since then
+	turnsLeft  int       // until the clock is read again, see fireTimers
+	period     int       // how many turns lie between two readings
+	read       int64     // what the clock showed when it was last read
+	pace       pace
 
 	idlers    *worker     // the idle workers, linked through their next fields
 	idleCount int         // how many there are
@@ -358,29 +359,32 @@ func (r *run) pick() *task {
 }
 
 // resume gives c its turn. It returns when it is the loop's turn again, or that of the coroutine on whose stack the loop runs. Meanwhile
-// the loop is parked in *at. The last turn of a callback, and the first turn of a thread, run on the stack of the loop.
+// the loop is parked in *at. A turn that needs no stack is taken on that of the loop.
 func (r *run) resume(c *task, at **stack.Slot) {
-	switch {
-	case c.slot != nil:
-	case c.outcome != notBegun:
-		c.body.comeBack()
-		r.running = nil
-		r.catchUp()
-		r.unsettled = c
-		return
-	case c.needsNoStack():
-		c.outcome = begun
-		c.body.call(&c.co)
-		r.running = nil
-		r.catchUp()
-		return
-	default:
+	if c.slot == nil {
+		if c.needsNoStack() {
+			r.takeTurn(c)
+			return
+		}
 		r.hire().give(c)
 	}
 	r.switchTo(at, c.slot)
 	for r.turnSlot() != *at {
 		r.switchToTurn(at)
 	}
+}
+
+// takeTurn takes the turn of c, which needs no stack: the first of a thread, or the last of what has waited without a stack.
+func (r *run) takeTurn(c *task) {
+	if c.outcome == notBegun {
+		c.outcome = begun
+		c.body.call(&c.co)
+	} else {
+		c.body.comeBack()
+		r.unsettled = c
+	}
+	r.running = nil
+	r.catchUp()
 }
 
 // finishTurn deals with the end of the last turn, unless that has been done on the coroutine's own stack.

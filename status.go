@@ -235,7 +235,7 @@ func (r *run) countFinished() {
 
 // addThreads adds n to the number of threads, calls and callbacks.
 func (r *run) addThreads(n int) {
-	r.threads += n
+	r.threads, r.letAlready = r.threads+n, false
 	r.loop.counters.threads.Set(int64(r.threads))
 }
 

@@ -121,8 +121,9 @@ type outside[T any] struct {
 	shielded bool // the thread was started in a Shield
 }
 
-// needsNoStack reports whether c, which has not begun, is a thread: its first turn only starts the goroutine, and cannot panic or exit.
-func (c *task) needsNoStack() bool { return c.wait == onThread }
+// needsNoStack reports whether the next turn of c, which has no slot, needs no stack: c waits without one, or is a thread, whose first
+// turn only starts the goroutine, and cannot panic or exit.
+func (c *task) needsNoStack() bool { return c.outcome != notBegun || c.wait == onThread }
 
 // A threadOf is the function of a RunInThread, for a host: see hook.Function.
 type threadOf[T any] struct{ o *outside[T] }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tinyio-go/tinyio"
+	"github.com/tinyio-go/tinyio/hook"
 )
 
 // R20, R29: a thread's context has the values and the deadline of the context given to Run.
@@ -236,5 +238,91 @@ func TestThreadReturnsAPanicError(t *testing.T) {
 	})
 	if p := new(tinyio.PanicError); !errors.As(err, &p) || p.Value != 1 {
 		t.Errorf("Run returns %v", err)
+	}
+}
+
+// R1, R2, R4: the turns of callbacks come in the order of the ready queue, and after the timers that are due, whoever takes them: the run
+// loop, which takes all that an observer sees, or the coroutine that has just begun to wait, on its own stack.
+func TestTurnsOfCallbacksComeInOrder(t *testing.T) {
+	noLeaks(t)
+	program := func(opts ...tinyio.Option) *recorder {
+		log, clock := new(recorder), newManualClock()
+		var event tinyio.Event
+		root := tinyio.Do(func(co *tinyio.Co) error {
+			co.Go(func(co *tinyio.Co) error {
+				err := co.Sleep(time.Second)
+				log.add("the sleep is over")
+				return err
+			})
+			co.Go(func(co *tinyio.Co) error {
+				err := event.Wait(co)
+				log.add("the event is set")
+				return err
+			})
+			for i, before := range []func(){
+				func() {},
+				event.Set,
+				func() { clock.now = clock.now.Add(time.Second) },
+				func() {},
+			} {
+				var done func(int, error)
+				c := tinyio.FromCallback(func(d func(int, error)) func(error) { done = d; return nil })
+				if err := co.Spawn(c); err != nil {
+					return err
+				}
+				done(1, nil)
+				before()
+				if err := wait(co, c); err != nil {
+					return err
+				}
+				log.add("callback %d has come back", i)
+			}
+			return nil
+		})
+		if _, err := tinyio.Run(background, root, append(opts, tinyio.WithClock(clock))...); err != nil {
+			t.Error(err)
+		}
+		return log
+	}
+	want := []string{
+		"callback 0 has come back",
+		"the event is set", // Set takes in what has come before, and makes its waiter ready behind that
+		"callback 1 has come back",
+		"the sleep is over",
+		"callback 2 has come back",
+		"callback 3 has come back",
+	}
+	program().want(t, want...)
+	program(tinyio.WithObserver(observerFunc(func(hook.Note) {}))).want(t, want...)
+}
+
+// R16, R20: the error of a thread has its await chain, also where the coroutine that awaits it is not the one that carries the run loop.
+func TestThreadFailsBesideTheRunLoop(t *testing.T) {
+	noLeaks(t)
+	release := make(chan tinyio.Void)
+	var at tinyio.Frame
+	second := tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Yield(); err != nil { // the first one waits by now, with the loop
+			return err
+		}
+		thread := tinyio.RunInThread(failingThread).Named("thread")
+		close(release)
+		at = here("second", 1)
+		_, err := thread.Await(co)
+		return err
+	}).Named("second")
+	_, err := tinyio.Run(background, tinyio.Do(func(co *tinyio.Co) error {
+		if err := co.Spawn(second); err != nil {
+			return err
+		}
+		return co.Call(func(context.Context) error { <-release; return nil })
+	}))
+	e, ok := err.(*tinyio.Error)
+	if !ok || len(e.Trace) != 2 || e.Trace[1].Coro != "thread" || !strings.HasSuffix(e.Trace[1].Function, "failingThread") {
+		t.Fatalf("Run returns %+v", err)
+	}
+	at.Awaits = []int{1}
+	if !reflect.DeepEqual(e.Trace[0], at) {
+		t.Errorf("the first frame is %v, want %v", e.Trace[0], at)
 	}
 }

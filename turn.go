@@ -46,15 +46,61 @@ func (r *run) isFollowed() bool { return r.watch != nil || r.loop.counters.asked
 // leave chooses who goes on after c, which waits or is ready. It returns the slot in which that goroutine is parked, and in which c is going
 // to park. It returns nil if it is the turn of c again.
 func (r *run) leave(c *task) *stack.Slot {
-	switch n := r.ahead(nil); n {
-	case c:
+	switch n := r.ahead(nil); {
+	case n == c:
 		return nil
-	case nil:
-		return r.handBack(c)
-	default:
+	case n != nil:
 		c.slot = n.slot
 		return n.slot
+	case r.threads > 0 || r.ready.head != nil:
+		return r.leaveInSteps(c)
+	default:
+		return r.handBack(c)
 	}
+}
+
+// leaveInSteps is leave if something comes before the next turn of a coroutine with a stack. It does that, if it is only to let threads run, or
+// to take turns that need no stack. So who waits for a thread needs the run loop only if the thread takes long, or something goes wrong.
+func (r *run) leaveInSteps(c *task) *stack.Slot {
+	for r.deferred.n == 0 && !r.hosted && !r.isFollowed() && stack.Direct {
+		if n := r.ready.head; n != nil {
+			if !r.takeTurnHere(n) {
+				break
+			}
+		} else if r.letThreads() {
+			r.takeIn()
+		} else {
+			break
+		}
+		switch n := r.ahead(nil); n {
+		case c:
+			return nil
+		case nil:
+		default:
+			c.slot = n.slot
+			return n.slot
+		}
+	}
+	return r.handBack(c)
+}
+
+// takeTurnHere takes the turn of n, on the stack of the coroutine that waits, if the turn needs none. It reports whether nothing is left to be
+// done before the next turn.
+func (r *run) takeTurnHere(n *task) bool {
+	switch {
+	case n.slot != nil, n.state != ready, !n.needsNoStack(), r.loop.startThread != nil:
+		return false
+	case r.timers.Len() > 0 && r.turnsLeft == 0: // a timer is due
+		return false
+	}
+	r.ready.take(n)
+	r.beginTurn(n)
+	r.takeTurn(n)
+	if n = r.unsettled; n != nil && n.justReturned() {
+		r.unsettled = nil
+		r.conclude(n, nil)
+	}
+	return r.unsettled == nil
 }
 
 // endTurn ends the turn of c, which is going to wait for w.
@@ -166,7 +212,7 @@ func (r *run) ahead(w *worker) *task {
 		return nil
 	}
 	if n.slot == nil {
-		if n.outcome != notBegun || n.needsNoStack() || w == nil && r.idlers == nil {
+		if n.needsNoStack() || w == nil && r.idlers == nil {
 			return nil
 		}
 		if w == nil {
