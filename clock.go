@@ -290,9 +290,10 @@ func (p *pace) letIn() {
 	p.last, p.turns = now, p.period
 }
 
-// letThreads is called if there are threads, and the loop has nothing else to do. It lets other goroutines run. It reports whether something has come from outside. So a
-// thread that has just been started gets a chance to finish, on this processor, before the loop is parked and has to be woken from another
-// one. What has not come by then takes longer. So letThreads does nothing more until another thread has been started, or something has come.
+// letThreads is called if there are threads, and the loop has nothing else to do. It lets other goroutines run, and reports whether something
+// has come from outside. So a thread that has just been started gets a chance to finish, on this processor, before the loop is parked and has
+// to be woken from another one. What has not come by then takes longer. So letThreads does nothing more until another thread has been started,
+// or something has come.
 func (r *run) letThreads() (come bool) {
 	if r.letAlready || r.kind != realTime || r.hosted {
 		return false

@@ -43,6 +43,19 @@ func (r *run) announce(c *task) {
 // isFollowed reports whether announce has to be called before each turn.
 func (r *run) isFollowed() bool { return r.watch != nil || r.loop.counters.asked.Load() != nil }
 
+// endTurn ends the turn of c, which is going to wait for w.
+func (r *run) endTurn(c *task, w waitKind) {
+	c.wait = w
+	r.running = nil
+	r.catchUp()
+	if c.state == running { // otherwise it is a Call, and waits already
+		c.state = waiting
+		if r.watch != nil {
+			r.noteSuspended(c)
+		}
+	}
+}
+
 // leave chooses who goes on after c, which waits or is ready. It returns the slot in which that goroutine is parked, and in which c is going
 // to park. It returns nil if it is the turn of c again.
 func (r *run) leave(c *task) *stack.Slot {
@@ -101,19 +114,6 @@ func (r *run) takeTurnHere(n *task) bool {
 		r.conclude(n, nil)
 	}
 	return r.unsettled == nil
-}
-
-// endTurn ends the turn of c, which is going to wait for w.
-func (r *run) endTurn(c *task, w waitKind) {
-	c.wait = w
-	r.running = nil
-	r.catchUp()
-	if c.state == running { // otherwise it is a Call, and waits already
-		c.state = waiting
-		if r.watch != nil {
-			r.noteSuspended(c)
-		}
-	}
 }
 
 // handBack is the end of leave if the run loop has something to do before the next turn.

@@ -2,8 +2,8 @@ package tinyio
 
 import "github.com/tinyio-go/tinyio/hook"
 
-// What coroutines wait for. All that differs between kinds of waits is in the table waits. To add a kind, add a constant, a row of
-// the table, and a file with the functions that users call: see docs/design/adding-a-wait.md.
+// What coroutines wait for. How a wait begins is in the function that users call. All else that differs between kinds of waits is in the table
+// waits. To add a kind, add a constant, a row of the table, and a file with the functions that users call: see docs/design/adding-a-wait.md.
 
 // A waitKind is what a coroutine waits for.
 type waitKind uint8
