@@ -290,24 +290,60 @@ func (p *pace) letIn() {
 	p.last, p.turns = now, p.period
 }
 
-// letThreads is called if there are threads, and the loop has nothing else to do. It lets other goroutines run, and reports whether something
-// has come from outside. So a thread that has just been started gets a chance to finish, on this processor, before the loop is parked and has
-// to be woken from another one. What has not come by then takes longer. So letThreads does nothing more until another thread has been started,
-// or something has come.
-func (r *run) letThreads() (come bool) {
-	if r.letAlready || r.kind != realTime || r.hosted {
+// letOthersRun is called when the loop has nothing to do, and something has come from outside or a thread has been started since it was last
+// called. It lets other goroutines run, and reports whether something has come. A thread that has just been started may end by then, and
+// who has got an answer may ask again. That takes less time than to park the loop and to wake it.
+func (r *run) letOthersRun() (come bool) {
+	r.expects = false
+	c := &r.courtesy
+	if c.skips > 0 {
+		c.skips--
 		return false
 	}
 	r.loop.counters.running.Set(nil)
-	runtime.Gosched()
-	r.letAlready = r.inbox.empty()
-	return !r.letAlready
+	if c.left--; c.left > 0 {
+		runtime.Gosched()
+	} else {
+		began := time.Now()
+		runtime.Gosched()
+		c.took(time.Since(began))
+	}
+	return !r.inbox.empty()
+}
+
+// expect notes that something may come soon, so that letOthersRun is called before the loop is parked.
+func (r *run) expect() { r.expects = r.kind == realTime && !r.hosted }
+
+// A courtesy finds out whether it takes too long to let other goroutines run. If all processors are busy, the loop goes on only when each of
+// these goroutines has had its turn, of up to 10 ms. A loop that is parked goes on as soon as it is woken. So every few times the courtesy
+// measures how long it takes. If that is too long, the loop does not let others run the next times, twice as many each time. Because it
+// measures only every few times, a loop without timers seldom reads the clock.
+type courtesy struct {
+	left   int // how many times until the next measurement
+	period int // from one measurement to the next
+	skips  int // how many times the loop is still not to let others run
+	pause  int // how many times it was not to, after the last measurement
+}
+
+const (
+	courtesyLimit      = 100 * time.Microsecond
+	minPause, maxPause = 128, 1 << 16
+)
+
+// took takes account of a measurement.
+func (c *courtesy) took(d time.Duration) {
+	if d < courtesyLimit {
+		c.period, c.pause = min(2*c.period+1, maxPeriod), 0
+	} else {
+		c.period, c.pause = 0, min(max(2*c.pause, minPause), maxPause)
+	}
+	c.left, c.skips = c.period, c.pause
 }
 
 // idle waits until there is something to do.
 func (r *run) idle() {
-	if r.threads > 0 {
-		r.letThreads()
+	if r.expects {
+		r.letOthersRun()
 	}
 	if r.loop.inbox.empty() && r.loop.inbox.sleep() {
 		if !r.wait() {

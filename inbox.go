@@ -96,7 +96,7 @@ func (r *run) takeIn() {
 
 // receive empties the inbox and calls the receiver of each message.
 func (r *run) receive() {
-	r.letAlready = false
+	r.expect()
 	for m := r.inbox.take(); m != nil; {
 		next := m.next
 		m.next = nil

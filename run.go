@@ -60,17 +60,18 @@ type run struct {
 	threads   int            // threads, calls and callbacks that have started and have not come back
 	served    int            // how many waits of this turn could be served at once: see letOthers
 
-	timers     timers.Heap[timed]
-	clock      hook.Clock
-	idler      hook.Idler
-	returned   int  // threads, calls and callbacks that have come back
-	letAlready bool // letThreads has let other goroutines run, and nothing has come
-	kind       clockKind
-	epoch      time.Time // when the run began; the times of the run are nanoseconds since then
-	turnsLeft  int       // until the clock is read again, see fireTimers
-	period     int       // how many turns lie between two readings
-	read       int64     // what the clock showed when it was last read
-	pace       pace
+	timers    timers.Heap[timed]
+	clock     hook.Clock
+	idler     hook.Idler
+	returned  int  // threads, calls and callbacks that have come back
+	expects   bool // something may come soon: see letOthersRun
+	courtesy  courtesy
+	kind      clockKind
+	epoch     time.Time // when the run began; the times of the run are nanoseconds since then
+	turnsLeft int       // until the clock is read again, see fireTimers
+	period    int       // how many turns lie between two readings
+	read      int64     // what the clock showed when it was last read
+	pace      pace
 
 	idlers    *worker     // the idle workers, linked through their next fields
 	idleCount int         // how many there are

@@ -235,7 +235,8 @@ func (r *run) countFinished() {
 
 // addThreads adds n to the number of threads, calls and callbacks.
 func (r *run) addThreads(n int) {
-	r.threads, r.letAlready = r.threads+n, false
+	r.threads += n
+	r.expect()
 	r.loop.counters.threads.Set(int64(r.threads))
 }
 

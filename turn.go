@@ -65,22 +65,22 @@ func (r *run) leave(c *task) *stack.Slot {
 	case n != nil:
 		c.slot = n.slot
 		return n.slot
-	case r.threads > 0 || r.ready.head != nil:
+	case r.expects || r.ready.head != nil:
 		return r.leaveInSteps(c)
 	default:
 		return r.handBack(c)
 	}
 }
 
-// leaveInSteps is leave if something comes before the next turn of a coroutine with a stack. It does that, if it is only to let threads run, or
-// to take turns that need no stack. So who waits for a thread needs the run loop only if the thread takes long, or something goes wrong.
+// leaveInSteps is leave if something comes before the next turn of a coroutine with a stack. It does that, if it is only to let
+// others run, or to take turns that need no stack. So who waits for a thread needs the run loop only if that takes long, or something goes wrong.
 func (r *run) leaveInSteps(c *task) *stack.Slot {
 	for r.deferred.n == 0 && !r.hosted && !r.isFollowed() && stack.Direct {
 		if n := r.ready.head; n != nil {
 			if !r.takeTurnHere(n) {
 				break
 			}
-		} else if r.letThreads() {
+		} else if r.expects && r.letOthersRun() {
 			r.takeIn()
 		} else {
 			break

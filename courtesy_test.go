@@ -1,0 +1,63 @@
+package tinyio
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// A courtesy measures less and less often while it is short. If it takes too long it is left out, twice as often each time, until it is short
+// again.
+func TestCourtesyIsLeftOutWhileItTakesTooLong(t *testing.T) {
+	short, long := courtesyLimit-1, courtesyLimit
+	var c courtesy
+	var periods, skips []int
+	for _, d := range []time.Duration{short, short, short, short, short, short, long, long, long, short, short, long, short} {
+		c.took(d)
+		if c.left != c.period {
+			t.Errorf("%d are left of %d", c.left, c.period)
+		}
+		periods, skips = append(periods, c.period), append(skips, c.skips)
+	}
+	if want := []int{1, 3, 7, 15, 16, 16, 0, 0, 0, 1, 3, 0, 1}; !slices.Equal(periods, want) {
+		t.Errorf("the periods are %v, want %v", periods, want)
+	}
+	if want := []int{0, 0, 0, 0, 0, 0, 128, 256, 512, 0, 0, 128, 0}; !slices.Equal(skips, want) {
+		t.Errorf("left out are %v, want %v", skips, want)
+	}
+	for range 100 {
+		c.took(long)
+	}
+	if c.skips != maxPause {
+		t.Errorf("at most %d are left out, want %d", c.skips, maxPause)
+	}
+}
+
+// The loop lets other goroutines run once each time that something has come or a thread has been started: in real time, and not for a host.
+func TestLoopLetsOthersRunOnce(t *testing.T) {
+	for _, c := range []struct {
+		kind    clockKind
+		hosted  bool
+		expects bool
+	}{
+		{realTime, false, true},
+		{realTime, true, false},
+		{virtualTime, false, false},
+		{givenTime, false, false},
+	} {
+		l := NewLoop()
+		r := &run{loop: l, inbox: &l.inbox, kind: c.kind, hosted: c.hosted}
+		r.addThreads(1)
+		if r.expects != c.expects {
+			t.Errorf("%+v: when a thread has been started, the loop expects something: %t", c, r.expects)
+		}
+		r.letOthersRun()
+		if r.expects {
+			t.Errorf("%+v: it still does when it has let others run", c)
+		}
+		r.receive()
+		if r.expects != c.expects {
+			t.Errorf("%+v: when something has come, it does: %t", c, r.expects)
+		}
+	}
+}
