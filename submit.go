@@ -119,7 +119,8 @@ func (l *Loop) Post(cs ...Awaitable) error {
 			return foreign(t)
 		}
 	}
-	p := &posting{cs: slices.Clone(cs)}
+	p := new(posting)
+	p.cs = append(p.one[:0], cs...) // mostly it is one, and then nothing more is allocated
 	if why := l.stopping.Load(); why != nil {
 		if p.starter = l.shielded.current(); p.starter == nil {
 			return why.err
@@ -142,6 +143,7 @@ func (l *Loop) Post(cs ...Awaitable) error {
 type posting struct {
 	message
 	cs      []Awaitable
+	one     [1]Awaitable
 	starter *task // the coroutine of the thread that has posted them, if that is one of shielded code
 }
 

@@ -1404,3 +1404,35 @@ func TestErrorsOfCallersThatHaveGoneAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// R31: what has been posted during a turn, by however many goroutines, is taken in at the end of the turn, all at once.
+func TestAllThatIsPostedIsTakenInAtOnce(t *testing.T) {
+	noLeaks(t)
+	const posts = 1000
+	l := tinyio.NewLoop()
+	begun := 0
+	_, err := tinyio.RunOn(background, l, tinyio.Do(func(co *tinyio.Co) error {
+		var posted sync.WaitGroup
+		for range 2 {
+			posted.Go(func() {
+				for range posts / 2 {
+					if err := l.Post(tinyio.Do(func(*tinyio.Co) error { begun++; return nil })); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		posted.Wait()
+		turns := l.Stats().Turns
+		if err := co.Yield(); err != nil {
+			return err
+		}
+		if turns = l.Stats().Turns - turns; begun != posts || turns != posts+1 {
+			t.Errorf("%d of %d have begun by the next turn, in %d turns", begun, posts, turns)
+		}
+		return nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+}

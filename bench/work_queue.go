@@ -61,6 +61,14 @@ func queues() []workload {
 			},
 		},
 		{
+			name: "post", op: "have another goroutine add one, without waiting for that, by so many at once",
+			counts: []int{2}, quick: 1, reps: 10,
+			peers: []peer{
+				{name: ours, run: postOurs},
+				{name: goroutines, run: sendGoroutines},
+			},
+		},
+		{
 			name: "submit or lock", op: "add one to what so many share, by Submit or behind a sync.Mutex",
 			counts: []int{1, 100}, quick: 2, reps: 10,
 			peers: []peer{
@@ -195,6 +203,54 @@ func submitOurs(j *job) int {
 		return sum
 	}
 	return -1
+}
+
+// flood calls send on each of so many goroutines, again and again. The measured part ends when wait returns.
+func flood(j *job, send func(), wait func()) {
+	var over sync.WaitGroup
+	open := make(chan struct{})
+	for range j.N {
+		over.Go(func() {
+			<-open
+			for range j.Reps {
+				send()
+			}
+		})
+	}
+	j.start()
+	close(open)
+	over.Wait()
+	wait()
+	j.stop()
+}
+
+func postOurs(j *job) int {
+	l, count := tinyio.NewLoop(), 0
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error)
+	go func() { served <- l.Serve(ctx) }()
+	add := func(*tinyio.Co) error { count++; return nil }
+	flood(j, func() { check(l.Post(tinyio.Do(add))) }, func() {
+		// What was posted before begins before.
+		must(tinyio.Submit(ctx, l, tinyio.Do(func(*tinyio.Co) error { return nil })))
+	})
+	cancel()
+	<-served
+	return count
+}
+
+func sendGoroutines(j *job) int {
+	count, requests := 0, make(chan func(), 100)
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		for f := range requests {
+			f()
+		}
+	}()
+	add := func() { count++ }
+	flood(j, func() { requests <- add }, func() { close(requests); <-over })
+	return count
 }
 
 func requestGoroutines(j *job) int {
