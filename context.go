@@ -65,13 +65,12 @@ func (x *coContext) during(at time.Time) *coContext {
 	return y
 }
 
-// submitted returns an inherited coContext like x, with the values of ctx and the earlier of the two deadlines.
-func (x *coContext) submitted(ctx context.Context) *coContext {
-	y := x.withValues(ctx)
-	if at, ok := ctx.Deadline(); ok && (y.deadline.IsZero() || at.Before(y.deadline)) {
-		y.deadline = at
+// limit makes x, which is inherited by nobody yet, one of the run of y, with the earlier of the two deadlines.
+func (x *coContext) limit(y *coContext) {
+	x.run = y.run
+	if x.deadline.IsZero() || !y.deadline.IsZero() && y.deadline.Before(x.deadline) {
+		x.deadline = y.deadline
 	}
-	return y
 }
 
 // ownContext returns a coContext like x for one coroutine alone, with a context.Context that can be cancelled.

@@ -1,6 +1,8 @@
 package tinyio
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -58,6 +60,26 @@ func TestLoopLetsOthersRunOnce(t *testing.T) {
 		r.receive()
 		if r.expects != c.expects {
 			t.Errorf("%+v: when something has come, it does: %t", c, r.expects)
+		}
+	}
+}
+
+// R31: Submit returns the same whether its caller waits for the answer, as when all processors are busy, or lets the loop run before.
+func TestSubmitIsAnsweredEitherWay(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		l := NewLoop()
+		ctx, cancel := context.WithCancel(context.Background())
+		served := make(chan error)
+		go func() { served <- l.Serve(ctx) }()
+		for i := range 100 {
+			l.inbox.busy.Store(busy)
+			if v, err := Submit(ctx, l, New(func(*Co) (int, error) { return i, nil })); v != i || err != nil {
+				t.Errorf("busy: %t: Submit returns %d, %v, want %d", busy, v, err, i)
+			}
+		}
+		cancel()
+		if err := <-served; !errors.Is(err, context.Canceled) {
+			t.Errorf("Serve returns %v", err)
 		}
 	}
 }

@@ -147,8 +147,8 @@ func (g *gatedRun) Interrupt(cause error) {
 }
 
 func (g *gatedRun) Submit(ctx context.Context, coro any, entry uintptr, starter hook.ID) {
-	s := newSubmission(coro.(Awaitable).awaitable(), entry)
-	s.ctx, s.starter = ctx, g.find(starter)
+	s := newSubmission(ctx, coro.(Awaitable).awaitable(), entry)
+	s.starter = g.find(starter)
 	g.deferred.push(s)
 }
 
@@ -202,7 +202,7 @@ func (c *task) coro() any {
 
 func (s *submission) describe(_ *run, a *gate.Arrival) {
 	a.Kind, a.Place, a.Coros, a.Entry = gate.Submitted, s.target.describe, []any{s.target.coro()}, &s.c.entry
-	a.Context, a.Starter, a.Gone = s.ctx, numberOf(s.starter), s.gone.Load
+	a.Context, a.Starter, a.Gone = s.inherit.values, numberOf(s.starter), s.gone.Load
 }
 
 func (p *posting) describe(_ *run, a *gate.Arrival) {

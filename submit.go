@@ -76,16 +76,25 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	s := newSubmission(t, stack.Caller())
-	s.ctx = ctx
+	s := newSubmission(ctx, t, stack.Caller())
 	if l.stopping.Load() != nil {
 		s.starter = l.shielded.current()
 	}
 	if !l.inbox.post(&s.message) {
 		return ErrNotRunning
 	}
+	if !l.inbox.busy.Load() {
+		runtime.Gosched() // the loop may answer meanwhile, which takes less time than to be parked and woken
+	}
+	if s.hasEnded() {
+		return s.err
+	}
+	a := &answer{make(chan struct{})}
+	if !s.answer.CompareAndSwap(nil, a) {
+		return s.err
+	}
 	select {
-	case <-s.ended:
+	case <-a.given:
 		return s.err
 	case <-ctx.Done():
 		// Do not wait for the loop here: it may be stuck, and what was submitted may even wait for the caller to return.
@@ -183,23 +192,32 @@ func (p *posting) do(r *run) {
 type submission struct {
 	message
 	c       task
-	cold    coldFields
 	target  *task
-	ctx     context.Context // of the caller, whose values the target inherits
-	starter *task           // the coroutine of the thread that has called Submit, if that is one of shielded code
-	gone    atomic.Bool     // the caller has returned
-	ended   chan struct{}
-	err     error // why the target has no value, once it has ended
+	inherit *coContext             // what the target inherits: the values of the caller's context, and what do adds
+	starter *task                  // the coroutine of the thread that has called Submit, if that is one of shielded code
+	gone    atomic.Bool            // the caller has returned
+	answer  atomic.Pointer[answer] // what the caller waits for, if it does, or answered
+	err     error                  // why the target has no value, once it has ended
 }
 
-func newSubmission(t *task, caller uintptr) *submission {
-	s := &submission{target: t, ended: make(chan struct{})}
+// An answer wakes a caller of Submit.
+type answer struct{ given chan struct{} }
+
+// answered says that a submission has ended.
+var answered = new(answer)
+
+// hasEnded reports whether s has ended. The caller of Submit may call it.
+func (s *submission) hasEnded() bool { return s.answer.Load() == answered }
+
+func newSubmission(ctx context.Context, t *task, caller uintptr) *submission {
+	s := &submission{target: t, inherit: inheritable(ctx)}
 	s.to = s
 	s.c.init(s, caller)
-	s.cold.name = "tinyio.Submit"
-	s.c.coldPointer.Store(&s.cold)
 	return s
 }
+
+// submissionName is the name of a coroutine that stands for a caller of Submit.
+const submissionName = "tinyio.Submit"
 
 func (s *submission) awaitable() *task { return &s.c }
 
@@ -226,7 +244,8 @@ func (s *submission) do(r *run) {
 	c.state, c.wait, c.outcome = waiting, onTask, begun
 	r.start(c, r.root, nil)
 	r.protect(c, s.starter)
-	c.ctx.Set(r.values.submitted(s.ctx))
+	s.inherit.limit(r.values)
+	c.ctx.Set(s.inherit)
 	c.one[0].line = &s.target.awaiters
 	if r.watch != nil {
 		r.noteSuspended(c)
@@ -283,7 +302,9 @@ func (s *submission) result() error {
 // end makes Submit return err.
 func (s *submission) end(err error) {
 	s.err = err
-	close(s.ended)
+	if a := s.answer.Swap(answered); a != nil {
+		close(a.given)
+	}
 }
 
 // A withdrawal says that the context of a submission is done.

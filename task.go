@@ -298,10 +298,13 @@ func (c *task) label() string {
 
 // name returns the name that c was given; "" if it was given none.
 func (c *task) name() string {
-	if c.cold() == nil {
-		return ""
+	if c.cold() != nil && c.cold().name != "" {
+		return c.cold().name
 	}
-	return c.cold().name
+	if _, ok := c.body.(*submission); ok {
+		return submissionName
+	}
+	return ""
 }
 
 // unnamed is the name of a coroutine whose function has none.
