@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // The tests in this file are of Go, not of this package. Each is named after something that the package rests on and that Go does not
@@ -77,6 +78,21 @@ func TestGoCallsNextAndYieldAlike(t *testing.T) {
 				log = append(log, fmt.Sprint(next(), " ", yield()))
 			}
 			return wantLog(log, "true true", "false false")
+		})
+}
+
+// TestGoReturnsNothingForAValueWithoutASize: a function whose first result has no size is called like one without that result.
+func TestGoReturnsNothingForAValueWithoutASize(t *testing.T) {
+	stillSo(t, "a value without a size takes room among the results of a function.",
+		"Every coroutine of tinyio.Do rests on that. Let Do call its function in a function literal.", func() error {
+			var log []string
+			for _, err := range []error{errors.New("an error"), nil} {
+				fn := func(n *int) error { *n++; return err }
+				n := 1
+				_, got := (*(*func(n *int) (struct{}, error))(unsafe.Pointer(&fn)))(&n)
+				log = append(log, fmt.Sprint(n, " ", got))
+			}
+			return wantLog(log, "2 an error", "2 <nil>")
 		})
 }
 
