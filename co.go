@@ -183,8 +183,13 @@ func (co *Co) Sleep(d time.Duration) error {
 		return err
 	}
 	c.setLimit(d)
-	c.run().endTurn(c, onTimer)
-	return co.suspend()
+	r := c.run()
+	r.endTurn(c, onTimer)
+	if p := r.leave(c); p != nil { // suspend
+		p.Switch()
+		r.sendOn(c)
+	}
+	return co.resumed(r)
 }
 
 // Spawn starts cs, in that order, without waiting for them: they go to the back of the ready queue and the caller behind

@@ -331,7 +331,11 @@ func (r *run) turns(inline *task) {
 		}
 		r.beginTurn(c)
 		if next := r.ready.head; next != nil {
-			next.prefetch()
+			if r.live() > crowded {
+				next.prefetchAll()
+			} else {
+				next.prefetch()
+			}
 		}
 		if c != inline {
 			r.resume(c, at)

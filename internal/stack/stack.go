@@ -79,15 +79,29 @@ func (p *Slot) Switch() {
 // memory is in no cache, and a switch would wait for it. It is a hint: the stack may have been moved since.
 func (p *Slot) Prefetch() { prefetch(p.top) }
 
+// PrefetchAll is Prefetch for all that a switch to the goroutine touches: besides the stack, that is the function that Switch calls, and the
+// runtime's record of the goroutine, whose address is id.
+func (p *Slot) PrefetchAll(id uintptr) {
+	prefetchTo(id, id+record)
+	p.Prefetch()
+	Prefetch(*(**byte)(unsafe.Pointer(&p.calls[(p.switches+1)&1])))
+}
+
 // PrefetchRest makes the processor begin to load what Prefetch has left out and the goroutine needs when it ends: the rest of its stack, up
 // to the functions that began first, and the runtime's record of it, whose address is id.
 func (p *Slot) PrefetchRest(id uintptr) {
-	const (
-		stack  = 2048 // the least size of a stack, which ends at a multiple of its size
-		record = 448  // the size of the runtime's record
-	)
+	const stack = 2048 // the least size of a stack, which ends at a multiple of its size
 	prefetchTo(p.top+prefetched, (p.top+stack-1)&^(stack-1))
 	prefetchTo(id, id+record)
+}
+
+// record is the size of the runtime's record of a goroutine.
+const record = 448
+
+// Prefetch makes the processor begin to load *p, which may be nil.
+func Prefetch[T any](p *T) {
+	at := uintptr(unsafe.Pointer(p))
+	prefetchTo(at, at+unsafe.Sizeof(*p))
 }
 
 // SwitchOrExit is Switch for a caller that expects that the goroutine that Init has parked in p calls [runtime.Goexit]. It reports whether

@@ -212,11 +212,13 @@ func TestCaller(t *testing.T) {
 	p.Switch()
 }
 
-// Prefetch and PrefetchRest do no harm, whatever has become of the stack.
+// To prefetch does no harm, whatever has become of the memory.
 func TestPrefetch(t *testing.T) {
 	var p Slot
 	p.Prefetch() // nobody has parked there yet
+	p.PrefetchAll(0)
 	p.PrefetchRest(0)
+	Prefetch[Slot](nil)
 	p.Init(work(func() {
 		p.Switch()
 		var grow [1 << 16]byte // moves the stack
@@ -226,6 +228,8 @@ func TestPrefetch(t *testing.T) {
 	for range 3 {
 		p.Switch()
 		p.Prefetch()
+		p.PrefetchAll(ID())
 		p.PrefetchRest(ID())
+		Prefetch(&p)
 	}
 }
