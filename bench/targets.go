@@ -29,6 +29,8 @@ var targets = []target{
 	{what: "300,000 sleepers, equal deadlines", workload: "sleepers, equal", n: 300_000, peer: goroutines, limit: 2.2},
 	{what: "100,000 sleepers, random deadlines", workload: "sleepers, random", n: 100_000, peer: goroutines, limit: 2.2},
 	{what: "300,000 sleepers, random deadlines", workload: "sleepers, random", n: 300_000, peer: goroutines, limit: 2.2},
+	{what: "100,000 sleepers, equal deadlines, GOGC=200", workload: "sleepers, equal, GOGC=200", n: 100_000, peer: goroutines, limit: 1.25},
+	{what: "300,000 sleepers, equal deadlines, GOGC=200", workload: "sleepers, equal, GOGC=200", n: 300_000, peer: goroutines, limit: 1.25},
 	{what: "memory of a parked coroutine", workload: "parked", n: 100_000, peer: pull, limit: 1.15},
 	{what: "crash, for each of 100,000 coroutines", workload: "crash", n: 100_000, limit: 1_200, unit: "ns"},
 	{what: "allocations of Yield", workload: "yield", n: 1_000, unit: "allocs"},

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"iter"
 	"math/rand/v2"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,8 +25,9 @@ const (
 // times are workloads that wait for time to pass.
 func times() []workload {
 	return []workload{
-		sleepers("sleepers, equal", func(int) time.Duration { return nap }),
+		sleepers("sleepers, equal", equalNap),
 		sleepers("sleepers, random", randomNap),
+		sleepersSeldomCollected(),
 		{
 			name: "sleep", op: "a sleep of a microsecond, of one that nobody runs beside",
 			counts: []int{1}, quick: 1, reps: 1_000, // so that what a run allocates once does not show
@@ -68,7 +72,7 @@ func sleepers(name string, d func(i int) time.Duration) workload {
 		counts: []int{1_000, 100_000, 300_000, 1_000_000}, quick: 3,
 		peers: []peer{
 			{name: ours, run: func(j *job) int { return sleepersOurs(j, d) }},
-			cannot(pull, noTime),
+			{name: pull, run: func(j *job) int { return sleepersPull(j, d) }},
 			{name: goroutines, run: func(j *job) int { return sleepersGoroutines(j, d) }},
 			cannot(xsync, likeSleep),
 			cannot(conc, likeSleep),
@@ -77,6 +81,23 @@ func sleepers(name string, d func(i int) time.Duration) workload {
 		},
 	}
 }
+
+// sleepersSeldomCollected is the workload of many that sleep, with less of the garbage collector, which looks at the stacks of all of them.
+func sleepersSeldomCollected() workload {
+	w := sleepers("sleepers, equal, GOGC=200", equalNap)
+	w.counts, w.quick = []int{100_000, 300_000}, 0
+	w.peers = w.peers[:3] // the others have no figures for so many
+	for i := range w.peers {
+		run := w.peers[i].run
+		w.peers[i].run = func(j *job) int {
+			defer debug.SetGCPercent(debug.SetGCPercent(200))
+			return run(j)
+		}
+	}
+	return w
+}
+
+func equalNap(int) time.Duration { return nap }
 
 // naps are the same for every peer and every round.
 var naps = sync.OnceValue(func() []time.Duration {
@@ -106,6 +127,32 @@ func sleepersOurs(j *job, d func(int) time.Duration) int {
 			check(co.Wait(all...))
 			return woken
 		}), nil
+	})
+}
+
+// sleepersPull resumes coroutines in the order of their deadlines, which it sorts once: the least that a loop of one's own would do.
+func sleepersPull(j *job, d func(int) time.Duration) int {
+	d(0)
+	return repeat(j, func() (woken int) {
+		type sleeper struct {
+			due  time.Time
+			next func() (time.Time, bool)
+		}
+		all := make([]sleeper, j.N)
+		for i := range all {
+			next, _ := iter.Pull(func(yield func(time.Time) bool) {
+				yield(time.Now().Add(d(i)))
+				woken++
+			})
+			due, _ := next()
+			all[i] = sleeper{due, next}
+		}
+		slices.SortFunc(all, func(a, b sleeper) int { return a.due.Compare(b.due) })
+		for _, s := range all {
+			time.Sleep(time.Until(s.due))
+			s.next()
+		}
+		return woken
 	})
 }
 
