@@ -331,11 +331,7 @@ func (r *run) turns(inline *task) {
 		}
 		r.beginTurn(c)
 		if next := r.ready.head; next != nil {
-			if r.live() > crowded {
-				next.prefetchAll()
-			} else {
-				next.prefetch()
-			}
+			r.prefetch(next)
 		}
 		if c != inline {
 			r.resume(c, at)
@@ -343,7 +339,7 @@ func (r *run) turns(inline *task) {
 		if r.running != nil { // it is the turn of inline
 			return
 		}
-		r.finishTurn() // of c, or of the last of those that ran after it: see ahead
+		r.finishTurn() // of c, or of the last of those that ran after it: see advance
 		if r.hosted {
 			r.notify()
 			return

@@ -13,7 +13,7 @@ import (
 // others are parked, each in a slot: see package stack. To switch to a goroutine is to park in the slot in which it is parked.
 //
 // To wait, a coroutine ends its turn (endTurn), stands in line for what it waits for, and leaves: its goroutine takes the next coroutine from
-// the ready queue and switches to that directly (ahead), unless the run loop has something to do before. Then it gives control to the loop
+// the ready queue and switches to that directly (advance), unless the run loop has something to do before. Then it gives control to the loop
 // (handBack).
 //
 // The field running of the run says whose turn it is: that of a coroutine or, when it is nil, the loop's. A goroutine that is resumed
@@ -59,7 +59,7 @@ func (r *run) endTurn(c *task, w waitKind) {
 // leave chooses who goes on after c, which waits or is ready. It returns the slot in which that goroutine is parked, and in which c is going
 // to park. It returns nil if it is the turn of c again.
 func (r *run) leave(c *task) *stack.Slot {
-	switch n := r.ahead(nil); {
+	switch n := r.advance(nil); {
 	case n == c:
 		return nil
 	case n != nil:
@@ -85,7 +85,7 @@ func (r *run) leaveInSteps(c *task) *stack.Slot {
 		} else {
 			break
 		}
-		switch n := r.ahead(nil); n {
+		switch n := r.advance(nil); n {
 		case c:
 			return nil
 		case nil:
@@ -146,10 +146,10 @@ func (r *run) sendBack(c *task) {
 	}
 }
 
-// lastTurn ends the last turn of c and chooses the goroutine that goes on after its worker w. It returns the slot in which that
+// endLastTurn ends the last turn of c and chooses the goroutine that goes on after its worker w. It returns the slot in which that
 // goroutine is parked, and in which w is going to park. It returns nil if w goes on itself, with another coroutine, or ends. If something
 // has gone wrong, the run loop finishes c: to find the await chain, and what others were doing, it switches to other coroutines (see where).
-func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
+func (r *run) endLastTurn(c *task, w *worker) *stack.Slot {
 	r.running, w.task = nil, nil
 	r.catchUp()
 	if c == r.inline {
@@ -159,14 +159,14 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	switch {
 	case c.justReturned():
 		r.conclude(c, nil)
-		n = r.ahead(w)
+		n = r.advance(w)
 	case c.endedCleanly() && c.heldCleanups() == nil:
 		r.finish(c)
-		n = r.ahead(w)
+		n = r.advance(w)
 		r.ready.head.prefetchRest()
 	case c.state != running: // a callback, which waits without a stack
 		c.slot = nil
-		n = r.ahead(w)
+		n = r.advance(w)
 	default:
 		c.slot, r.unsettled = nil, c
 	}
@@ -187,10 +187,10 @@ func (r *run) lastTurn(c *task, w *worker) *stack.Slot {
 	return w.at
 }
 
-// ahead makes the next coroutine the running one and returns it, so that the caller can switch to it directly. If the run loop has
-// something to do before, ahead returns nil. Without it a turn would take two switches, and half as much time again. If the coroutine
+// advance makes the next coroutine the running one and returns it, so that the caller can switch to it directly. If the run loop has
+// something to do before, advance returns nil. Without it a turn would take two switches, and half as much time again. If the coroutine
 // has not begun, it gets w, the worker of the caller, which is free, or an idle one if w is nil.
-func (r *run) ahead(w *worker) *task {
+func (r *run) advance(w *worker) *task {
 	r.endStep()
 	r.letIn()
 	if r.deferred.n > 0 || r.hosted || !stack.Direct {
@@ -223,11 +223,7 @@ func (r *run) ahead(w *worker) *task {
 	next := n.next
 	r.ready.take(n)
 	if next != nil {
-		if r.live() > crowded {
-			next.prefetchAll()
-		} else {
-			next.prefetch()
-		}
+		r.prefetch(next)
 	}
 	if r.isFollowed() {
 		r.announce(n)
@@ -236,10 +232,12 @@ func (r *run) ahead(w *worker) *task {
 	return n
 }
 
-// prefetch has the processor load the stack of c, which is likely to have the turn after the one that is about to begin. Among 100,000
-// that take turns, a turn takes a third less with this.
-func (c *task) prefetch() {
-	if c.slot != nil {
+// prefetch has the processor load the stack of c, which is likely to have the turn after the one that is about to begin. Among 100,000 that
+// take turns, a turn takes a third less with this.
+func (r *run) prefetch(c *task) {
+	if r.live() > crowded {
+		c.prefetchAll()
+	} else if c.slot != nil {
 		c.slot.Prefetch()
 	}
 }

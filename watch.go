@@ -295,7 +295,7 @@ func (r *run) choose() {
 	q.chosen = q.remove(i)
 	r.ready.push(q.chosen)
 	if q.size() > 0 { // who is first is likelier than any other to be the next one: see prefetch
-		q.tasks[q.gone].prefetch()
+		r.prefetch(q.tasks[q.gone])
 	}
 }
 

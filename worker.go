@@ -66,7 +66,7 @@ func (w *worker) serve() {
 		if c.outcome == notBegun {
 			c.execute(w)
 		}
-		if p := w.run.lastTurn(c, w); p != nil {
+		if p := w.run.endLastTurn(c, w); p != nil {
 			p.Switch()
 		}
 	}
