@@ -85,7 +85,7 @@ func sleepers(name string, d func(i int) time.Duration) workload {
 // sleepersSeldomCollected is the workload of many that sleep, with less of the garbage collector, which looks at the stacks of all of them.
 func sleepersSeldomCollected() workload {
 	w := sleepers("sleepers, equal, GOGC=200", equalNap)
-	w.counts, w.quick = []int{100_000, 300_000}, 0
+	w.counts, w.quick = []int{100_000, 300_000}, 2
 	w.peers = w.peers[:3] // the others have no figures for so many
 	for i := range w.peers {
 		run := w.peers[i].run
