@@ -307,7 +307,7 @@ func (r *run) letOthersRun() (come bool) {
 		began := time.Now()
 		runtime.Gosched()
 		c.took(time.Since(began))
-		r.loop.inbox.busy.Store(c.skips > 0)
+		r.loop.inbox.quick.Store(c.skips == 0)
 	}
 	return !r.inbox.empty()
 }

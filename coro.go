@@ -35,12 +35,18 @@ func New[T any](fn func(co *Co) (T, error)) *Coro[T] {
 	if fn == nil {
 		panic("tinyio: New: the function is nil; a coroutine needs one to run")
 	}
-	c := new(Coro[T])
-	c.c.init(c, entryOf(fn))
-	c.fn = fn
+	c := newCoro(fn)
 	if lookin.Samples {
 		c.sample()
 	}
+	return c
+}
+
+// newCoro returns a coroutine that runs fn, which is not nil.
+func newCoro[T any](fn func(co *Co) (T, error)) *Coro[T] {
+	c := new(Coro[T])
+	c.c.init(c, entryOf(fn))
+	c.fn = fn
 	return c
 }
 
@@ -51,7 +57,11 @@ func Do(fn func(co *Co) error) *Coro[Void] {
 	}
 	// A Void takes no room among results, so both types of function are called alike. To call one in another takes an allocation, and a frame
 	// on the stack for as long as the coroutine waits.
-	return New(*(*func(co *Co) (Void, error))(unsafe.Pointer(&fn)))
+	c := newCoro(*(*func(co *Co) (Void, error))(unsafe.Pointer(&fn)))
+	if lookin.Samples {
+		c.sample() // as in New, because debug knows how many functions are between sample and the caller of Do
+	}
+	return c
 }
 
 // sample tells package debug of c. If c is one of those that it samples, package debug is also told when c begins.

@@ -3,7 +3,9 @@ package tinyio
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -66,20 +68,78 @@ func TestLoopLetsOthersRunOnce(t *testing.T) {
 
 // R31: Submit returns the same whether its caller waits for the answer, as when all processors are busy, or lets the loop run before.
 func TestSubmitIsAnsweredEitherWay(t *testing.T) {
-	for _, busy := range []bool{false, true} {
+	for _, quick := range []bool{false, true} {
 		l := NewLoop()
 		ctx, cancel := context.WithCancel(context.Background())
 		served := make(chan error)
 		go func() { served <- l.Serve(ctx) }()
 		for i := range 100 {
-			l.inbox.busy.Store(busy)
+			l.inbox.quick.Store(quick)
 			if v, err := Submit(ctx, l, New(func(*Co) (int, error) { return i, nil })); v != i || err != nil {
-				t.Errorf("busy: %t: Submit returns %d, %v, want %d", busy, v, err, i)
+				t.Errorf("quick: %t: Submit returns %d, %v, want %d", quick, v, err, i)
 			}
 		}
 		cancel()
 		if err := <-served; !errors.Is(err, context.Canceled) {
 			t.Errorf("Serve returns %v", err)
 		}
+	}
+}
+
+// R31: a caller of Submit lets the loop run before it is parked only if that is known to be quick. Otherwise it could return long after its
+// context is done: all other goroutines run meanwhile.
+func TestSubmitLetsOnlyQuickLoopsAnswer(t *testing.T) {
+	quick := func(l *Loop, want bool) {
+		t.Helper()
+		if got := l.inbox.quick.Load(); got != want {
+			t.Errorf("to let the loop run is quick: %t, want %t", got, want)
+		}
+	}
+	l := NewLoop()
+	quick(l, false) // it has not begun
+
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var over atomic.Bool
+	defer over.Store(true)
+	go func() { // keeps the processor busy
+		for began := time.Now(); !over.Load(); {
+			if time.Since(began) > 2*courtesyLimit {
+				runtime.Gosched()
+				began = time.Now()
+			}
+		}
+	}()
+	for range 1_000_000 { // Go may choose the caller first, but not always
+		l.inbox.quick.Store(true)
+		if l.inbox.letLoopAnswer(); !l.inbox.quick.Load() {
+			break
+		}
+	}
+	quick(l, false)
+
+	l.inbox.quick.Store(true)
+	if _, err := RunOn(context.Background(), l, Do(func(*Co) error {
+		quick(l, false) // each run finds out for itself
+		return nil
+	})); err != nil {
+		t.Error(err)
+	}
+}
+
+// A loop in virtual time never lets others run while it is idle. So nobody who submits to it lets it run.
+func TestSubmitDoesNotLetVirtualLoopsAnswer(t *testing.T) {
+	l := NewLoop(WithVirtualTime())
+	if _, err := RunOn(context.Background(), l, Do(func(co *Co) error {
+		for range 3 {
+			if err := co.Call(func(context.Context) error { return nil }); err != nil {
+				return err
+			}
+		}
+		if l.inbox.quick.Load() {
+			t.Error("to let the loop run is said to be quick")
+		}
+		return nil
+	})); err != nil {
+		t.Error(err)
 	}
 }

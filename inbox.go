@@ -15,7 +15,7 @@ type inbox struct {
 	head    atomic.Pointer[message]
 	sleeper atomic.Pointer[sleeper] // the loop, when it is idle
 	self    *sleeper                // of the current run
-	busy    atomic.Bool             // all processors are, as the courtesy of the run has found
+	quick   atomic.Bool             // to let an idle loop run did not take long when it was last measured
 }
 
 // A sleeper wakes a loop that is idle. Each run has its own, since a channel made inside a testing/synctest bubble must not be used

@@ -157,7 +157,7 @@ func (r *run) attach(ctx context.Context, c *task) (stopped *failure) {
 	}
 	r.ctx, r.values = ctx, inheritable(ctx)
 	l.inbox.self = &sleeper{make(chan struct{}, 1)}
-	l.inbox.busy.Store(false)
+	l.inbox.quick.Store(false)
 	r.reopened = l.inbox.head.CompareAndSwap(closed, nil) // before the first run the inbox is open already
 	if ctx.Err() != nil {
 		f := interrupted(ctx)

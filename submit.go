@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/tinyio-go/tinyio/internal/stack"
 )
@@ -83,8 +84,8 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 	if !l.inbox.post(&s.message) {
 		return ErrNotRunning
 	}
-	if !l.inbox.busy.Load() {
-		runtime.Gosched() // the loop may answer meanwhile, which takes less time than to be parked and woken
+	if l.inbox.quick.Load() && l.counters.running.Load() == nil { // nobody knows how long a coroutine is going to run
+		l.inbox.letLoopAnswer()
 	}
 	if s.hasEnded() {
 		return s.err
@@ -103,6 +104,16 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 		s.gone.Store(true)
 		l.inbox.post(&w.message) // if that is refused, the run is over, and so is the submission
 		return w.cause
+	}
+}
+
+// letLoopAnswer lets the loop run, which may answer a caller of Submit meanwhile. That takes less time than for both to be parked and woken, but
+// too much if all processors are busy: see courtesy.
+func (b *inbox) letLoopAnswer() {
+	began := time.Now()
+	runtime.Gosched()
+	if time.Since(began) > courtesyLimit {
+		b.quick.Store(false)
 	}
 }
 

@@ -1436,3 +1436,31 @@ func TestAllThatIsPostedIsTakenInAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// brokenContext is a context that panics when it is asked for its deadline.
+type brokenContext struct{ context.Context }
+
+func (brokenContext) Deadline() (time.Time, bool) { panic("broken") }
+
+// A panic of the context of a submission is one of its caller, and the loop goes on.
+func TestSubmitWithBrokenContext(t *testing.T) {
+	noLeaks(t)
+	l := tinyio.NewLoop()
+	ctx, cancel := context.WithCancel(background)
+	served := make(chan error)
+	go func() { served <- l.Serve(ctx) }()
+	func() {
+		defer func() {
+			if r := recover(); r != "broken" {
+				t.Errorf("Submit panics with %v", r)
+			}
+		}()
+		_, err := tinyio.Submit(brokenContext{ctx}, l, tinyio.Do(func(*tinyio.Co) error { return nil }))
+		t.Errorf("Submit returns %v", err)
+	}()
+	if v, err := tinyio.Submit(ctx, l, tinyio.New(func(*tinyio.Co) (int, error) { return 1, nil })); v != 1 || err != nil {
+		t.Errorf("the next Submit returns %d, %v", v, err)
+	}
+	cancel()
+	<-served
+}

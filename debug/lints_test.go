@@ -376,6 +376,30 @@ func TestLintHeldLong(t *testing.T) {
 	})
 }
 
+// TIO14: coroutines that the same function makes are told apart by the callers of its caller, whether by New or by Do.
+func TestLintNeverStartedByCallers(t *testing.T) {
+	for _, by := range []func() tinyio.Awaitable{
+		func() tinyio.Awaitable { return tinyio.New(func(*tinyio.Co) (int, error) { return 1, nil }) },
+		func() tinyio.Awaitable { return tinyio.Do(func(*tinyio.Co) error { return nil }) },
+	} {
+		debug.ForgetMade()
+		through := func() tinyio.Awaitable { return by() }
+		inRun(t, do("main", func(co *tinyio.Co) error {
+			for range 2000 {
+				through()
+				if err := co.Wait(through()); err != nil {
+					return err
+				}
+			}
+			return co.Sleep(time.Hour)
+		}), func(t *testing.T, _ *tinyio.Loop) {
+			time.Sleep(10 * time.Second)
+			wantFindings(t, "TIO14")
+		})
+	}
+	debug.ForgetMade()
+}
+
 // TIO14: coroutines that are made and never started; not those of a place where some are.
 func TestLintNeverStarted(t *testing.T) {
 	debug.ForgetMade()
