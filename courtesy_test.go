@@ -103,7 +103,7 @@ func TestSubmitLetsOnlyQuickLoopsAnswer(t *testing.T) {
 	defer over.Store(true)
 	go func() { // keeps the processor busy
 		for began := time.Now(); !over.Load(); {
-			if time.Since(began) > 2*courtesyLimit {
+			if time.Since(began) > 2*answerLimit {
 				runtime.Gosched()
 				began = time.Now()
 			}

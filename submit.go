@@ -112,10 +112,13 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 func (b *inbox) letLoopAnswer() {
 	began := time.Now()
 	runtime.Gosched()
-	if time.Since(began) > courtesyLimit {
+	if time.Since(began) > answerLimit {
 		b.quick.Store(false)
 	}
 }
+
+// answerLimit is how long a caller of Submit may let others run. Who keeps a processor busy has it for ten times as long.
+const answerLimit = time.Millisecond
 
 // Post starts cs on l, in that order, without waiting for them, as if the first coroutine of the run called [Co.Spawn]. Any goroutine
 // may call it, and so may a coroutine and a host. What a coroutine inside an [Isolate] posts belongs to the run, and not to that
