@@ -25,8 +25,9 @@ type eventLine struct {
 	posted  atomic.Bool // the message has been posted and has not arrived
 	dropped atomic.Bool // the event may no longer have the line: see isCurrent
 	waiters waitList
-	number  uint32 // the Keeper's for the event; 0 without a gate
-	seen    uint32 // with a gate: how many changes the coroutines of the loop know of
+	number  uint32   // the Keeper's for the event; 0 without a gate
+	seen    uint32   // with a gate: how many changes the coroutines of the loop know of
+	_       [48]byte // fills two cache lines: two loops whose lines were in the same one would take turns with it, and take twice as long
 }
 
 // IsSet reports whether the event is set.

@@ -249,3 +249,10 @@ func TestSizeOfATask(t *testing.T) {
 		t.Errorf("a Coro[int] has %d bytes", size)
 	}
 }
+
+// TestEventLinesShareNoCacheLine proves that an eventLine fills cache lines, so that loops on two cores do not write to the same one.
+func TestEventLinesShareNoCacheLine(t *testing.T) {
+	if size := unsafe.Sizeof(eventLine{}); size%64 != 0 && unsafe.Sizeof(uintptr(0)) == 8 {
+		t.Errorf("an eventLine has %d bytes", size)
+	}
+}
