@@ -16,6 +16,8 @@ import (
 // returns an error. If the caller has been stopped before, and is not in a [Co.Shield], Call returns that error and fn does not run.
 // If fn panics, Call panics with a [*PanicError] that has the stack of fn. If fn calls [runtime.Goexit], so does Call.
 //
+// fn runs at the same time as the loop, so it must not touch what coroutines share: let it return its result.
+//
 // [RunInThread] is for what runs at the same time as the caller, or is wanted more than once.
 func Call[T any](co *Co, fn func(ctx context.Context) (T, error)) (T, error) {
 	if fn == nil {

@@ -13,8 +13,8 @@ import (
 )
 
 // ErrNotRunning is what [Submit], [Loop.Post] and [Loop.Snapshot] return when the run of the loop has ended.
-var ErrNotRunning = errors.New("tinyio: the loop is not running; run it, or let it Serve, for as long as " +
-	"coroutines are submitted to it")
+var ErrNotRunning = errors.New("tinyio: the loop is not running; run it, or let it Serve, for as long as it is asked for anything; " +
+	"if its run has ended, what Run or Serve has returned says why")
 
 // Serve runs l, for coroutines that come by [Submit] and [Loop.Post], until ctx is done or a coroutine fails. Then it stops every
 // coroutine, waits until all have stopped, and returns what [Run] would: an error that is [context.Cause] of ctx, or the failure;

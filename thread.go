@@ -11,7 +11,8 @@ import (
 	"github.com/tinyio-go/tinyio/hook"
 )
 
-// RunInThread returns a coroutine that runs fn, which may block, in a goroutine of its own. The loop goes on meanwhile.
+// RunInThread returns a coroutine that runs fn, which may block, in a goroutine of its own. The loop goes on meanwhile, so fn must not touch what
+// coroutines share: let it return its result.
 //
 // The context that fn is given is done when the coroutine is cancelled or halted, with the reason in [context.Cause]. Then fn
 // should return soon, for the loop waits until it has. An error of fn, or a panic or [runtime.Goexit] in fn, counts as one of the
