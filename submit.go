@@ -87,7 +87,7 @@ func submit(ctx context.Context, l *Loop, t *task) error {
 	if l.inbox.quick.Load() && l.counters.running.Load() == nil { // nobody knows how long a coroutine is going to run
 		l.inbox.letLoopAnswer()
 	}
-	if s.hasEnded() {
+	if s.answer.Load() == answered { // then no channel has to be made
 		return s.err
 	}
 	a := &answer{make(chan struct{})}
@@ -219,9 +219,6 @@ type answer struct{ given chan struct{} }
 
 // answered says that a submission has ended.
 var answered = new(answer)
-
-// hasEnded reports whether s has ended. The caller of Submit may call it.
-func (s *submission) hasEnded() bool { return s.answer.Load() == answered }
 
 func newSubmission(ctx context.Context, t *task, caller uintptr) *submission {
 	s := &submission{target: t, inherit: inheritable(ctx)}

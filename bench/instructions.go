@@ -99,18 +99,19 @@ func runInstructions(match func(string) bool, file string, update bool, document
 			continue
 		}
 		got := c.count()
-		row := []string{got.name(), thousands(int(got.Ours)), "", "", "", "", ""}
+		row := []string{got.name(), "", "", "", "", "", ""}
 		for _, old := range was.Counts {
 			if comparable && old.Workload == c.workload && old.N == c.n {
 				for again := 0; again < recounts && got.Ours > old.Ours*worse; again++ {
 					got = c.count()
 				}
-				row[1], row[2] = thousands(int(got.Ours)), thousands(int(old.Ours))
+				row[2] = thousands(int(old.Ours))
 				if got.Ours > old.Ours*worse {
 					row[3], fine = "WORSE", false
 				}
 			}
 		}
+		row[1] = thousands(int(got.Ours))
 		if c.peer != "" {
 			row[4], row[5] = thousands(int(got.Theirs)), fmt.Sprintf("%.2f", got.Ours/got.Theirs)
 		}

@@ -191,66 +191,66 @@ func channelGoroutines(j *job) int {
 func submitOurs(j *job) int {
 	l, count := tinyio.NewLoop(), 0
 	add := func(*tinyio.Co) (int, error) { count++; return 1, nil }
-	clients := tinyio.RunInThread(func(ctx context.Context) (int, error) {
-		return goCrowd(j, func() (sum int) {
-			for range j.Reps {
-				sum += must(tinyio.Submit(ctx, l, tinyio.New(add)))
-			}
-			return sum
-		}), nil
+	sum := fromOutside(j, l, func(ctx context.Context) (sum int) {
+		for range j.Reps {
+			sum += must(tinyio.Submit(ctx, l, tinyio.New(add)))
+		}
+		return sum
 	})
-	if sum := must(tinyio.RunOn(context.Background(), l, clients)); sum == count {
+	if sum == count {
 		return sum
 	}
 	return -1
 }
 
-// flood calls send on each of so many goroutines, again and again. The measured part ends when wait returns.
-func flood(j *job, send func(), wait func()) {
-	var over sync.WaitGroup
-	open := make(chan struct{})
-	for range j.N {
-		over.Go(func() {
-			<-open
-			for range j.Reps {
-				send()
-			}
-		})
-	}
-	j.start()
-	close(open)
-	over.Wait()
-	wait()
-	j.stop()
+// fromOutside is a crowd of goroutines that work on l while it runs.
+func fromOutside(j *job, l *tinyio.Loop, work func(ctx context.Context) int) int {
+	clients := tinyio.RunInThread(func(ctx context.Context) (int, error) {
+		return goCrowd(j, func() int { return work(ctx) }), nil
+	})
+	return must(tinyio.RunOn(context.Background(), l, clients))
 }
 
+// postOurs ends what each goroutine posts with a Submit: what it has posted before begins before.
 func postOurs(j *job) int {
 	l, count := tinyio.NewLoop(), 0
-	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error)
-	go func() { served <- l.Serve(ctx) }()
 	add := func(*tinyio.Co) error { count++; return nil }
-	flood(j, func() { check(l.Post(tinyio.Do(add))) }, func() {
-		// What was posted before begins before.
-		must(tinyio.Submit(ctx, l, tinyio.Do(func(*tinyio.Co) error { return nil })))
+	nothing := func(*tinyio.Co) error { return nil }
+	sum := fromOutside(j, l, func(ctx context.Context) int {
+		for range j.Reps {
+			check(l.Post(tinyio.Do(add)))
+		}
+		must(tinyio.Submit(ctx, l, tinyio.Do(nothing)))
+		return j.Reps
 	})
-	cancel()
-	<-served
-	return count
+	if sum == count {
+		return sum
+	}
+	return -1
 }
 
 func sendGoroutines(j *job) int {
 	count, requests := 0, make(chan func(), 100)
-	over := make(chan struct{})
+	defer close(requests)
 	go func() {
-		defer close(over)
 		for f := range requests {
 			f()
 		}
 	}()
 	add := func() { count++ }
-	flood(j, func() { requests <- add }, func() { close(requests); <-over })
-	return count
+	sum := goCrowd(j, func() int {
+		for range j.Reps {
+			requests <- add
+		}
+		done := make(chan struct{})
+		requests <- func() { close(done) }
+		<-done
+		return j.Reps
+	})
+	if sum == count {
+		return sum
+	}
+	return -1
 }
 
 func requestGoroutines(j *job) int {
